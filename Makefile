@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The whole build, in reading order: settings, what is needed, what is built from what, generated
+# code, running, tests, checks, installing. `make help` lists the targets.
+
+# ---- settings: every one can be given on the command line -----------------------------------------
+
+SANITIZE   ?=
+WERROR     ?=
+CFLAGS     ?= -O2 -g
+CLANG      ?= clang
+BPFTOOL    ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+PREFIX     ?= /usr
+DESTDIR    ?=
+ARGS       ?=
+comma      := ,
+# Plain builds lie in build/, sanitized ones in a folder of their own below it.
+BUILD      ?= build$(addprefix /,$(subst $(comma),-,$(strip $(SANITIZE))))
+GEN        := $(BUILD)/gen
+ARCH       := $(shell uname -m)
+BPF_ARCH   := $(if $(filter aarch64,$(ARCH)),arm64,x86)
+
+ifeq ($(V),1)
+  Q   :=
+  say := @true
+else
+  Q   := @
+  say  = @printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@)
+endif
+
+# ---- what is needed -------------------------------------------------------------------------------
+
+# To build and run; node and npm are added where the machine has none.
+PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
+                  libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
+                  libjansson-dev libxxhash-dev
+# To pass the tests and checks.
+PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core curl sqlite3 gcovr clang-tidy clang-format \
+                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-14-dev procps
+
+LIBRARIES := libbpf libelf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash
+
+# Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
+LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)
+LIBRARY_LIBS   = $(eval LIBRARY_LIBS := $$(shell $(PKG_CONFIG) --libs $(LIBRARIES)))$(LIBRARY_LIBS)
+
+WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
+              -Wimplicit-fallthrough -Wwrite-strings $(if $(WERROR),-Werror)
+HARDENING  := $(if $(strip $(SANITIZE)),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-omit-frame-pointer -fno-common \
+              -ffile-prefix-map=$(CURDIR)/= \
+              $(if $(strip $(SANITIZE)),-fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all) \
+              -I. -I$(GEN) $(LIBRARY_CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -pthread
+
+# ---- what is built from what ----------------------------------------------------------------------
+
+FOLDERS   := base symbols store collector web
+objects    = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+archive    = $(BUILD)/lib$(1).a
+ARCHIVES  := $(foreach folder,web collector store symbols base,$(call archive,$(folder)))
+
+.PHONY: all
+all: $(BUILD)/hearth ## build/hearth, the program
+
+# The page, the skeletons and the schema are made first: any source may include them.
+GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h
+
+$(BUILD)/hearth: $(BUILD)/obj/main.o $(ARCHIVES)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
+
+define folder_rule
+$(call archive,$(1)): $(call objects,$(wildcard $(1)/*.c)) $(2)
+	$$(call say,AR)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(eval $(call folder_rule,base,))
+$(eval $(call folder_rule,symbols,))
+$(eval $(call folder_rule,store,$(GEN)/schema.o))
+$(eval $(call folder_rule,collector,))
+$(eval $(call folder_rule,web,$(GEN)/assets.o))
+
+$(BUILD)/obj/%.o: %.c | $(GENERATED)
+	$(call say,CC)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# ---- generated code: only ever under build/*/gen --------------------------------------------------
+
+# clang -target bpf forgets the host's own header folders; hand them back, last in line.
+HOST_INCLUDES = $(eval HOST_INCLUDES := $$(shell $(CLANG) -v -E - </dev/null 2>&1 | \
+                  sed -n '/<...> search starts here:/,/End of search list/{ s| \(/.*\)|-idirafter \1|p }'))$(HOST_INCLUDES)
+
+$(GEN)/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF)
+	$(Q)mkdir -p $(@D) && $(CLANG) -target bpf -g -O2 -Wall $(if $(WERROR),-Werror) -mcpu=v3 \
+	  -D__TARGET_ARCH_$(BPF_ARCH) -I. $(HOST_INCLUDES) -MMD -MP -c $< -o $@
+	$(Q)llvm-strip -g $@ 2>/dev/null || true
+
+$(GEN)/%.skel.h: $(GEN)/%.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Rewritten only when it changes, so that a commit does not rebuild the world.
+$(GEN)/version.h: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '#define HEARTH_VERSION "%s"\n' "$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)" > $@.new
+	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+.PHONY: FORCE
+FORCE:
+
+# The page: npm brings what package-lock.json names, esbuild makes one script and one style sheet.
+UI_SOURCES := $(shell find web/ui -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+web/ui/node_modules/.stamp: web/ui/package.json web/ui/package-lock.json
+	$(call say,NPM)
+	$(Q)cd web/ui && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.stamp
+
+$(GEN)/page/index.html: web/ui/build.mjs $(UI_SOURCES) web/ui/node_modules/.stamp
+	$(call say,PAGE)
+	$(Q)mkdir -p $(@D) && node web/ui/build.mjs $(@D)
+
+$(GEN)/assets.c: web/embed.sh $(GEN)/page/index.html
+	$(call say,EMBED)
+	$(Q)sh web/embed.sh $(GEN)/page > $@.new && mv $@.new $@
+
+$(GEN)/schema.c: store/embed_schema.sh $(wildcard store/*.sql)
+	$(call say,SCHEMA)
+	$(Q)mkdir -p $(@D) && sh store/embed_schema.sh $(wildcard store/*.sql) > $@.new && mv $@.new $@
+
+$(GEN)/%.o: $(GEN)/%.c
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -w -c $< -o $@
+
+# ---- running --------------------------------------------------------------------------------------
+
+# A test or a run on a fresh machine installs first, then starts make again: what was missing when
+# this file was read is there now.
+.PHONY: run
+run: ## install what is missing, build, and profile this host
+	$(Q)$(MAKE) --no-print-directory deps-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(BUILD)/hearth run $(ARGS)
+
+.PHONY: deps deps-build deps-test
+deps: deps-build deps-test ## install what building and testing need (Debian, as root)
+
+deps-build:
+	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) --node
+
+deps-test:
+	$(Q)sh packaging/deps.sh $(PACKAGES_TEST)
+
+# ---- tests ----------------------------------------------------------------------------------------
+
+UNIT_TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+LIVE_TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/test_*.c))
+SYSTEM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/system/test_*.c))
+FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench_*.c))
+SUPPORT      := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
+TARGETS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/targets/*.c))
+
+.PHONY: test
+test: ## install what is missing, build, and pass all tests
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory test-built
+
+.PHONY: test-built test-programs
+test-programs: all $(UNIT_TESTS) $(FUZZERS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(TARGETS)
+test-built: test-programs
+	$(Q)BUILD=$(BUILD) SANITIZE=$(SANITIZE) sh tests/run.sh
+
+.PHONY: test-unit
+test-unit: $(UNIT_TESTS) $(FUZZERS)
+	$(Q)BUILD=$(BUILD) SANITIZE=$(SANITIZE) sh tests/run.sh unit fuzz
+
+test_link = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP $(filter %.c %.o %.a,$^) $(1) $(ALL_LIBS) -o $@
+
+$(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+	$(call say,TEST)
+	$(call test_link,-lcmocka)
+$(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED) $(TARGETS)
+	$(call say,TEST)
+	$(call test_link,-lcmocka)
+$(BUILD)/tests/system/test_%: tests/system/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+	$(call say,TEST)
+	$(call test_link,-lcmocka)
+$(BUILD)/tests/bench/bench_%: tests/bench/bench_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+	$(call say,BENCH)
+	$(call test_link,)
+
+# Programs to be profiled: with frame pointers, and without the sanitizers' own frames.
+$(BUILD)/tests/live/targets/%: tests/live/targets/%.c
+	$(call say,TARGET)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer \
+	  -fno-optimize-sibling-calls -fno-inline -Wl,--build-id -pthread $< -o $@ -ldl
+
+# A fuzzer as an ordinary program replays the files it is given; `make fuzz` hunts with clang.
+$(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(ARCHIVES) | $(GENERATED)
+	$(call say,FUZZ)
+	$(call test_link,)
+
+TARGET  ?= link
+SECONDS ?= 30
+.PHONY: fuzz
+fuzz: ## hunt with one fuzzer: make fuzz TARGET=selector SECONDS=60
+	$(Q)sh tests/fuzz/hunt.sh $(TARGET) $(SECONDS)
+
+.PHONY: bench
+bench: all $(BENCHES) $(TARGETS) ## every figure of the bars
+	$(Q)BUILD=$(BUILD) sh tests/bench/run.sh
+
+# ---- checks ---------------------------------------------------------------------------------------
+
+C_SOURCES := $(wildcard main.c $(addsuffix /*.c,$(FOLDERS)))
+
+.PHONY: check
+check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
+	$(Q)sh tests/check.sh
+
+.PHONY: format
+format: ## lay out the sources by .clang-format
+	$(Q)clang-format -i main.c $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
+
+compile_commands.json: ## for clangd
+	$(Q)$(MAKE) --no-print-directory clean
+	$(Q)bear -- $(MAKE) --no-print-directory all $(UNIT_TESTS)
+
+# ---- installing -----------------------------------------------------------------------------------
+
+.PHONY: install
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/hearth
+	install -D -m 644 docs/hearth.1 $(DESTDIR)$(PREFIX)/share/man/man1/hearth.1
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	$(Q)sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 28
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

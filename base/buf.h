@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/*
+ * Bytes that grow up to a limit. The first failure (-ENOMEM, or -EFBIG beyond the limit) is kept in
+ * .error; later writes do nothing, so that a writer checks once, at the end.
+ *
+ * Values are held by the caller: struct buf b = BUF(limit); … buf_done(&b), or autoclean(buf).
+ */
+struct buf {
+	uint8_t *bytes;
+	size_t size;
+	size_t capacity;
+	size_t limit;
+	int error;
+};
+
+#define BUF(limit_bytes) ((struct buf){ .limit = (limit_bytes) })
+
+void buf_done(struct buf *buf);
+
+/* Empties it and forgets its error; keeps the memory. */
+void buf_clear(struct buf *buf);
+
+/* Room for more bytes at the end, uninitialised, already counted in .size; NULL after an error. */
+void *buf_grow(struct buf *buf, size_t more);
+
+void buf_add(struct buf *buf, const void *bytes, size_t size);
+void buf_add_str(struct buf *buf, struct str text);
+void buf_add_u8(struct buf *buf, uint8_t value);
+
+/* Little endian, whatever the host. */
+void buf_add_u16(struct buf *buf, uint16_t value);
+void buf_add_u32(struct buf *buf, uint32_t value);
+void buf_add_u64(struct buf *buf, uint64_t value);
+
+/* LEB128, 1 to 10 bytes; the second folds the sign into the lowest bit first (zigzag). */
+void buf_add_varint(struct buf *buf, uint64_t value);
+void buf_add_zigzag(struct buf *buf, int64_t value);
+
+/* A varint of the size, then the bytes. */
+void buf_add_sized(struct buf *buf, struct str text);
+
+void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void buf_cleanup(struct buf *buf)
+{
+	buf_done(buf);
+}
+
+/*
+ * Reads what a buf wrote, or what a stranger says one wrote. Every read is checked against the end;
+ * the first that would pass it sets .error to -EBADMSG and it and all later ones give zeros, so
+ * that a reader checks once per message, and always before it uses a count for an allocation.
+ */
+struct bytes {
+	const uint8_t *next;
+	size_t left;
+	int error;
+};
+
+struct bytes bytes_from(const void *data, size_t size);
+
+uint8_t bytes_u8(struct bytes *bytes);
+uint16_t bytes_u16(struct bytes *bytes);
+uint32_t bytes_u32(struct bytes *bytes);
+uint64_t bytes_u64(struct bytes *bytes);
+uint64_t bytes_varint(struct bytes *bytes);
+int64_t bytes_zigzag(struct bytes *bytes);
+
+/* The next size bytes in place, or NULL. */
+const void *bytes_take(struct bytes *bytes, size_t size);
+struct str bytes_sized(struct bytes *bytes);
+
+/*
+ * A varint that counts things of at least item_size_min bytes each that follow: an error when so
+ * many can't be left, or when there are more than count_max.
+ */
+size_t bytes_count(struct bytes *bytes, size_t item_size_min, size_t count_max);

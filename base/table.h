@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * An index over things that stand elsewhere, in an array of the caller's: it maps a hash to the
+ * number of the thing, and asks the caller whether the thing is meant. Four bytes a slot, at most
+ * three quarters full. Not for several threads at once.
+ *
+ * The caller numbers its things from 0 without gaps, as an array does, and never removes one but
+ * all (table_clear).
+ */
+struct table {
+	uint32_t *slots; /* number + 1, or 0 for empty */
+	uint32_t slot_count; /* a power of two */
+	uint32_t count;
+	uint32_t count_max;
+};
+
+#define TABLE_NONE UINT32_MAX
+
+typedef bool table_equal(const void *context, uint32_t number, const void *key);
+typedef uint64_t table_hash(const void *context, uint32_t number);
+
+/* At most count_max things; memory grows with what is in it. */
+void table_init(struct table *table, uint32_t count_max);
+void table_done(struct table *table);
+void table_clear(struct table *table);
+
+/* The thing that equals key and has this hash, or TABLE_NONE. */
+uint32_t table_find(const struct table *table, uint64_t hash, const void *key, table_equal *equal,
+		    const void *context);
+
+/*
+ * Enters the thing with the next number (table->count), which must not be in it yet; hash_of gives
+ * the hashes of those that are, for when it grows. -ENOSPC at count_max, -ENOMEM; the table is then
+ * as it was.
+ */
+int table_add(struct table *table, uint64_t hash, table_hash *hash_of, const void *context);
+
+uint64_t table_hash_bytes(const void *bytes, size_t size, uint64_t seed);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "base/str.h"
+
+/*
+ * The one door into the store: what one window of the collector, one pushed profile or one OTLP
+ * request brings, in the same words. Series, stacks and values; texts are copied in.
+ *
+ * A batch is filled by one thread with the batch_add_… functions, which number things from 0 in the
+ * order of their first appearance and give an equal thing its number again, handed to
+ * store_append(), and may be cleared and filled again.
+ */
+struct batch;
+
+/* memory_max: what its contents may take; beyond it additions fail with -E2BIG. */
+int batch_new(size_t memory_max, struct batch **ret);
+struct batch *batch_free(struct batch *batch);
+void batch_clear(struct batch *batch);
+
+/* When its samples were taken. */
+struct batch_time {
+	int64_t start_unix_ms;
+	int64_t end_unix_ms;
+};
+void batch_set_time(struct batch *batch, struct batch_time time);
+
+/*
+ * Where it comes from, so that what is sent twice counts once: (source, sequence) is stored in the
+ * same transaction as the contents. Without a source (0) nothing is remembered.
+ */
+void batch_set_source(struct batch *batch, uint64_t source, uint64_t sequence);
+
+/* Time before this batch in which nothing was recorded, and an enum gap_reason for it. */
+void batch_add_gap(struct batch *batch, int64_t from_unix_ms, int64_t to_unix_ms, uint8_t reason);
+
+struct label {
+	struct str name;
+	struct str value;
+};
+
+/*
+ * All of these return a number, or a negative errno: -E2BIG, -ENOMEM, -EINVAL.
+ *
+ * A label set has each name once, in any order. It is used as the labels of a series (few, indexed:
+ * service_name, process_name, container_id, …) or of samples (pid, thread: many, not indexed).
+ */
+int64_t batch_add_labels(struct batch *batch, const struct label *labels, size_t count);
+
+/* type: "process_cpu:cpu:nanoseconds:cpu:nanoseconds". period: of one sample, in the type's unit. */
+int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, uint64_t period);
+
+enum build_kind {
+	BUILD_FILE = 1,
+	BUILD_KERNEL = 2,
+	BUILD_KERNEL_MODULE = 3,
+	BUILD_ANONYMOUS = 4, /* executable memory of one process; path says whose */
+	BUILD_UNMAPPED = 5,  /* addresses that no mapping explains, of one process */
+};
+int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct identity *identity,
+			struct str path);
+
+/* A location in a build. address is what is looked up: of a return address, one before. */
+int64_t batch_add_location(struct batch *batch, uint32_t build, uint64_t address);
+
+/* A location that brings its names: one line for each inlined function, innermost first. */
+struct named_line {
+	struct str function;
+	struct str file;
+	uint32_t line;
+};
+int64_t batch_add_named_location(struct batch *batch, const struct named_line *lines, size_t count);
+
+enum stack_flags {
+	/* Its root is not a start of process or thread: callers are missing. Shown as such. */
+	STACK_TRUNCATED = 1,
+};
+
+/* Leaf first. No locations at all is a stack, too: its value is the service's own. */
+int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			unsigned flags);
+
+struct batch_entry {
+	uint32_t series;
+	uint32_t sample_labels; /* a label set; the empty one when there are none */
+	uint32_t stack;
+	uint64_t count; /* samples */
+	uint64_t value; /* in the type's unit; count × period for sampled CPU time */
+	const uint16_t *times_ms; /* count of them, since start_unix_ms, or NULL */
+};
+int batch_add_entry(struct batch *batch, const struct batch_entry *entry);
+
+DEFINE_CLEANUP(struct batch *, batch, batch_free)

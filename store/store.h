@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "store/batch.h"
+
+struct selector;
+struct symbols;
+
+/*
+ * Profiles on one disk: span files of SQLite in a folder, and the questions asked of them.
+ *
+ * One thread writes: store_append(), store_commit(), store_maintain(), store_close(). Any thread
+ * asks. What was appended can be asked for at once; it is on disk when store_commit() has returned.
+ */
+struct store;
+
+struct store_options {
+	const char *folder;	   /* made when it is not there; locked against a second program */
+	struct symbols *symbols;   /* names for what is read; outlives the store; may be NULL */
+	int64_t span_ms;	   /* of data time in one file; 6 h */
+	int64_t retention_age_ms;  /* 0: for ever */
+	uint64_t retention_bytes;  /* of all span files; 0: no limit */
+};
+
+/*
+ * Opens or makes it. A span file that can't be read is set aside under another name, logged by the
+ * caller from store_status() and never stops the store. -EBUSY when another process has it.
+ */
+int store_open(const struct store_options *options, struct store **ret);
+
+/* Commits, closes cleanly. Accepts NULL, returns NULL. */
+struct store *store_close(struct store *store);
+
+/*
+ * Takes a batch into the running window. -EALREADY when its (source, sequence) is in the store
+ * already: nothing was added, and the sender may be told that it is committed (after the next
+ * commit). -ENOSPC, -EIO: nothing was added. Batches of any time are taken; what is older than the
+ * open span goes to a late span of its own.
+ */
+int store_append(struct store *store, const struct batch *batch);
+
+/* Writes what was appended as one row and one transaction a span, synced to disk. */
+int store_commit(struct store *store);
+
+/* The highest committed sequence of a source, 0 when there is none. */
+uint64_t store_committed_sequence(struct store *store, uint64_t source);
+
+/* The end of the newest data (ms since the epoch), 0 when there is none: where a gap begins. */
+int64_t store_newest_ms(struct store *store);
+
+/* Seals spans that are full, drops those that retention lets go. Call every few seconds. */
+int store_maintain(struct store *store, int64_t now_unix_ms);
+
+struct store_status {
+	uint32_t span_count;
+	uint32_t damaged_count;	  /* files set aside */
+	uint64_t bytes;		  /* on disk, logs included */
+	uint64_t samples;	  /* in all spans */
+	int64_t oldest_ms;	  /* start and end of what is held; 0 when empty */
+	int64_t newest_ms;
+	uint64_t commits;
+	uint64_t samples_appended; /* since the start */
+	uint64_t duplicates;	   /* batches that were there already */
+	uint64_t dropped_spans;	   /* by retention, since the start */
+	char damaged[256];	   /* the name of the last file set aside, "" for none */
+};
+void store_status(struct store *store, struct store_status *ret);
+
+/* ---- questions ---------------------------------------------------------------------------------- */
+
+/*
+ * Labels of a sample are those of its series and its own together. Made by the store: __name__,
+ * __profile_type__, __type__, __unit__, __period_type__, __period_unit__ and __service_name__.
+ */
+struct store_question {
+	struct str type;		  /* five-part profile type id; empty: every type */
+	const struct selector *selector;  /* NULL: everything */
+	int64_t from_unix_ms;		  /* a window counts when its start lies in [from, to] */
+	int64_t to_unix_ms;
+	uint64_t deadline_monotonic_ns;	  /* -ETIMEDOUT beyond it; 0: none */
+};
+
+struct store_texts {
+	struct str *texts; /* sorted bytewise, each once */
+	size_t count;
+	void *memory;
+};
+void store_texts_done(struct store_texts *texts);
+
+int store_profile_types(struct store *store, const struct store_question *question,
+			struct store_texts *ret);
+int store_label_names(struct store *store, const struct store_question *question,
+		      struct store_texts *ret);
+int store_label_values(struct store *store, const struct store_question *question, struct str name,
+		       struct store_texts *ret);
+
+/*
+ * Values over time, for each combination of the labels in group_by (a missing label is ""; none: one
+ * row). Points lie at first_ms + k × step_ms; a window belongs to the first point at or after its
+ * start: point k holds ( first + (k-1) step, first + k step ], the first also what is exactly one
+ * step before. With one point it answers "who used how much".
+ */
+struct store_grid {
+	int64_t first_ms;
+	int64_t step_ms;
+	size_t point_count;
+};
+
+struct store_row {
+	const struct str *values; /* of the labels in group_by, in that order */
+	uint64_t total;		  /* the sum of the points */
+	uint64_t kernel_total;	  /* of it with a leaf in the kernel */
+	uint64_t *points;	  /* point_count of them */
+	bool *present;		  /* whether anything fell on the point */
+	int64_t first_seen_ms, last_seen_ms; /* starts of the first and last windows it occurs in */
+};
+
+struct store_rows {
+	struct store_row *rows; /* by total, descending, then by labels */
+	size_t count;
+	void *memory;
+};
+void store_rows_done(struct store_rows *rows);
+
+int store_series(struct store *store, const struct store_question *question,
+		 const struct str *group_by, size_t group_by_count, const struct store_grid *grid,
+		 struct store_rows *ret);
+
+/*
+ * A flame graph: stacks merged by the names of their functions, cut to what matters, named.
+ *
+ * Nodes stand in preorder, children of one parent by name bytewise, "more" last. Node 0 is the root
+ * of everything, named "total".
+ */
+enum flame_kind {
+	FLAME_ROOT = 0,
+	FLAME_GROUP = 1,     /* a value of the label that rows_by names */
+	FLAME_KERNEL = 2,
+	FLAME_NATIVE = 3,
+	FLAME_NAMED = 4,     /* came with its name (interpreters, pushed profiles) */
+	FLAME_UNNAMED = 5,   /* binary and address */
+	FLAME_TRUNCATED = 6, /* stands where callers are missing, above the outermost known frame */
+	FLAME_MORE = 7,	     /* children left out: self and total are their sum */
+};
+
+struct flame_node {
+	uint64_t self;
+	uint64_t total;
+	uint32_t parent; /* index; of the root 0 */
+	uint32_t name;	 /* index into names */
+	uint32_t module; /* index into names: base name of the binary; 0, which is "", for none */
+	uint32_t hidden; /* of FLAME_MORE: how many nodes it stands for */
+	uint8_t kind;	 /* enum flame_kind */
+};
+
+struct flame {
+	struct flame_node *nodes;
+	struct str *names; /* names[0] is "" */
+	uint32_t node_count;
+	uint32_t name_count;
+	uint64_t max_self;
+	uint64_t sample_count; /* behind the root's total */
+	uint32_t hidden_count; /* nodes left out in all */
+	void *memory;
+};
+
+struct flame_options {
+	uint32_t node_count_max; /* children lighter than the n-th heaviest node go into FLAME_MORE */
+	struct str rows_by;	 /* a label whose values stand between root and stacks; empty: none */
+	bool truncated_nodes;	 /* whether FLAME_TRUNCATED nodes are wanted */
+	const struct str *call_site; /* keep only stacks that begin so, root first (names) */
+	size_t call_site_count;
+};
+
+int store_flame(struct store *store, const struct store_question *question,
+		const struct flame_options *options, struct flame *ret);
+void flame_done(struct flame *flame);
+
+/* Times within the question's range in which nothing was recorded. */
+struct store_gap {
+	int64_t from_unix_ms;
+	int64_t to_unix_ms;
+	uint8_t reason; /* enum gap_reason of base/window.h */
+};
+
+struct store_gaps {
+	struct store_gap *gaps; /* ascending */
+	size_t count;
+};
+int store_gaps(struct store *store, int64_t from_unix_ms, int64_t to_unix_ms,
+	       struct store_gaps *ret);
+void store_gaps_done(struct store_gaps *gaps);
+
+DEFINE_CLEANUP(struct store *, store, store_close)

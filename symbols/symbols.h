@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "base/str.h"
+
+/*
+ * Addresses to names. Names are a view: the store keeps (identity, address), and who reads asks
+ * here, so that symbols which arrive late name old profiles too.
+ *
+ * A module is what an identity has names for: an executable, a library, a kernel. Its names lie in a
+ * symbol file, made once from the file itself by a worker thread of this object and mapped
+ * afterwards; symbol files stay in the folder over restarts. Any thread may call any function.
+ */
+struct symbols;
+
+/* The folder is made when it is not there. Starts the worker. */
+int symbols_open(const char *folder, struct symbols **ret);
+struct symbols *symbols_close(struct symbols *symbols);
+
+/*
+ * Whether the file of this identity would help: true once for each identity that has no symbol file,
+ * is not being read and has not failed, and again after symbols_retry_s when it was not brought.
+ * What tells the link to send a wish.
+ */
+bool symbols_wants(struct symbols *symbols, const struct identity *identity);
+
+/*
+ * Brings the file. Takes the descriptor, which must be seekable and stay so; read by the worker.
+ * A weak identity (IDENTITY_INODE) becomes an alias of the build id that is found inside. A file
+ * whose own build id contradicts the identity is refused and the refusal remembered. -EAGAIN when
+ * too many files wait already; the descriptor is then closed and the identity may be wished again.
+ */
+int symbols_bring_file(struct symbols *symbols, const struct identity *identity, int fd);
+
+/*
+ * Brings this boot's kernel: an open /proc/kallsyms (addresses are zero when its opener had no
+ * CAP_SYSLOG: -EPERM) and, or -1, an open /sys/kernel/notes, which holds the build id. Takes both.
+ * Reads them at once, in about 50 ms, since kernel frames can't be told apart before. A kernel
+ * without a build id gets IDENTITY_KERNEL_RELEASE.
+ */
+int symbols_bring_kernel(struct symbols *symbols, int kallsyms_fd, int notes_fd);
+
+/*
+ * Where an address of the running kernel lies, in a form that survives a reboot: the identity of
+ * the kernel and the offset from _text, or a module's identity and the offset from its lowest
+ * symbol, with the module's name ("" for the kernel's own; the text lives as long as symbols).
+ * -ENOENT when no kernel was brought, or the address is in none of its ranges.
+ */
+struct kernel_location {
+	struct identity identity;
+	uint64_t offset;
+	struct str module;
+};
+int symbols_kernel_location(struct symbols *symbols, uint64_t address, struct kernel_location *ret);
+
+/* Waits until no file is waiting or being read, at most timeout_ms: -ETIMEDOUT. For tests and replay. */
+int symbols_settle(struct symbols *symbols, int timeout_ms);
+
+struct symbols_stats {
+	uint64_t modules;     /* with a symbol file */
+	uint64_t failed;      /* remembered as of no use */
+	uint64_t waiting;     /* brought, not read yet */
+	uint64_t file_bytes;  /* of all symbol files */
+	uint64_t file_bytes_max;
+};
+void symbols_stats(struct symbols *symbols, struct symbols_stats *ret);
+
+/*
+ * Names of one module. Acquire it once for a whole question; the texts live until release. NULL when
+ * there is no symbol file (yet), which a question shows as binary and address.
+ */
+struct symbol_module;
+
+struct symbol_module *symbols_acquire(struct symbols *symbols, const struct identity *identity);
+struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module);
+
+#define SYMBOL_NONE UINT32_MAX
+
+/*
+ * The function that holds this address (an offset in the file in bytes, a kernel's or kernel
+ * module's offset as above), numbered within the module for as long as its symbol file stands;
+ * SYMBOL_NONE when it is in no symbol's range: never the neighbour's name. Callers look return
+ * addresses up one byte before.
+ */
+uint32_t symbol_module_find(const struct symbol_module *module, uint64_t address);
+
+/* As in the symbol table, that is mangled. */
+struct str symbol_module_name(const struct symbol_module *module, uint32_t function);
+
+/* The address at which the function starts, in the same terms as symbol_module_find(). */
+uint64_t symbol_module_start(const struct symbol_module *module, uint32_t function);
+
+DEFINE_CLEANUP(struct symbols *, symbols, symbols_close)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/settings.h"
+#include "base/window.h"
+
+struct store;
+struct symbols;
+
+/*
+ * What every handler may ask: the store, the symbols, and how the collector is doing. Owned by
+ * serve_main(); handlers run on many threads and change nothing but counters.
+ */
+enum collector_state {
+	COLLECTOR_ABSENT = 0,  /* nobody is connected */
+	COLLECTOR_SAMPLING = 1,
+	COLLECTOR_NO_RIGHTS = 2, /* hearth run found that it may not load BPF */
+	COLLECTOR_REPLAY = 3,  /* windows come from a recording */
+};
+
+struct server_counters {
+	_Atomic int collector_state; /* enum collector_state */
+	_Atomic int64_t collector_since_ms; /* unix time of the last change of state */
+	_Atomic uint32_t frequency_hz;
+	_Atomic uint32_t cpu_count; /* of the host, as the collector says; at first our own count */
+	_Atomic uint64_t windows_received, samples_received, windows_refused;
+	_Atomic uint64_t losses[LOSS_KIND_COUNT];
+	_Atomic uint64_t wishes_sent, files_received;
+	_Atomic uint64_t requests, requests_refused;
+};
+
+struct server {
+	const struct settings *settings;
+	struct store *store;
+	struct symbols *symbols;
+	struct server_counters counters;
+	int64_t started_unix_ms;
+	char host_name[256];
+	char kernel_release[128];
+	char collector_reason[256]; /* why there is no collector, as hearth run found out; else "" */
+};

@@ -13,25 +13,25 @@
  */
 #define autoclean(name) __attribute__((__cleanup__(name##_cleanup)))
 
-#define TAKE(pointer)                        \
-	({                                   \
-		__auto_type taken_ = (pointer); \
-		(pointer) = NULL;            \
-		taken_;                      \
+#define TAKE(pointer)                                                                              \
+	({                                                                                         \
+		__auto_type taken_ = (pointer);                                                    \
+		(pointer) = NULL;                                                                  \
+		taken_;                                                                            \
 	})
 
-#define TAKE_FD(fd)             \
-	({                      \
-		int taken_ = (fd); \
-		(fd) = -1;      \
-		taken_;         \
+#define TAKE_FD(fd)                                                                                \
+	({                                                                                         \
+		int taken_ = (fd);                                                                 \
+		(fd) = -1;                                                                         \
+		taken_;                                                                            \
 	})
 
 /* Makes NAME_cleanup() for a pointer type whose destructor accepts NULL. */
-#define DEFINE_CLEANUP(type, name, destroy)              \
-	static inline void name##_cleanup(type *pointer) \
-	{                                                \
-		destroy(*pointer);                       \
+#define DEFINE_CLEANUP(type, name, destroy)                                                        \
+	static inline void name##_cleanup(type *pointer)                                           \
+	{                                                                                          \
+		destroy(*pointer);                                                                 \
 	}
 
 static inline void free_cleanup(void *pointer)
@@ -45,5 +45,5 @@ static inline void fd_cleanup(int *fd)
 		close(*fd);
 }
 
-#define autofree autoclean(free)
+#define autofree  autoclean(free)
 #define autoclose autoclean(fd)

@@ -11,7 +11,8 @@ const char *identity_text(const struct identity *identity, char text[static IDEN
 
 	assert(identity->size <= IDENTITY_SIZE_MAX);
 
-	const char *prefix = kind < sizeof(prefixes) / sizeof(prefixes[0]) ? prefixes[kind] : "other";
+	const char *prefix =
+		kind < sizeof(prefixes) / sizeof(prefixes[0]) ? prefixes[kind] : "other";
 	int size = snprintf(text, IDENTITY_TEXT_SIZE, "%s:", prefix);
 
 	for (unsigned i = 0; i < identity->size; i++)

@@ -13,19 +13,23 @@
  */
 enum identity_kind {
 	IDENTITY_NONE = 0,
-	IDENTITY_GNU_BUILD_ID = 1, /* NT_GNU_BUILD_ID, 1 to 20 bytes; also the kernel's and modules' */
-	IDENTITY_GO_BUILD_ID = 2,  /* SHA-256 of Go's own build id, first 20 bytes */
-	IDENTITY_HTLHASH = 3,	   /* OTLP's process.executable.build_id.htlhash, 16 bytes */
-	IDENTITY_INODE = 4,	   /* device, inode, size, mtime in ns, generation: 5 × u64, little endian */
-	IDENTITY_KERNEL_RELEASE = 5, /* a kernel without a build id: the first bytes of its release */
+	IDENTITY_GNU_BUILD_ID =
+		1, /* NT_GNU_BUILD_ID, 1 to 20 bytes; also the kernel's and modules' */
+	IDENTITY_GO_BUILD_ID = 2, /* SHA-256 of Go's own build id, first 20 bytes */
+	IDENTITY_HTLHASH = 3,	  /* OTLP's process.executable.build_id.htlhash, 16 bytes */
+	IDENTITY_INODE =
+		4, /* device, inode, size, mtime in ns, generation: 5 × u64, little endian */
+	IDENTITY_KERNEL_RELEASE =
+		5, /* a kernel without a build id: the first bytes of its release */
 };
 
 enum { IDENTITY_SIZE_MAX = 40 };
 
 struct identity {
-	uint8_t kind; /* enum identity_kind */
-	uint8_t size; /* bytes used */
-	uint8_t bytes[IDENTITY_SIZE_MAX]; /* the rest is zero, so that whole structs can be compared */
+	uint8_t kind;			  /* enum identity_kind */
+	uint8_t size;			  /* bytes used */
+	uint8_t bytes[IDENTITY_SIZE_MAX]; /* the rest is zero, so that whole structs can be compared
+					   */
 };
 
 static inline bool identity_equal(const struct identity *a, const struct identity *b)

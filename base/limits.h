@@ -7,14 +7,15 @@
 enum {
 	/* ---- samples and windows ---- */
 
-	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers); the page shows where
-	 * a stack was cut. */
+	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers); the page shows
+	 * where a stack was cut. */
 	FRAME_COUNT_MAX = 256,
-	/* Kernel frames of one stack: the kernel's own limit, sysctl kernel.perf_event_max_stack. */
+	/* Kernel frames of one stack: the kernel's own limit, sysctl kernel.perf_event_max_stack.
+	 */
 	KERNEL_FRAME_COUNT_MAX = 127,
 
-	/* Of one window of a second: a host of 256 CPUs takes 25,344 samples a second at 99 Hz, and three
-	 * quarters of a compiler's stacks occur once. */
+	/* Of one window of a second: a host of 256 CPUs takes 25,344 samples a second at 99 Hz, and
+	 * three quarters of a compiler's stacks occur once. */
 	WINDOW_STACK_COUNT_MAX = 32768,
 	WINDOW_ENTRY_COUNT_MAX = 65536,
 	WINDOW_FRAME_COUNT_MAX = 2097152,

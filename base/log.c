@@ -41,7 +41,9 @@ static void write_line(enum log_level level, const char *format, va_list args, c
 	size = used < 0 ? size : size + (size_t)used < room ? size + (size_t)used : room - 1;
 	if (reason) {
 		used = snprintf(line + size, room - size, ": %s", reason);
-		size = used < 0 ? size : size + (size_t)used < room ? size + (size_t)used : room - 1;
+		size = used < 0			    ? size
+		       : size + (size_t)used < room ? size + (size_t)used
+						    : room - 1;
 	}
 
 	/* A name from outside may hold control characters; a log line holds one line. */

@@ -29,11 +29,11 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 int log_write_errno(enum log_level level, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_notice(...)  log_write(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)   log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_notice(...)	 log_write(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)	 log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #define log_error_errno(err, ...)   log_write_errno(LOG_LEVEL_ERROR, err, __VA_ARGS__)
 #define log_warning_errno(err, ...) log_write_errno(LOG_LEVEL_WARNING, err, __VA_ARGS__)

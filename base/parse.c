@@ -48,7 +48,8 @@ int parse_i64(struct str text, int64_t *ret)
 {
 	bool negative = text.size > 0 && text.text[0] == '-';
 	uint64_t magnitude;
-	int err = parse_u64(negative ? (struct str){ text.text + 1, text.size - 1 } : text, &magnitude);
+	int err = parse_u64(negative ? (struct str){ text.text + 1, text.size - 1 } : text,
+			    &magnitude);
 
 	if (err)
 		return err;
@@ -110,8 +111,12 @@ int parse_duration_ns(struct str text, uint64_t *ret)
 int parse_size(struct str text, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{ "", 1 },		   { "K", UINT64_C(1) << 10 }, { "M", UINT64_C(1) << 20 },
-		{ "G", UINT64_C(1) << 30 }, { "T", UINT64_C(1) << 40 }, { NULL, 0 },
+		{ "", 1 },
+		{ "K", UINT64_C(1) << 10 },
+		{ "M", UINT64_C(1) << 20 },
+		{ "G", UINT64_C(1) << 30 },
+		{ "T", UINT64_C(1) << 40 },
+		{ NULL, 0 },
 	};
 	uint64_t value;
 	int err = parse_with_unit(text, units, &value);

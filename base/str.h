@@ -37,9 +37,8 @@ static inline bool str_starts_with(struct str s, struct str prefix)
 
 static inline bool str_ends_with(struct str s, struct str suffix)
 {
-	return s.size >= suffix.size &&
-	       (suffix.size == 0 ||
-		memcmp(s.text + s.size - suffix.size, suffix.text, suffix.size) == 0);
+	return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.text + s.size - suffix.size,
+								    suffix.text, suffix.size) == 0);
 }
 
 /* Bytewise order; a prefix comes before what it begins. */

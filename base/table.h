@@ -14,7 +14,7 @@
  * all (table_clear).
  */
 struct table {
-	uint32_t *slots; /* number + 1, or 0 for empty */
+	uint32_t *slots;     /* number + 1, or 0 for empty */
 	uint32_t slot_count; /* a power of two */
 	uint32_t count;
 	uint32_t count_max;

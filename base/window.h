@@ -34,12 +34,12 @@ struct window_process {
 	uint32_t executable_file; /* index into files, or WINDOW_NONE */
 	uint64_t exit_boot_ns;	  /* 0 while it lives */
 	bool is_kernel_thread;
-	bool is_login_session;	  /* its cgroup belongs to a user's session */
-	struct str name;	  /* base name of its executable; of a kernel thread its comm */
-	struct str comm;	  /* of the main thread */
-	struct str executable;	  /* path in its own mount namespace; may be absent */
-	struct str script;	  /* base name of the script that an interpreter runs; may be absent */
-	struct str cgroup;	  /* path in the hierarchy that systemd or the container engine uses */
+	bool is_login_session; /* its cgroup belongs to a user's session */
+	struct str name;       /* base name of its executable; of a kernel thread its comm */
+	struct str comm;       /* of the main thread */
+	struct str executable; /* path in its own mount namespace; may be absent */
+	struct str script;     /* base name of the script that an interpreter runs; may be absent */
+	struct str cgroup;     /* path in the hierarchy that systemd or the container engine uses */
 };
 
 struct window_thread {
@@ -61,15 +61,17 @@ struct window_name {
 };
 
 enum frame_kind {
-	FRAME_KERNEL = 1,    /* address: as in this boot's /proc/kallsyms */
-	FRAME_FILE = 2,	     /* reference: file; address: offset in the file, in bytes */
-	FRAME_ANONYMOUS = 3, /* executable memory without a file (JIT); address: the process's own */
-	FRAME_NAMED = 4,     /* reference: name */
-	FRAME_RUNTIME = 5,   /* reference: runtime tag; address: its payload */
-	FRAME_UNMAPPED = 6,  /* no mapping is known at this address */
+	FRAME_KERNEL = 1, /* address: as in this boot's /proc/kallsyms */
+	FRAME_FILE = 2,	  /* reference: file; address: offset in the file, in bytes */
+	FRAME_ANONYMOUS =
+		3,	    /* executable memory without a file (JIT); address: the process's own */
+	FRAME_NAMED = 4,    /* reference: name */
+	FRAME_RUNTIME = 5,  /* reference: runtime tag; address: its payload */
+	FRAME_UNMAPPED = 6, /* no mapping is known at this address */
 };
 
-/* How an address was come by, which decides where to look its name up: a return address one before. */
+/* How an address was come by, which decides where to look its name up: a return address one before.
+ */
 enum frame_position {
 	FRAME_LEAF = 0,	       /* the instruction that ran */
 	FRAME_RETURN = 1,      /* the one after a call */
@@ -85,23 +87,25 @@ struct window_frame {
 
 /* How a walk of the user's stack ended. Never a silent guess. */
 enum verdict {
-	VERDICT_COMPLETE = 0,	       /* at the start of the process or thread */
-	VERDICT_TRUNCATED = 1,	       /* more frames than FRAME_COUNT_MAX */
-	VERDICT_NO_MAPPING = 2,	       /* a return address in no known executable mapping */
-	VERDICT_NO_RULE = 3,	       /* no table row, and the frame pointer could not be trusted */
-	VERDICT_JIT_UNKNOWN = 4,       /* the same in anonymous memory */
-	VERDICT_UNSUPPORTED_RULE = 5,  /* a table row that the walk can't follow */
-	VERDICT_READ_FAULT = 6,	       /* the stack's page was not there */
-	VERDICT_NOT_PROGRESSING = 7,   /* the next frame did not lie above this one */
-	VERDICT_NO_USER_STACK = 8,     /* a kernel thread: the kernel's frames are all there is */
+	VERDICT_COMPLETE = 0,	      /* at the start of the process or thread */
+	VERDICT_TRUNCATED = 1,	      /* more frames than FRAME_COUNT_MAX */
+	VERDICT_NO_MAPPING = 2,	      /* a return address in no known executable mapping */
+	VERDICT_NO_RULE = 3,	      /* no table row, and the frame pointer could not be trusted */
+	VERDICT_JIT_UNKNOWN = 4,      /* the same in anonymous memory */
+	VERDICT_UNSUPPORTED_RULE = 5, /* a table row that the walk can't follow */
+	VERDICT_READ_FAULT = 6,	      /* the stack's page was not there */
+	VERDICT_NOT_PROGRESSING = 7,  /* the next frame did not lie above this one */
+	VERDICT_NO_USER_STACK = 8,    /* a kernel thread: the kernel's frames are all there is */
 	VERDICT_COUNT,
 };
 
 struct window_stack {
-	uint32_t first_frame; /* index; the leaf stands first, the kernel's frames before the user's */
+	uint32_t first_frame; /* index; the leaf stands first, the kernel's frames before the user's
+			       */
 	uint32_t frame_count;
-	uint8_t verdict; /* enum verdict, of the user's part */
-	bool has_frame_pointer_steps; /* some steps rest on frame pointers: callers may be missing */
+	uint8_t verdict;	      /* enum verdict, of the user's part */
+	bool has_frame_pointer_steps; /* some steps rest on frame pointers: callers may be missing
+				       */
 };
 
 enum event_type {
@@ -111,22 +115,23 @@ enum event_type {
 
 /* Samples of one thread with one stack. */
 struct window_entry {
-	uint32_t thread; /* index; it names the process */
-	uint32_t stack;	 /* index */
-	uint8_t event;	 /* enum event_type */
-	uint32_t count;	 /* samples */
-	uint64_t weight; /* the sum over them */
+	uint32_t thread;     /* index; it names the process */
+	uint32_t stack;	     /* index */
+	uint8_t event;	     /* enum event_type */
+	uint32_t count;	     /* samples */
+	uint64_t weight;     /* the sum over them */
 	uint32_t first_time; /* index into times_ms: count times follow, ascending */
 };
 
 /* What was not recorded, by kind. A kind may be counted in samples or in side-band records. */
 enum loss_kind {
-	LOSS_RING_FULL = 0,	  /* samples the kernel could not hand over */
-	LOSS_STACK_TABLE_FULL = 1, /* samples beyond the distinct stacks of a window */
+	LOSS_RING_FULL = 0,	     /* samples the kernel could not hand over */
+	LOSS_STACK_TABLE_FULL = 1,   /* samples beyond the distinct stacks of a window */
 	LOSS_PROCESS_TABLE_FULL = 2, /* samples of processes beyond those we follow */
-	LOSS_SIDEBAND = 3,	  /* records of mappings, execs and exits (repaired by a re-scan) */
-	LOSS_BACKLOG_FULL = 4,	  /* samples in windows given up because the server did not take them */
-	LOSS_UNREADABLE = 5,	  /* samples whose task could not be read */
+	LOSS_SIDEBAND = 3, /* records of mappings, execs and exits (repaired by a re-scan) */
+	LOSS_BACKLOG_FULL =
+		4,	     /* samples in windows given up because the server did not take them */
+	LOSS_UNREADABLE = 5, /* samples whose task could not be read */
 	LOSS_KIND_COUNT,
 };
 
@@ -149,8 +154,8 @@ struct window {
 	uint64_t end_boot_ns;
 	int64_t boot_to_unix_ns; /* add to a time since boot: the wall clock's time, as of now */
 	uint32_t frequency_hz;
-	uint32_t cpu_count; /* online */
-	uint8_t gap;	    /* enum gap_reason */
+	uint32_t cpu_count;    /* online */
+	uint8_t gap;	       /* enum gap_reason */
 	uint64_t sample_count; /* the sum over the entries */
 	uint64_t losses[LOSS_KIND_COUNT];
 
@@ -169,8 +174,8 @@ struct window {
 };
 
 /*
- * Appends the window's bytes. The caller's mistakes (an index out of range) are asserted. buf->error
- * tells of lack of memory or room.
+ * Appends the window's bytes. The caller's mistakes (an index out of range) are asserted.
+ * buf->error tells of lack of memory or room.
  */
 void window_encode(const struct window *window, struct buf *buf);
 

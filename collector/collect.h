@@ -6,7 +6,8 @@
 /*
  * hearth collect: loads the programs, attaches, gives its rights up, and ships a window a second
  * until SIGTERM. Returns the exit code of the process: 0, 69 when it has not the rights or the
- * kernel not the means (said in one line), 75 when it wants to be started again (a CPU came online).
+ * kernel not the means (said in one line), 75 when it wants to be started again (a CPU came
+ * online).
  */
 int collect_main(const struct settings *settings);
 

@@ -18,9 +18,9 @@ struct shipper;
 
 struct shipper_options {
 	const char *socket_path;
-	uint64_t collector;	  /* as in struct window */
+	uint64_t collector; /* as in struct window */
 	uint8_t boot_id[16];
-	size_t backlog_size_max;  /* bytes of encoded windows kept; 16 MiB */
+	size_t backlog_size_max; /* bytes of encoded windows kept; 16 MiB */
 	/* Opens the file of an identity for the server; -ENOENT when no living process maps it. */
 	int (*open_file)(void *context, const struct identity *identity, int *ret_fd);
 	void *context;
@@ -48,11 +48,11 @@ int shipper_push(struct shipper *shipper, const struct window *window);
 
 struct shipper_stats {
 	bool connected;
-	uint64_t pushed;	   /* windows */
+	uint64_t pushed; /* windows */
 	uint64_t acknowledged;
-	uint64_t given_up;	   /* windows */
+	uint64_t given_up; /* windows */
 	uint64_t given_up_samples;
-	uint64_t backlog_size;	   /* bytes waiting now */
+	uint64_t backlog_size; /* bytes waiting now */
 	uint64_t wishes;
 	uint64_t files_passed;
 };

@@ -51,7 +51,8 @@ struct label {
  */
 int64_t batch_add_labels(struct batch *batch, const struct label *labels, size_t count);
 
-/* type: "process_cpu:cpu:nanoseconds:cpu:nanoseconds". period: of one sample, in the type's unit. */
+/* type: "process_cpu:cpu:nanoseconds:cpu:nanoseconds". period: of one sample, in the type's unit.
+ */
 int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, uint64_t period);
 
 enum build_kind {
@@ -88,8 +89,8 @@ struct batch_entry {
 	uint32_t series;
 	uint32_t sample_labels; /* a label set; the empty one when there are none */
 	uint32_t stack;
-	uint64_t count; /* samples */
-	uint64_t value; /* in the type's unit; count × period for sampled CPU time */
+	uint64_t count;		  /* samples */
+	uint64_t value;		  /* in the type's unit; count × period for sampled CPU time */
 	const uint16_t *times_ms; /* count of them, since start_unix_ms, or NULL */
 };
 int batch_add_entry(struct batch *batch, const struct batch_entry *entry);

@@ -20,8 +20,8 @@ struct selector;
 enum { SELECTOR_ERROR_SIZE = 256 };
 
 /*
- * -EINVAL with a sentence in reterr (what was wrong, and at which byte), -E2BIG for a text or a list
- * of matchers beyond all use, -ENOMEM.
+ * -EINVAL with a sentence in reterr (what was wrong, and at which byte), -E2BIG for a text or a
+ * list of matchers beyond all use, -ENOMEM.
  */
 int selector_parse(struct str text, struct selector **ret, char reterr[static SELECTOR_ERROR_SIZE]);
 struct selector *selector_free(struct selector *selector);

@@ -21,11 +21,11 @@ struct symbols;
 struct store;
 
 struct store_options {
-	const char *folder;	   /* made when it is not there; locked against a second program */
-	struct symbols *symbols;   /* names for what is read; outlives the store; may be NULL */
-	int64_t span_ms;	   /* of data time in one file; 6 h */
-	int64_t retention_age_ms;  /* 0: for ever */
-	uint64_t retention_bytes;  /* of all span files; 0: no limit */
+	const char *folder;	  /* made when it is not there; locked against a second program */
+	struct symbols *symbols;  /* names for what is read; outlives the store; may be NULL */
+	int64_t span_ms;	  /* of data time in one file; 6 h */
+	int64_t retention_age_ms; /* 0: for ever */
+	uint64_t retention_bytes; /* of all span files; 0: no limit */
 };
 
 /*
@@ -59,10 +59,10 @@ int store_maintain(struct store *store, int64_t now_unix_ms);
 
 struct store_status {
 	uint32_t span_count;
-	uint32_t damaged_count;	  /* files set aside */
-	uint64_t bytes;		  /* on disk, logs included */
-	uint64_t samples;	  /* in all spans */
-	int64_t oldest_ms;	  /* start and end of what is held; 0 when empty */
+	uint32_t damaged_count; /* files set aside */
+	uint64_t bytes;		/* on disk, logs included */
+	uint64_t samples;	/* in all spans */
+	int64_t oldest_ms;	/* start and end of what is held; 0 when empty */
 	int64_t newest_ms;
 	uint64_t commits;
 	uint64_t samples_appended; /* since the start */
@@ -72,18 +72,19 @@ struct store_status {
 };
 void store_status(struct store *store, struct store_status *ret);
 
-/* ---- questions ---------------------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------------------------------
+ */
 
 /*
  * Labels of a sample are those of its series and its own together. Made by the store: __name__,
  * __profile_type__, __type__, __unit__, __period_type__, __period_unit__ and __service_name__.
  */
 struct store_question {
-	struct str type;		  /* five-part profile type id; empty: every type */
-	const struct selector *selector;  /* NULL: everything */
-	int64_t from_unix_ms;		  /* a window counts when its start lies in [from, to] */
+	struct str type;		 /* five-part profile type id; empty: every type */
+	const struct selector *selector; /* NULL: everything */
+	int64_t from_unix_ms;		 /* a window counts when its start lies in [from, to] */
 	int64_t to_unix_ms;
-	uint64_t deadline_monotonic_ns;	  /* -ETIMEDOUT beyond it; 0: none */
+	uint64_t deadline_monotonic_ns; /* -ETIMEDOUT beyond it; 0: none */
 };
 
 struct store_texts {
@@ -101,10 +102,10 @@ int store_label_values(struct store *store, const struct store_question *questio
 		       struct store_texts *ret);
 
 /*
- * Values over time, for each combination of the labels in group_by (a missing label is ""; none: one
- * row). Points lie at first_ms + k × step_ms; a window belongs to the first point at or after its
- * start: point k holds ( first + (k-1) step, first + k step ], the first also what is exactly one
- * step before. With one point it answers "who used how much".
+ * Values over time, for each combination of the labels in group_by (a missing label is ""; none:
+ * one row). Points lie at first_ms + k × step_ms; a window belongs to the first point at or after
+ * its start: point k holds ( first + (k-1) step, first + k step ], the first also what is exactly
+ * one step before. With one point it answers "who used how much".
  */
 struct store_grid {
 	int64_t first_ms;
@@ -113,11 +114,11 @@ struct store_grid {
 };
 
 struct store_row {
-	const struct str *values; /* of the labels in group_by, in that order */
-	uint64_t total;		  /* the sum of the points */
-	uint64_t kernel_total;	  /* of it with a leaf in the kernel */
-	uint64_t *points;	  /* point_count of them */
-	bool *present;		  /* whether anything fell on the point */
+	const struct str *values;	     /* of the labels in group_by, in that order */
+	uint64_t total;			     /* the sum of the points */
+	uint64_t kernel_total;		     /* of it with a leaf in the kernel */
+	uint64_t *points;		     /* point_count of them */
+	bool *present;			     /* whether anything fell on the point */
 	int64_t first_seen_ms, last_seen_ms; /* starts of the first and last windows it occurs in */
 };
 
@@ -140,7 +141,7 @@ int store_series(struct store *store, const struct store_question *question,
  */
 enum flame_kind {
 	FLAME_ROOT = 0,
-	FLAME_GROUP = 1,     /* a value of the label that rows_by names */
+	FLAME_GROUP = 1, /* a value of the label that rows_by names */
 	FLAME_KERNEL = 2,
 	FLAME_NATIVE = 3,
 	FLAME_NAMED = 4,     /* came with its name (interpreters, pushed profiles) */
@@ -171,9 +172,10 @@ struct flame {
 };
 
 struct flame_options {
-	uint32_t node_count_max; /* children lighter than the n-th heaviest node go into FLAME_MORE */
-	struct str rows_by;	 /* a label whose values stand between root and stacks; empty: none */
-	bool truncated_nodes;	 /* whether FLAME_TRUNCATED nodes are wanted */
+	uint32_t node_count_max; /* children lighter than the n-th heaviest node go into FLAME_MORE
+				  */
+	struct str rows_by;   /* a label whose values stand between root and stacks; empty: none */
+	bool truncated_nodes; /* whether FLAME_TRUNCATED nodes are wanted */
 	const struct str *call_site; /* keep only stacks that begin so, root first (names) */
 	size_t call_site_count;
 };

@@ -13,8 +13,8 @@
  * Addresses to names. Names are a view: the store keeps (identity, address), and who reads asks
  * here, so that symbols which arrive late name old profiles too.
  *
- * A module is what an identity has names for: an executable, a library, a kernel. Its names lie in a
- * symbol file, made once from the file itself by a worker thread of this object and mapped
+ * A module is what an identity has names for: an executable, a library, a kernel. Its names lie in
+ * a symbol file, made once from the file itself by a worker thread of this object and mapped
  * afterwards; symbol files stay in the folder over restarts. Any thread may call any function.
  */
 struct symbols;
@@ -24,9 +24,9 @@ int symbols_open(const char *folder, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
 
 /*
- * Whether the file of this identity would help: true once for each identity that has no symbol file,
- * is not being read and has not failed, and again after symbols_retry_s when it was not brought.
- * What tells the link to send a wish.
+ * Whether the file of this identity would help: true once for each identity that has no symbol
+ * file, is not being read and has not failed, and again after symbols_retry_s when it was not
+ * brought. What tells the link to send a wish.
  */
 bool symbols_wants(struct symbols *symbols, const struct identity *identity);
 
@@ -59,21 +59,22 @@ struct kernel_location {
 };
 int symbols_kernel_location(struct symbols *symbols, uint64_t address, struct kernel_location *ret);
 
-/* Waits until no file is waiting or being read, at most timeout_ms: -ETIMEDOUT. For tests and replay. */
+/* Waits until no file is waiting or being read, at most timeout_ms: -ETIMEDOUT. For tests and
+ * replay. */
 int symbols_settle(struct symbols *symbols, int timeout_ms);
 
 struct symbols_stats {
-	uint64_t modules;     /* with a symbol file */
-	uint64_t failed;      /* remembered as of no use */
-	uint64_t waiting;     /* brought, not read yet */
-	uint64_t file_bytes;  /* of all symbol files */
+	uint64_t modules;    /* with a symbol file */
+	uint64_t failed;     /* remembered as of no use */
+	uint64_t waiting;    /* brought, not read yet */
+	uint64_t file_bytes; /* of all symbol files */
 	uint64_t file_bytes_max;
 };
 void symbols_stats(struct symbols *symbols, struct symbols_stats *ret);
 
 /*
- * Names of one module. Acquire it once for a whole question; the texts live until release. NULL when
- * there is no symbol file (yet), which a question shows as binary and address.
+ * Names of one module. Acquire it once for a whole question; the texts live until release. NULL
+ * when there is no symbol file (yet), which a question shows as binary and address.
  */
 struct symbol_module;
 

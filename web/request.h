@@ -63,9 +63,9 @@ struct reply {
 	int status;		  /* 200 unless set */
 	const char *content_type; /* a literal */
 	struct buf body;
-	bool may_be_cached;	  /* else Cache-Control: no-store */
-	char etag[40];		  /* "" for none */
+	bool may_be_cached;	      /* else Cache-Control: no-store */
+	char etag[40];		      /* "" for none */
 	const char *content_encoding; /* a literal, or NULL */
-	struct header headers[8]; /* more of them; texts are literals */
+	struct header headers[8];     /* more of them; texts are literals */
 	size_t header_count;
 };

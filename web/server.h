@@ -16,14 +16,14 @@ struct symbols;
  * serve_main(); handlers run on many threads and change nothing but counters.
  */
 enum collector_state {
-	COLLECTOR_ABSENT = 0,  /* nobody is connected */
+	COLLECTOR_ABSENT = 0, /* nobody is connected */
 	COLLECTOR_SAMPLING = 1,
 	COLLECTOR_NO_RIGHTS = 2, /* hearth run found that it may not load BPF */
-	COLLECTOR_REPLAY = 3,  /* windows come from a recording */
+	COLLECTOR_REPLAY = 3,	 /* windows come from a recording */
 };
 
 struct server_counters {
-	_Atomic int collector_state; /* enum collector_state */
+	_Atomic int collector_state;	    /* enum collector_state */
 	_Atomic int64_t collector_since_ms; /* unix time of the last change of state */
 	_Atomic uint32_t frequency_hz;
 	_Atomic uint32_t cpu_count; /* of the host, as the collector says; at first our own count */
@@ -41,5 +41,6 @@ struct server {
 	int64_t started_unix_ms;
 	char host_name[256];
 	char kernel_release[128];
-	char collector_reason[256]; /* why there is no collector, as hearth run found out; else "" */
+	char collector_reason[256]; /* why there is no collector, as hearth run found out; else ""
+				     */
 };

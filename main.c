@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "collector/collect.h"
+#include "run.h"
+#include "version.h"
+#include "web/serve.h"
+
+struct command {
+	const char *name;
+	enum setting_command settings;
+	int (*main)(const struct settings *settings);
+	const char *help;
+};
+
+static const struct command commands[] = {
+	{ "run", SETTING_OF_RUN, run_main,
+	  "profile this host and show it: collect and serve together" },
+	{ "collect", SETTING_OF_COLLECT, collect_main, "take samples and send them to a server" },
+	{ "serve", SETTING_OF_SERVE, serve_main, "keep profiles and show them" },
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]), HELP_SIZE_MAX = 16384 };
+
+static void print_help(const struct command *only)
+{
+	autoclean(buf) struct buf text = BUF(HELP_SIZE_MAX);
+
+	if (!only) {
+		buf_printf(&text, "usage: hearth COMMAND [OPTIONS]\n\n"
+				  "See what a Linux host spends its time on.\n\n");
+		for (size_t i = 0; i < COMMAND_COUNT; i++)
+			buf_printf(&text, "  %-10s%s\n", commands[i].name, commands[i].help);
+		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
+				  "  hearth --version         which hearth this is\n\n"
+				  "As root, 'hearth run' is all it takes; then open "
+				  "http://127.0.0.1:4040/\n");
+	} else {
+		buf_printf(&text, "usage: hearth %s [OPTIONS]\n\n%s\n\n", only->name, only->help);
+		settings_help(only->settings, &text);
+	}
+	fwrite(text.bytes, 1, text.size, stdout);
+}
+
+static bool asks_for_help(int argument_count, char **arguments)
+{
+	for (int i = 0; i < argument_count; i++)
+		if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
+			return true;
+	return false;
+}
+
+static int run_command(const struct command *command, int argument_count, char **arguments)
+{
+	struct settings settings;
+	char error[SETTINGS_ERROR_SIZE];
+
+	if (asks_for_help(argument_count, arguments)) {
+		print_help(command);
+		return 0;
+	}
+	settings_defaults(&settings);
+	if (settings_parse(&settings, command->settings, argument_count, arguments, error)) {
+		log_error("%s", error);
+		return EX_USAGE;
+	}
+	if (settings.verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	return command->main(&settings);
+}
+
+int main(int argument_count, char **arguments)
+{
+	if (argument_count < 2) {
+		print_help(NULL);
+		return EX_USAGE;
+	}
+	if (!strcmp(arguments[1], "--version")) {
+		printf("hearth %s\n", HEARTH_VERSION);
+		return 0;
+	}
+	if (asks_for_help(1, arguments + 1) || !strcmp(arguments[1], "help")) {
+		print_help(NULL);
+		return 0;
+	}
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (!strcmp(arguments[1], commands[i].name))
+			return run_command(&commands[i], argument_count - 2, arguments + 2);
+	log_error("unknown command '%s'; there are run, collect and serve, see --help",
+		  arguments[1]);
+	return EX_USAGE;
+}

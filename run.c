@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "collector/collect.h"
+#include "web/serve.h"
+
+/* Which account the server gets; our own when we are not root and have nothing to give up. */
+struct account {
+	uid_t uid;
+	gid_t gid;
+	bool is_own;
+	char name[64];
+};
+
+static void account_set(struct account *account, const struct passwd *entry)
+{
+	*account = (struct account){ .uid = entry->pw_uid, .gid = entry->pw_gid };
+	snprintf(account->name, sizeof(account->name), "%s", entry->pw_name);
+}
+
+static struct account find_account(void)
+{
+	struct account account = { .uid = geteuid(), .gid = getegid(), .is_own = true };
+	const char *sudo = getenv("SUDO_UID");
+	const struct passwd *entry;
+	uint64_t uid;
+
+	if (account.uid != 0)
+		return account;
+
+	entry = getpwnam("hearth");
+	if (!entry && sudo && parse_u64(str_from(sudo), &uid) == 0 && uid > 0 && uid < UINT32_MAX)
+		entry = getpwuid((uid_t)uid);
+	if (!entry)
+		entry = getpwnam("nobody");
+	if (entry)
+		account_set(&account, entry);
+	else
+		account = (struct account){ .uid = 65534, .gid = 65534, .name = "65534" };
+	return account;
+}
+
+/* For good: also the saved ids, the groups, and any way to get rights back by an exec. */
+static int become(const struct account *account)
+{
+	if (!account->is_own &&
+	    (setgroups(0, NULL) || setresgid(account->gid, account->gid, account->gid) ||
+	     setresuid(account->uid, account->uid, account->uid)))
+		return -errno;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	return 0;
+}
+
+/*
+ * Tries each folder on the way as the account that will have to pass it. Speaks of the first that
+ * it can't, since "permission denied" on the last one would send a person looking in the wrong
+ * place.
+ */
+static int check_passable(const struct account *account, const char *folder)
+{
+	char path[PATH_MAX];
+	int err = 0;
+
+	if (!realpath(folder, path))
+		return -errno;
+	if (!account->is_own && (setegid(account->gid) || seteuid(account->uid)))
+		return -errno;
+	for (char *end = path + 1; !err; end++) {
+		if (*end != '/' && *end != '\0')
+			continue;
+
+		char last = *end;
+
+		*end = '\0';
+		if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS)) {
+			err = -errno;
+			log_error("user '%s' can't enter the folder '%s' on the way to the data "
+				  "folder; "
+				  "choose another with --data DIR",
+				  account->name, path);
+		}
+		*end = last;
+		if (last == '\0')
+			break;
+	}
+	if (!err && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS)) {
+		err = -errno;
+		log_error("user '%s' can't write to the data folder '%s'; choose another with "
+			  "--data DIR",
+			  account->name, path);
+	}
+	/* What was given up for the check comes back, or nothing more must be done as who we are.
+	 */
+	if (!account->is_own && (seteuid(0) || setegid(0)))
+		abort();
+	return err;
+}
+
+static int make_folders(const char *path)
+{
+	char folder[SETTING_TEXT_SIZE];
+	int size = snprintf(folder, sizeof(folder), "%s", path);
+
+	assert(size > 0 && (size_t)size < sizeof(folder));
+	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(folder, 0755) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int prepare_data_folder(const struct account *account, const char *path)
+{
+	int err = make_folders(path);
+	bool made = false;
+
+	if (!err && mkdir(path, 0700) == 0)
+		made = true;
+	else if (!err && errno != EEXIST)
+		err = -errno;
+	if (err)
+		return log_error_errno(
+			err, "cannot make the data folder '%s'; choose another with --data DIR",
+			path);
+
+	autoclose int folder = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat status;
+
+	if (folder < 0 || fstat(folder, &status))
+		return log_error_errno(-errno, "cannot open the data folder '%s'", path);
+	/* One that is there and belongs to somebody else is not ours to take, unless it is root's
+	 * and empty of use to anybody: root made it for us. */
+	if (!account->is_own && (made || status.st_uid == 0) &&
+	    fchown(folder, account->uid, account->gid))
+		return log_error_errno(-errno, "cannot give the data folder '%s' to user '%s'",
+				       path, account->name);
+	return check_passable(account, path);
+}
+
+/*
+ * Asks in a child whether BPF programs can be loaded, so that libbpf's memory is given back and a
+ * failure in it harms nobody. 0, or negative with the reason.
+ */
+static int probe_rights(char *reason, size_t size)
+{
+	int pipe_fds[2];
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return -errno;
+
+	pid_t child = fork();
+
+	if (child < 0) {
+		int err = -errno;
+
+		close(pipe_fds[0]);
+		close(pipe_fds[1]);
+		return err;
+	}
+	if (child == 0) {
+		char text[COLLECT_ERROR_SIZE] = "";
+		int err = collect_probe(text);
+
+		if (err)
+			dprintf(pipe_fds[1], "%s", text);
+		_exit(err ? 1 : 0);
+	}
+
+	autoclose int from_child = pipe_fds[0];
+	size_t used = 0;
+	ssize_t got;
+
+	close(pipe_fds[1]);
+	while (used + 1 < size && (got = read(from_child, reason + used, size - 1 - used)) > 0)
+		used += (size_t)got;
+	reason[used] = '\0';
+
+	int status = 0;
+
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (used == 0)
+		snprintf(reason, size, "the trial of loading a BPF program failed");
+	return -EPERM;
+}
+
+enum { PROGRAM_COUNT = 2, RESTART_CODE = 75 };
+
+struct program {
+	const char *name; /* of the process */
+	int (*main)(const struct settings *settings);
+	const struct account *account; /* NULL: stays who we are */
+	pid_t pid;		       /* 0 when it does not run */
+	uint64_t started_ns;	       /* monotonic */
+	uint64_t start_again_ns;       /* 0: not to be started again */
+	unsigned deaths;	       /* soon after a start, one after the other */
+};
+
+static int start_program(struct program *program, const struct settings *settings,
+			 const sigset_t *old_mask)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return log_error_errno(-errno, "cannot start %s", program->name);
+	if (pid > 0) {
+		program->pid = pid;
+		program->started_ns = clock_monotonic_ns();
+		program->start_again_ns = 0;
+		return 0;
+	}
+
+	(void)sigprocmask(SIG_SETMASK, old_mask, NULL);
+	(void)prctl(PR_SET_NAME, program->name, 0, 0, 0);
+	if (program->account) {
+		int err = become(program->account);
+
+		if (err) {
+			log_error_errno(err, "cannot become user '%s'", program->account->name);
+			_exit(EX_NOPERM);
+		}
+	}
+	/* After the change of user, which clears it. Nobody outlives the one who would restart it.
+	 */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+	exit(program->main(settings));
+}
+
+/* 200 ms after a first death, doubling to 5 s while it goes on dying within 10 s of its start. */
+static void plan_restart(struct program *program)
+{
+	uint64_t now = clock_monotonic_ns();
+	uint64_t delay_ms = 200;
+
+	program->deaths =
+		now - program->started_ns > 10 * (uint64_t)CLOCK_NS_PER_S ? 0 : program->deaths + 1;
+	for (unsigned i = 1; i < program->deaths && delay_ms < 5000; i++)
+		delay_ms *= 2;
+	program->start_again_ns = now + (delay_ms < 5000 ? delay_ms : 5000) * CLOCK_NS_PER_MS;
+}
+
+/* What a death means: go on (-1), or end with this exit code. */
+static int judge_death(struct program *program, int status, bool stopping)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+	program->pid = 0;
+	if (stopping)
+		return -1;
+	if (WIFSIGNALED(status)) {
+		log_warning("%s was ended by signal %d, starting it again", program->name,
+			    WTERMSIG(status));
+		plan_restart(program);
+		return -1;
+	}
+	if (code == RESTART_CODE) {
+		plan_restart(program);
+		return -1;
+	}
+	if (program->account || program->main == serve_main)
+		return code; /* without the server there is nothing to run for */
+	if (code != 0)
+		log_notice("going on without profiling this host");
+	return -1;
+}
+
+static void signal_programs(const struct program *programs, int number)
+{
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		if (programs[i].pid > 0)
+			(void)kill(programs[i].pid, number);
+}
+
+static bool any_runs(const struct program *programs)
+{
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		if (programs[i].pid > 0)
+			return true;
+	return false;
+}
+
+static int time_until_next_start(const struct program *programs)
+{
+	uint64_t now = clock_monotonic_ns();
+	int timeout_ms = -1;
+
+	for (size_t i = 0; i < PROGRAM_COUNT; i++) {
+		if (!programs[i].start_again_ns)
+			continue;
+
+		uint64_t left =
+			programs[i].start_again_ns > now ? programs[i].start_again_ns - now : 0;
+		int left_ms = (int)(left / CLOCK_NS_PER_MS) + 1;
+
+		if (timeout_ms < 0 || left_ms < timeout_ms)
+			timeout_ms = left_ms;
+	}
+	return timeout_ms;
+}
+
+static void start_due(struct program *programs, const struct settings *settings,
+		      const sigset_t *old_mask)
+{
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		if (programs[i].start_again_ns &&
+		    programs[i].start_again_ns <= clock_monotonic_ns() &&
+		    start_program(&programs[i], settings, old_mask))
+			plan_restart(&programs[i]);
+}
+
+/* Returns the exit code when all is over. */
+static int supervise(struct program *programs, const struct settings *settings, int signals,
+		     const sigset_t *old_mask)
+{
+	enum { STOP_TIME_S = 10 };
+	bool stopping = false;
+	uint64_t stop_deadline_ns = 0;
+	int exit_code = 0;
+
+	while (any_runs(programs) || !stopping) {
+		struct pollfd poll_set = { .fd = signals, .events = POLLIN };
+		int timeout_ms = stopping ? 200 : time_until_next_start(programs);
+
+		(void)poll(&poll_set, 1, timeout_ms);
+
+		struct signalfd_siginfo signal;
+
+		while (read(signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+			if (signal.ssi_signo == SIGCHLD)
+				continue;
+			signal_programs(programs, stopping ? SIGKILL : SIGTERM);
+			if (!stopping)
+				stop_deadline_ns = clock_monotonic_ns() +
+						   STOP_TIME_S * (uint64_t)CLOCK_NS_PER_S;
+			stopping = true;
+		}
+
+		int status;
+		pid_t dead;
+
+		while ((dead = waitpid(-1, &status, WNOHANG)) > 0) {
+			for (size_t i = 0; i < PROGRAM_COUNT; i++) {
+				if (programs[i].pid != dead)
+					continue;
+
+				int code = judge_death(&programs[i], status, stopping);
+
+				if (code < 0)
+					continue;
+				exit_code = code;
+				signal_programs(programs, SIGTERM);
+				stop_deadline_ns = clock_monotonic_ns() +
+						   STOP_TIME_S * (uint64_t)CLOCK_NS_PER_S;
+				stopping = true;
+			}
+		}
+		if (stopping && clock_monotonic_ns() > stop_deadline_ns)
+			signal_programs(programs, SIGKILL);
+		if (!stopping)
+			start_due(programs, settings, old_mask);
+	}
+	return exit_code;
+}
+
+int run_main(const struct settings *caller_settings)
+{
+	struct settings settings = *caller_settings;
+	struct account account = find_account();
+
+	if (prepare_data_folder(&account, settings.data))
+		return EX_CANTCREAT;
+
+	sigset_t mask, old_mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &mask, &old_mask);
+
+	autoclose int signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+
+	if (signals < 0) {
+		log_error_errno(-errno, "cannot wait for signals");
+		return EX_OSERR;
+	}
+
+	bool may_collect =
+		probe_rights(settings.collector_reason, sizeof(settings.collector_reason)) == 0;
+
+	if (!may_collect)
+		log_warning("this host is not profiled: %s; serving all the same",
+			    settings.collector_reason);
+
+	struct program programs[PROGRAM_COUNT] = {
+		{ .name = "hearth-serve",
+		  .main = serve_main,
+		  .account = &account,
+		  .start_again_ns = 1 },
+		{ .name = "hearth-collect",
+		  .main = collect_main,
+		  .start_again_ns = may_collect ? 1 : 0 },
+	};
+
+	start_due(programs, &settings, &old_mask);
+	return supervise(programs, &settings, signals, &old_mask);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/settings.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
+
+static void has_the_documented_defaults(void **state)
+{
+	struct settings settings;
+
+	(void)state;
+	settings_defaults(&settings);
+	assert_string_equal(settings.http, "127.0.0.1:4040");
+	assert_string_equal(settings.otlp_grpc, "127.0.0.1:4317");
+	assert_string_equal(settings.otlp_http, "127.0.0.1:4318");
+	assert_int_equal(settings.frequency_hz, 99);
+	assert_int_equal(settings.window_ns, 5000000000);
+	assert_int_equal(settings.retention_age_ns, 14 * UINT64_C(86400000000000));
+	assert_int_equal(settings.retention_size, UINT64_C(20) << 30);
+	assert_int_equal(settings.span_ns, 6 * UINT64_C(3600000000000));
+	assert_string_equal(settings.replay, "");
+	assert_false(settings.verbose);
+	assert_true(settings.data[0] == '/');
+}
+
+static void reads_both_forms_of_an_option(void **state)
+{
+	char *arguments[] = { "--data",		 "/tmp/x y", "--frequency=997",
+			      "--retention-age", "off",	     "--retention-size=512M",
+			      "--verbose",	 "--http",   "127.0.0.1:0" };
+	struct settings settings;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	settings_defaults(&settings);
+	assert_int_equal(
+		settings_parse(&settings, SETTING_OF_RUN, COUNT(arguments), arguments, error), 0);
+	assert_string_equal(settings.data, "/tmp/x y");
+	assert_int_equal(settings.frequency_hz, 997);
+	assert_int_equal(settings.retention_age_ns, 0);
+	assert_int_equal(settings.retention_size, UINT64_C(512) << 20);
+	assert_true(settings.verbose);
+	assert_string_equal(settings.http, "127.0.0.1:0");
+}
+
+struct refusal {
+	enum setting_command command;
+	const char *first, *second;
+	const char *says;
+};
+
+static void refuses_in_words_that_help(void **state)
+{
+	static const struct refusal refusals[] = {
+		{ SETTING_OF_RUN, "--frequncy", "99", "is '--frequency' meant?" },
+		{ SETTING_OF_RUN, "--colour", "red", "unknown option '--colour'" },
+		{ SETTING_OF_RUN, "--frequency", "0", "'0' is not a whole number from 1 to 10000" },
+		{ SETTING_OF_RUN, "--frequency", "99x", "'99x' is not a whole number" },
+		{ SETTING_OF_RUN, "--frequency=", NULL, "'' is not a whole number" },
+		{ SETTING_OF_RUN, "--window", "10m", "is not a time from 1s to 5s" },
+		{ SETTING_OF_RUN, "--retention-age", "5", "is not a time of 600s or more" },
+		{ SETTING_OF_RUN, "--retention-size", "1K", "is not a size of 1M or more" },
+		{ SETTING_OF_RUN, "--data", NULL, "--data wants a value: DIR" },
+		{ SETTING_OF_RUN, "--data=", NULL, "--data: '' is not a text" },
+		{ SETTING_OF_RUN, "--verbose=yes", NULL, "--verbose takes no value" },
+		{ SETTING_OF_RUN, "data", NULL, "'data' is not understood" },
+		{ SETTING_OF_RUN, "--", NULL, "unknown option '--'" },
+		{ SETTING_OF_COLLECT, "--http", "127.0.0.1:1", "unknown option '--http'" },
+		{ SETTING_OF_RUN, "--replay", "x", "unknown option '--replay'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		char *arguments[] = { (char *)refusals[i].first, (char *)refusals[i].second };
+		char error[SETTINGS_ERROR_SIZE] = "";
+		struct settings settings;
+
+		settings_defaults(&settings);
+		assert_int_equal(settings_parse(&settings, refusals[i].command,
+						refusals[i].second ? 2 : 1, arguments, error),
+				 -EINVAL);
+		if (!strstr(error, refusals[i].says))
+			fail_msg("case %zu says \"%s\", not \"%s\"", i, error, refusals[i].says);
+	}
+}
+
+static void refuses_a_text_that_does_not_fit(void **state)
+{
+	char *text = malloc(SETTING_TEXT_SIZE + 1);
+	char *arguments[] = { "--data", text };
+	struct settings settings;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', SETTING_TEXT_SIZE);
+	text[SETTING_TEXT_SIZE] = '\0';
+	settings_defaults(&settings);
+	assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 2, arguments, error), -EINVAL);
+	text[SETTING_TEXT_SIZE - 1] = '\0';
+	assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 2, arguments, error), 0);
+	free(text);
+}
+
+static void finds_the_socket_beside_the_data(void **state)
+{
+	struct settings settings;
+	char path[64];
+
+	(void)state;
+	settings_defaults(&settings);
+	memcpy(settings.data, "/d", 3);
+	assert_int_equal(settings_socket_path(&settings, path, sizeof(path)), 0);
+	assert_string_equal(path, "/d/collector.sock");
+	memcpy(settings.collector_socket, "/s", 3);
+	assert_int_equal(settings_socket_path(&settings, path, sizeof(path)), 0);
+	assert_string_equal(path, "/s");
+	assert_int_equal(settings_socket_path(&settings, path, 2), -ENAMETOOLONG);
+}
+
+static void help_names_only_what_the_command_takes(void **state)
+{
+	autoclean(buf) struct buf text = BUF(65536);
+
+	(void)state;
+	settings_help(SETTING_OF_COLLECT, &text);
+	buf_add_u8(&text, 0);
+	assert_int_equal(text.error, 0);
+	assert_non_null(strstr((char *)text.bytes, "--frequency HZ"));
+	assert_non_null(strstr((char *)text.bytes, "(99)"));
+	assert_null(strstr((char *)text.bytes, "--http"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(has_the_documented_defaults),
+		cmocka_unit_test(reads_both_forms_of_an_option),
+		cmocka_unit_test(refuses_in_words_that_help),
+		cmocka_unit_test(refuses_a_text_that_does_not_fit),
+		cmocka_unit_test(finds_the_socket_beside_the_data),
+		cmocka_unit_test(help_names_only_what_the_command_takes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

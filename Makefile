@@ -53,7 +53,7 @@ ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-o
               $(if $(strip $(SANITIZE)),-fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all) \
               -I. -I$(GEN) $(LIBRARY_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
-ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -pthread
+ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -lm -pthread
 
 # ---- what is built from what ----------------------------------------------------------------------
 

@@ -29,6 +29,15 @@ enum {
 	/* A path, a comm, a cgroup: PATH_MAX. */
 	WINDOW_TEXT_SIZE_MAX = 4096,
 
+	/* ---- processes ---- */
+
+	/* Executable mappings of one process. Chromium has 90, a JVM with many agents 400; what maps more
+	 * is a test of patience, or a JIT that should be one mapping. */
+	MAPPING_COUNT_MAX = 8192,
+	/* Processes followed at once, those that have just ended included. pid_max is 32,768 on small
+	 * hosts; a process costs 1 to 4 kB. */
+	PROCESS_COUNT_MAX = 16384,
+
 	/* ---- the store ---- */
 	STORE_PATH_SIZE_MAX = 4096,
 };

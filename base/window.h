@@ -34,7 +34,6 @@ struct window_process {
 	uint32_t executable_file; /* index into files, or WINDOW_NONE */
 	uint64_t exit_boot_ns;	  /* 0 while it lives */
 	bool is_kernel_thread;
-	bool is_login_session; /* its cgroup belongs to a user's session */
 	struct str name;       /* base name of its executable; of a kernel thread its comm */
 	struct str comm;       /* of the main thread */
 	struct str executable; /* path in its own mount namespace; may be absent */

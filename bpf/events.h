@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The records that cross from the kernel to the collector: the only header that both sides include.
+ * Fixed widths, no hidden padding. The kernel side brings its own integer types.
+ */
+#ifdef __bpf__
+#include "bpf/kernel_types.h"
+#define EVENT_ASSERT _Static_assert
+#else
+#include <assert.h>
+#include <linux/types.h>
+#define EVENT_ASSERT static_assert
+#endif
+
+enum {
+	EVENT_COMM_SIZE = 16, /* TASK_COMM_LEN */
+	/* The kernel's own limit on a kernel stack, sysctl kernel.perf_event_max_stack. */
+	EVENT_KERNEL_FRAME_COUNT_MAX = 127,
+	/* Steps of the walk of a user's stack. Deepest seen in services: 126. A power of two, so
+	 * that the verifier accepts a masked index. */
+	EVENT_USER_FRAME_COUNT_MAX = 256,
+	EVENT_FRAME_COUNT_MAX = EVENT_KERNEL_FRAME_COUNT_MAX + EVENT_USER_FRAME_COUNT_MAX,
+};
+
+enum event_kind {
+	EVENT_KIND_CPU = 1, /* a tick of the CPU's clock; weight in nanoseconds of CPU time */
+};
+
+enum event_flags {
+	EVENT_KERNEL_THREAD = 1,
+	EVENT_FRAME_POINTERS = 2,    /* some steps rest on frame pointers */
+	EVENT_BROKE_INTO_KERNEL = 4, /* the tick came while the kernel ran */
+};
+
+/*
+ * One sample. frames[] holds kernel_frame_count addresses of the kernel, then user_frame_count of
+ * the process, each part leaf first; the record ends with the last one used.
+ */
+struct event {
+	__u8 kind;    /* enum event_kind */
+	__u8 verdict; /* enum verdict of base/window.h */
+	__u16 flags;  /* enum event_flags */
+	__u32 cpu;
+	__u32 pid; /* thread group id, in the initial pid namespace */
+	__u32 tid;
+	__u32 exec_generation; /* self_exec_id of the group leader */
+	__u16 kernel_frame_count;
+	__u16 user_frame_count;
+	__u64 start_boot_ns; /* of the group leader */
+	__u64 boot_ns;
+	__u64 weight;
+	__u64 cgroup_id; /* of the unified hierarchy; 0 where there is none */
+	/* Bytes of raw user stack behind the frames, to be walked later, and the trace and span
+	 * that the thread worked for. All zero when there is none. */
+	__u32 raw_stack_size;
+	__u32 reserved;
+	__u64 trace_id[2];
+	__u64 span_id;
+	char comm[EVENT_COMM_SIZE]; /* of the thread */
+	__u64 frames[EVENT_FRAME_COUNT_MAX];
+};
+
+#define EVENT_HEADER_SIZE __builtin_offsetof(struct event, frames)
+
+EVENT_ASSERT(EVENT_HEADER_SIZE == 104, "the header of an event has no hole");
+EVENT_ASSERT(sizeof(struct event) == EVENT_HEADER_SIZE + EVENT_FRAME_COUNT_MAX * 8,
+	     "nor has its end");
+
+/* What the program counts, per CPU. Every early return that loses something counts it. */
+enum event_counter {
+	COUNTER_TAKEN = 0,	/* ticks that found a thread at work */
+	COUNTER_IDLE = 1,	/* ticks that found none */
+	COUNTER_RING_FULL = 2,	/* samples lost: no room in the ring buffer */
+	COUNTER_UNREADABLE = 3, /* samples lost: no scratch memory, or the task can't be read */
+	COUNTER_COUNT,
+};

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/processes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "collector/proc.h"
+#include "collector/sideband.h"
+
+enum {
+	BUCKET_COUNT = 4096, /* a power of two */
+	SWEEP_SHARE = 64,    /* of the buckets looked at for the silently gone, a window */
+};
+
+static_assert(BUCKET_COUNT % SWEEP_SHARE == 0, "each bucket has its turn");
+
+/* Samples in flight when a process ends are drained within a window; then some. */
+#define KEPT_AFTER_END_NS (UINT64_C(4) * (uint64_t)CLOCK_NS_PER_S)
+#define SCAN_DELAY_MIN_NS ((uint64_t)CLOCK_NS_PER_S)
+#define SCAN_DELAY_MAX_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
+
+struct processes {
+	struct process *buckets[BUCKET_COUNT]; /* by pid; newest first */
+	size_t count;
+	uint32_t swept; /* the next share of buckets */
+	uint64_t refused;
+};
+
+int processes_new(struct processes **ret)
+{
+	struct processes *processes = calloc(1, sizeof(*processes));
+
+	if (!processes)
+		return -ENOMEM;
+	*ret = processes;
+	return 0;
+}
+
+static void free_process(struct process *process)
+{
+	mappings_unref(process->mappings);
+	process_texts_unref(process->texts);
+	free(process);
+}
+
+struct processes *processes_free(struct processes *processes)
+{
+	if (!processes)
+		return NULL;
+
+	for (size_t i = 0; i < BUCKET_COUNT; i++) {
+		while (processes->buckets[i]) {
+			struct process *process = processes->buckets[i];
+
+			processes->buckets[i] = process->older;
+			free_process(process);
+		}
+	}
+	free(processes);
+	return NULL;
+}
+
+size_t processes_count(const struct processes *processes)
+{
+	return processes->count;
+}
+
+static struct process **bucket_of(struct processes *processes, uint32_t pid)
+{
+	return &processes->buckets[pid % BUCKET_COUNT];
+}
+
+/* The image that the pid runs now, as far as we heard. */
+static struct process *find_current(struct processes *processes, uint32_t pid)
+{
+	for (struct process *p = *bucket_of(processes, pid); p; p = p->older)
+		if (p->key.pid == pid)
+			return p->end_boot_ns || p->exit_boot_ns ? NULL : p;
+	return NULL;
+}
+
+static struct process *add_process(struct processes *processes, uint32_t pid,
+				   uint64_t begin_boot_ns)
+{
+	struct process *process = NULL;
+
+	if (processes->count < PROCESS_COUNT_MAX)
+		process = calloc(1, sizeof(*process));
+	if (!process) {
+		processes->refused++;
+		return NULL;
+	}
+	process->key.pid = pid;
+	process->begin_boot_ns = begin_boot_ns;
+	process->older = *bucket_of(processes, pid);
+	*bucket_of(processes, pid) = process;
+	processes->count++;
+	return process;
+}
+
+static void note_fork(struct processes *processes, const struct sideband_record *record)
+{
+	const struct process *parent = find_current(processes, record->parent_pid);
+	struct process *former = find_current(processes, record->pid);
+
+	/* The pid came again before we heard of its end. */
+	if (former)
+		former->exit_boot_ns = record->boot_ns;
+
+	struct process *child = add_process(processes, record->pid, record->boot_ns);
+
+	if (!child)
+		return;
+	child->parent_pid = record->parent_pid;
+	if (parent && parent->mappings)
+		child->mappings = mappings_ref(parent->mappings);
+	if (parent && parent->texts)
+		child->texts = process_texts_ref(parent->texts);
+}
+
+/* What is known of a program from its exec record alone: its name; and whose cgroup it is in. */
+static struct process_texts *texts_after_exec(const struct process *former, struct str comm)
+{
+	struct process_texts *texts = process_texts_new();
+
+	if (!texts)
+		return NULL;
+	texts->comm = strndup(comm.text ? comm.text : "", comm.size);
+	texts->name = strndup(comm.text ? comm.text : "", comm.size);
+	if (former && former->texts) {
+		texts->cgroup = former->texts->cgroup ? strdup(former->texts->cgroup) : NULL;
+		texts->namespace_pid = former->texts->namespace_pid;
+	}
+	if (!texts->comm || !texts->name)
+		return process_texts_unref(texts);
+	return texts;
+}
+
+static void note_exec(struct processes *processes, const struct sideband_record *record)
+{
+	struct process *former = find_current(processes, record->pid);
+
+	if (former)
+		former->end_boot_ns = record->boot_ns;
+
+	struct process *process = add_process(processes, record->pid, record->boot_ns);
+
+	if (!process)
+		return;
+	if (former) {
+		process->parent_pid = former->parent_pid;
+		if (former->has_key) {
+			process->key = former->key;
+			process->key.exec_generation++;
+			process->has_key = true;
+		}
+	}
+	process->texts = texts_after_exec(former, record->text);
+	process->mappings = mappings_new();
+	if (process->mappings)
+		process->mappings->is_complete = true;
+}
+
+/* The first file that an image maps is the program itself, then its loader. */
+static void note_first_mapping(struct process *process, struct str path)
+{
+	if (!process->texts || process->texts->executable || process->texts->users > 1)
+		return;
+	process->texts->executable = strndup(path.text, path.size);
+
+	struct str base = str_base_name(path);
+	char *name = strndup(base.text, base.size);
+
+	if (name) {
+		free(process->texts->name);
+		process->texts->name = name;
+	}
+}
+
+static void note_mapping(struct processes *processes, const struct sideband_record *record)
+{
+	struct process *process = find_current(processes, record->pid);
+
+	/* Of a process that was not sampled yet all mappings are read when it is. */
+	if (!process || !process->mappings)
+		return;
+
+	struct mapping mapping = { .start = record->start,
+				   .end = record->end,
+				   .offset = record->offset,
+				   .kind = mapping_kind_of(record->text) };
+
+	if (mapping.kind == MAPPING_FILE) {
+		struct identity identity = record->identity;
+
+		if (identity.kind == IDENTITY_NONE) {
+			uint64_t words[5] = { record->device, record->inode };
+
+			identity =
+				(struct identity){ .kind = IDENTITY_INODE, .size = sizeof(words) };
+			memcpy(identity.bytes, words, sizeof(words));
+			/* Size and time are not in the record; a scan has them. */
+			process->mappings->is_complete = false;
+		}
+		mapping.file = file_new(&identity, record->text, record->device, record->inode);
+		if (!mapping.file)
+			return;
+		if (process->begin_boot_ns)
+			note_first_mapping(process, record->text);
+	}
+	(void)mappings_add(&process->mappings, &mapping); /* what does not fit is unmapped to us */
+	file_unref(mapping.file);
+}
+
+static void note_rename(struct processes *processes, const struct sideband_record *record)
+{
+	struct process *process = find_current(processes, record->pid);
+
+	/* Names of threads come with the samples. */
+	if (!process || record->tid != record->pid || !process->texts || process->texts->users > 1)
+		return;
+
+	char *comm = strndup(record->text.text, record->text.size);
+
+	if (!comm)
+		return;
+	free(process->texts->comm);
+	process->texts->comm = comm;
+}
+
+void processes_note(struct processes *processes, const struct sideband_record *record)
+{
+	struct process *process;
+
+	switch ((enum sideband_kind)record->kind) {
+	case SIDEBAND_FORKED:
+		note_fork(processes, record);
+		break;
+	case SIDEBAND_EXEC:
+		note_exec(processes, record);
+		break;
+	case SIDEBAND_MAPPED:
+		note_mapping(processes, record);
+		break;
+	case SIDEBAND_RENAMED:
+		note_rename(processes, record);
+		break;
+	case SIDEBAND_EXITED:
+		process = find_current(processes, record->pid);
+		if (process)
+			process->exit_boot_ns = record->boot_ns;
+		break;
+	}
+}
+
+static bool key_equal(const struct process_key *a, const struct process_key *b)
+{
+	return a->pid == b->pid && a->exec_generation == b->exec_generation &&
+	       a->start_boot_ns == b->start_boot_ns;
+}
+
+/* Of those that were not sampled yet, the one that ran then. */
+static struct process *find_nameless(struct processes *processes, uint32_t pid, uint64_t boot_ns)
+{
+	for (struct process *p = *bucket_of(processes, pid); p; p = p->older)
+		if (p->key.pid == pid && !p->has_key && p->begin_boot_ns <= boot_ns)
+			return p;
+	return NULL;
+}
+
+static void read_process(struct process *process)
+{
+	struct process_texts *texts = NULL;
+
+	process->was_read = true;
+	/* What /proc shows by now belongs to the image after this one. */
+	if (!process->end_boot_ns && proc_read(&process->key, &texts) == 0) {
+		process_texts_unref(process->texts);
+		process->texts = texts;
+	}
+	if (process->texts && !process->texts->cgroup && process->texts->users == 1 &&
+	    process->parent_pid)
+		process->texts->cgroup = proc_read_cgroup(process->parent_pid);
+
+	if (process->end_boot_ns || (process->mappings && process->mappings->is_complete) ||
+	    (process->texts && process->texts->is_kernel_thread))
+		return;
+
+	struct mappings *mappings = NULL;
+
+	if (mappings_scan(process->key.pid, &mappings) == 0) {
+		mappings_unref(process->mappings);
+		process->mappings = mappings;
+	}
+}
+
+struct process *processes_resolve(struct processes *processes, const struct process_key *key,
+				  uint64_t boot_ns)
+{
+	struct process *process = *bucket_of(processes, key->pid);
+
+	while (process && !(process->has_key && key_equal(&process->key, key)))
+		process = process->older;
+	if (!process)
+		process = find_nameless(processes, key->pid, boot_ns);
+	if (!process)
+		process = add_process(processes, key->pid, 0);
+	if (!process)
+		return NULL;
+
+	process->key = *key;
+	process->has_key = true;
+	process->last_sampled_boot_ns = boot_ns;
+	if (!process->was_read)
+		read_process(process);
+	return process;
+}
+
+bool processes_rescan(struct processes *processes, struct process *process, uint64_t now_boot_ns)
+{
+	struct mappings *mappings = NULL;
+
+	(void)processes;
+	if (process->end_boot_ns || process->exit_boot_ns ||
+	    now_boot_ns < process->next_scan_boot_ns)
+		return false;
+
+	process->scan_delay_ns =
+		process->scan_delay_ns ? process->scan_delay_ns * 2 : SCAN_DELAY_MIN_NS;
+	if (process->scan_delay_ns > SCAN_DELAY_MAX_NS)
+		process->scan_delay_ns = SCAN_DELAY_MAX_NS;
+	process->next_scan_boot_ns = now_boot_ns + process->scan_delay_ns;
+	if (mappings_scan(process->key.pid, &mappings))
+		return false;
+	mappings_unref(process->mappings);
+	process->mappings = mappings;
+	return true;
+}
+
+static bool is_over(const struct process *process, uint64_t now_boot_ns)
+{
+	uint64_t end = process->end_boot_ns ? process->end_boot_ns : process->exit_boot_ns;
+
+	/* Threads may outlive the main thread, whose end is all that we hear of. */
+	if (process->last_sampled_boot_ns > end)
+		end = process->last_sampled_boot_ns;
+	return (process->end_boot_ns || process->exit_boot_ns) &&
+	       now_boot_ns > end + KEPT_AFTER_END_NS;
+}
+
+/* Records of its exit may have been lost. */
+static bool is_gone(const struct process *process)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%u", process->key.pid);
+	return access(path, F_OK) != 0;
+}
+
+void processes_sweep(struct processes *processes, uint64_t now_boot_ns)
+{
+	for (uint32_t i = 0; i < BUCKET_COUNT; i++) {
+		bool looks_closely = i % SWEEP_SHARE == processes->swept;
+		struct process **link = &processes->buckets[i];
+
+		while (*link) {
+			struct process *process = *link;
+
+			if (looks_closely && !process->end_boot_ns && !process->exit_boot_ns &&
+			    is_gone(process))
+				process->exit_boot_ns = now_boot_ns;
+			if (!is_over(process, now_boot_ns)) {
+				link = &process->older;
+				continue;
+			}
+			*link = process->older;
+			free_process(process);
+			processes->count--;
+		}
+	}
+	processes->swept = (processes->swept + 1) % SWEEP_SHARE;
+}
+
+static int check_regular(int fd, const struct file *file)
+{
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -ENOENT;
+	/* With a build id the server, which reads the file, sees whether it is the one. */
+	if (file->inode && (status.st_ino != file->inode || status.st_dev != file->device))
+		return -ENOENT;
+	return 0;
+}
+
+static int open_through(const struct process *process, const struct mapping *mapping, int *ret_fd)
+{
+	enum { FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
+	char path[WINDOW_TEXT_SIZE_MAX + 64];
+
+	/* What is mapped, deleted or not. Links in map_files are the kernel's own: following one
+	 * leads to the file and passes no folder of anybody's. */
+	snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", process->key.pid,
+		 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
+
+	autoclose int fd = open(path, FLAGS);
+
+	if (fd < 0) {
+		snprintf(path, sizeof(path), "/proc/%u/root%s", process->key.pid,
+			 mapping->file->path);
+		fd = open(path, FLAGS | O_NOFOLLOW);
+	}
+	/* It has ended, but its file is most likely still where it was, in our own root. */
+	if (fd < 0)
+		fd = open(mapping->file->path, FLAGS | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+
+	int err = check_regular(fd, mapping->file);
+
+	if (!err)
+		*ret_fd = TAKE_FD(fd);
+	return err;
+}
+
+int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd)
+{
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < BUCKET_COUNT; i++) {
+		for (const struct process *p = processes->buckets[i]; p; p = p->older) {
+			if (!p->mappings)
+				continue;
+			for (uint32_t m = 0; m < p->mappings->count; m++) {
+				const struct mapping *mapping = &p->mappings->list[m];
+
+				if (mapping->kind != MAPPING_FILE ||
+				    !identity_equal(&mapping->file->identity, identity))
+					continue;
+				err = open_through(p, mapping, ret_fd);
+				if (!err)
+					return 0;
+			}
+		}
+	}
+	return err;
+}

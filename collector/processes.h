@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/window.h"
+#include "collector/mappings.h"
+
+struct sideband_record;
+
+/*
+ * What we know of each process, and since when it is true. A process is one program image: an exec
+ * makes another of the same pid. Used by the collector's one thread.
+ *
+ * Known from two sides: records of the kernel beside the samples tell of forks, execs, mappings and
+ * exits as they happen, also of processes that are gone before anybody looks; /proc is read once,
+ * when a process is sampled for the first time.
+ */
+struct processes;
+
+/* Texts that a process shares with its forks. */
+struct process_texts {
+	unsigned users;
+	bool is_kernel_thread;
+	uint32_t namespace_pid;
+	char *name;
+	char *comm;
+	char *executable;
+	char *script;
+	char *cgroup;
+};
+
+struct process {
+	struct process_key key;
+	bool has_key;		    /* else only pid: not sampled yet */
+	bool was_read;		    /* /proc was */
+	uint64_t begin_boot_ns;	    /* of this image; 0: before we came */
+	uint64_t end_boot_ns;	    /* replaced by an exec; 0 while it is the pid's current image */
+	uint64_t exit_boot_ns;	    /* 0 while it lives */
+	uint64_t next_scan_boot_ns; /* not before: the back-off of re-scans */
+	uint64_t scan_delay_ns;
+	uint64_t last_sampled_boot_ns;
+	uint32_t parent_pid;
+	struct mappings *mappings;   /* NULL: nothing known yet */
+	struct process_texts *texts; /* NULL: nothing known yet */
+	uint32_t window_index;	     /* place in the window being made; the aggregator's */
+	uint64_t window_number;
+	struct process *older; /* same bucket, entered before */
+};
+
+int processes_new(struct processes **ret);
+struct processes *processes_free(struct processes *processes);
+
+/* Takes note of a record. Records come in the order of time. */
+void processes_note(struct processes *processes, const struct sideband_record *record);
+
+/*
+ * The process of a sample taken at this time; reads /proc when it is new to us. NULL when there are
+ * too many already (counted by the caller), or no memory.
+ */
+struct process *processes_resolve(struct processes *processes, const struct process_key *key,
+				  uint64_t boot_ns);
+
+/*
+ * Reads the mappings again, because an address was in none of them; at most so often that a process
+ * whose addresses are never known costs nothing. True when they were read.
+ */
+bool processes_rescan(struct processes *processes, struct process *process, uint64_t now_boot_ns);
+
+/* Forgets what ended or was replaced more than a few seconds ago. Call once a window, after it. */
+void processes_sweep(struct processes *processes, uint64_t now_boot_ns);
+
+/*
+ * Opens the file of this identity through a living process that maps it, for reading: regular files
+ * only, never a device or a pipe, and what was opened is what is mapped. -ENOENT when nobody does.
+ */
+int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd);
+
+size_t processes_count(const struct processes *processes);
+
+DEFINE_CLEANUP(struct processes *, processes, processes_free)

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/sampler.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "profiler.skel.h"
+
+enum {
+	/* A sample of 40 frames takes 430 bytes, so this holds two seconds of eight busy CPUs. */
+	RING_SIZE_PER_8_CPUS = 256 << 10,
+	RING_SIZE_MIN = 1 << 20,
+};
+
+struct sampler {
+	struct profiler_bpf *program;
+	struct ring_buffer *ring;
+	int *events;
+	struct bpf_link **links;
+	uint32_t event_count;
+	sampler_handler *handler;
+	void *context;
+	uint64_t malformed;
+};
+
+/* libbpf's own words are for its developers; ours name what to do. */
+static int stay_silent(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	(void)level;
+	(void)format;
+	(void)arguments;
+	return 0;
+}
+
+static int64_t read_sysctl(const char *path)
+{
+	char text[32] = "";
+	FILE *file = fopen(path, "re");
+	int64_t value = -1;
+
+	if (!file)
+		return -1;
+	if (fgets(text, sizeof(text), file)) {
+		text[strcspn(text, "\n")] = '\0';
+		if (parse_i64(str_from(text), &value))
+			value = -1;
+	}
+	(void)fclose(file);
+	return value;
+}
+
+static int explain_load(int err, char reterr[static SAMPLER_ERROR_SIZE])
+{
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "this kernel describes no types (no /sys/kernel/btf/vmlinux); it needs "
+			 "CONFIG_DEBUG_INFO_BTF");
+	else if (err == -EPERM || err == -EACCES)
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "no right to load BPF programs; start it as root, or with CAP_BPF and "
+			 "CAP_PERFMON");
+	else
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "this kernel does not take the BPF program (%s); it must be 5.17 or newer",
+			 strerror(-err));
+	return err;
+}
+
+static int explain_attach(int err, uint32_t cpu, char reterr[static SAMPLER_ERROR_SIZE])
+{
+	int64_t paranoid = read_sysctl("/proc/sys/kernel/perf_event_paranoid");
+
+	if ((err == -EPERM || err == -EACCES) && paranoid >= 3)
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "kernel.perf_event_paranoid is %lld, which takes CAP_SYS_ADMIN to open "
+			 "events; start it "
+			 "as root",
+			 (long long)paranoid);
+	else if (err == -EPERM || err == -EACCES)
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "no right to open perf events; start it as root, or with CAP_PERFMON");
+	else
+		snprintf(reterr, SAMPLER_ERROR_SIZE, "cannot open a clock event on CPU %u: %s", cpu,
+			 strerror(-err));
+	return err;
+}
+
+static int handle_record(void *context, void *bytes, size_t size)
+{
+	struct sampler *sampler = context;
+	const struct event *event = bytes;
+
+	if (size < EVENT_HEADER_SIZE || event->kernel_frame_count > EVENT_KERNEL_FRAME_COUNT_MAX ||
+	    event->user_frame_count > EVENT_USER_FRAME_COUNT_MAX ||
+	    size < EVENT_HEADER_SIZE +
+			    sizeof(event->frames[0]) *
+				    ((size_t)event->kernel_frame_count + event->user_frame_count)) {
+		sampler->malformed++;
+		return 0;
+	}
+	sampler->handler(sampler->context, event);
+	return 0;
+}
+
+static uint32_t ring_size(void)
+{
+	int cpu_count = libbpf_num_possible_cpus();
+	uint32_t wanted =
+		((uint32_t)(cpu_count > 0 ? cpu_count : 1) + 7) / 8 * RING_SIZE_PER_8_CPUS;
+	uint32_t size = RING_SIZE_MIN;
+
+	while (size < wanted)
+		size *= 2;
+	return size;
+}
+
+int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
+		 char reterr[static SAMPLER_ERROR_SIZE])
+{
+	assert(handler && ret);
+
+	autoclean(sampler) struct sampler *sampler = calloc(1, sizeof(*sampler));
+	int err;
+
+	if (!sampler) {
+		snprintf(reterr, SAMPLER_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	sampler->handler = handler;
+	sampler->context = context;
+	libbpf_set_print(stay_silent);
+	/* Since 5.11 memory is accounted by cgroup: without the right to raise it, the limit on
+	 * locked memory does not matter, and libbpf must not fail on it. */
+	libbpf_set_memlock_rlim(0);
+
+	sampler->program = profiler_bpf__open();
+	if (!sampler->program)
+		return explain_load(-errno, reterr);
+
+	err = bpf_map__set_max_entries(sampler->program->maps.ring, ring_size());
+	if (!err)
+		err = profiler_bpf__load(sampler->program);
+	if (err)
+		return explain_load(err, reterr);
+
+	sampler->ring = ring_buffer__new(bpf_map__fd(sampler->program->maps.ring), handle_record,
+					 sampler, NULL);
+	if (!sampler->ring) {
+		err = -errno;
+		snprintf(reterr, SAMPLER_ERROR_SIZE, "cannot map the ring buffer: %s",
+			 strerror(-err));
+		return err;
+	}
+	*ret = TAKE(sampler);
+	return 0;
+}
+
+int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_t *cpus,
+		   uint32_t cpu_count, char reterr[static SAMPLER_ERROR_SIZE])
+{
+	assert(frequency_hz > 0 && cpu_count > 0);
+	assert(!sampler->events);
+
+	/* A fixed period, not freq=1: every sample then weighs the same CPU time. */
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attributes),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = (uint64_t)CLOCK_NS_PER_S / frequency_hz,
+	};
+
+	sampler->events = calloc(cpu_count, sizeof(sampler->events[0]));
+	sampler->links = calloc(cpu_count, sizeof(sampler->links[0]));
+	if (!sampler->events || !sampler->links) {
+		snprintf(reterr, SAMPLER_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		int event = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpus[i], -1,
+					 PERF_FLAG_FD_CLOEXEC);
+
+		if (event < 0)
+			return explain_attach(-errno, cpus[i], reterr);
+		sampler->events[sampler->event_count] = event;
+		sampler->links[sampler->event_count] =
+			bpf_program__attach_perf_event(sampler->program->progs.profile, event);
+		if (!sampler->links[sampler->event_count]) {
+			int err = -errno;
+
+			close(event);
+			return explain_attach(err, cpus[i], reterr);
+		}
+		/* The link owns the descriptor from here on. */
+		sampler->event_count++;
+	}
+	return 0;
+}
+
+struct sampler *sampler_free(struct sampler *sampler)
+{
+	if (!sampler)
+		return NULL;
+
+	for (uint32_t i = 0; i < sampler->event_count; i++)
+		bpf_link__destroy(sampler->links[i]);
+	free(sampler->links);
+	free(sampler->events);
+	ring_buffer__free(sampler->ring);
+	profiler_bpf__destroy(sampler->program);
+	free(sampler);
+	return NULL;
+}
+
+int sampler_fd(const struct sampler *sampler)
+{
+	return ring_buffer__epoll_fd(sampler->ring);
+}
+
+int sampler_drain(struct sampler *sampler)
+{
+	return ring_buffer__consume(sampler->ring);
+}
+
+int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT])
+{
+	int cpu_count = libbpf_num_possible_cpus();
+	int map = bpf_map__fd(sampler->program->maps.counters);
+
+	if (cpu_count <= 0)
+		return -EINVAL;
+
+	autofree uint64_t *values = calloc((size_t)cpu_count, sizeof(*values));
+
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t counter = 0; counter < COUNTER_COUNT; counter++) {
+		if (bpf_map_lookup_elem(map, &counter, values))
+			return -errno;
+		ret[counter] = 0;
+		for (int cpu = 0; cpu < cpu_count; cpu++)
+			ret[counter] += values[cpu];
+	}
+	ret[COUNTER_UNREADABLE] += sampler->malformed;
+	return 0;
+}

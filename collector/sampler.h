@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "bpf/events.h"
+
+/*
+ * The program in the kernel: loaded, attached to a clock event of every online CPU, its ring buffer
+ * drained. The only file that sees libbpf and the skeleton. Used by one thread.
+ */
+struct sampler;
+
+/* The event is valid during the call only; its frame counts are checked against its size. */
+typedef void sampler_handler(void *context, const struct event *event);
+
+enum { SAMPLER_ERROR_SIZE = 256 };
+
+/* Loads and verifies the program. On failure reterr says what is missing and what to do. */
+int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
+		 char reterr[static SAMPLER_ERROR_SIZE]);
+
+/* Opens an event of this frequency on each CPU of the list and attaches. */
+int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_t *cpus,
+		   uint32_t cpu_count, char reterr[static SAMPLER_ERROR_SIZE]);
+
+struct sampler *sampler_free(struct sampler *sampler);
+
+/* Readable when the ring buffer is half full; else the owner drains it by its own timer. */
+int sampler_fd(const struct sampler *sampler);
+
+/* Hands over what waits. How many events, or a negative errno. */
+int sampler_drain(struct sampler *sampler);
+
+/* Sums over the CPUs since the start, by enum event_counter. */
+int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);
+
+DEFINE_CLEANUP(struct sampler *, sampler, sampler_free)

@@ -134,3 +134,11 @@ size_t queue_count(struct queue *queue)
 	pthread_mutex_unlock(&queue->lock);
 	return count;
 }
+
+bool queue_is_closed(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	bool closed = queue->closed;
+	pthread_mutex_unlock(&queue->lock);
+	return closed;
+}

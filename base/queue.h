@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -33,5 +34,6 @@ int queue_pop(struct queue *queue, int timeout_ms, void **ret_item);
 void queue_close(struct queue *queue);
 
 size_t queue_count(struct queue *queue);
+bool queue_is_closed(struct queue *queue);
 
 DEFINE_CLEANUP(struct queue *, queue, queue_free)

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/ingest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "store/batch.h"
+#include "store/store.h"
+#include "symbols/symbols.h"
+#include "web/labels.h"
+#include "web/server.h"
+
+enum {
+	QUEUE_COUNT_MAX = 8,	     /* windows; behind it the collector keeps them */
+	BATCH_MEMORY_MAX = 64 << 20, /* twice the largest window */
+	RETRY_MS = 1000,
+	MAINTAIN_MS = 5000,
+	GAP_MS_MIN = 2000, /* windows of two collectors never meet to the millisecond */
+	LABEL_TEXT_SIZE_MAX = 16384,
+};
+
+static const char cpu_type[] = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+
+struct ingest {
+	struct ingest_options options;
+	struct server *server;
+	struct queue *queue;
+	pthread_t thread;
+	struct batch *batch;
+
+	/* What was appended since the last commit. */
+	bool has_pending;
+	int64_t pending_slot; /* of data time, window_ns each */
+	uint64_t pending_collector, pending_sequence;
+	uint64_t pending_since_ns; /* monotonic */
+	uint64_t next_maintenance_ns;
+	bool is_in_trouble; /* said once, not every second */
+
+	/* Numbers in the batch of the window's things; WINDOW_NONE: not added yet. */
+	uint32_t *builds, *stacks;
+	uint32_t *series; /* of each process */
+	uint32_t build_capacity, stack_capacity, series_capacity;
+};
+
+/* ---- a window into a batch ----------------------------------------------------------------------
+ */
+
+static int reserve(uint32_t **items, uint32_t *capacity, uint32_t count)
+{
+	if (count > *capacity) {
+		uint32_t *larger = reallocarray(*items, count, sizeof(larger[0]));
+
+		if (!larger)
+			return -ENOMEM;
+		*items = larger;
+		*capacity = count;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		(*items)[i] = WINDOW_NONE;
+	return 0;
+}
+
+static int64_t add_series(struct ingest *ingest, const struct window *window, uint32_t process)
+{
+	struct label labels[LABELS_MAX];
+	size_t label_count = 0;
+	autoclean(buf) struct buf texts = BUF(LABEL_TEXT_SIZE_MAX);
+
+	if (ingest->series[process] != WINDOW_NONE)
+		return ingest->series[process];
+
+	int64_t number = labels_of(&window->processes[process], ingest->server->host_name, labels,
+				   &label_count, &texts);
+
+	if (number >= 0)
+		number = batch_add_labels(ingest->batch, labels, label_count);
+	if (number >= 0)
+		number =
+			batch_add_series(ingest->batch, (uint32_t)number, str_from(cpu_type),
+					 (uint64_t)CLOCK_NS_PER_S /
+						 (window->frequency_hz ? window->frequency_hz : 1));
+	if (number >= 0)
+		ingest->series[process] = (uint32_t)number;
+	return number;
+}
+
+static int64_t add_sample_labels(struct ingest *ingest, const struct window *window,
+				 const struct window_thread *thread)
+{
+	const struct process_key *key = &window->processes[thread->process].key;
+	char pid[16], tid[16], process[64];
+
+	snprintf(pid, sizeof(pid), "%u", key->pid);
+	snprintf(tid, sizeof(tid), "%u", thread->tid);
+	/* Unique on this host since its boot, where a bare pid is not. */
+	snprintf(process, sizeof(process), "%u.%llu.%u", key->pid,
+		 (unsigned long long)(key->start_boot_ns / CLOCK_NS_PER_MS), key->exec_generation);
+
+	const struct label labels[] = {
+		{ STR("pid"), str_from(pid) },
+		{ STR("process"), str_from(process) },
+		{ STR("thread_name"), thread->name },
+		{ STR("tid"), str_from(tid) },
+	};
+
+	return batch_add_labels(ingest->batch, labels, sizeof(labels) / sizeof(labels[0]));
+}
+
+static int64_t add_kernel_location(struct ingest *ingest, uint64_t address)
+{
+	struct kernel_location location = { 0 };
+	int err = symbols_kernel_location(ingest->server->symbols, address, &location);
+	bool is_module = !err && location.module.size > 0;
+	int64_t build =
+		batch_add_build(ingest->batch, is_module ? BUILD_KERNEL_MODULE : BUILD_KERNEL,
+				&location.identity, is_module ? location.module : STR("kernel"));
+
+	/* Without a symbol list the address is all there is. */
+	return build < 0 ? build
+			 : batch_add_location(ingest->batch, (uint32_t)build,
+					      err ? address : location.offset);
+}
+
+static int64_t add_file_location(struct ingest *ingest, const struct window *window, uint32_t file,
+				 uint64_t address)
+{
+	if (ingest->builds[file] == WINDOW_NONE) {
+		const struct window_file *f = &window->files[file];
+		int64_t build = batch_add_build(ingest->batch, BUILD_FILE, &f->identity, f->path);
+
+		if (build < 0)
+			return build;
+		ingest->builds[file] = (uint32_t)build;
+	}
+	return batch_add_location(ingest->batch, ingest->builds[file], address);
+}
+
+static int64_t add_location(struct ingest *ingest, const struct window *window,
+			    const struct window_process *process, const struct window_frame *frame)
+{
+	static const struct identity nobody = { 0 };
+	/* A return address lies behind its call, maybe in the next function. */
+	uint64_t address = frame->address - (frame->position == FRAME_RETURN ? 1 : 0);
+	int64_t build;
+
+	switch ((enum frame_kind)frame->kind) {
+	case FRAME_KERNEL:
+		return add_kernel_location(ingest, address);
+	case FRAME_FILE:
+		return add_file_location(ingest, window, frame->reference, address);
+	case FRAME_NAMED: {
+		const struct window_name *name = &window->names[frame->reference];
+		struct named_line line = { name->function, name->file, name->line };
+
+		return batch_add_named_location(ingest->batch, &line, 1);
+	}
+	case FRAME_ANONYMOUS:
+	case FRAME_RUNTIME:
+		build = batch_add_build(ingest->batch, BUILD_ANONYMOUS, &nobody, process->name);
+		break;
+	case FRAME_UNMAPPED:
+	default:
+		build = batch_add_build(ingest->batch, BUILD_UNMAPPED, &nobody, process->name);
+		break;
+	}
+	return build < 0 ? build : batch_add_location(ingest->batch, (uint32_t)build, address);
+}
+
+static int64_t add_stack(struct ingest *ingest, const struct window *window, uint32_t number,
+			 const struct window_process *process)
+{
+	const struct window_stack *stack = &window->stacks[number];
+	uint32_t locations[FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX];
+	uint32_t count = stack->frame_count;
+	bool is_whole =
+		stack->verdict == VERDICT_COMPLETE || stack->verdict == VERDICT_NO_USER_STACK;
+
+	if (ingest->stacks[number] != WINDOW_NONE)
+		return ingest->stacks[number];
+	/* The root side goes, and the stack says so. */
+	if (count > FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX) {
+		count = FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX;
+		is_whole = false;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t location = add_location(ingest, window, process,
+						&window->frames[stack->first_frame + i]);
+
+		if (location < 0)
+			return location;
+		locations[i] = (uint32_t)location;
+	}
+
+	int64_t added =
+		batch_add_stack(ingest->batch, locations, count, is_whole ? 0 : STACK_TRUNCATED);
+
+	if (added >= 0)
+		ingest->stacks[number] = (uint32_t)added;
+	return added;
+}
+
+static int add_entry(struct ingest *ingest, const struct window *window,
+		     const struct window_entry *entry)
+{
+	const struct window_thread *thread = &window->threads[entry->thread];
+	int64_t series = add_series(ingest, window, thread->process);
+	int64_t labels = series < 0 ? series : add_sample_labels(ingest, window, thread);
+	int64_t stack = labels < 0 ? labels
+				   : add_stack(ingest, window, entry->stack,
+					       &window->processes[thread->process]);
+
+	if (stack < 0)
+		return (int)stack;
+	return batch_add_entry(
+		ingest->batch,
+		&(struct batch_entry){ .series = (uint32_t)series,
+				       .sample_labels = (uint32_t)labels,
+				       .stack = (uint32_t)stack,
+				       .count = entry->count,
+				       .value = entry->weight,
+				       .times_ms = &window->times_ms[entry->first_time] });
+}
+
+static int64_t unix_ms(const struct window *window, uint64_t boot_ns)
+{
+	return ((int64_t)boot_ns + window->boot_to_unix_ns) / CLOCK_NS_PER_MS;
+}
+
+static void add_gap(struct ingest *ingest, const struct window *window, int64_t start_ms)
+{
+	int64_t newest_ms = store_newest_ms(ingest->server->store);
+	uint8_t reason = window->gap;
+
+	if (newest_ms == 0 || start_ms - newest_ms < GAP_MS_MIN)
+		return;
+	if (unix_ms(window, 0) > newest_ms)
+		reason = GAP_HOST_OFF; /* it booted after what we have */
+	else if (reason == GAP_NONE)
+		reason = GAP_NOT_RUNNING;
+	batch_add_gap(ingest->batch, newest_ms, start_ms, reason);
+}
+
+static int fill_batch(struct ingest *ingest, const struct window *window)
+{
+	int64_t start_ms = unix_ms(window, window->start_boot_ns);
+	int err = reserve(&ingest->builds, &ingest->build_capacity, window->file_count);
+
+	if (!err)
+		err = reserve(&ingest->stacks, &ingest->stack_capacity, window->stack_count);
+	if (!err)
+		err = reserve(&ingest->series, &ingest->series_capacity, window->process_count);
+	if (err)
+		return err;
+
+	batch_clear(ingest->batch);
+	batch_set_time(ingest->batch,
+		       (struct batch_time){ start_ms, unix_ms(window, window->end_boot_ns) });
+	batch_set_source(ingest->batch, window->collector, window->sequence);
+	add_gap(ingest, window, start_ms);
+	for (uint32_t i = 0; i < window->entry_count && !err; i++)
+		err = add_entry(ingest, window, &window->entries[i]);
+	return err;
+}
+
+static void wish_for_names(struct ingest *ingest, const struct window *window)
+{
+	for (uint32_t i = 0; i < window->file_count; i++)
+		if (symbols_wants(ingest->server->symbols, &window->files[i].identity))
+			ingest->options.wish(ingest->options.context, &window->files[i].identity);
+}
+
+/* ---- into the store -----------------------------------------------------------------------------
+ */
+
+static void report_trouble(struct ingest *ingest, int err, const char *what)
+{
+	if (!ingest->is_in_trouble)
+		log_error_errno(
+			err, "%s, trying again every second; nothing that was acknowledged is lost",
+			what);
+	ingest->is_in_trouble = true;
+}
+
+static int commit(struct ingest *ingest)
+{
+	if (!ingest->has_pending)
+		return 0;
+
+	int err = store_commit(ingest->server->store);
+
+	if (err) {
+		report_trouble(ingest, err, "cannot write to the store");
+		return err;
+	}
+	if (ingest->is_in_trouble)
+		log_notice("the store can be written again");
+	ingest->is_in_trouble = false;
+	ingest->has_pending = false;
+	ingest->options.committed(ingest->options.context, ingest->pending_collector,
+				  ingest->pending_sequence);
+	return 0;
+}
+
+static int take(struct ingest *ingest, const struct window *window)
+{
+	uint64_t window_ns = ingest->server->settings->window_ns;
+	int64_t slot =
+		((int64_t)window->start_boot_ns + window->boot_to_unix_ns) / (int64_t)window_ns;
+	int err = 0;
+
+	/* One row holds one slot of data time, from one collector. */
+	if (ingest->has_pending &&
+	    (slot != ingest->pending_slot || window->collector != ingest->pending_collector))
+		err = commit(ingest);
+	if (!err)
+		err = fill_batch(ingest, window);
+	if (err == -E2BIG || err == -EINVAL) {
+		/* It will never fit: count it, and take what comes after. */
+		ingest->server->counters.windows_refused++;
+		log_warning_errno(err, "a window of %llu samples does not fit, skipping",
+				  (unsigned long long)window->sample_count);
+		return 0;
+	}
+	if (!err) {
+		err = store_append(ingest->server->store, ingest->batch);
+		if (err == -EALREADY)
+			err = 0;
+	}
+	if (err) {
+		report_trouble(ingest, err, "cannot add to the store");
+		return err;
+	}
+	if (!ingest->has_pending)
+		ingest->pending_since_ns = clock_monotonic_ns();
+	ingest->has_pending = true;
+	ingest->pending_slot = slot;
+	ingest->pending_collector = window->collector;
+	ingest->pending_sequence = window->sequence;
+	wish_for_names(ingest, window);
+	return 0;
+}
+
+static void maintain(struct ingest *ingest)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (now < ingest->next_maintenance_ns)
+		return;
+	ingest->next_maintenance_ns = now + UINT64_C(1) * MAINTAIN_MS * CLOCK_NS_PER_MS;
+
+	int err = store_maintain(ingest->server->store, clock_unix_ms());
+
+	if (err)
+		report_trouble(ingest, err, "cannot keep the store in order");
+}
+
+/* A collector that went silent does not leave its last windows uncommitted. */
+static bool is_overdue(const struct ingest *ingest)
+{
+	return ingest->has_pending &&
+	       clock_monotonic_ns() - ingest->pending_since_ns >
+		       ingest->server->settings->window_ns + 2 * (uint64_t)CLOCK_NS_PER_S;
+}
+
+static void *run(void *context)
+{
+	struct ingest *ingest = context;
+	struct window *held = NULL; /* the store did not take it */
+	int err = 0;
+
+	(void)pthread_setname_np(pthread_self(), "writer");
+	while (err != -EPIPE) {
+		void *item = held;
+
+		err = 0;
+		if (!held)
+			err = queue_pop(ingest->queue, RETRY_MS, &item);
+		held = NULL;
+		if (!err && take(ingest, item)) {
+			struct timespec pause = { .tv_sec = RETRY_MS / CLOCK_MS_PER_S };
+
+			held = item;
+			/* When we are to end, what the store does not take stays with the
+			 * collector. */
+			if (queue_is_closed(ingest->queue))
+				break;
+			(void)nanosleep(&pause, NULL);
+		} else if (!err) {
+			window_free(item);
+		}
+		if (is_overdue(ingest))
+			(void)commit(ingest);
+		maintain(ingest);
+	}
+	window_free(held);
+	(void)commit(ingest);
+	return NULL;
+}
+
+int ingest_start(const struct ingest_options *options, struct ingest **ret)
+{
+	assert(options->server && options->committed && options->wish);
+
+	struct ingest *ingest = calloc(1, sizeof(*ingest));
+
+	if (!ingest)
+		return -ENOMEM;
+	ingest->options = *options;
+	ingest->server = options->server;
+
+	int err = queue_new(QUEUE_COUNT_MAX, &ingest->queue);
+
+	if (!err)
+		err = batch_new(BATCH_MEMORY_MAX, &ingest->batch);
+	if (!err)
+		err = -pthread_create(&ingest->thread, NULL, run, ingest);
+	if (err) {
+		queue_free(ingest->queue);
+		batch_free(ingest->batch);
+		free(ingest);
+		return err;
+	}
+	*ret = ingest;
+	return 0;
+}
+
+struct ingest *ingest_stop(struct ingest *ingest)
+{
+	void *left;
+
+	if (!ingest)
+		return NULL;
+
+	queue_close(ingest->queue);
+	pthread_join(ingest->thread, NULL);
+	while (queue_pop(ingest->queue, 0, &left) == 0)
+		window_free(left);
+	queue_free(ingest->queue);
+	batch_free(ingest->batch);
+	free(ingest->builds);
+	free(ingest->stacks);
+	free(ingest->series);
+	free(ingest);
+	return NULL;
+}
+
+void ingest_set_listener(struct ingest *ingest, void *context)
+{
+	ingest->options.context = context;
+}
+
+int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms)
+{
+	return queue_push_wait(ingest->queue, window, timeout_ms);
+}

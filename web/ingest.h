@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "base/window.h"
+
+struct server;
+
+/*
+ * The writer: one thread that makes batches of windows, appends them to the store, commits, and
+ * keeps the store in order. It owns the store's writing side.
+ */
+struct ingest;
+
+struct ingest_options {
+	struct server *server;
+	/* Told after a commit, and when a file's names are missing; called on the writer's thread.
+	 */
+	void (*committed)(void *context, uint64_t collector, uint64_t sequence);
+	void (*wish)(void *context, const struct identity *identity);
+	void *context;
+};
+
+int ingest_start(const struct ingest_options *options, struct ingest **ret);
+
+/* Commits what is there. */
+struct ingest *ingest_stop(struct ingest *ingest);
+
+/* Whom to tell; set once, before the first window. */
+void ingest_set_listener(struct ingest *ingest, void *context);
+
+/*
+ * Takes the window. Waits for room up to timeout_ms: -ETIMEDOUT, and the caller still owns it and
+ * tries again later, which keeps the collector from sending more.
+ */
+int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms);
+
+DEFINE_CLEANUP(struct ingest *, ingest, ingest_stop)

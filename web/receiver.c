@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/receiver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/link.h"
+#include "base/log.h"
+#include "base/window.h"
+#include "store/store.h"
+#include "symbols/symbols.h"
+#include "web/ingest.h"
+#include "web/recording.h"
+#include "web/server.h"
+
+enum {
+	WISH_COUNT_MAX = 256, /* waiting to be sent; what is beyond is wished for again later */
+	MESSAGES_AT_ONCE_MAX = 64,
+	PUSH_TIMEOUT_MS = 100,
+	REPLAY_SETTLE_MS = 60000,
+};
+
+struct receiver {
+	struct server *server;
+	struct ingest *ingest;
+	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct recording *replay, *record;
+	int listener, epoll, wakeup;
+	pthread_t thread;
+	_Atomic bool stops;
+
+	/* Of the connection; the thread's own. */
+	int socket; /* -1: none */
+	uint64_t collector;
+	struct window *held; /* ingest had no room for it */
+
+	pthread_mutex_t lock;
+	/* guarded by lock: */
+	uint64_t committed_collector, committed_sequence;
+	bool has_commit;
+	struct identity wishes[WISH_COUNT_MAX];
+	unsigned wish_count;
+};
+
+static void set_state(struct receiver *receiver, enum collector_state state)
+{
+	struct server_counters *counters = &receiver->server->counters;
+
+	/* Why there was none is no longer so. */
+	if (counters->collector_state != (int)state)
+		counters->collector_since_ms = clock_unix_ms();
+	counters->collector_state = (int)state;
+}
+
+static void disconnect(struct receiver *receiver, const char *why)
+{
+	if (receiver->socket < 0)
+		return;
+	log_notice("the collector is gone%s%s", why ? ": " : "", why ? why : "");
+	close(receiver->socket);
+	receiver->socket = -1;
+	receiver->collector = 0;
+	receiver->held = window_free(receiver->held);
+	set_state(receiver, COLLECTOR_ABSENT);
+}
+
+static void wake(struct receiver *receiver)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(receiver->wakeup, &one, sizeof(one));
+
+	(void)ignored; /* it is awake already */
+}
+
+void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t sequence)
+{
+	pthread_mutex_lock(&receiver->lock);
+	receiver->committed_collector = collector;
+	receiver->committed_sequence = sequence;
+	receiver->has_commit = true;
+	pthread_mutex_unlock(&receiver->lock);
+	wake(receiver);
+}
+
+void receiver_wish(struct receiver *receiver, const struct identity *identity)
+{
+	pthread_mutex_lock(&receiver->lock);
+	if (receiver->wish_count < WISH_COUNT_MAX)
+		receiver->wishes[receiver->wish_count++] = *identity;
+	pthread_mutex_unlock(&receiver->lock);
+	wake(receiver);
+}
+
+/* ---- what the collector says --------------------------------------------------------------------
+ */
+
+static int handle_hello(struct receiver *receiver, const struct link_message *message)
+{
+	struct link_hello hello;
+	int err = link_decode_hello(message, &hello);
+
+	if (err)
+		return err;
+	receiver->collector = hello.collector;
+	if (receiver->socket < 0)
+		return 0;
+	set_state(receiver, COLLECTOR_SAMPLING);
+	log_info("a collector is connected");
+	return link_send(receiver->socket,
+			 &(struct link_message){
+				 .type = LINK_WELCOME,
+				 .sequence = store_committed_sequence(receiver->server->store,
+								      hello.collector),
+			 });
+}
+
+static int handle_kernel(struct receiver *receiver, struct link_message *message)
+{
+	int symbols_fd = message->fd_count > 0 ? message->fds[0] : -1;
+	int notes_fd = message->fd_count > 1 ? message->fds[1] : -1;
+
+	if (symbols_fd < 0)
+		return -EBADMSG;
+	message->fds[0] = message->fds[1] = -1;
+
+	int err = symbols_bring_kernel(receiver->server->symbols, symbols_fd, notes_fd);
+
+	if (err)
+		log_warning_errno(err, "functions of the kernel will have no names");
+	return 0;
+}
+
+static int handle_file(struct receiver *receiver, struct link_message *message)
+{
+	struct link_file file;
+	int err = link_decode_file(message, &file);
+
+	if (err)
+		return err;
+	if (file.error)
+		return 0; /* it is wished for again when it is seen again, after a while */
+
+	int fd = message->fds[0];
+
+	message->fds[0] = -1;
+	receiver->server->counters.files_received++;
+	err = symbols_bring_file(receiver->server->symbols, &file.identity, fd);
+	if (err && err != -EAGAIN) {
+		char text[IDENTITY_TEXT_SIZE];
+
+		log_debug("no names from %s: %s", identity_text(&file.identity, text),
+			  strerror(-err));
+	}
+	return 0;
+}
+
+static void count_window(struct receiver *receiver, const struct window *window)
+{
+	struct server_counters *counters = &receiver->server->counters;
+
+	counters->windows_received++;
+	counters->samples_received += window->sample_count;
+	counters->frequency_hz = window->frequency_hz;
+	counters->cpu_count = window->cpu_count;
+	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
+		counters->losses[i] += window->losses[i];
+}
+
+/* Keeps it when there is no room, and reads on only when there is. */
+static void hand_over(struct receiver *receiver, struct window *window)
+{
+	int err = ingest_push(receiver->ingest, window, PUSH_TIMEOUT_MS);
+
+	if (err == -ETIMEDOUT)
+		receiver->held = window;
+	else if (err)
+		window_free(window);
+}
+
+static int handle_window(struct receiver *receiver, const struct link_message *message)
+{
+	struct window *window = NULL;
+	int err = window_decode(message->payload, message->size, &window);
+
+	if (!err && (window->collector != receiver->collector ||
+		     (receiver->socket >= 0 && window->sequence != message->sequence)))
+		err = -EBADMSG;
+	if (err) {
+		receiver->server->counters.windows_refused++;
+		window_free(window);
+		return err;
+	}
+	count_window(receiver, window);
+	hand_over(receiver, window);
+	return 0;
+}
+
+static int handle_message(struct receiver *receiver, struct link_message *message)
+{
+	if (receiver->record) {
+		int err = recording_add(receiver->record, message);
+
+		if (err) {
+			log_error_errno(err, "the recording ends here");
+			receiver->record = recording_close(receiver->record);
+		}
+	}
+	/* Nothing before the greeting. */
+	if (receiver->collector == 0 && message->type != LINK_HELLO)
+		return -EBADMSG;
+	switch ((enum link_type)message->type) {
+	case LINK_HELLO:
+		return handle_hello(receiver, message);
+	case LINK_KERNEL:
+		return handle_kernel(receiver, message);
+	case LINK_FILE:
+		return handle_file(receiver, message);
+	case LINK_WINDOW:
+		return handle_window(receiver, message);
+	case LINK_WELCOME:
+	case LINK_ACK:
+	case LINK_WISH:
+	case LINK_REFUSE:
+	case LINK_TYPE_COUNT:
+		break;
+	}
+	return -EBADMSG;
+}
+
+static void read_messages(struct receiver *receiver)
+{
+	for (unsigned i = 0; i < MESSAGES_AT_ONCE_MAX && !receiver->held; i++) {
+		autoclean(link_message) struct link_message message = { .fds = { -1, -1 } };
+		int err = link_receive(receiver->socket, &message);
+
+		if (err == -EAGAIN)
+			return;
+		if (!err)
+			err = handle_message(receiver, &message);
+		if (!err)
+			continue;
+		if (err == -EPROTONOSUPPORT)
+			log_error("the collector is of another version of hearth; start both from "
+				  "one");
+		disconnect(receiver, err == -EPIPE ? NULL : strerror(-err));
+		return;
+	}
+}
+
+/* ---- what we say --------------------------------------------------------------------------------
+ */
+
+static int send_commit(struct receiver *receiver)
+{
+	pthread_mutex_lock(&receiver->lock);
+
+	bool has_commit = receiver->has_commit;
+	uint64_t collector = receiver->committed_collector;
+	uint64_t sequence = receiver->committed_sequence;
+
+	receiver->has_commit = false;
+	pthread_mutex_unlock(&receiver->lock);
+	if (!has_commit || collector != receiver->collector)
+		return 0;
+
+	int err = link_send(receiver->socket,
+			    &(struct link_message){ .type = LINK_ACK, .sequence = sequence });
+
+	/* The next acknowledgement speaks for this one, too. */
+	return err == -EAGAIN ? 0 : err;
+}
+
+static int send_wishes(struct receiver *receiver)
+{
+	while (true) {
+		pthread_mutex_lock(&receiver->lock);
+
+		bool has_wish = receiver->wish_count > 0;
+		struct identity wish = { 0 };
+
+		if (has_wish)
+			wish = receiver->wishes[--receiver->wish_count];
+		pthread_mutex_unlock(&receiver->lock);
+		if (!has_wish)
+			return 0;
+
+		autoclean(buf) struct buf payload = BUF(IDENTITY_SIZE_MAX + 16);
+
+		link_encode_wish(&wish, &payload);
+		if (payload.error)
+			return payload.error;
+
+		int err = link_send(receiver->socket,
+				    &(struct link_message){ .type = LINK_WISH,
+							    .payload = payload.bytes,
+							    .size = payload.size });
+
+		if (err == -EAGAIN)
+			return 0;
+		if (err)
+			return err;
+		receiver->server->counters.wishes_sent++;
+	}
+}
+
+static void say_what_waits(struct receiver *receiver)
+{
+	if (receiver->socket < 0)
+		return;
+
+	int err = send_commit(receiver);
+
+	if (!err)
+		err = send_wishes(receiver);
+	if (err)
+		disconnect(receiver, strerror(-err));
+}
+
+/* ---- the socket ---------------------------------------------------------------------------------
+ */
+
+/* Root, ourselves, or the account that a package makes for the collector. */
+static bool is_trusted(int socket)
+{
+	uid_t uid;
+	pid_t pid;
+
+	if (link_peer(socket, &uid, &pid))
+		return false;
+	if (uid == 0 || uid == geteuid())
+		return true;
+
+	const struct passwd *collector = getpwnam("hearth-collector");
+
+	return collector && collector->pw_uid == uid;
+}
+
+static void accept_collector(struct receiver *receiver)
+{
+	autoclose int socket =
+		accept4(receiver->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (socket < 0)
+		return;
+	if (!is_trusted(socket)) {
+		log_warning("somebody who is no collector connected to '%s', refused",
+			    receiver->socket_path);
+		return;
+	}
+	disconnect(receiver, "another took its place");
+
+	struct epoll_event interest = { .events = EPOLLIN, .data.fd = socket };
+
+	if (epoll_ctl(receiver->epoll, EPOLL_CTL_ADD, socket, &interest) == 0)
+		receiver->socket = TAKE_FD(socket);
+}
+
+static bool answers(const struct sockaddr_un *address)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+			   errno == EAGAIN);
+}
+
+static int listen_on(struct receiver *receiver)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	memcpy(address.sun_path, receiver->socket_path, sizeof(address.sun_path));
+	if (fd < 0)
+		return -errno;
+	if (answers(&address))
+		return -EADDRINUSE;
+	/* One that nobody answers on was left behind. */
+	if (unlink(receiver->socket_path) && errno != ENOENT)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	/* The folder decides who may come near; a collector without CAP_DAC_OVERRIDE must get in.
+	 */
+	if (chmod(receiver->socket_path, 0666) || listen(fd, 8))
+		return -errno;
+	receiver->listener = TAKE_FD(fd);
+	return 0;
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------
+ */
+
+static void replay_all(struct receiver *receiver)
+{
+	int err = 0;
+
+	set_state(receiver, COLLECTOR_REPLAY);
+	while (!err && !receiver->stops) {
+		autoclean(link_message) struct link_message message = { .fds = { -1, -1 } };
+
+		err = recording_next(receiver->replay, &message);
+		if (!err)
+			err = handle_message(receiver, &message);
+		while (receiver->held && !receiver->stops) {
+			struct window *held = TAKE(receiver->held);
+
+			hand_over(receiver, held);
+		}
+	}
+	if (err == -ENODATA) {
+		(void)symbols_settle(receiver->server->symbols, REPLAY_SETTLE_MS);
+		log_info("the recording is read");
+	} else if (err) {
+		log_error_errno(err, "the recording can't be read further");
+	}
+}
+
+static void *run(void *context)
+{
+	struct receiver *receiver = context;
+
+	(void)pthread_setname_np(pthread_self(), "receiver");
+	if (receiver->replay)
+		replay_all(receiver);
+	while (!receiver->stops) {
+		struct epoll_event ready[4];
+		/* While ingest has no room, the socket is left alone and fills up: back pressure.
+		 */
+		int count = receiver->held ? 0 : epoll_wait(receiver->epoll, ready, 4, -1);
+
+		if (receiver->held) {
+			struct window *held = TAKE(receiver->held);
+
+			hand_over(receiver, held);
+		}
+		for (int i = 0; i < count; i++) {
+			uint64_t wakeups;
+
+			if (ready[i].data.fd == receiver->wakeup) {
+				ssize_t ignored = read(receiver->wakeup, &wakeups, sizeof(wakeups));
+
+				(void)ignored;
+			} else if (ready[i].data.fd == receiver->listener) {
+				accept_collector(receiver);
+			} else if (ready[i].data.fd == receiver->socket) {
+				read_messages(receiver);
+			}
+		}
+		say_what_waits(receiver);
+	}
+	return NULL;
+}
+
+static void receiver_destroy(struct receiver *receiver)
+{
+	if (receiver->socket >= 0)
+		close(receiver->socket);
+	if (receiver->listener >= 0) {
+		close(receiver->listener);
+		(void)unlink(receiver->socket_path);
+	}
+	if (receiver->epoll >= 0)
+		close(receiver->epoll);
+	if (receiver->wakeup >= 0)
+		close(receiver->wakeup);
+	window_free(receiver->held);
+	recording_close(receiver->replay);
+	recording_close(receiver->record);
+	pthread_mutex_destroy(&receiver->lock);
+	free(receiver);
+}
+
+static int set_up(struct receiver *receiver, const struct receiver_options *options)
+{
+	struct epoll_event interest = { .events = EPOLLIN };
+	int err = 0;
+
+	receiver->epoll = epoll_create1(EPOLL_CLOEXEC);
+	receiver->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (receiver->epoll < 0 || receiver->wakeup < 0)
+		return -errno;
+	interest.data.fd = receiver->wakeup;
+	if (epoll_ctl(receiver->epoll, EPOLL_CTL_ADD, receiver->wakeup, &interest))
+		return -errno;
+	if (options->replay_path && options->replay_path[0])
+		err = recording_open(options->replay_path, &receiver->replay);
+	if (!err && options->record_path && options->record_path[0])
+		err = recording_create(options->record_path, &receiver->record);
+	if (err || !options->socket_path)
+		return err;
+
+	size_t size = strlen(options->socket_path);
+
+	if (size >= sizeof(receiver->socket_path))
+		return -ENAMETOOLONG;
+	memcpy(receiver->socket_path, options->socket_path, size + 1);
+	err = listen_on(receiver);
+	if (err)
+		return err;
+	interest.data.fd = receiver->listener;
+	return epoll_ctl(receiver->epoll, EPOLL_CTL_ADD, receiver->listener, &interest) ? -errno
+											: 0;
+}
+
+int receiver_start(const struct receiver_options *options, struct receiver **ret)
+{
+	assert(options->server && options->ingest);
+
+	struct receiver *receiver = calloc(1, sizeof(*receiver));
+
+	if (!receiver)
+		return -ENOMEM;
+	receiver->server = options->server;
+	receiver->ingest = options->ingest;
+	receiver->socket = receiver->listener = receiver->epoll = receiver->wakeup = -1;
+	pthread_mutex_init(&receiver->lock, NULL);
+
+	int err = set_up(receiver, options);
+
+	if (!err)
+		err = -pthread_create(&receiver->thread, NULL, run, receiver);
+	if (err) {
+		receiver_destroy(receiver);
+		return err;
+	}
+	*ret = receiver;
+	return 0;
+}
+
+struct receiver *receiver_stop(struct receiver *receiver)
+{
+	if (!receiver)
+		return NULL;
+
+	receiver->stops = true;
+	wake(receiver);
+	pthread_join(receiver->thread, NULL);
+	receiver_destroy(receiver);
+	return NULL;
+}

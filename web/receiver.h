@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+
+struct ingest;
+struct recording;
+struct server;
+
+/*
+ * The link's server end: one thread that takes windows, opened files and the kernel's symbol list
+ * from the collector, and tells it what is committed and which files would help. One collector at a
+ * time; a new one takes the place of the one before.
+ */
+struct receiver;
+
+struct receiver_options {
+	const char *socket_path; /* NULL: no socket, the recording alone */
+	const char *replay_path; /* NULL or "": none */
+	const char *record_path; /* NULL or "": none */
+	struct server *server;
+	struct ingest *ingest;
+};
+
+/* Listens and starts the thread. -EADDRINUSE when another server answers on the socket. */
+int receiver_start(const struct receiver_options *options, struct receiver **ret);
+
+/* No more windows are handed to ingest when it has returned. */
+struct receiver *receiver_stop(struct receiver *receiver);
+
+/* The thread that commits says up to which window of a collector it has. Any thread. */
+void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t sequence);
+
+/* Passes a wish on, when a collector is there. Any thread. */
+void receiver_wish(struct receiver *receiver, const struct identity *identity);
+
+DEFINE_CLEANUP(struct receiver *, receiver, receiver_stop)

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/store.h"
+#include "symbols/symbols.h"
+#include "web/http1.h"
+#include "web/ingest.h"
+#include "web/receiver.h"
+#include "web/server.h"
+
+static void tell_committed(void *context, uint64_t collector, uint64_t sequence)
+{
+	struct receiver **receiver = context;
+
+	if (*receiver)
+		receiver_committed(*receiver, collector, sequence);
+}
+
+static void tell_wish(void *context, const struct identity *identity)
+{
+	struct receiver **receiver = context;
+
+	if (*receiver)
+		receiver_wish(*receiver, identity);
+}
+
+static void describe_host(struct server *server)
+{
+	struct utsname name;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	server->started_unix_ms = clock_unix_ms();
+	server->counters.collector_since_ms = server->started_unix_ms;
+	server->counters.cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
+	if (gethostname(server->host_name, sizeof(server->host_name) - 1))
+		server->host_name[0] = '\0';
+	if (uname(&name) == 0)
+		snprintf(server->kernel_release, sizeof(server->kernel_release), "%s",
+			 name.release);
+	if (server->settings->collector_reason[0]) {
+		server->counters.collector_state = COLLECTOR_NO_RIGHTS;
+		snprintf(server->collector_reason, sizeof(server->collector_reason), "%.255s",
+			 server->settings->collector_reason);
+	}
+}
+
+static int open_store(struct server *server)
+{
+	const struct settings *settings = server->settings;
+	char path[SETTING_TEXT_SIZE + 16];
+
+	snprintf(path, sizeof(path), "%s/symbols", settings->data);
+
+	int err = symbols_open(path, &server->symbols);
+
+	if (err)
+		return log_error_errno(err, "cannot use the folder '%s'", path);
+
+	struct store_options options = {
+		.folder = settings->data,
+		.symbols = server->symbols,
+		.span_ms = (int64_t)(settings->span_ns / CLOCK_NS_PER_MS),
+		.retention_age_ms = (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS),
+		.retention_bytes = settings->retention_size,
+	};
+
+	err = store_open(&options, &server->store);
+	if (err == -EBUSY)
+		log_error("another hearth uses the data folder '%s'; stop it, or choose another "
+			  "with --data DIR",
+			  settings->data);
+	else if (err)
+		log_error_errno(err, "cannot open the store in '%s'", settings->data);
+	if (err)
+		return err;
+
+	struct store_status status;
+
+	store_status(server->store, &status);
+	if (status.damaged_count > 0)
+		log_warning("%u damaged files were set aside in '%s', the last as '%s'; going on "
+			    "without them",
+			    status.damaged_count, settings->data, status.damaged);
+	return 0;
+}
+
+/* For a person at another machine: loopback is all that we listen on. */
+static void print_addresses(const struct server *server, uint16_t port)
+{
+	const char *from = getenv("SSH_CONNECTION");
+
+	log_info("ready at http://127.0.0.1:%u/", port);
+	log_info("from another machine: ssh -L %u:127.0.0.1:%u %s%s, then open the same address "
+		 "there",
+		 port, port, from ? "" : "USER@",
+		 server->host_name[0] ? server->host_name : "HOST");
+}
+
+static int wait_for_signal(const sigset_t *mask)
+{
+	int number = 0;
+
+	while (number != SIGTERM && number != SIGINT)
+		if (sigwait(mask, &number))
+			return EX_OSERR;
+	/* A second one ends it at once. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)sigprocmask(SIG_UNBLOCK, mask, NULL);
+	return 0;
+}
+
+static int start_link(struct server *server, struct ingest *ingest, struct receiver **ret)
+{
+	const struct settings *settings = server->settings;
+	char path[SETTING_TEXT_SIZE + 32];
+	int err = settings_socket_path(settings, path, sizeof(path));
+	struct receiver_options options = {
+		.socket_path = settings->replay[0] ? NULL : path,
+		.replay_path = settings->replay,
+		.record_path = settings->record,
+		.server = server,
+		.ingest = ingest,
+	};
+
+	if (!err)
+		err = receiver_start(&options, ret);
+	if (!err)
+		return 0;
+	if (settings->replay[0])
+		return log_error_errno(err, "cannot read the recording '%s'", settings->replay);
+	return log_error_errno(err, "cannot wait for a collector at '%s'", path);
+}
+
+static int serve(struct server *server, const sigset_t *mask)
+{
+	autoclean(ingest) struct ingest *ingest = NULL;
+	struct receiver *receiver = NULL;
+	struct http1 *http = NULL;
+	struct ingest_options options = { .server = server,
+					  .committed = tell_committed,
+					  .wish = tell_wish,
+					  .context = &receiver };
+	char reason[HTTP1_ERROR_SIZE] = "";
+	uint16_t port = 0;
+	int code = EX_UNAVAILABLE;
+	int err = ingest_start(&options, &ingest);
+
+	if (err)
+		return log_error_errno(err, "cannot start the writer"), EX_OSERR;
+
+	/* The page first: it tells what is missing, should the rest be late. */
+	err = http1_start(server->settings->http, server, &http, &port, reason);
+	if (err) {
+		log_error("%s", reason);
+		code = err == -EINVAL || err == -EPERM ? EX_CONFIG : EX_UNAVAILABLE;
+	} else if (start_link(server, ingest, &receiver) == 0) {
+		print_addresses(server, port);
+		code = wait_for_signal(mask);
+		log_info("stopping");
+	}
+	/* In reverse: no more windows, then what is there is committed, then no more answers. */
+	receiver_stop(receiver);
+	receiver = NULL;
+	ingest = ingest_stop(ingest);
+	http1_stop(http);
+	return code;
+}
+
+int serve_main(const struct settings *settings)
+{
+	struct server server = { .settings = settings };
+	sigset_t mask;
+
+	/* Before any thread is there, so that all have it blocked. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+
+	describe_host(&server);
+	log_debug("--otlp-grpc %s and --otlp-http %s are not in use: OTLP is not received yet",
+		  settings->otlp_grpc, settings->otlp_http);
+
+	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
+
+	store_close(server.store);
+	symbols_close(server.symbols);
+	return code;
+}

@@ -452,11 +452,6 @@ struct ingest *ingest_stop(struct ingest *ingest)
 	return NULL;
 }
 
-void ingest_set_listener(struct ingest *ingest, void *context)
-{
-	ingest->options.context = context;
-}
-
 int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms)
 {
 	return queue_push_wait(ingest->queue, window, timeout_ms);

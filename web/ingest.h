@@ -29,9 +29,6 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret);
 /* Commits what is there. */
 struct ingest *ingest_stop(struct ingest *ingest);
 
-/* Whom to tell; set once, before the first window. */
-void ingest_set_listener(struct ingest *ingest, void *context);
-
 /*
  * Takes the window. Waits for room up to timeout_ms: -ETIMEDOUT, and the caller still owns it and
  * tries again later, which keeps the collector from sending more.

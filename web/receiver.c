@@ -39,6 +39,7 @@ struct receiver {
 	struct recording *replay, *record;
 	int listener, epoll, wakeup;
 	pthread_t thread;
+	bool has_thread;
 	_Atomic bool stops;
 
 	/* Of the connection; the thread's own. */
@@ -462,8 +463,12 @@ static void *run(void *context)
 	return NULL;
 }
 
-static void receiver_destroy(struct receiver *receiver)
+struct receiver *receiver_free(struct receiver *receiver)
 {
+	if (!receiver)
+		return NULL;
+
+	receiver_stop(receiver);
 	if (receiver->socket >= 0)
 		close(receiver->socket);
 	if (receiver->listener >= 0) {
@@ -479,6 +484,7 @@ static void receiver_destroy(struct receiver *receiver)
 	recording_close(receiver->record);
 	pthread_mutex_destroy(&receiver->lock);
 	free(receiver);
+	return NULL;
 }
 
 static int set_up(struct receiver *receiver, const struct receiver_options *options)
@@ -513,39 +519,44 @@ static int set_up(struct receiver *receiver, const struct receiver_options *opti
 											: 0;
 }
 
-int receiver_start(const struct receiver_options *options, struct receiver **ret)
+int receiver_new(const struct receiver_options *options, struct receiver **ret)
 {
-	assert(options->server && options->ingest);
+	assert(options->server);
 
-	struct receiver *receiver = calloc(1, sizeof(*receiver));
+	autoclean(receiver) struct receiver *receiver = calloc(1, sizeof(*receiver));
 
 	if (!receiver)
 		return -ENOMEM;
 	receiver->server = options->server;
-	receiver->ingest = options->ingest;
 	receiver->socket = receiver->listener = receiver->epoll = receiver->wakeup = -1;
 	pthread_mutex_init(&receiver->lock, NULL);
 
 	int err = set_up(receiver, options);
 
-	if (!err)
-		err = -pthread_create(&receiver->thread, NULL, run, receiver);
-	if (err) {
-		receiver_destroy(receiver);
+	if (err)
 		return err;
-	}
-	*ret = receiver;
+	*ret = TAKE(receiver);
 	return 0;
 }
 
-struct receiver *receiver_stop(struct receiver *receiver)
+int receiver_start(struct receiver *receiver, struct ingest *ingest)
 {
-	if (!receiver)
-		return NULL;
+	assert(!receiver->has_thread);
 
+	receiver->ingest = ingest;
+
+	int err = -pthread_create(&receiver->thread, NULL, run, receiver);
+
+	receiver->has_thread = !err;
+	return err;
+}
+
+void receiver_stop(struct receiver *receiver)
+{
+	if (!receiver->has_thread)
+		return;
 	receiver->stops = true;
 	wake(receiver);
 	pthread_join(receiver->thread, NULL);
-	receiver_destroy(receiver);
-	return NULL;
+	receiver->has_thread = false;
 }

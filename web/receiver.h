@@ -22,14 +22,17 @@ struct receiver_options {
 	const char *replay_path; /* NULL or "": none */
 	const char *record_path; /* NULL or "": none */
 	struct server *server;
-	struct ingest *ingest;
 };
 
-/* Listens and starts the thread. -EADDRINUSE when another server answers on the socket. */
-int receiver_start(const struct receiver_options *options, struct receiver **ret);
+/* Listens. -EADDRINUSE when another server answers on the socket. */
+int receiver_new(const struct receiver_options *options, struct receiver **ret);
+struct receiver *receiver_free(struct receiver *receiver);
 
-/* No more windows are handed to ingest when it has returned. */
-struct receiver *receiver_stop(struct receiver *receiver);
+/* Starts the thread, which hands windows to ingest. */
+int receiver_start(struct receiver *receiver, struct ingest *ingest);
+
+/* Ends the thread, if there is one: no more windows are handed over when it has returned. */
+void receiver_stop(struct receiver *receiver);
 
 /* The thread that commits says up to which window of a collector it has. Any thread. */
 void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t sequence);
@@ -37,4 +40,4 @@ void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t 
 /* Passes a wish on, when a collector is there. Any thread. */
 void receiver_wish(struct receiver *receiver, const struct identity *identity);
 
-DEFINE_CLEANUP(struct receiver *, receiver, receiver_stop)
+DEFINE_CLEANUP(struct receiver *, receiver, receiver_free)

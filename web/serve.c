@@ -22,18 +22,12 @@
 
 static void tell_committed(void *context, uint64_t collector, uint64_t sequence)
 {
-	struct receiver **receiver = context;
-
-	if (*receiver)
-		receiver_committed(*receiver, collector, sequence);
+	receiver_committed(context, collector, sequence);
 }
 
 static void tell_wish(void *context, const struct identity *identity)
 {
-	struct receiver **receiver = context;
-
-	if (*receiver)
-		receiver_wish(*receiver, identity);
+	receiver_wish(context, identity);
 }
 
 static void describe_host(struct server *server)
@@ -122,7 +116,7 @@ static int wait_for_signal(const sigset_t *mask)
 	return 0;
 }
 
-static int start_link(struct server *server, struct ingest *ingest, struct receiver **ret)
+static int open_link(struct server *server, struct receiver **ret)
 {
 	const struct settings *settings = server->settings;
 	char path[SETTING_TEXT_SIZE + 32];
@@ -132,11 +126,10 @@ static int start_link(struct server *server, struct ingest *ingest, struct recei
 		.replay_path = settings->replay,
 		.record_path = settings->record,
 		.server = server,
-		.ingest = ingest,
 	};
 
 	if (!err)
-		err = receiver_start(&options, ret);
+		err = receiver_new(&options, ret);
 	if (!err)
 		return 0;
 	if (settings->replay[0])
@@ -146,34 +139,38 @@ static int start_link(struct server *server, struct ingest *ingest, struct recei
 
 static int serve(struct server *server, const sigset_t *mask)
 {
+	autoclean(receiver) struct receiver *receiver = NULL;
 	autoclean(ingest) struct ingest *ingest = NULL;
-	struct receiver *receiver = NULL;
 	struct http1 *http = NULL;
-	struct ingest_options options = { .server = server,
-					  .committed = tell_committed,
-					  .wish = tell_wish,
-					  .context = &receiver };
 	char reason[HTTP1_ERROR_SIZE] = "";
 	uint16_t port = 0;
 	int code = EX_UNAVAILABLE;
+
+	if (open_link(server, &receiver))
+		return EX_UNAVAILABLE;
+
+	struct ingest_options options = { .server = server,
+					  .committed = tell_committed,
+					  .wish = tell_wish,
+					  .context = receiver };
 	int err = ingest_start(&options, &ingest);
 
+	if (!err)
+		err = receiver_start(receiver, ingest);
 	if (err)
-		return log_error_errno(err, "cannot start the writer"), EX_OSERR;
+		return log_error_errno(err, "cannot start the threads"), EX_OSERR;
 
-	/* The page first: it tells what is missing, should the rest be late. */
 	err = http1_start(server->settings->http, server, &http, &port, reason);
 	if (err) {
 		log_error("%s", reason);
 		code = err == -EINVAL || err == -EPERM ? EX_CONFIG : EX_UNAVAILABLE;
-	} else if (start_link(server, ingest, &receiver) == 0) {
+	} else {
 		print_addresses(server, port);
 		code = wait_for_signal(mask);
 		log_info("stopping");
 	}
-	/* In reverse: no more windows, then what is there is committed, then no more answers. */
+	/* No more windows, then what is there is committed, then no more answers. */
 	receiver_stop(receiver);
-	receiver = NULL;
 	ingest = ingest_stop(ingest);
 	http1_stop(http);
 	return code;

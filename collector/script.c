@@ -1,37 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/script.h"
 
+#include <string.h>
+
 #include "base/parse.h"
 
 enum { OPTION_COUNT_MAX = 12 };
 
 struct interpreter {
 	const char *name; /* "python": also python3, python3.11, pythonw */
-	/* Options after which there is no script, those whose value is what it runs, and those
-	 * whose value is another word to be passed over. */
-	const char *without_script[OPTION_COUNT_MAX];
+	/* Letters of options after which there is no script, alone or in a bundle like "-lc": its
+	 * code is the next word, or comes through standard input, and words are its arguments. */
+	const char *without_script;
+	const char *without_script_long[OPTION_COUNT_MAX];
+	/* Options whose value is what it runs, and those whose value is a word to be passed over.
+	 */
 	const char *names_script[OPTION_COUNT_MAX];
 	const char *takes_value[OPTION_COUNT_MAX];
 };
 
 /* clang-format off */
 static const struct interpreter interpreters[] = {
-	{ "python", { "-c" }, { "-m" }, { "-W", "-X", "--check-hash-based-pycs" } },
-	{ "pypy", { "-c" }, { "-m" }, { "-W", "-X" } },
-	{ "perl", { "-e", "-E" }, { NULL }, { "-I", "-M", "-m" } },
-	{ "ruby", { "-e" }, { NULL }, { "-I", "-r", "-C", "-E" } },
-	{ "node", { "-e", "--eval", "-p", "--print" }, { NULL }, { "-r", "--require", "--import", "-C", "--loader" } },
-	{ "php", { "-r", "-S" }, { "-f" }, { "-c", "-d", "-z" } },
-	{ "java", { NULL }, { "-jar", "-m", "--module" },
+	{ "python", "c", { NULL }, { "-m" }, { "-W", "-X", "--check-hash-based-pycs" } },
+	{ "pypy", "c", { NULL }, { "-m" }, { "-W", "-X" } },
+	{ "perl", "eE", { NULL }, { NULL }, { "-I", "-M", "-m" } },
+	{ "ruby", "e", { NULL }, { NULL }, { "-I", "-r", "-C", "-E" } },
+	{ "node", "ep", { "--eval", "--print" }, { NULL },
+	  { "-r", "--require", "--import", "-C", "--conditions", "--loader", "--title" } },
+	{ "php", "rRBES", { "--run", "--server" }, { "-f", "--file" }, { "-c", "-d", "-z" } },
+	{ "java", "", { NULL }, { "-jar", "-m", "--module" },
 	  { "-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-modules", "--add-opens",
 	    "--add-exports", "--add-reads" } },
-	{ "lua", { "-e" }, { NULL }, { "-l" } },
-	{ "bash", { "-c" }, { NULL }, { "-o", "-O", "--rcfile", "--init-file" } },
-	{ "dash", { "-c" }, { NULL }, { "-o" } },
-	{ "sh", { "-c" }, { NULL }, { "-o" } },
-	{ "zsh", { "-c" }, { NULL }, { "-o" } },
-	{ "ksh", { "-c" }, { NULL }, { "-o" } },
-	{ "Rscript", { "-e" }, { NULL }, { NULL } },
+	{ "lua", "e", { NULL }, { NULL }, { "-l" } },
+	{ "bash", "cs", { NULL }, { NULL }, { "-o", "-O", "--rcfile", "--init-file" } },
+	{ "dash", "cs", { NULL }, { NULL }, { "-o" } },
+	{ "sh", "cs", { NULL }, { NULL }, { "-o", "-O", "--rcfile", "--init-file" } },
+	{ "zsh", "cs", { NULL }, { NULL }, { "-o" } },
+	{ "ksh", "cs", { NULL }, { NULL }, { "-o" } },
+	{ "Rscript", "e", { NULL }, { NULL }, { NULL } },
 };
 /* clang-format on */
 
@@ -59,12 +65,48 @@ static const struct interpreter *find_interpreter(struct str name)
 	return NULL;
 }
 
-/* A shell's "-lc" is a "-c" as well. */
-static bool bundles_command(struct str word)
+enum option {
+	OPTION_NONE,	       /* a word that is no option */
+	OPTION_PASSED,	       /* stands for itself */
+	OPTION_TAKES_VALUE,    /* the next word belongs to it */
+	OPTION_NAMES_SCRIPT,   /* the next word is what runs */
+	OPTION_WITHOUT_SCRIPT, /* nothing that follows is the name of a file */
+};
+
+/* "-lc", "-Wignore", "-euo": letters of options, up to one that takes the rest or the next word. */
+static enum option read_bundle(const struct interpreter *interpreter, struct str word)
 {
-	if (word.size < 3 || word.text[0] != '-' || word.text[1] == '-')
-		return false;
-	return word.text[word.size - 1] == 'c' && word.size <= 5;
+	for (size_t i = 1; i < word.size; i++) {
+		char letter[] = { '-', word.text[i], '\0' };
+
+		if (word.text[i] && strchr(interpreter->without_script, word.text[i]))
+			return OPTION_WITHOUT_SCRIPT;
+		if (is_listed(str_from(letter), interpreter->takes_value))
+			return i + 1 == word.size ? OPTION_TAKES_VALUE : OPTION_PASSED;
+	}
+	return OPTION_PASSED;
+}
+
+static enum option read_option(const struct interpreter *interpreter, struct str word)
+{
+	if (word.size == 0 || word.text[0] != '-')
+		return OPTION_NONE;
+	/* "-" alone is standard input. */
+	if (word.size == 1)
+		return OPTION_WITHOUT_SCRIPT;
+	if (is_listed(word, interpreter->names_script) || str_equal(word, STR("--")))
+		return OPTION_NAMES_SCRIPT;
+	if (is_listed(word, interpreter->takes_value))
+		return OPTION_TAKES_VALUE;
+	/* Java's options are words: -Dname, -Xmx1g. */
+	if (word.text[1] != '-' && interpreter->without_script[0])
+		return read_bundle(interpreter, word);
+
+	struct str name;
+
+	(void)parse_next(&word, '=', &name);
+	return is_listed(name, interpreter->without_script_long) ? OPTION_WITHOUT_SCRIPT
+								 : OPTION_PASSED;
 }
 
 struct str script_of(struct str name, struct str command_line)
@@ -76,21 +118,23 @@ struct str script_of(struct str name, struct str command_line)
 	if (!interpreter || !parse_next(&command_line, '\0', &word))
 		return nothing;
 
-	bool is_shell = str_ends_with(str_from(interpreter->name), STR("sh"));
-
 	while (parse_next(&command_line, '\0', &word)) {
-		if (is_listed(word, interpreter->without_script) ||
-		    (is_shell && bundles_command(word)))
-			return nothing;
-		if (is_listed(word, interpreter->names_script) || str_equal(word, STR("--")))
+		switch (read_option(interpreter, word)) {
+		case OPTION_NONE:
+			if (word.size > 0)
+				return str_base_name(word);
+			break;
+		case OPTION_PASSED:
+			break;
+		case OPTION_TAKES_VALUE:
+			(void)parse_next(&command_line, '\0', &word);
+			break;
+		case OPTION_NAMES_SCRIPT:
 			return parse_next(&command_line, '\0', &word) ? str_base_name(word)
 								      : nothing;
-		if (is_listed(word, interpreter->takes_value)) {
-			(void)parse_next(&command_line, '\0', &word);
-			continue;
+		case OPTION_WITHOUT_SCRIPT:
+			return nothing;
 		}
-		if (word.size > 0 && word.text[0] != '-')
-			return str_base_name(word);
 	}
 	return nothing;
 }

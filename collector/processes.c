@@ -87,10 +87,28 @@ static struct process *find_current(struct processes *processes, uint32_t pid)
 	return NULL;
 }
 
+/*
+ * Of the pid's images that began after this time, the first. A sample from before it is of an image
+ * that we never heard of, and that has ended since.
+ */
+static struct process *find_next_image(struct processes *processes, uint32_t pid, uint64_t boot_ns)
+{
+	struct process *next = NULL;
+
+	for (struct process *p = *bucket_of(processes, pid); p; p = p->older)
+		if (p->key.pid == pid && p->begin_boot_ns > boot_ns)
+			next = p;
+	return next;
+}
+
+/* Enters it as the pid's current image, or as the one that ended when the image newer began. */
 static struct process *add_process(struct processes *processes, uint32_t pid,
-				   uint64_t begin_boot_ns)
+				   uint64_t begin_boot_ns, struct process *newer)
 {
 	struct process *process = NULL;
+	struct process **link = newer ? &newer->older : bucket_of(processes, pid);
+
+	assert(!newer || newer->key.pid == pid);
 
 	if (processes->count < PROCESS_COUNT_MAX)
 		process = calloc(1, sizeof(*process));
@@ -100,8 +118,9 @@ static struct process *add_process(struct processes *processes, uint32_t pid,
 	}
 	process->key.pid = pid;
 	process->begin_boot_ns = begin_boot_ns;
-	process->older = *bucket_of(processes, pid);
-	*bucket_of(processes, pid) = process;
+	process->end_boot_ns = newer ? newer->begin_boot_ns : 0;
+	process->older = *link;
+	*link = process;
 	processes->count++;
 	return process;
 }
@@ -115,7 +134,7 @@ static void note_fork(struct processes *processes, const struct sideband_record 
 	if (former)
 		former->exit_boot_ns = record->boot_ns;
 
-	struct process *child = add_process(processes, record->pid, record->boot_ns);
+	struct process *child = add_process(processes, record->pid, record->boot_ns, NULL);
 
 	if (!child)
 		return;
@@ -151,7 +170,7 @@ static void note_exec(struct processes *processes, const struct sideband_record 
 	if (former)
 		former->end_boot_ns = record->boot_ns;
 
-	struct process *process = add_process(processes, record->pid, record->boot_ns);
+	struct process *process = add_process(processes, record->pid, record->boot_ns, NULL);
 
 	if (!process)
 		return;
@@ -279,10 +298,14 @@ static struct process *find_nameless(struct processes *processes, uint32_t pid, 
 static void read_process(struct process *process)
 {
 	struct process_texts *texts = NULL;
+	struct mappings *mappings = NULL;
+	int err = 0;
 
 	process->was_read = true;
 	/* What /proc shows by now belongs to the image after this one. */
-	if (!process->end_boot_ns && proc_read(&process->key, &texts) == 0) {
+	if (!process->end_boot_ns)
+		err = proc_read(&process->key, &texts);
+	if (texts) {
 		process_texts_unref(process->texts);
 		process->texts = texts;
 	}
@@ -290,12 +313,13 @@ static void read_process(struct process *process)
 	    process->parent_pid)
 		process->texts->cgroup = proc_read_cgroup(process->parent_pid);
 
-	if (process->end_boot_ns || (process->mappings && process->mappings->is_complete) ||
+	/* Gone since the sample, or the pid is another's by now: its maps would be a stranger's. Of
+	 * its end a record will tell. */
+	if (err == -ESRCH)
+		process->next_scan_boot_ns = UINT64_MAX;
+	if (err || process->end_boot_ns || (process->mappings && process->mappings->is_complete) ||
 	    (process->texts && process->texts->is_kernel_thread))
 		return;
-
-	struct mappings *mappings = NULL;
-
 	if (mappings_scan(process->key.pid, &mappings) == 0) {
 		mappings_unref(process->mappings);
 		process->mappings = mappings;
@@ -312,7 +336,8 @@ struct process *processes_resolve(struct processes *processes, const struct proc
 	if (!process)
 		process = find_nameless(processes, key->pid, boot_ns);
 	if (!process)
-		process = add_process(processes, key->pid, 0);
+		process = add_process(processes, key->pid, 0,
+				      find_next_image(processes, key->pid, boot_ns));
 	if (!process)
 		return NULL;
 
@@ -389,69 +414,105 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns)
 	processes->swept = (processes->swept + 1) % SWEEP_SHARE;
 }
 
-static int check_regular(int fd, const struct file *file)
+/* Where a file may be found, the surest way first. */
+enum route {
+	ROUTE_MAPPING, /* what is mapped, deleted or not: a link of the kernel's own in map_files */
+	ROUTE_ROOT,    /* by its path, as the process sees it */
+	ROUTE_OWN_ROOT, /* by its path, as we see it: who mapped it has ended */
+	ROUTE_COUNT,
+};
+
+/*
+ * A path is the word of the process that mapped it, and may lead elsewhere by now. We may read
+ * every file of the host and the server none, so nothing but an executable file leaves here.
+ */
+static int check_file(int fd, enum route route, const struct file *file)
 {
+	static const char elf_magic[] = { 0x7f, 'E', 'L', 'F' };
+	char magic[sizeof(elf_magic)];
 	struct stat status;
 
 	if (fstat(fd, &status))
 		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -ENOENT;
-	/* With a build id the server, which reads the file, sees whether it is the one. */
-	if (file->inode && (status.st_ino != file->inode || status.st_dev != file->device))
+	/* The kernel's own link needs no proof; and stat() tells another device than maps on btrfs
+	 * and overlayfs. With a build id the server sees whether the file is the one. */
+	if (route != ROUTE_MAPPING && file->inode &&
+	    (status.st_ino != file->inode || status.st_dev != file->device))
+		return -ENOENT;
+	if (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
+	    memcmp(magic, elf_magic, sizeof(magic)) != 0)
 		return -ENOENT;
 	return 0;
 }
 
-static int open_through(const struct process *process, const struct mapping *mapping, int *ret_fd)
+static int open_through(const struct process *process, const struct mapping *mapping,
+			enum route route, int *ret_fd)
 {
 	enum { FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
+	bool has_ended = process->end_boot_ns || process->exit_boot_ns;
 	char path[WINDOW_TEXT_SIZE_MAX + 64];
+	autoclose int fd = -1;
 
-	/* What is mapped, deleted or not. Links in map_files are the kernel's own: following one
-	 * leads to the file and passes no folder of anybody's. */
-	snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", process->key.pid,
-		 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
-
-	autoclose int fd = open(path, FLAGS);
-
-	if (fd < 0) {
+	if (route != ROUTE_OWN_ROOT && has_ended)
+		return -ENOENT;
+	if (route != ROUTE_MAPPING && mapping->file->path[0] != '/')
+		return -ENOENT;
+	switch (route) {
+	case ROUTE_MAPPING:
+		snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", process->key.pid,
+			 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
+		fd = open(path, FLAGS);
+		break;
+	case ROUTE_ROOT:
 		snprintf(path, sizeof(path), "/proc/%u/root%s", process->key.pid,
 			 mapping->file->path);
 		fd = open(path, FLAGS | O_NOFOLLOW);
-	}
-	/* It has ended, but its file is most likely still where it was, in our own root. */
-	if (fd < 0)
+		break;
+	case ROUTE_OWN_ROOT:
 		fd = open(mapping->file->path, FLAGS | O_NOFOLLOW);
+		break;
+	case ROUTE_COUNT:
+		assert(!"a route");
+	}
 	if (fd < 0)
 		return -errno;
 
-	int err = check_regular(fd, mapping->file);
+	int err = check_file(fd, route, mapping->file);
 
 	if (!err)
 		*ret_fd = TAKE_FD(fd);
 	return err;
 }
 
-int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd)
+static int open_by_route(const struct processes *processes, const struct identity *identity,
+			 enum route route, int *ret_fd)
 {
-	int err = -ENOENT;
-
 	for (size_t i = 0; i < BUCKET_COUNT; i++) {
 		for (const struct process *p = processes->buckets[i]; p; p = p->older) {
-			if (!p->mappings)
-				continue;
-			for (uint32_t m = 0; m < p->mappings->count; m++) {
+			uint32_t count = p->mappings ? p->mappings->count : 0;
+
+			for (uint32_t m = 0; m < count; m++) {
 				const struct mapping *mapping = &p->mappings->list[m];
 
-				if (mapping->kind != MAPPING_FILE ||
-				    !identity_equal(&mapping->file->identity, identity))
-					continue;
-				err = open_through(p, mapping, ret_fd);
-				if (!err)
+				if (mapping->kind == MAPPING_FILE &&
+				    identity_equal(&mapping->file->identity, identity) &&
+				    open_through(p, mapping, route, ret_fd) == 0)
 					return 0;
 			}
 		}
 	}
+	return -ENOENT;
+}
+
+int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd)
+{
+	int err = -ENOENT;
+
+	/* A surer way through one process goes before a doubtful one through another: a path of one
+	 * container means another file on the host. */
+	for (int route = 0; err && route < ROUTE_COUNT; route++)
+		err = open_by_route(processes, identity, (enum route)route, ret_fd);
 	return err;
 }

@@ -75,7 +75,8 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns);
 
 /*
  * Opens the file of this identity through a living process that maps it, for reading: regular files
- * only, never a device or a pipe, and what was opened is what is mapped. -ENOENT when nobody does.
+ * that begin as ELF files do, never a device or a pipe; where no such process lives, by the path it
+ * had. -ENOENT when that fails too.
  */
 int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd);
 

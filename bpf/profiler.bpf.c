@@ -130,6 +130,10 @@ static long step(__u32 number, struct walk *walk)
 
 static __always_inline void walk_user_stack(struct walk *walk, __u64 ip, __u64 sp, __u64 fp)
 {
+	/* The kernel's workers that pass for threads of a process (io_uring, vhost) never were in user
+	 * space: their registers are zero. */
+	if (ip == 0)
+		return;
 	walk->verdict = VERDICT_TRUNCATED;
 	walk->least = sp;
 	walk->fp = fp;

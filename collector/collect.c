@@ -139,7 +139,8 @@ static int watch(struct collector *collector, int fd)
 
 static int open_events(struct collector *collector, char reason[static COLLECT_ERROR_SIZE])
 {
-	static_assert((int)COLLECT_ERROR_SIZE >= (int)SAMPLER_ERROR_SIZE, "one passes the other's text on");
+	static_assert((int)COLLECT_ERROR_SIZE >= (int)SAMPLER_ERROR_SIZE,
+		      "one passes the other's text on");
 
 	int err = cpus_online(collector->cpus, &collector->cpu_count);
 

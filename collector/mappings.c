@@ -344,10 +344,18 @@ int mappings_scan(uint32_t pid, struct mappings **ret)
 	struct mappings *mappings = mappings_new();
 	char line[WINDOW_TEXT_SIZE_MAX + 128];
 	int err = mappings ? 0 : -ENOMEM;
+	bool is_rest = false;
 
 	while (!err && fgets(line, sizeof(line), text)) {
 		struct maps_line parsed;
 		struct str whole = { line, strcspn(line, "\n") };
+		bool is_cut = line[whole.size] != '\n', skips = is_cut || is_rest;
+
+		/* A path full of newlines, written \012, can be longer than any path. What is left
+		 * of it is not a line, whatever it was made to look like. */
+		is_rest = is_cut;
+		if (skips)
+			continue;
 
 		if (!maps_parse_line(whole, &parsed) || !parsed.is_executable)
 			continue;

@@ -141,9 +141,6 @@ int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
 	sampler->handler = handler;
 	sampler->context = context;
 	libbpf_set_print(stay_silent);
-	/* Since 5.11 memory is accounted by cgroup: without the right to raise it, the limit on
-	 * locked memory does not matter, and libbpf must not fail on it. */
-	libbpf_set_memlock_rlim(0);
 
 	sampler->program = profiler_bpf__open();
 	if (!sampler->program)

@@ -56,7 +56,7 @@ struct aggregator {
 	uint32_t *sample_entries; /* of each sample, in the order of arrival */
 	uint64_t *sample_boot_ns;
 	uint32_t raw_frame_count, sample_count;
-	struct table process_table, thread_table, stack_table, entry_table;
+	struct table process_table, thread_table, stack_table, entry_table, file_table;
 
 	struct window window;
 	uint32_t *placed; /* of each entry, how many of its times stand */
@@ -98,6 +98,7 @@ int aggregator_new(struct processes *processes, struct aggregator **ret)
 	table_init(&a->thread_table, WINDOW_THREAD_COUNT_MAX);
 	table_init(&a->stack_table, WINDOW_STACK_COUNT_MAX);
 	table_init(&a->entry_table, WINDOW_ENTRY_COUNT_MAX);
+	table_init(&a->file_table, WINDOW_FILE_COUNT_MAX);
 	if (!a->raw_processes || !a->raw_threads || !a->raw_stacks || !a->raw_entries ||
 	    !a->raw_frames || !a->sample_entries || !a->sample_boot_ns || !a->placed ||
 	    !a->window.processes || !a->window.threads || !a->window.files || !a->window.frames ||
@@ -119,6 +120,7 @@ struct aggregator *aggregator_free(struct aggregator *a)
 	table_done(&a->thread_table);
 	table_done(&a->stack_table);
 	table_done(&a->entry_table);
+	table_done(&a->file_table);
 	free(a->raw_processes);
 	free(a->raw_threads);
 	free(a->raw_stacks);
@@ -353,17 +355,46 @@ void aggregator_meet_processes(struct aggregator *a)
 /* ---- making the window --------------------------------------------------------------------------
  */
 
+static uint64_t hash_file(const struct identity *identity)
+{
+	return table_hash_bytes(identity->bytes, identity->size, identity->kind);
+}
+
+static bool file_is(const void *context, uint32_t number, const void *key)
+{
+	const struct window_file *placed =
+		&((const struct aggregator *)context)->window.files[number];
+	const struct file *file = key;
+
+	return identity_equal(&placed->identity, &file->identity) &&
+	       str_equal(placed->path, str_from(file->path));
+}
+
+static uint64_t file_hash(const void *context, uint32_t number)
+{
+	return hash_file(&((const struct aggregator *)context)->window.files[number].identity);
+}
+
+/* Many processes map one file, each mapping with a struct of its own. */
 static uint32_t place_file(struct aggregator *a, struct file *file)
 {
 	if (file->window_number == a->window_number)
 		return file->window_index;
-	if (a->window.file_count == WINDOW_FILE_COUNT_MAX)
-		return WINDOW_NONE;
+
+	uint64_t hash = hash_file(&file->identity);
+	uint32_t index = table_find(&a->file_table, hash, file, file_is, a);
+
+	if (index == TABLE_NONE) {
+		index = a->file_table.count;
+		if (table_add(&a->file_table, hash, file_hash, a))
+			return WINDOW_NONE;
+		a->window.files[index] = (struct window_file){ .identity = file->identity,
+							       .path = str_from(file->path) };
+		a->window.file_count = a->file_table.count;
+	}
 	file->window_number = a->window_number;
-	file->window_index = a->window.file_count;
-	a->window.files[a->window.file_count++] =
-		(struct window_file){ .identity = file->identity, .path = str_from(file->path) };
-	return file->window_index;
+	file->window_index = index;
+	return index;
 }
 
 static uint32_t find_executable(struct aggregator *a, const struct process *process)
@@ -606,6 +637,7 @@ void aggregator_clear(struct aggregator *a)
 	table_clear(&a->thread_table);
 	table_clear(&a->stack_table);
 	table_clear(&a->entry_table);
+	table_clear(&a->file_table);
 	a->raw_frame_count = a->sample_count = a->met_process_count = 0;
 	memset(a->window.losses, 0, sizeof(a->window.losses));
 	a->window_number++;

@@ -35,7 +35,7 @@ enum {
 #define WINDOW_NS   ((uint64_t)CLOCK_NS_PER_S)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
 /* Clocks that drift apart by so much say that the host slept. */
-#define SLEEP_NS (UINT64_C(500) * CLOCK_NS_PER_MS)
+#define SLEEP_NS (INT64_C(500) * CLOCK_NS_PER_MS)
 /* A tick that comes so late means that we did not get to run. */
 #define STALL_NS (UINT64_C(3) * (uint64_t)CLOCK_NS_PER_S)
 
@@ -56,7 +56,7 @@ struct collector {
 	uint64_t window_start_boot_ns;
 	uint64_t last_sample_boot_ns;
 	uint64_t last_tick_boot_ns;
-	uint64_t slept_ns; /* boot time minus monotonic time, when last looked at */
+	int64_t slept_ns; /* boot time minus monotonic time, when last looked at */
 	uint64_t last_cpu_look_boot_ns;
 	uint8_t gap;			 /* enum gap_reason, before the running window */
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
@@ -270,7 +270,8 @@ static void drain(struct collector *collector)
 static void tick(struct collector *collector)
 {
 	uint64_t now = clock_boot_ns();
-	uint64_t slept = now - clock_monotonic_ns();
+	int64_t slept =
+		(int64_t)(now - clock_monotonic_ns()); /* about 0 on a host that never slept */
 	uint64_t since_tick = now - collector->last_tick_boot_ns;
 
 	drain(collector);
@@ -412,7 +413,7 @@ int collect_main(const struct settings *settings)
 
 	collector.window_start_boot_ns = collector.last_tick_boot_ns = now;
 	collector.last_cpu_look_boot_ns = now;
-	collector.slept_ns = now - clock_monotonic_ns();
+	collector.slept_ns = (int64_t)(now - clock_monotonic_ns());
 	collector.gap = GAP_NOT_RUNNING;
 	log_info("sampling %u CPUs %llu times a second", collector.cpu_count,
 		 (unsigned long long)settings->frequency_hz);

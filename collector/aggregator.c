@@ -429,8 +429,8 @@ static void place_process(struct aggregator *a, uint32_t number)
 	if (!texts)
 		return;
 	placed->is_kernel_thread = texts->is_kernel_thread;
-	if (texts->namespace_pid)
-		placed->namespace_pid = texts->namespace_pid;
+	if (process->namespace_pid)
+		placed->namespace_pid = process->namespace_pid;
 	placed->name = str_from(texts->name);
 	placed->comm = str_from(texts->comm);
 	placed->executable = str_from(texts->executable);

@@ -160,7 +160,8 @@ static void read_executable(int folder, struct process_texts *texts)
 	texts->name = copy(str_base_name(executable));
 }
 
-int proc_read(const struct process_key *key, struct process_texts **ret)
+int proc_read(const struct process_key *key, struct process_texts **ret,
+	      uint32_t *ret_namespace_pid)
 {
 	char path[32];
 
@@ -171,6 +172,7 @@ int proc_read(const struct process_key *key, struct process_texts **ret)
 	autoclean(process_texts) struct process_texts *texts = process_texts_new();
 	struct str content;
 	uint64_t flags = 0, start_ticks = 0;
+	uint32_t namespace_pid = key->pid;
 
 	if (folder < 0)
 		return -ESRCH;
@@ -187,7 +189,7 @@ int proc_read(const struct process_key *key, struct process_texts **ret)
 		content.size--;
 	texts->comm = copy(content);
 	if (read_file(folder, "status", text, TEXT_SIZE_MAX, &content) == 0)
-		texts->namespace_pid = parse_namespace_pid(content, key->pid);
+		namespace_pid = parse_namespace_pid(content, key->pid);
 	if (read_file(folder, "cgroup", text, TEXT_SIZE_MAX, &content) == 0)
 		texts->cgroup = copy(cgroup_choose(content));
 	if (!texts->is_kernel_thread) {
@@ -200,6 +202,7 @@ int proc_read(const struct process_key *key, struct process_texts **ret)
 	if (!texts->name || !texts->comm)
 		return -ENOMEM;
 	*ret = TAKE(texts);
+	*ret_namespace_pid = namespace_pid;
 	return 0;
 }
 

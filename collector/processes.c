@@ -156,7 +156,6 @@ static struct process_texts *texts_after_exec(const struct process *former, stru
 	texts->name = strndup(comm.text ? comm.text : "", comm.size);
 	if (former && former->texts) {
 		texts->cgroup = former->texts->cgroup ? strdup(former->texts->cgroup) : NULL;
-		texts->namespace_pid = former->texts->namespace_pid;
 	}
 	if (!texts->comm || !texts->name)
 		return process_texts_unref(texts);

@@ -25,7 +25,6 @@ struct processes;
 struct process_texts {
 	unsigned users;
 	bool is_kernel_thread;
-	uint32_t namespace_pid;
 	char *name;
 	char *comm;
 	char *executable;
@@ -44,6 +43,7 @@ struct process {
 	uint64_t scan_delay_ns;
 	uint64_t last_sampled_boot_ns;
 	uint32_t parent_pid;
+	uint32_t namespace_pid;	     /* 0: not known */
 	struct mappings *mappings;   /* NULL: nothing known yet */
 	struct process_texts *texts; /* NULL: nothing known yet */
 	uint32_t window_index;	     /* place in the window being made; the aggregator's */

@@ -41,6 +41,15 @@ static const struct interpreter interpreters[] = {
 };
 /* clang-format on */
 
+/* A script that comes through a pipe or a descriptor has no name. */
+static struct str name_of(struct str path)
+{
+	if (str_starts_with(path, STR("/dev/fd/")) ||
+	    str_starts_with(path, STR("/proc/self/fd/")) || str_equal(path, STR("/dev/stdin")))
+		return (struct str){ 0 };
+	return str_base_name(path);
+}
+
 static bool is_listed(struct str word, const char *const list[OPTION_COUNT_MAX])
 {
 	for (unsigned i = 0; i < OPTION_COUNT_MAX && list[i]; i++)
@@ -122,7 +131,7 @@ struct str script_of(struct str name, struct str command_line)
 		switch (read_option(interpreter, word)) {
 		case OPTION_NONE:
 			if (word.size > 0)
-				return str_base_name(word);
+				return name_of(word);
 			break;
 		case OPTION_PASSED:
 			break;

@@ -303,7 +303,7 @@ static void read_process(struct process *process)
 	process->was_read = true;
 	/* What /proc shows by now belongs to the image after this one. */
 	if (!process->end_boot_ns)
-		err = proc_read(&process->key, &texts);
+		err = proc_read(&process->key, &texts, &process->namespace_pid);
 	if (texts) {
 		process_texts_unref(process->texts);
 		process->texts = texts;

@@ -10,13 +10,18 @@
 /*
  * Who a process is to the user: service_name, process_name, container_id, pod, systemd_unit, host.
  *
- * service_name is the short id of its container, else its system unit's name without ".service",
- * else (login sessions, and neither) the base name of the script that it interprets, or of its
- * executable. process_name is always the base name of its executable. Threads of the kernel are the
- * service "kernel". Labels that a process has not are left out.
+ * service_name is the short id of its container (its name where the cgroup tells one), else the
+ * name of its system unit without ".service", else (login sessions, and neither) the base name of
+ * the script that it interprets, or of its executable. process_name is always the base name of its
+ * executable. Threads of the kernel are the service "kernel". Labels that a process has not are
+ * left out.
  */
 enum { LABELS_MAX = 6 };
 
-/* Values are slices of the process, of host_name, and of texts, to which made ones are added. */
+/*
+ * Sorted by name, each value UTF-8 without control characters and of at most 256 bytes. Values are
+ * slices of the process, of host_name, and of texts, to which made ones are added (its bytes may
+ * move when it is used again).
+ */
 int labels_of(const struct window_process *process, const char *host_name,
 	      struct label labels[static LABELS_MAX], size_t *ret_count, struct buf *texts);

@@ -207,7 +207,7 @@ static void tells_processes_and_threads_apart(void **state)
 	(void)state;
 	add();
 	fixture.event.tid = PID + 1;
-	strcpy(fixture.event.comm, "worker");
+	memcpy(fixture.event.comm, "worker", sizeof("worker"));
 	add();
 	fixture.event.exec_generation = 2;
 	add();

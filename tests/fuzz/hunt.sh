@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# tests/fuzz/hunt.sh NAME SECONDS: hunts with clang's libFuzzer under ASan and UBSan, from the corpus in
+# the tree; what it finds lies in build/fuzz/NAME afterwards.
+set -eu
+cd "$(dirname "$0")/../.."
+name=$1 seconds=$2
+out=build/fuzz/$name
+mkdir -p "$out"
+make --no-print-directory CC=clang BUILD=build/fuzz/objects SANITIZE=address,undefined \
+	CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' build/fuzz/objects/libweb.a build/fuzz/objects/libcollector.a \
+	build/fuzz/objects/libstore.a build/fuzz/objects/libsymbols.a build/fuzz/objects/libbase.a
+# shellcheck disable=SC2046 # a list of options
+clang -std=gnu17 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -I. -Ibuild/fuzz/objects/gen \
+	"tests/fuzz/fuzz_$name.c" build/fuzz/objects/libweb.a build/fuzz/objects/libcollector.a \
+	build/fuzz/objects/libstore.a build/fuzz/objects/libsymbols.a build/fuzz/objects/libbase.a \
+	$(pkg-config --libs libbpf libelf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash) -lcivetweb -lm -pthread \
+	-o "$out/fuzzer"
+"$out/fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$out/" -print_final_stats=1 \
+	"$out" "tests/fuzz/corpus/$name"

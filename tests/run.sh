@@ -1,0 +1,95 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests that are built: tests/run.sh [unit] [fuzz] [shape] [live] [system] [ui], all of them
+# without an argument. Every program speaks TAP; the last line counts what they said.
+#
+# HEARTH_REQUIRE_BPF=1 makes a test that is skipped for want of rights a failure.
+set -u
+cd "$(dirname "$0")/.."
+: "${BUILD:=build}" "${SANITIZE:=}"
+export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
+export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:$(printenv ASAN_OPTIONS)"
+export UBSAN_OPTIONS="print_stacktrace=1:$(printenv UBSAN_OPTIONS)"
+export TSAN_OPTIONS="halt_on_error=1:$(printenv TSAN_OPTIONS)"
+
+TIME_LIMIT_S=300
+passed=0 failed=0 skipped=0
+output=$(mktemp) || exit 1
+trap 'rm -f "$output"' EXIT
+
+# run NAME COMMAND…: one program; each of its TAP lines is a test. A crash, a time-out, or silence is a
+# failure besides.
+run() {
+	name=$1
+	shift
+	started=$(date +%s)
+	timeout -k 10 "$TIME_LIMIT_S" "$@" >"$output" 2>&1 </dev/null
+	code=$?
+	ok=$(grep -acE '^[[:space:]]*ok ' "$output")
+	bad=$(grep -acE '^[[:space:]]*not ok ' "$output")
+	skips=$(grep -acE '^[[:space:]]*(not )?ok .*# [Ss][Kk][Ii][Pp]' "$output")
+	skipped_bad=$(grep -acE '^[[:space:]]*not ok .*# [Ss][Kk][Ii][Pp]' "$output")
+	bad=$((bad - skipped_bad))
+	ok=$((ok - (skips - skipped_bad)))
+	if [ "$skips" -gt 0 ] && [ "$(printenv HEARTH_REQUIRE_BPF)" = 1 ] &&
+		grep -aqiE '# skip.*(rights|bpf)' "$output"; then
+		bad=$((bad + skips))
+		skips=0
+	fi
+	if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ] || [ $((ok + bad + skips)) -eq 0 ]; then
+		bad=$((bad + 1))
+	fi
+	seconds=$(($(date +%s) - started))
+	if [ "$bad" -gt 0 ]; then
+		printf '%-34s FAILED (exit %d, %d s)\n' "$name" "$code" "$seconds"
+		sed 's/^/    /' "$output" | tail -n 80
+	else
+		printf '%-34s %3d passed%s, %d s\n' "$name" "$ok" \
+			"$([ "$skips" -gt 0 ] && printf ', %d skipped' "$skips")" "$seconds"
+		grep -aiE '# skip' "$output" | sed 's/^/    /'
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skips))
+}
+
+programs() {
+	for program in "$BUILD"/tests/"$1"/test_*; do
+		case $program in *.d | *'*') continue ;; esac
+		run "$1/$(basename "$program")" "$program"
+	done
+}
+
+fuzzers() {
+	for program in "$BUILD"/tests/fuzz/fuzz_*; do
+		case $program in *.d | *'*') continue ;; esac
+		name=$(basename "$program")
+		run "fuzz/$name" "$program" "tests/fuzz/corpus/${name#fuzz_}"
+	done
+}
+
+ui() {
+	[ -f tests/ui/test_page.mjs ] || return 0
+	[ -d tests/ui/node_modules ] || (cd tests/ui && npm ci --no-audit --no-fund --loglevel=error) || {
+		failed=$((failed + 1))
+		return 0
+	}
+	for script in tests/ui/test_*.mjs; do
+		run "ui/$(basename "$script" .mjs)" node "$script"
+	done
+}
+
+[ $# -gt 0 ] || set -- shape unit fuzz live system ui
+for kind; do
+	case $kind in
+	unit | live | system) programs "$kind" ;;
+	fuzz) fuzzers ;;
+	shape) run shape sh tests/shape.sh ;;
+	ui) ui ;;
+	*)
+		echo "tests/run.sh: unknown kind of test '$kind'" >&2
+		exit 64
+		;;
+	esac
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

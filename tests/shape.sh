@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Whether the folders still use only what stands to their left, and other habits that a grep can ask
+# about. TAP: one line a rule; what breaks it is printed above.
+set -u
+cd "$(dirname "$0")/.."
+number=0 failures=0
+
+# rule WHAT LINES: the lines are what offends.
+rule() {
+	number=$((number + 1))
+	found=$2
+	if [ -n "$found" ]; then
+		printf '%s\n' "$found" | head -n 20 | sed 's/^/# /'
+		echo "not ok $number - $1"
+		failures=$((failures + 1))
+	else
+		echo "ok $number - $1"
+	fi
+}
+
+ours() { git ls-files --cached --others --exclude-standard -- "$@"; }
+c_files() { ours '*.c' '*.h'; }
+
+# includes FOLDER PATTERN: what files of a folder include from these others.
+includes() { ours "$1/*.c" "$1/*.h" | xargs -r grep -nE "#include \"($2)/" /dev/null; }
+
+rule "base uses nothing of ours" "$(includes base 'bpf|symbols|store|collector|web|proto')"
+rule "symbols uses base" "$(includes symbols 'bpf|store|collector|web')"
+rule "store uses base and symbols" "$(includes store 'bpf|collector|web')"
+rule "collector uses base and bpf" "$(includes collector 'symbols|store|web')"
+rule "web uses base, symbols and store" "$(includes web 'bpf|collector')"
+rule "bpf uses itself" "$(includes bpf 'base|symbols|store|collector|web')"
+
+# only HEADER FILES…: a foreign interface is seen by these alone.
+only() {
+	header=$1
+	shift
+	rule "<$header> is seen by: $*" "$(c_files | grep -v '^tests/' | xargs grep -lE "#include <$header" | while read -r file; do
+		for allowed; do
+			case $file in $allowed) continue 2 ;; esac
+		done
+		echo "$file"
+	done)"
+}
+only civetweb.h 'web/http1.c'
+only sqlite3.h 'store/*'
+only 'zstd' 'store/columns.c' 'web/request.c' 'web/recording.c'
+only zlib.h 'web/*'
+only 'libelf.h|gelf.h' 'symbols/elf_file.c' 'symbols/elf_plt.c' 'symbols/elf_symbols.c'
+only 'bpf/(libbpf|bpf).h' 'collector/sampler.c'
+only pcre2.h 'store/selector.c'
+only jansson.h 'web/json.c'
+only xxhash.h 'base/table.c'
+
+calls='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strtol|strtoul|gets|localtime|alloca'
+rule "no call that base/ has a better one for" "$(c_files | xargs grep -nE "(^|[^a-z_])($calls)\(")"
+rule "every source names its licence" \
+	"$(ours '*.c' '*.h' '*.sh' '*.sql' '*.ts' '*.mjs' '*.css' Makefile | xargs grep -LE 'SPDX-License-Identifier')"
+rule "no comment that was meant to go" "$(c_files | xargs grep -nE '(^|[[:space:];{}])//')"
+rule "no reminder left behind" "$(c_files | xargs grep -nE '(TODO|FIXME|XXX|HACK)')"
+rule "no registry's address" "$(ours '*package-lock.json' | xargs -r grep -nE '"resolved"|registry\.' /dev/null)"
+rule "no file of more than 900 lines" \
+	"$(c_files | xargs wc -l | awk '$2 != "total" && $1 > 900 { print $2 ": " $1 " lines" }')"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]

@@ -5,12 +5,12 @@
 #
 # HEARTH_REQUIRE_BPF=1 makes a test that is skipped for want of rights a failure.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=build}" "${SANITIZE:=}"
 export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
-export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:$(printenv ASAN_OPTIONS)"
-export UBSAN_OPTIONS="print_stacktrace=1:$(printenv UBSAN_OPTIONS)"
-export TSAN_OPTIONS="halt_on_error=1:$(printenv TSAN_OPTIONS)"
+export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
+export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
 
 TIME_LIMIT_S=300
 passed=0 failed=0 skipped=0
@@ -31,7 +31,7 @@ run() {
 	skipped_bad=$(grep -acE '^[[:space:]]*not ok .*# [Ss][Kk][Ii][Pp]' "$output")
 	bad=$((bad - skipped_bad))
 	ok=$((ok - (skips - skipped_bad)))
-	if [ "$skips" -gt 0 ] && [ "$(printenv HEARTH_REQUIRE_BPF)" = 1 ] &&
+	if [ "$skips" -gt 0 ] && [ "${HEARTH_REQUIRE_BPF:-}" = 1 ] &&
 		grep -aqiE '# skip.*(rights|bpf)' "$output"; then
 		bad=$((bad + skips))
 		skips=0

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 
 /*
- * Makes an ordinary program of a fuzzer: gives it each file of the folders named, whole and cut short
- * at several places, and nothing at all. Under the sanitizers this is the regression test of every
- * crash that was ever found.
+ * Makes an ordinary program of a fuzzer: gives it each file of the folders named, whole and cut
+ * short at several places, and nothing at all. Under the sanitizers this is the regression test of
+ * every crash that was ever found.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -60,7 +60,8 @@ static int feed_folder(const char *path, unsigned *count)
 		struct stat status;
 
 		snprintf(name, sizeof(name), "%s/%s", path, entries[i]->d_name);
-		if (entries[i]->d_name[0] != '.' && stat(name, &status) == 0 && S_ISREG(status.st_mode)) {
+		if (entries[i]->d_name[0] != '.' && stat(name, &status) == 0 &&
+		    S_ISREG(status.st_mode)) {
 			err = feed_file(name) ? -1 : err;
 			(*count)++;
 		}
@@ -78,6 +79,7 @@ int main(int argument_count, char **arguments)
 	feed(NULL, 0);
 	for (int i = 1; i < argument_count; i++)
 		err = feed_folder(arguments[i], &count) ? -1 : err;
-	printf("%s 1 - %u inputs, whole and cut\n1..1\n", err || count == 0 ? "not ok" : "ok", count);
+	printf("%s 1 - %u inputs, whole and cut\n1..1\n", err || count == 0 ? "not ok" : "ok",
+	       count);
 	return err || count == 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* burn SECONDS [THREADS]: spends 70 % of its CPU time in spend_seventy() and 30 % in spend_thirty(). */
+/* burn SECONDS [THREADS]: spends 70 % of its CPU time in spend_seventy() and 30 % in
+ * spend_thirty(). */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,9 @@ static double cpu_seconds(void)
 static volatile unsigned long sink;
 
 /* The work stands in each of the two functions itself, so that it is their own time. */
-#define SPIN(rounds)                                   \
-	for (unsigned long i = 0; i < (rounds); i++) { \
-		sink = sink * 31 + i;                  \
+#define SPIN(rounds)                                                                               \
+	for (unsigned long i = 0; i < (rounds); i++) {                                             \
+		sink = sink * 31 + i;                                                              \
 	}
 
 __attribute__((noinline)) static void spend_seventy(unsigned long rounds)

@@ -20,12 +20,12 @@ static double cpu_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-#define BURN(seconds)                                          \
-	do {                                                   \
-		double end_ = cpu_seconds() + (seconds);       \
-		while (cpu_seconds() < end_)                   \
-			for (unsigned long i = 0; i < 20000; i++) \
-				sink = sink * 31 + i;          \
+#define BURN(seconds)                                                                              \
+	do {                                                                                       \
+		double end_ = cpu_seconds() + (seconds);                                           \
+		while (cpu_seconds() < end_)                                                       \
+			for (unsigned long i = 0; i < 20000; i++)                                  \
+				sink = sink * 31 + i;                                              \
 	} while (0)
 
 __attribute__((noinline)) static void before_exec(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernel_heavy SECONDS: reads /dev/zero in large pieces, so that most of its time is the kernel's. */
+/* kernel_heavy SECONDS: reads /dev/zero in large pieces, so that most of its time is the kernel's.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>

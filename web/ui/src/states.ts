@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is so, why, what to do: everything that is not as usual, said where the page begins.
+import { html } from "htm/preact";
+import type { Status } from "./api";
+import { clock, count, duration, percentSign } from "./format";
+import { answeredAt, flame, hostNow, now, processes, refresh, refusal, silentSince, status, timeline } from "./live";
+import { range } from "./state";
+import { reasonOf } from "./timeline";
+
+const SILENT_SHOWN_MS = 3_000, LOSS_SHOWN = 0.01, STARTING_MS = 30_000, GAP_MIN_MS = 10_000;
+
+const LOSS_WORDS: Record<string, string> = {
+  ring_full: "The ring buffer was full",
+  stack_table_full: "The table of stacks was full",
+};
+
+export function lostOf(said: Status): { lost: number; part: number; most: string } {
+  let lost = 0, most = "";
+  for (const [kind, value] of Object.entries(said.collector.lost)) {
+    lost += value;
+    if (!most || value > said.collector.lost[most]) most = kind;
+  }
+  const all = lost + said.collector.samples;
+  return { lost, most, part: all > 0 ? lost / all : 0 };
+}
+
+function Silent() {
+  const since = silentSince.value;
+  if (since === null || now.value - since < SILENT_SHOWN_MS) return null;
+  const had = answeredAt.value;
+  return html`<div class="notice bad-notice" role="status"><strong>No answer from hearth serve for ${duration(now.value - since)}</strong>
+    <p>${had ? `The page shows what it had at ${clock(had, true)} and tries again every 2 s.` : "The page tries again every 2 s."} On the host: <code>systemctl status hearth</code></p>
+    <button class="btn" type="button" onClick=${() => void refresh()}>Try now</button></div>`;
+}
+
+function Collector({ said }: { said: Status }) {
+  const { state, reason, since_ms } = said.collector;
+  if (state === "no_rights") {
+    return html`<div class="notice" role="status"><strong>This host is not being profiled</strong>
+      <p>${reason || "hearth was started without the right to load BPF."} Pushed profiles are still taken. To profile the host: <code>sudo hearth run</code></p></div>`;
+  }
+  if (state === "absent" && said.time_ms - said.started_ms > 10_000) {
+    return html`<div class="notice" role="status"><strong>Nothing is recorded${since_ms > 0 ? ` since ${clock(since_ms, true)}` : ""}</strong>
+      <p>${reason || "No collector is connected to hearth serve."} To profile the host: <code>sudo hearth run</code></p></div>`;
+  }
+  return null;
+}
+
+function Loss({ said }: { said: Status }) {
+  const { part, most } = lostOf(said);
+  if (part < LOSS_SHOWN) return null;
+  return html`<div class="notice" role="status"><strong>${percentSign(part)} of samples lost since the start</strong>
+    <p>${LOSS_WORDS[most] ?? most.replace(/_/g, " ")}. Shares below are still right, counts are too low.</p></div>`;
+}
+
+/** A gap inside the picked range changes what the shares are of. */
+function PickedGap() {
+  const picked = range.value, answer = timeline.value, graph = flame.value;
+  if (!picked || !answer || !graph) return null;
+  const gap = answer.gaps.find((one) => one.from_ms < picked.to && one.to_ms > picked.from && one.to_ms - one.from_ms >= GAP_MIN_MS);
+  if (!gap) return null;
+  return html`<div class="notice" role="status"><strong>Nothing recorded from ${clock(gap.from_ms)} to ${clock(gap.to_ms)}</strong>
+    <p>The reason: ${reasonOf(gap)}. Shares are of the ${duration(graph.recorded_ms)} that were recorded.</p></div>`;
+}
+
+export function Notices() {
+  const said = status.value;
+  return html`<${Silent} />
+    ${refusal.value && html`<div class="notice bad-notice" role="status"><strong>The server refused the question</strong><p>${refusal.value}</p></div>`}
+    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} />`}<${PickedGap} />`;
+}
+
+/** Whether there is no sample yet because hearth has only just been started. */
+export function isStarting(): boolean {
+  const said = status.value, table = processes.value;
+  if (!said || !table || table.rows.length > 0 || range.value) return false;
+  const sinceMs = hostNow.value - Math.max(said.started_ms, said.collector.since_ms || 0);
+  return said.collector.state !== "no_rights" && sinceMs < STARTING_MS;
+}
+
+export function Starting() {
+  const said = status.value!;
+  const sinceMs = Math.max(0, hostNow.value - said.started_ms);
+  return html`<section class="panel state"><strong>First samples in about 5 s</strong>
+    <p>${said.collector.state === "sampling" ? `Sampling ${count(said.collector.frequency_hz)} times a second on each CPU.` : "The collector is starting."} Started ${duration(sinceMs)} ago. Names follow as symbol files are read.</p></section>`;
+}
+
+export function Loading() {
+  return html`<section class="panel state bones" role="status" aria-label="Loading"><i class="w1"></i><i class="w2"></i><i class="w3"></i><i class="w4"></i></section>`;
+}

@@ -19,7 +19,7 @@ const char *build_path(const char *name, char *path, size_t size);
 struct child {
 	pid_t pid;
 	int errors; /* read end */
-	char said[16384];
+	char said[1 << 17];
 	size_t said_size;
 };
 

@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every figure of the bars, one after the other: about 20 minutes, most of it waiting. MINUTES,
+# SECONDS_BUSY and MINUTES_BUILD make it shorter.
+set -eu
+cd "$(dirname "$0")/../.."
+: "${BUILD:=build}"
+export BUILD
+[ -d tests/ui/node_modules ] || (cd tests/ui && npm ci --no-audit --no-fund --loglevel=error)
+printf '%s, %s CPUs, kernel %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)"
+ls -l "$BUILD/hearth" | awk '{ printf "%-66s %10.1f MiB   (bar: ≤ 4, stripped)\n", "the program, with debug information", $5 / 1048576 }'
+for program in "$BUILD"/tests/bench/bench_*; do
+	case $program in *.d | */bench_generate | *'*') continue ;; esac
+	"$program"
+done
+for script in start query overhead build; do
+	node "tests/bench/$script.mjs"
+done

@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 export BUILD
 [ -d tests/ui/node_modules ] || (cd tests/ui && npm ci --no-audit --no-fund --loglevel=error)
 printf '%s, %s CPUs, kernel %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)"
-ls -l "$BUILD/hearth" | awk '{ printf "%-66s %10.1f MiB   (bar: ≤ 4, stripped)\n", "the program, with debug information", $5 / 1048576 }'
+size=$(stat -c %s "$BUILD/hearth")
+printf "%-66s %10d B\n" "the program, with debug information" "$size"
 for program in "$BUILD"/tests/bench/bench_*; do
 	case $program in *.d | */bench_generate | *'*') continue ;; esac
 	"$program"

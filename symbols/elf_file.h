@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "symbols/symbol_table.h"
+
+/*
+ * An executable or library, read from a descriptor, of which every byte may be hostile and may
+ * change while it is read. The only module that knows the ELF format, but for notes and stubs. Read
+ * by pread() and by our own bounds instead of through libelf, which makes room for as many sections
+ * as a file claims, and nothing is mapped, so that a file which shrinks is an error and no SIGBUS.
+ * One thread at a time.
+ *
+ * 64 bits, little endian, ET_EXEC or ET_DYN. Not read: dynamic symbols of a file whose section
+ * headers were removed, .gnu_debugdata, separate debug files.
+ */
+struct elf_file;
+
+enum {
+	/* 2 GiB: what the code models of compilers can address. */
+	ELF_FILE_SIZE_MAX = INT32_MAX,
+	/* Executable PT_LOADs: one in what linkers make, some in hand-made layouts. */
+	ELF_SEGMENT_COUNT_MAX = 16,
+	/* Of one symbol table, data symbols included: 96 MiB. */
+	ELF_SYMBOL_COUNT_MAX = 4 << 20,
+	/* Of one string table. */
+	ELF_STRINGS_SIZE_MAX = 256 << 20,
+	/* Of stubs, relocations and names of sections. */
+	ELF_SECTION_SIZE_MAX = 16 << 20,
+};
+
+/* Bytes of the file that are mapped executable, and where. */
+struct elf_segment {
+	uint64_t offset;
+	uint64_t vaddr;
+	uint64_t size;
+};
+
+/*
+ * Borrows the descriptor until close. -ENOEXEC when it is no ELF file, -ENOTSUP for 32 bits, big
+ * endian or another type, -EFBIG beyond a limit above, -EBADMSG when it contradicts itself.
+ */
+int elf_file_open(int fd, struct elf_file **ret);
+struct elf_file *elf_file_close(struct elf_file *file);
+
+/* At least one, in the file's order. */
+const struct elf_segment *elf_file_segments(const struct elf_file *file, size_t *ret_count);
+
+/* The GNU build id; IDENTITY_NONE when there is none. */
+struct identity elf_file_build_id(const struct elf_file *file);
+
+/*
+ * Whether it has a Go build id. Its SHA-256, which is IDENTITY_GO_BUILD_ID, is not computed here.
+ */
+bool elf_file_has_go_build_id(const struct elf_file *file);
+
+/*
+ * Adds the functions of .symtab and .dynsym and, on x86-64, the stubs of the PLT as "name@plt". The
+ * table's names point into the file: use it before elf_file_close().
+ */
+int elf_file_add_symbols(struct elf_file *file, struct symbol_table *table);
+
+DEFINE_CLEANUP(struct elf_file *, elf_file, elf_file_close)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "base/str.h"
+#include "symbols/elf_file.h"
+#include "symbols/symbol_table.h"
+
+/*
+ * The names of one module on disk: a header, then sections, each with its checksum, each aligned to
+ * 8 bytes, little endian. Unknown sections are left alone, so that lines and inlined calls can
+ * join. Once written it is never changed, only replaced or removed.
+ *
+ * Everything is checked when it is opened, checksums included; after that reading needs no checks.
+ * Any thread may read an open one.
+ */
+enum {
+	SYMBOL_FILE_VERSION = 1,
+	SYMBOL_FILE_SECTION_COUNT_MAX = 16,
+	SYMBOL_FILE_SIZE_MAX = 256 << 20,
+};
+
+enum symbol_file_source {
+	SYMBOL_FILE_FROM_ELF = 1,
+	SYMBOL_FILE_FROM_KALLSYMS = 2,
+};
+
+enum symbol_file_section_kind {
+	SYMBOL_FILE_SEGMENTS = 1, /* struct elf_segment, at most ELF_SEGMENT_COUNT_MAX */
+	SYMBOL_FILE_STARTS = 2,	  /* u32 for each function, from header.base, strictly ascending */
+	SYMBOL_FILE_SIZES = 3,	  /* u32 for each */
+	SYMBOL_FILE_PARENTS = 4,  /* u32 for each; absent when no function lies inside another */
+	SYMBOL_FILE_NAME_OFFSETS = 5, /* u32 for each and one more: where names begin and end */
+	SYMBOL_FILE_NAMES = 6,	      /* without NULs */
+};
+
+struct symbol_file_section {
+	uint32_t kind; /* 0: unused */
+	uint32_t reserved;
+	uint64_t offset;
+	uint64_t size;
+	uint64_t checksum; /* XXH3, seed 0 */
+};
+
+struct symbol_file_header {
+	char magic[8];
+	uint64_t checksum; /* of the rest of the header */
+	uint32_t version;
+	uint32_t source; /* enum symbol_file_source */
+	uint32_t function_count;
+	uint32_t dropped_count; /* symbols that were no functions or did not fit */
+	uint64_t base;		/* vaddr of the first function */
+	struct identity identity;
+	uint8_t padding[6];
+	struct symbol_file_section sections[SYMBOL_FILE_SECTION_COUNT_MAX];
+};
+
+#define SYMBOL_FILE_MAGIC "hearthSY"
+
+struct symbol_file_contents {
+	struct identity identity;
+	enum symbol_file_source source;
+	const struct elf_segment *segments;
+	size_t segment_count;
+	const struct symbol_table *table; /* built */
+};
+
+/*
+ * Writes path.new, synchronises it and renames it to path; its size leaves through ret_size. On
+ * failure nothing is left.
+ */
+int symbol_file_write(const char *path, const struct symbol_file_contents *contents,
+		      uint64_t *ret_size);
+
+struct symbol_file;
+
+/* Does not keep the descriptor. -EBADMSG for a damaged file or one of another version. */
+int symbol_file_open(int fd, struct symbol_file **ret);
+struct symbol_file *symbol_file_close(struct symbol_file *file);
+
+const struct symbol_file_header *symbol_file_header(const struct symbol_file *file);
+
+/* See symbol_module_find() and its kin in symbols/symbols.h. */
+uint32_t symbol_file_find(const struct symbol_file *file, uint64_t offset);
+struct str symbol_file_name(const struct symbol_file *file, uint32_t function);
+uint64_t symbol_file_start(const struct symbol_file *file, uint32_t function);
+
+DEFINE_CLEANUP(struct symbol_file *, symbol_file, symbol_file_close)

@@ -19,13 +19,21 @@
  */
 struct symbols;
 
+enum {
+	/* A file that was wished for and not brought is wished for again after so long: it may have
+	 * been out of reach for a moment only. */
+	SYMBOLS_RETRY_S = 60,
+	/* Files that wait to be read; each holds a descriptor. */
+	SYMBOLS_WAITING_COUNT_MAX = 64,
+};
+
 /* The folder is made when it is not there. Starts the worker. */
 int symbols_open(const char *folder, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
 
 /*
  * Whether the file of this identity would help: true once for each identity that has no symbol
- * file, is not being read and has not failed, and again after symbols_retry_s when it was not
+ * file, is not being read and has not failed, and again after SYMBOLS_RETRY_S when it was not
  * brought. What tells the link to send a wish.
  */
 bool symbols_wants(struct symbols *symbols, const struct identity *identity);
@@ -35,6 +43,7 @@ bool symbols_wants(struct symbols *symbols, const struct identity *identity);
  * A weak identity (IDENTITY_INODE) becomes an alias of the build id that is found inside. A file
  * whose own build id contradicts the identity is refused and the refusal remembered. -EAGAIN when
  * too many files wait already; the descriptor is then closed and the identity may be wished again.
+ * -EINVAL for a kind of identity that no file has.
  */
 int symbols_bring_file(struct symbols *symbols, const struct identity *identity, int fd);
 

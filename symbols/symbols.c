@@ -1,0 +1,844 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbols/symbols.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/table.h"
+#include "symbols/elf_file.h"
+#include "symbols/kernel_symbols.h"
+#include "symbols/symbol_folder.h"
+#include "symbols/symbol_table.h"
+
+enum {
+	/* What is known about identities; a host maps a few thousand files. When it is full, all
+	 * that is not at work is forgotten and found again on disk. */
+	STATE_COUNT_MAX = 64 << 10,
+	FIRST_STATE_COUNT = 256,
+	/* Mapped symbol files that nobody holds, for the next question. */
+	OPEN_MODULE_COUNT_MAX = 256,
+	/* Names of kernel modules that were ever there; beyond it a module has no name. */
+	MODULE_NAME_COUNT_MAX = 4096,
+	/* Weakest of the ordinary. Not SCHED_IDLE, since the worker takes a lock others wait for.
+	 */
+	WORKER_NICE = 19,
+};
+
+#define FOLDER_SIZE_MAX (UINT64_C(256) << 20)
+
+enum module_state {
+	STATE_UNKNOWN, /* whether there is a symbol file */
+	STATE_ABSENT,
+	STATE_WISHED,
+	STATE_WAITING, /* brought */
+	STATE_PRESENT,
+	STATE_FAILED,
+};
+
+struct symbol_module {
+	TAILQ_ENTRY(symbol_module) link;
+	struct identity identity;
+	struct symbol_file *file;
+	unsigned reference_count;
+};
+
+TAILQ_HEAD(module_list, symbol_module);
+
+struct state {
+	struct identity identity;
+	uint8_t state;	   /* enum module_state */
+	uint32_t alias_of; /* number of another state, or TABLE_NONE */
+	uint64_t wished_at_ns;
+	struct symbol_module *module; /* when it is open */
+};
+
+/* The kernel as it was brought, with names that outlive it. */
+struct kernel {
+	struct kernel_symbols *symbols;
+	struct str *names; /* of its parts */
+	unsigned reference_count;
+};
+
+struct job {
+	struct identity identity;
+	int fd;
+	struct kernel *kernel; /* or NULL: a file */
+};
+
+struct symbols {
+	struct symbol_folder *folder;
+	pthread_t worker;
+	bool has_worker;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+
+	/* guarded by lock: */
+	bool closing;
+	bool reading;
+	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
+	size_t job_first;
+	size_t job_count;
+	struct state *states;
+	size_t state_capacity;
+	struct table states_by_identity;
+	struct module_list modules; /* open, the latest used first */
+	size_t module_count;
+	struct kernel *kernel;
+	char **module_names;
+	size_t module_name_count;
+};
+
+/* ---- what is known about identities; with the lock held ---- */
+
+static bool state_is_of(const void *context, uint32_t number, const void *key)
+{
+	const struct symbols *symbols = context;
+
+	return identity_equal(&symbols->states[number].identity, key);
+}
+
+static uint64_t identity_hash(const struct identity *identity)
+{
+	return table_hash_bytes(identity->bytes, identity->size, identity->kind);
+}
+
+static uint64_t state_hash(const void *context, uint32_t number)
+{
+	const struct symbols *symbols = context;
+
+	return identity_hash(&symbols->states[number].identity);
+}
+
+static uint32_t states_find(const struct symbols *symbols, const struct identity *identity)
+{
+	return table_find(&symbols->states_by_identity, identity_hash(identity), identity,
+			  state_is_of, symbols);
+}
+
+/* Keeps what is waiting or open. */
+static void states_forget(struct symbols *symbols)
+{
+	uint32_t count = symbols->states_by_identity.count;
+	uint32_t kept = 0;
+
+	table_clear(&symbols->states_by_identity);
+	for (uint32_t i = 0; i < count; i++) {
+		struct state *state = &symbols->states[i];
+
+		if (state->state != STATE_WAITING && !state->module)
+			continue;
+		symbols->states[kept] = *state;
+		symbols->states[kept].alias_of = TABLE_NONE;
+		/* The table has the room it had before, so this can't fail. */
+		int err = table_add(&symbols->states_by_identity,
+				    identity_hash(&symbols->states[kept].identity), state_hash,
+				    symbols);
+		assert(!err);
+		kept++;
+	}
+}
+
+/* The state of an identity, made when there is none. Good until the next call; NULL without memory.
+ */
+static struct state *states_get(struct symbols *symbols, const struct identity *identity)
+{
+	struct table *table = &symbols->states_by_identity;
+	uint32_t number = states_find(symbols, identity);
+
+	if (number != TABLE_NONE)
+		return &symbols->states[number];
+	if (table->count == STATE_COUNT_MAX)
+		states_forget(symbols);
+	if (table->count == symbols->state_capacity) {
+		size_t capacity =
+			symbols->state_capacity ? symbols->state_capacity * 2 : FIRST_STATE_COUNT;
+		struct state *states =
+			capacity > STATE_COUNT_MAX
+				? NULL
+				: reallocarray(symbols->states, capacity, sizeof(states[0]));
+
+		if (!states)
+			return NULL;
+		symbols->states = states;
+		symbols->state_capacity = capacity;
+	}
+
+	struct state *state = &symbols->states[table->count];
+
+	*state = (struct state){ .identity = *identity, .alias_of = TABLE_NONE };
+	return table_add(table, identity_hash(identity), state_hash, symbols) ? NULL : state;
+}
+
+static void states_set(struct symbols *symbols, const struct identity *identity,
+		       enum module_state value)
+{
+	struct state *state = states_get(symbols, identity);
+
+	/* Without memory it stays unknown and is found on disk, or wished for again. */
+	if (!state)
+		return;
+	state->state = value;
+	if (value == STATE_WISHED)
+		state->wished_at_ns = clock_monotonic_ns();
+}
+
+/* Has a look at the disk when nobody had before. */
+static void state_settle(const struct symbols *symbols, struct state *state)
+{
+	if (state->state == STATE_UNKNOWN)
+		state->state = symbol_folder_has(symbols->folder, &state->identity) ? STATE_PRESENT
+										    : STATE_ABSENT;
+}
+
+/* Files were evicted: which, the disk knows. */
+static void states_doubt(struct symbols *symbols)
+{
+	for (uint32_t i = 0; i < symbols->states_by_identity.count; i++)
+		if (symbols->states[i].state == STATE_PRESENT && !symbols->states[i].module)
+			symbols->states[i].state = STATE_UNKNOWN;
+}
+
+static bool can_be_brought(const struct identity *identity)
+{
+	return identity->size > 0 && identity->size <= IDENTITY_SIZE_MAX &&
+	       (identity->kind == IDENTITY_GNU_BUILD_ID || identity->kind == IDENTITY_GO_BUILD_ID ||
+		identity->kind == IDENTITY_INODE);
+}
+
+static bool can_be_asked(const struct identity *identity)
+{
+	return identity->kind != IDENTITY_NONE && identity->size > 0 &&
+	       identity->size <= IDENTITY_SIZE_MAX;
+}
+
+/* ---- the kernel, while it is in use ---- */
+
+static struct kernel *kernel_release(struct kernel *kernel)
+{
+	if (!kernel || --kernel->reference_count > 0)
+		return NULL;
+	kernel_symbols_free(kernel->symbols);
+	free(kernel->names);
+	free(kernel);
+	return NULL;
+}
+
+/* ---- the worker ---- */
+
+/* What another try would not change: the file itself is to blame. */
+static bool is_final(int err)
+{
+	return err == -ENOEXEC || err == -ENOTSUP || err == -EFBIG || err == -EBADMSG ||
+	       err == -ENODATA || err == -ESTALE;
+}
+
+/* The identity under which the names of this file are kept; -ESTALE when it is not the one meant.
+ */
+static int identify(const struct elf_file *elf, const struct identity *wished, struct identity *ret)
+{
+	struct identity build_id = elf_file_build_id(elf);
+
+	if (wished->kind == IDENTITY_GNU_BUILD_ID && !identity_equal(&build_id, wished))
+		return -ESTALE;
+	if (wished->kind == IDENTITY_GO_BUILD_ID && !elf_file_has_go_build_id(elf))
+		return -ESTALE;
+	*ret = wished->kind == IDENTITY_INODE && build_id.kind != IDENTITY_NONE ? build_id
+										: *wished;
+	return 0;
+}
+
+static int write_elf_names(struct symbols *symbols, struct elf_file *elf,
+			   const struct identity *identity)
+{
+	autoclean(symbol_table) struct symbol_table table;
+	struct symbol_file_contents contents = {
+		.identity = *identity,
+		.source = SYMBOL_FILE_FROM_ELF,
+		.table = &table,
+	};
+
+	symbol_table_init(&table);
+	contents.segments = elf_file_segments(elf, &contents.segment_count);
+
+	int err = elf_file_add_symbols(elf, &table);
+	if (!err)
+		err = symbol_table_build(&table);
+	return err ? err : symbol_folder_write(symbols->folder, &contents);
+}
+
+static int read_file(struct symbols *symbols, const struct job *job, struct identity *ret_identity)
+{
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	struct identity identity;
+	int err = elf_file_open(job->fd, &elf);
+
+	if (!err)
+		err = identify(elf, &job->identity, &identity);
+	if (!err && !symbol_folder_has(symbols->folder, &identity))
+		err = write_elf_names(symbols, elf, &identity);
+	if (!err && !identity_equal(&identity, &job->identity))
+		err = symbol_folder_alias(symbols->folder, &job->identity, &identity);
+	if (!err)
+		*ret_identity = identity;
+	return err;
+}
+
+static void do_file(struct symbols *symbols, const struct job *job)
+{
+	struct identity identity;
+	int err = read_file(symbols, job, &identity);
+
+	close(job->fd);
+	pthread_mutex_lock(&symbols->lock);
+	if (err) {
+		states_set(symbols, &job->identity, is_final(err) ? STATE_FAILED : STATE_WISHED);
+	} else {
+		states_set(symbols, &job->identity, STATE_PRESENT);
+		states_set(symbols, &identity, STATE_PRESENT);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static int write_kernel_part(struct symbols *symbols, const struct kernel_symbols *kernel,
+			     size_t number)
+{
+	const struct kernel_part *part = kernel_symbols_part(kernel, number);
+	struct elf_segment segment = { .offset = 0, .vaddr = 0, .size = part->size };
+	autoclean(symbol_table) struct symbol_table table;
+	struct symbol_file_contents contents = {
+		.identity = part->identity,
+		.source = SYMBOL_FILE_FROM_KALLSYMS,
+		.segments = &segment,
+		.segment_count = 1,
+		.table = &table,
+	};
+
+	symbol_table_init(&table);
+
+	int err = kernel_symbols_add_to(kernel, number, &table);
+	if (!err)
+		err = symbol_table_build(&table);
+	return err ? err : symbol_folder_write(symbols->folder, &contents);
+}
+
+static bool is_closing(struct symbols *symbols)
+{
+	pthread_mutex_lock(&symbols->lock);
+	bool closing = symbols->closing;
+	pthread_mutex_unlock(&symbols->lock);
+	return closing;
+}
+
+static void do_kernel(struct symbols *symbols, const struct job *job)
+{
+	struct kernel_symbols *kernel = job->kernel->symbols;
+	size_t count = kernel_symbols_part_count(kernel);
+
+	for (size_t i = 0; i < count && !is_closing(symbols); i++) {
+		const struct identity *identity = &kernel_symbols_part(kernel, i)->identity;
+		int err = symbol_folder_has(symbols->folder, identity)
+				  ? 0
+				  : write_kernel_part(symbols, kernel, i);
+
+		/* The next kernel that is brought tries again. */
+		pthread_mutex_lock(&symbols->lock);
+		states_set(symbols, identity, err ? STATE_FAILED : STATE_PRESENT);
+		pthread_mutex_unlock(&symbols->lock);
+	}
+	kernel_symbols_forget_names(kernel);
+
+	pthread_mutex_lock(&symbols->lock);
+	kernel_release(job->kernel);
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static void *work(void *argument)
+{
+	struct symbols *symbols = argument;
+	const struct sched_param no_priority = { .sched_priority = 0 };
+	uint64_t evicted = 0;
+
+	pthread_setname_np(pthread_self(), "symbols");
+	/* Both are courtesies to the host that may be refused. */
+	(void)sched_setscheduler(0, SCHED_BATCH, &no_priority);
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
+
+	pthread_mutex_lock(&symbols->lock);
+	for (;;) {
+		while (symbols->job_count == 0 && !symbols->closing)
+			pthread_cond_wait(&symbols->changed, &symbols->lock);
+		if (symbols->closing)
+			break;
+
+		struct job job = symbols->jobs[symbols->job_first];
+
+		symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
+		symbols->job_count--;
+		symbols->reading = true;
+		pthread_mutex_unlock(&symbols->lock);
+
+		if (job.kernel)
+			do_kernel(symbols, &job);
+		else
+			do_file(symbols, &job);
+
+		uint64_t evicted_now = symbol_folder_stats(symbols->folder).evicted;
+
+		pthread_mutex_lock(&symbols->lock);
+		if (evicted_now != evicted)
+			states_doubt(symbols);
+		evicted = evicted_now;
+		symbols->reading = false;
+		pthread_cond_broadcast(&symbols->changed);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return NULL;
+}
+
+static int start_worker(struct symbols *symbols)
+{
+	sigset_t all;
+	sigset_t before;
+
+	/* Signals are for the threads that wait for them. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int err = pthread_create(&symbols->worker, NULL, work, symbols);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	symbols->has_worker = err == 0;
+	return -err;
+}
+
+/* With the lock held, and room. */
+static void push_job(struct symbols *symbols, const struct job *job)
+{
+	assert(symbols->job_count < SYMBOLS_WAITING_COUNT_MAX);
+	symbols->jobs[(symbols->job_first + symbols->job_count++) % SYMBOLS_WAITING_COUNT_MAX] =
+		*job;
+	pthread_cond_broadcast(&symbols->changed);
+}
+
+/* ---- the object ---- */
+
+int symbols_open(const char *folder, struct symbols **ret)
+{
+	autoclean(symbols) struct symbols *symbols = calloc(1, sizeof(*symbols));
+	pthread_condattr_t attributes;
+
+	if (!symbols)
+		return -ENOMEM;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&symbols->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	pthread_mutex_init(&symbols->lock, NULL);
+	TAILQ_INIT(&symbols->modules);
+	table_init(&symbols->states_by_identity, STATE_COUNT_MAX);
+
+	int err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
+	if (!err)
+		err = start_worker(symbols);
+	if (err)
+		return err;
+
+	*ret = TAKE(symbols);
+	return 0;
+}
+
+static void module_close(struct symbols *symbols, struct symbol_module *module)
+{
+	uint32_t number = states_find(symbols, &module->identity);
+
+	assert(module->reference_count == 0);
+	/* It has one: states of open modules are not forgotten. */
+	assert(number != TABLE_NONE && symbols->states[number].module == module);
+	symbols->states[number].module = NULL;
+	if (symbols->states[number].state == STATE_PRESENT)
+		symbols->states[number].state = STATE_UNKNOWN;
+	TAILQ_REMOVE(&symbols->modules, module, link);
+	symbols->module_count--;
+	symbol_file_close(module->file);
+	free(module);
+}
+
+struct symbols *symbols_close(struct symbols *symbols)
+{
+	if (!symbols)
+		return NULL;
+
+	if (symbols->has_worker) {
+		pthread_mutex_lock(&symbols->lock);
+		symbols->closing = true;
+		pthread_cond_broadcast(&symbols->changed);
+		pthread_mutex_unlock(&symbols->lock);
+		pthread_join(symbols->worker, NULL);
+	}
+	for (; symbols->job_count > 0; symbols->job_count--) {
+		const struct job *job = &symbols->jobs[symbols->job_first];
+
+		if (job->kernel)
+			kernel_release(job->kernel);
+		else
+			close(job->fd);
+		symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
+	}
+	while (!TAILQ_EMPTY(&symbols->modules))
+		module_close(symbols, TAILQ_FIRST(&symbols->modules));
+	kernel_release(symbols->kernel);
+	for (size_t i = 0; i < symbols->module_name_count; i++)
+		free(symbols->module_names[i]);
+	free(symbols->module_names);
+	free(symbols->states);
+	table_done(&symbols->states_by_identity);
+	symbol_folder_close(symbols->folder);
+	pthread_cond_destroy(&symbols->changed);
+	pthread_mutex_destroy(&symbols->lock);
+	free(symbols);
+	return NULL;
+}
+
+bool symbols_wants(struct symbols *symbols, const struct identity *identity)
+{
+	bool wants = false;
+
+	if (!can_be_brought(identity))
+		return false;
+
+	pthread_mutex_lock(&symbols->lock);
+	struct state *state = states_get(symbols, identity);
+
+	if (state) {
+		uint64_t now_ns = clock_monotonic_ns();
+
+		state_settle(symbols, state);
+		wants = state->state == STATE_ABSENT ||
+			(state->state == STATE_WISHED &&
+			 now_ns - state->wished_at_ns >=
+				 (uint64_t)SYMBOLS_RETRY_S * (uint64_t)CLOCK_NS_PER_S);
+		if (wants) {
+			state->state = STATE_WISHED;
+			state->wished_at_ns = now_ns;
+		}
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return wants;
+}
+
+int symbols_bring_file(struct symbols *symbols, const struct identity *identity, int fd)
+{
+	autoclose int file = fd;
+	int err = 0;
+
+	assert(fd >= 0);
+	if (!can_be_brought(identity))
+		return -EINVAL;
+
+	pthread_mutex_lock(&symbols->lock);
+	struct state *state = states_get(symbols, identity);
+
+	if (state)
+		state_settle(symbols, state);
+	if (!state) {
+		err = -ENOMEM;
+	} else if (state->state == STATE_ABSENT || state->state == STATE_WISHED) {
+		if (symbols->job_count == SYMBOLS_WAITING_COUNT_MAX) {
+			state->state = STATE_ABSENT;
+			err = -EAGAIN;
+		} else {
+			state->state = STATE_WAITING;
+			push_job(symbols,
+				 &(struct job){ .identity = *identity, .fd = TAKE_FD(file) });
+		}
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return err;
+}
+
+/* A name that lives as long as symbols; with the lock held. "" when there are too many. */
+static struct str keep_module_name(struct symbols *symbols, struct str name)
+{
+	if (name.size == 0)
+		return STR("");
+	for (size_t i = 0; i < symbols->module_name_count; i++)
+		if (str_equal(str_from(symbols->module_names[i]), name))
+			return str_from(symbols->module_names[i]);
+	if (symbols->module_name_count == MODULE_NAME_COUNT_MAX)
+		return STR("");
+	if (!symbols->module_names)
+		symbols->module_names = calloc(MODULE_NAME_COUNT_MAX, sizeof(char *));
+
+	char *kept = symbols->module_names ? strndup(name.text, name.size) : NULL;
+
+	if (!kept)
+		return STR("");
+	symbols->module_names[symbols->module_name_count++] = kept;
+	return str_from(kept);
+}
+
+/* Puts it in place of the one before. With the lock held. */
+static void install_kernel(struct symbols *symbols, struct kernel *kernel)
+{
+	size_t count = kernel_symbols_part_count(kernel->symbols);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct kernel_part *part = kernel_symbols_part(kernel->symbols, i);
+		struct state *state = states_get(symbols, &part->identity);
+
+		kernel->names[i] = keep_module_name(symbols, part->name);
+		if (state && state->state == STATE_FAILED)
+			state->state = STATE_UNKNOWN;
+		if (!state)
+			continue;
+		state_settle(symbols, state);
+		if (state->state != STATE_PRESENT)
+			state->state = STATE_WAITING;
+	}
+	kernel_release(symbols->kernel);
+	symbols->kernel = kernel;
+	kernel->reference_count = 2;
+	push_job(symbols, &(struct job){ .fd = -1, .kernel = kernel });
+}
+
+static int read_kernel(int kallsyms_fd, int notes_fd, struct kernel **ret)
+{
+	autofree struct kernel *kernel = calloc(1, sizeof(*kernel));
+	struct utsname host;
+	struct kernel_symbols_sources sources = {
+		.kallsyms_fd = kallsyms_fd,
+		.notes_fd = notes_fd,
+		.release = host.release,
+		.modules_folder = "/sys/module",
+	};
+
+	if (!kernel)
+		return -ENOMEM;
+	if (uname(&host))
+		return -errno;
+
+	int err = kernel_symbols_read(&sources, &kernel->symbols);
+	if (err)
+		return err;
+	kernel->names =
+		calloc(kernel_symbols_part_count(kernel->symbols), sizeof(kernel->names[0]));
+	if (!kernel->names) {
+		kernel_symbols_free(kernel->symbols);
+		return -ENOMEM;
+	}
+	*ret = TAKE(kernel);
+	return 0;
+}
+
+int symbols_bring_kernel(struct symbols *symbols, int kallsyms_fd, int notes_fd)
+{
+	autoclose int kallsyms = kallsyms_fd;
+	autoclose int notes = notes_fd;
+	struct kernel *kernel = NULL;
+	int err = read_kernel(kallsyms, notes, &kernel);
+
+	if (err)
+		return err;
+
+	pthread_mutex_lock(&symbols->lock);
+	if (symbols->job_count < SYMBOLS_WAITING_COUNT_MAX) {
+		install_kernel(symbols, kernel);
+	} else {
+		kernel->reference_count = 1;
+		kernel_release(kernel);
+		err = -EAGAIN;
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return err;
+}
+
+int symbols_kernel_location(struct symbols *symbols, uint64_t address, struct kernel_location *ret)
+{
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&symbols->lock);
+	const struct kernel *kernel = symbols->kernel;
+	size_t number = kernel ? kernel_symbols_find(kernel->symbols, address) : SIZE_MAX;
+
+	if (number != SIZE_MAX) {
+		const struct kernel_part *part = kernel_symbols_part(kernel->symbols, number);
+
+		*ret = (struct kernel_location){
+			.identity = part->identity,
+			.offset = address - part->start,
+			.module = kernel->names[number],
+		};
+		err = 0;
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return err;
+}
+
+int symbols_settle(struct symbols *symbols, int timeout_ms)
+{
+	uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * CLOCK_NS_PER_MS;
+	struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / (uint64_t)CLOCK_NS_PER_S),
+				     .tv_nsec = (long)(deadline_ns % (uint64_t)CLOCK_NS_PER_S) };
+	int err = 0;
+
+	assert(timeout_ms >= 0);
+	pthread_mutex_lock(&symbols->lock);
+	while ((symbols->job_count > 0 || symbols->reading) && !err)
+		err = pthread_cond_timedwait(&symbols->changed, &symbols->lock, &deadline);
+	if (symbols->job_count == 0 && !symbols->reading)
+		err = 0;
+	pthread_mutex_unlock(&symbols->lock);
+	return -err;
+}
+
+void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
+{
+	struct symbol_folder_stats folder = symbol_folder_stats(symbols->folder);
+	struct symbols_stats stats = {
+		.modules = folder.file_count,
+		.file_bytes = folder.file_bytes,
+		.file_bytes_max = FOLDER_SIZE_MAX,
+	};
+
+	pthread_mutex_lock(&symbols->lock);
+	for (uint32_t i = 0; i < symbols->states_by_identity.count; i++)
+		stats.failed += symbols->states[i].state == STATE_FAILED;
+	stats.waiting = symbols->job_count + symbols->reading;
+	pthread_mutex_unlock(&symbols->lock);
+	*ret = stats;
+}
+
+/* ---- modules ---- */
+
+/* With the lock held. */
+static struct symbol_module *module_hold(struct symbols *symbols, struct symbol_module *module)
+{
+	module->reference_count++;
+	TAILQ_REMOVE(&symbols->modules, module, link);
+	TAILQ_INSERT_HEAD(&symbols->modules, module, link);
+	return module;
+}
+
+/* The open module of an identity or of what it stands for, with the lock held. */
+static struct symbol_module *find_open(const struct symbols *symbols, const struct state *state)
+{
+	if (state->module || state->alias_of == TABLE_NONE)
+		return state->module;
+	assert(state->alias_of < symbols->states_by_identity.count);
+	return symbols->states[state->alias_of].module;
+}
+
+/* Enters a file that was just opened, unless somebody else was faster. With the lock held. */
+static struct symbol_module *enter_module(struct symbols *symbols, const struct identity *identity,
+					  struct symbol_file **file)
+{
+	const struct identity *own = &symbol_file_header(*file)->identity;
+
+	if (!states_get(symbols, identity))
+		return NULL;
+
+	struct state *state = states_get(symbols, own);
+
+	if (!state)
+		return NULL;
+	/* By number: getting the second may have moved the first, or forgotten it. */
+	uint32_t asked = states_find(symbols, identity);
+	uint32_t number = states_find(symbols, own);
+
+	if (asked != TABLE_NONE && asked != number)
+		symbols->states[asked].alias_of = number;
+	if (state->module)
+		return module_hold(symbols, state->module);
+
+	struct symbol_module *module = calloc(1, sizeof(*module));
+
+	if (!module)
+		return NULL;
+	module->identity = *own;
+	module->file = TAKE(*file);
+	state->module = module;
+	state->state = STATE_PRESENT;
+	TAILQ_INSERT_HEAD(&symbols->modules, module, link);
+	symbols->module_count++;
+	return module_hold(symbols, module);
+}
+
+struct symbol_module *symbols_acquire(struct symbols *symbols, const struct identity *identity)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	struct symbol_module *module = NULL;
+	bool present = false;
+
+	if (!can_be_asked(identity))
+		return NULL;
+
+	pthread_mutex_lock(&symbols->lock);
+	struct state *state = states_get(symbols, identity);
+
+	if (state) {
+		state_settle(symbols, state);
+		module = find_open(symbols, state);
+		present = state->state == STATE_PRESENT;
+	}
+	if (module)
+		module_hold(symbols, module);
+	pthread_mutex_unlock(&symbols->lock);
+	if (module || !present)
+		return module;
+
+	/* Reading all of a large one takes some ms, in which others go on. */
+	int err = symbol_folder_read(symbols->folder, identity, &file);
+
+	pthread_mutex_lock(&symbols->lock);
+	if (!err)
+		module = enter_module(symbols, identity, &file);
+	else if (err == -ENOENT || err == -EBADMSG)
+		states_set(symbols, identity, STATE_ABSENT);
+	pthread_mutex_unlock(&symbols->lock);
+	return module;
+}
+
+struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module)
+{
+	if (!module)
+		return NULL;
+
+	pthread_mutex_lock(&symbols->lock);
+	assert(module->reference_count > 0);
+	module->reference_count--;
+
+	struct symbol_module *last = TAILQ_LAST(&symbols->modules, module_list);
+
+	while (last && symbols->module_count > OPEN_MODULE_COUNT_MAX) {
+		struct symbol_module *before = TAILQ_PREV(last, module_list, link);
+
+		if (last->reference_count == 0)
+			module_close(symbols, last);
+		last = before;
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	return NULL;
+}
+
+uint32_t symbol_module_find(const struct symbol_module *module, uint64_t address)
+{
+	return symbol_file_find(module->file, address);
+}
+
+struct str symbol_module_name(const struct symbol_module *module, uint32_t function)
+{
+	return symbol_file_name(module->file, function);
+}
+
+uint64_t symbol_module_start(const struct symbol_module *module, uint32_t function)
+{
+	return symbol_file_start(module->file, function);
+}

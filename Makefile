@@ -36,8 +36,8 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config cl
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
                   libjansson-dev libxxhash-dev
 # To pass the tests and checks.
-PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core curl sqlite3 gcovr clang-tidy clang-format \
-                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-14-dev procps
+PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
+                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-14-dev
 
 LIBRARIES := libbpf libelf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash
 

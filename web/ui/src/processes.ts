@@ -75,7 +75,7 @@ export function ProcessTable({ period }: { period: string }) {
         <th scope="col">Process</th><th scope="col" class="c-service">Service</th>
         <th scope="col" class="n c-number" aria-sort="descending">Cores ↓</th><th scope="col" class="n c-number">Host</th>
         <th scope="col" class="hide-s c-split">User, kernel</th><th scope="col" class="n hide-s c-number">Kernel</th>
-        <th scope="col" class="c-spark">${period[0].toUpperCase() + period.slice(1)}</th>
+        <th scope="col" class="c-spark">Over time</th>
       </tr></thead>
       <tbody ref=${body}>${rows.map((row) => html`<${Row} key=${row.process} row=${row} most=${most} isStop=${row.process === stop} />`)}</tbody>
     </table>

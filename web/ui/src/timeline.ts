@@ -184,6 +184,7 @@ class Chart {
     ctx.save();
     ctx.font = `500 ${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.textBaseline = "middle";
+    ctx.textAlign = "left"; // the axes centre theirs
     for (const gap of this.gaps) {
       const [from, to] = this.span(plot, gap.from_ms, gap.to_ms);
       const words = `${reasonOf(gap)}, ${duration(gap.to_ms - gap.from_ms)}`;

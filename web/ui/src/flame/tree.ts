@@ -87,7 +87,10 @@ export function treeOf(answer: Pick<Flame, "names" | "nodes">): Tree {
     tree.total[i] = nodes.total[from];
     tree.hidden[i] = nodes.hidden[from];
     tree.end[i] = i + 1;
-    if (i === 0) continue; // the root's own name is the page's affair
+    if (i === 0) {
+      tree.path[0] = 1; // its own name is the page's affair
+      continue;
+    }
     tree.depth[i] = tree.depth[up] + 1;
     tree.path[i] = Math.imul(tree.path[up] ^ (hashes[tree.name[i]] ?? 0) ^ tree.kind[i], 16777619) + tree.depth[i];
   }

@@ -33,7 +33,7 @@ export class FlameView {
   private search: Search | null = null;
   private rootName = "";
   private hot = -1;
-  private selectedPath = 0; // 0 is the root's: then nothing is selected
+  private selectedPath = 0; // no node has 0: nothing is selected
   private frame = 0;
   private pointing = 0;
   private readonly watcher: ResizeObserver;

@@ -279,7 +279,7 @@ static void identify_by_inode(int folder, const struct maps_line *line, struct i
 
 static bool query_build_id(int maps, uint64_t address, struct identity *identity)
 {
-	uint8_t build_id[64];
+	uint8_t build_id[64] = { 0 };
 	struct procmap_query query = {
 		.size = sizeof(query),
 		.query_flags = QUERY_VMA_EXECUTABLE,

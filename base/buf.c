@@ -145,6 +145,14 @@ void buf_printf(struct buf *buf, const char *format, ...)
 	buf->size--;
 }
 
+/* The first error stays: a caller may have found a better one than ours. */
+static void end_with_error(struct bytes *bytes)
+{
+	if (!bytes->error)
+		bytes->error = -EBADMSG;
+	bytes->left = 0;
+}
+
 struct bytes bytes_from(const void *data, size_t size)
 {
 	assert(data || size == 0);
@@ -154,8 +162,7 @@ struct bytes bytes_from(const void *data, size_t size)
 const void *bytes_take(struct bytes *bytes, size_t size)
 {
 	if (bytes->error || size > bytes->left) {
-		bytes->error = -EBADMSG;
-		bytes->left = 0;
+		end_with_error(bytes);
 		return NULL;
 	}
 
@@ -213,8 +220,7 @@ uint64_t bytes_varint(struct bytes *bytes)
 		if (!(byte & 0x80))
 			return value;
 	}
-	bytes->error = -EBADMSG;
-	bytes->left = 0;
+	end_with_error(bytes);
 	return 0;
 }
 
@@ -244,8 +250,7 @@ size_t bytes_count(struct bytes *bytes, size_t item_size_min, size_t count_max)
 	uint64_t count = bytes_varint(bytes);
 
 	if (count > count_max || count > bytes->left / item_size_min) {
-		bytes->error = -EBADMSG;
-		bytes->left = 0;
+		end_with_error(bytes);
 		return 0;
 	}
 	return (size_t)count;

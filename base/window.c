@@ -30,6 +30,14 @@ enum {
 /* ---- to bytes -----------------------------------------------------------------------------------
  */
 
+/* Cut rather than refused by the other end, and the window with it. */
+static void encode_text(struct buf *buf, struct str text)
+{
+	if (text.size > WINDOW_TEXT_SIZE_MAX)
+		text.size = WINDOW_TEXT_SIZE_MAX;
+	buf_add_sized(buf, text);
+}
+
 static void encode_processes(const struct window *w, struct buf *buf)
 {
 	buf_add_varint(buf, w->process_count);
@@ -44,11 +52,11 @@ static void encode_processes(const struct window *w, struct buf *buf)
 		buf_add_varint(buf, p->executable_file == WINDOW_NONE ? 0 : p->executable_file + 1);
 		buf_add_varint(buf, p->exit_boot_ns);
 		buf_add_u8(buf, p->is_kernel_thread);
-		buf_add_sized(buf, p->name);
-		buf_add_sized(buf, p->comm);
-		buf_add_sized(buf, p->executable);
-		buf_add_sized(buf, p->script);
-		buf_add_sized(buf, p->cgroup);
+		encode_text(buf, p->name);
+		encode_text(buf, p->comm);
+		encode_text(buf, p->executable);
+		encode_text(buf, p->script);
+		encode_text(buf, p->cgroup);
 	}
 }
 
@@ -59,7 +67,7 @@ static void encode_threads(const struct window *w, struct buf *buf)
 		assert(w->threads[i].process < w->process_count);
 		buf_add_varint(buf, w->threads[i].process);
 		buf_add_varint(buf, w->threads[i].tid);
-		buf_add_sized(buf, w->threads[i].name);
+		encode_text(buf, w->threads[i].name);
 	}
 }
 
@@ -70,16 +78,29 @@ static void encode_files(const struct window *w, struct buf *buf)
 		const struct identity *identity = &w->files[i].identity;
 
 		assert(identity->size <= IDENTITY_SIZE_MAX);
+		assert(identity->kind <= IDENTITY_KERNEL_RELEASE);
 		buf_add_u8(buf, identity->kind);
 		buf_add_sized(buf, (struct str){ (const char *)identity->bytes, identity->size });
-		buf_add_sized(buf, w->files[i].path);
+		encode_text(buf, w->files[i].path);
 	}
 	buf_add_varint(buf, w->name_count);
 	for (uint32_t i = 0; i < w->name_count; i++) {
-		buf_add_sized(buf, w->names[i].function);
-		buf_add_sized(buf, w->names[i].file);
+		encode_text(buf, w->names[i].function);
+		encode_text(buf, w->names[i].file);
 		buf_add_varint(buf, w->names[i].line);
 	}
+}
+
+/* The kernel's frames before the user's, and no more of each than there can be. */
+static bool is_sane_stack(const struct window *w, const struct window_stack *stack)
+{
+	uint32_t kernel_count = 0;
+
+	for (uint32_t i = 0; i < stack->frame_count; i++)
+		if (w->frames[stack->first_frame + i].kind == FRAME_KERNEL && kernel_count++ != i)
+			return false;
+	return kernel_count <= KERNEL_FRAME_COUNT_MAX &&
+	       stack->frame_count - kernel_count <= FRAME_COUNT_MAX;
 }
 
 static bool has_reference(uint8_t kind)
@@ -114,6 +135,7 @@ static void encode_stacks(const struct window *w, struct buf *buf)
 
 		assert(stack->first_frame == next_frame);
 		assert(stack->frame_count <= w->frame_count - next_frame);
+		assert(is_sane_stack(w, stack));
 		buf_add_varint(buf, stack->frame_count);
 		buf_add_u8(buf, (uint8_t)(stack->verdict << 1 | stack->has_frame_pointer_steps));
 		next_frame += stack->frame_count;
@@ -154,6 +176,8 @@ void window_encode(const struct window *w, struct buf *buf)
 {
 	assert(w->start_boot_ns <= w->end_boot_ns);
 	assert(w->gap < GAP_REASON_COUNT);
+	assert(w->collector != 0 && w->sequence != 0);
+	assert(w->cpu_count > 0 && w->frequency_hz > 0);
 
 	buf_add_u8(buf, WINDOW_VERSION);
 	buf_add_u64(buf, w->collector);
@@ -206,6 +230,19 @@ static void refuse(struct bytes *bytes)
 	bytes->left = 0;
 }
 
+/* As bytes_count(), but what our limits forbid is told from what can't be. */
+static uint32_t decode_count(struct bytes *bytes, size_t item_size_min, uint32_t count_max)
+{
+	struct bytes ahead = *bytes;
+	uint64_t count = bytes_varint(&ahead);
+
+	if (!bytes->error && !ahead.error && count > count_max) {
+		bytes->error = -E2BIG;
+		bytes->left = 0;
+	}
+	return (uint32_t)bytes_count(bytes, item_size_min, count_max);
+}
+
 static struct str decode_text(struct bytes *bytes)
 {
 	struct str text = bytes_sized(bytes);
@@ -237,7 +274,7 @@ static uint32_t decode_index(struct bytes *bytes, uint32_t count)
 
 static void decode_files(struct window *w, struct bytes *bytes)
 {
-	w->file_count = (uint32_t)bytes_count(bytes, FILE_SIZE_MIN, WINDOW_FILE_COUNT_MAX);
+	w->file_count = decode_count(bytes, FILE_SIZE_MIN, WINDOW_FILE_COUNT_MAX);
 	w->files = array(bytes, w->file_count, sizeof(w->files[0]));
 	for (uint32_t i = 0; i < w->file_count && !bytes->error; i++) {
 		struct identity *identity = &w->files[i].identity;
@@ -250,12 +287,14 @@ static void decode_files(struct window *w, struct bytes *bytes)
 			refuse(bytes);
 			return;
 		}
+		if (identity->kind > IDENTITY_KERNEL_RELEASE)
+			refuse(bytes);
 		identity->size = (uint8_t)id.size;
 		if (id.size)
 			memcpy(identity->bytes, id.text, id.size);
 		w->files[i].path = decode_text(bytes);
 	}
-	w->name_count = (uint32_t)bytes_count(bytes, NAME_SIZE_MIN, WINDOW_NAME_COUNT_MAX);
+	w->name_count = decode_count(bytes, NAME_SIZE_MIN, WINDOW_NAME_COUNT_MAX);
 	w->names = array(bytes, w->name_count, sizeof(w->names[0]));
 	for (uint32_t i = 0; i < w->name_count && !bytes->error; i++) {
 		w->names[i].function = decode_text(bytes);
@@ -266,7 +305,7 @@ static void decode_files(struct window *w, struct bytes *bytes)
 
 static void decode_processes(struct window *w, struct bytes *bytes)
 {
-	w->process_count = (uint32_t)bytes_count(bytes, PROCESS_SIZE_MIN, WINDOW_PROCESS_COUNT_MAX);
+	w->process_count = decode_count(bytes, PROCESS_SIZE_MIN, WINDOW_PROCESS_COUNT_MAX);
 	w->processes = array(bytes, w->process_count, sizeof(w->processes[0]));
 	for (uint32_t i = 0; i < w->process_count && !bytes->error; i++) {
 		struct window_process *p = &w->processes[i];
@@ -280,14 +319,19 @@ static void decode_processes(struct window *w, struct bytes *bytes)
 
 		p->executable_file = file ? file - 1 : WINDOW_NONE;
 		p->exit_boot_ns = bytes_varint(bytes);
-		p->is_kernel_thread = bytes_u8(bytes) != 0;
+
+		uint8_t is_kernel_thread = bytes_u8(bytes);
+
+		if (is_kernel_thread > 1)
+			refuse(bytes);
+		p->is_kernel_thread = is_kernel_thread;
 		p->name = decode_text(bytes);
 		p->comm = decode_text(bytes);
 		p->executable = decode_text(bytes);
 		p->script = decode_text(bytes);
 		p->cgroup = decode_text(bytes);
 	}
-	w->thread_count = (uint32_t)bytes_count(bytes, THREAD_SIZE_MIN, WINDOW_THREAD_COUNT_MAX);
+	w->thread_count = decode_count(bytes, THREAD_SIZE_MIN, WINDOW_THREAD_COUNT_MAX);
 	w->threads = array(bytes, w->thread_count, sizeof(w->threads[0]));
 	for (uint32_t i = 0; i < w->thread_count && !bytes->error; i++) {
 		w->threads[i].process = decode_index(bytes, w->process_count);
@@ -322,14 +366,14 @@ static void decode_stacks(struct window *w, struct bytes *bytes)
 {
 	uint64_t before = 0;
 
-	w->frame_count = (uint32_t)bytes_count(bytes, FRAME_SIZE_MIN, WINDOW_FRAME_COUNT_MAX);
+	w->frame_count = decode_count(bytes, FRAME_SIZE_MIN, WINDOW_FRAME_COUNT_MAX);
 	w->frames = array(bytes, w->frame_count, sizeof(w->frames[0]));
 	for (uint32_t i = 0; i < w->frame_count && !bytes->error; i++)
 		decode_frame(w, bytes, &before, &w->frames[i]);
 
 	uint32_t next_frame = 0;
 
-	w->stack_count = (uint32_t)bytes_count(bytes, STACK_SIZE_MIN, WINDOW_STACK_COUNT_MAX);
+	w->stack_count = decode_count(bytes, STACK_SIZE_MIN, WINDOW_STACK_COUNT_MAX);
 	w->stacks = array(bytes, w->stack_count, sizeof(w->stacks[0]));
 	for (uint32_t i = 0; i < w->stack_count && !bytes->error; i++) {
 		struct window_stack *stack = &w->stacks[i];
@@ -341,7 +385,7 @@ static void decode_stacks(struct window *w, struct bytes *bytes)
 
 		stack->verdict = ending >> 1;
 		stack->has_frame_pointer_steps = ending & 1;
-		if (stack->verdict >= VERDICT_COUNT)
+		if (stack->verdict >= VERDICT_COUNT || !is_sane_stack(w, stack))
 			refuse(bytes);
 		next_frame += stack->frame_count;
 	}
@@ -355,9 +399,9 @@ static void decode_entries(struct window *w, struct bytes *bytes)
 	uint64_t samples = 0;
 	uint32_t next_time = 0;
 
-	w->time_count = (uint32_t)bytes_count(bytes, TIME_SIZE_MIN, WINDOW_TIME_COUNT_MAX);
+	w->time_count = decode_count(bytes, TIME_SIZE_MIN, WINDOW_TIME_COUNT_MAX);
 	w->times_ms = array(bytes, w->time_count, sizeof(w->times_ms[0]));
-	w->entry_count = (uint32_t)bytes_count(bytes, ENTRY_SIZE_MIN, WINDOW_ENTRY_COUNT_MAX);
+	w->entry_count = decode_count(bytes, ENTRY_SIZE_MIN, WINDOW_ENTRY_COUNT_MAX);
 	w->entries = array(bytes, w->entry_count, sizeof(w->entries[0]));
 	for (uint32_t i = 0; i < w->entry_count && !bytes->error; i++) {
 		struct window_entry *entry = &w->entries[i];
@@ -411,7 +455,7 @@ static void decode_head(struct window *w, struct bytes *bytes)
 	w->gap = bytes_u8(bytes);
 	w->sample_count = bytes_varint(bytes);
 	if (w->gap >= GAP_REASON_COUNT || w->collector == 0 || w->sequence == 0 ||
-	    w->cpu_count == 0)
+	    w->cpu_count == 0 || w->frequency_hz == 0)
 		refuse(bytes);
 	if (bytes_varint(bytes) != LOSS_KIND_COUNT)
 		refuse(bytes);

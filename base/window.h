@@ -158,6 +158,8 @@ struct window {
 	uint64_t sample_count; /* the sum over the entries */
 	uint64_t losses[LOSS_KIND_COUNT];
 
+	/* Frames follow one another in the order of the stacks that they belong to, times in the
+	 * order of the entries, both without holes. */
 	struct window_process *processes;
 	struct window_thread *threads;
 	struct window_file *files;

@@ -136,6 +136,12 @@ static unsigned take_descriptors(struct msghdr *packet, int fds[static LINK_FD_C
 	return count;
 }
 
+static void close_all(const int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+}
+
 static int map_payload(int memory, size_t size, struct link_message *message)
 {
 	struct stat status;
@@ -215,14 +221,22 @@ int link_receive(int socket, struct link_message *ret)
 
 	ssize_t size = recvmsg(socket, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-	if (size <= 0) {
-		int err = size == 0 ? -EPIPE : -errno;
+	if (size < 0) {
+		int err = -errno;
 
 		free(packet_bytes);
 		return err;
 	}
 
 	unsigned fd_count = take_descriptors(&packet, fds);
+
+	/* The end, or a packet without a byte, which may bring descriptors all the same. */
+	if (size == 0) {
+		close_all(fds, fd_count);
+		free(packet_bytes);
+		return fd_count ? -EBADMSG : -EPIPE;
+	}
+
 	int first = 0;
 	int err = -EBADMSG;
 
@@ -236,11 +250,7 @@ int link_receive(int socket, struct link_message *ret)
 		err = 0;
 	}
 	message.fds[0] = -1;
-	if (first || err) {
-		for (unsigned i = 0; i < (err ? fd_count : 1); i++)
-			if (fds[i] >= 0)
-				close(fds[i]);
-	}
+	close_all(fds, err ? fd_count : (unsigned)first);
 	if (err) {
 		link_message_done(&message);
 		return err;

@@ -49,15 +49,44 @@ struct request {
 /* The header's value, compared without case; a NULL text when it is not there. */
 struct str request_header(const struct request *request, struct str name);
 
-/* A query parameter, decoded into the buffer (added at its end); false when it is not there. */
+/*
+ * Undoes percent-encoding, strictly: two hexadecimal digits after each '%', no NUL. The text is
+ * added at the buffer's end. -EBADMSG for what is no encoding, -EFBIG, -ENOMEM.
+ */
+int request_decode(struct str text, bool plus_is_space, struct buf *buffer);
+
+/* Whether the query can be decoded: asked once, before any handler sees it. */
+bool request_query_is_sound(const struct request *request);
+
+/*
+ * A query parameter, decoded into the buffer (added at its end); false when it is not there. The
+ * first of several. One buffer serves all of a handler's parameters and their texts live as long as
+ * it, when nothing else writes to it and each name is asked for once.
+ */
 bool request_parameter(const struct request *request, struct str name, struct buf *buffer,
 		       struct str *ret);
+
+/*
+ * Reads the body as it is on the wire before anything scarce is taken for the request; read_body()
+ * then gives it from memory. -E2BIG beyond held->bytes.limit, -ETIMEDOUT, or the reader's error.
+ */
+struct held_body {
+	struct buf bytes;
+	size_t next; /* to be given */
+};
+int request_hold_body(struct request *request, struct held_body *held);
 
 /*
  * The whole body, Content-Encoding gzip and zstd undone; body->limit bounds what it unpacks to.
  * -E2BIG beyond it, -EBADMSG for a broken encoding, -EOPNOTSUPP for an unknown one, -ETIMEDOUT.
  */
 int request_read_body(struct request *request, struct buf *body);
+
+/* A whole body takes no longer than this, however its sender trickles it. */
+#define REQUEST_BODY_TIME_NS_MAX (UINT64_C(30) * 1000000000)
+
+/* One gzip or zstd stream must not become more than this many times its size once past 1 MiB. */
+enum { REQUEST_RATIO_MAX = 200 };
 
 struct reply {
 	int status;		  /* 200 unless set */

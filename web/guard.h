@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "web/request.h"
+
+/*
+ * Who may ask at all. Everybody on this host can connect to loopback, and so can any web page that
+ * a browser here has open: through a name that points to 127.0.0.1 (DNS rebinding), or blindly by a
+ * form or a fetch. Host, Origin and Sec-Fetch-Site tell these from our own page and from clients
+ * that are no browsers.
+ */
+enum {
+	GUARD_HOST_COUNT_MAX =
+		5, /* localhost, 127.0.0.1, [::1], where we listen, the host's name */
+	GUARD_HOST_SIZE_MAX = 256,
+};
+
+struct guard {
+	char hosts[GUARD_HOST_COUNT_MAX][GUARD_HOST_SIZE_MAX];
+	size_t host_count;
+};
+
+/* listen_address: "127.0.0.1:4040"; host_name may be "". */
+void guard_init(struct guard *guard, const char *listen_address, const char *host_name);
+
+/* 0, or the status of the refusal and its sentence in *ret_reason, a literal. */
+int guard_check(const struct guard *guard, const struct request *request, const char **ret_reason);
+
+/*
+ * What the asker may do. A direct peer on this host reads and writes; what a proxy passed on (which
+ * Forwarded and its kin tell) comes from anywhere.
+ */
+enum role guard_role(const struct request *request);
+
+/* On every answer. The page has no inline script or style and is framed by nobody. */
+#define GUARD_HEADERS                                                                              \
+	"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "       \
+	"img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; "             \
+	"form-action 'none'; frame-ancestors 'none'\r\n"                                           \
+	"X-Content-Type-Options: nosniff\r\n"                                                      \
+	"Referrer-Policy: no-referrer\r\n"                                                         \
+	"Cross-Origin-Opener-Policy: same-origin\r\n"                                              \
+	"Cross-Origin-Resource-Policy: same-origin\r\n"

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/buf.h"
+#include "web/request.h"
+
+/*
+ * Making replies. An answer of ours is JSON unless its handler says otherwise. An error is one
+ * readable sentence and tells nothing of paths, SQL or libraries.
+ */
+enum {
+	/* A flame graph of a million nodes takes 40 MB as text. */
+	REPLY_SIZE_MAX = 64 << 20,
+};
+
+void reply_init(struct reply *reply);
+void reply_done(struct reply *reply);
+
+/* A header of the answer; name and value must be literals. */
+void reply_add_header(struct reply *reply, const char *name, const char *value);
+
+/*
+ * {"error":"from: 'x' is not a time","parameter":"from"}; parameter may be NULL. Throws away what
+ * the handler wrote.
+ */
+void reply_error(struct reply *reply, int status, const char *parameter, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* What a failed question to the store means for who asked: one table for all handlers. */
+struct failure {
+	int status;
+	const char *code; /* of Connect */
+	const char *sentence;
+};
+struct failure failure_from_errno(int err);
+
+/* The same as an error reply of the page's API. */
+void reply_failure(struct reply *reply, int err);

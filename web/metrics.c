@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/metrics.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "store/store.h"
+#include "symbols/symbols.h"
+#include "version.h"
+#include "web/json_writer.h"
+#include "web/request_counters.h"
+#include "web/server.h"
+
+const char *metrics_loss_name(enum loss_kind kind)
+{
+	static const char *const names[LOSS_KIND_COUNT] = {
+		[LOSS_RING_FULL] = "ring_full",
+		[LOSS_STACK_TABLE_FULL] = "stack_table_full",
+		[LOSS_PROCESS_TABLE_FULL] = "process_table_full",
+		[LOSS_SIDEBAND] = "sideband",
+		[LOSS_BACKLOG_FULL] = "backlog_full",
+		[LOSS_UNREADABLE] = "unreadable",
+	};
+
+	assert(kind < LOSS_KIND_COUNT && names[kind]);
+	return names[kind];
+}
+
+static void add_head(struct buf *buf, const char *name, const char *type, const char *help)
+{
+	buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_counter(struct buf *buf, const char *name, uint64_t value, const char *help)
+{
+	add_head(buf, name, "counter", help);
+	buf_printf(buf, "%s %" PRIu64 "\n", name, value);
+}
+
+static void add_gauge(struct buf *buf, const char *name, double value, const char *help)
+{
+	add_head(buf, name, "gauge", help);
+	buf_printf(buf, "%s %.17g\n", name, value);
+}
+
+static void add_collector(struct buf *buf, const struct server_counters *counters)
+{
+	int state = counters->collector_state;
+
+	add_gauge(buf, "hearth_collector_sampling",
+		  state == COLLECTOR_SAMPLING || state == COLLECTOR_REPLAY,
+		  "Whether samples come in.");
+	add_gauge(buf, "hearth_collector_frequency_hz", counters->frequency_hz,
+		  "Samples taken a second on each CPU that works.");
+	add_counter(buf, "hearth_windows_received_total", counters->windows_received,
+		    "Windows that came over the link.");
+	add_counter(buf, "hearth_windows_refused_total", counters->windows_refused,
+		    "Windows that were no good.");
+	add_counter(buf, "hearth_samples_received_total", counters->samples_received,
+		    "Samples that came over the link.");
+	add_head(buf, "hearth_lost_total", "counter",
+		 "What was not recorded: samples, of kind sideband records of mappings.");
+	for (int kind = 0; kind < LOSS_KIND_COUNT; kind++)
+		buf_printf(buf, "hearth_lost_total{kind=\"%s\"} %" PRIu64 "\n",
+			   metrics_loss_name((enum loss_kind)kind), counters->losses[kind]);
+	add_counter(buf, "hearth_wishes_sent_total", counters->wishes_sent,
+		    "Files that the collector was asked for.");
+	add_counter(buf, "hearth_files_received_total", counters->files_received,
+		    "Files that it opened for us.");
+}
+
+static void add_store(struct buf *buf, const struct store_status *status)
+{
+	add_gauge(buf, "hearth_store_spans", status->span_count, "Span files.");
+	add_gauge(buf, "hearth_store_damaged_spans", status->damaged_count,
+		  "Span files that were set aside.");
+	add_gauge(buf, "hearth_store_bytes", (double)status->bytes,
+		  "Size of the store on disk, logs included.");
+	add_gauge(buf, "hearth_store_samples", (double)status->samples, "Samples in all spans.");
+	add_gauge(buf, "hearth_store_oldest_timestamp_seconds", (double)status->oldest_ms / 1000,
+		  "Start of what is held; 0 for nothing.");
+	add_gauge(buf, "hearth_store_newest_timestamp_seconds", (double)status->newest_ms / 1000,
+		  "End of what is held; 0 for nothing.");
+	add_counter(buf, "hearth_store_commits_total", status->commits, "Transactions synced.");
+	add_counter(buf, "hearth_store_samples_appended_total", status->samples_appended,
+		    "Samples taken in since the start.");
+	add_counter(buf, "hearth_store_duplicate_batches_total", status->duplicates,
+		    "Batches that were there already.");
+	add_counter(buf, "hearth_store_dropped_spans_total", status->dropped_spans,
+		    "Span files that retention let go.");
+}
+
+static void add_symbols(struct buf *buf, const struct symbols_stats *stats)
+{
+	add_gauge(buf, "hearth_symbols_modules", (double)stats->modules,
+		  "Executables, libraries and kernels with a symbol file.");
+	add_gauge(buf, "hearth_symbols_failed", (double)stats->failed,
+		  "Files remembered as of no use.");
+	add_gauge(buf, "hearth_symbols_waiting", (double)stats->waiting,
+		  "Files brought and not read yet.");
+	add_gauge(buf, "hearth_symbols_file_bytes", (double)stats->file_bytes,
+		  "Size of all symbol files.");
+}
+
+/* The second number of /proc/self/statm: resident pages (proc(5)). */
+static uint64_t resident_bytes(void)
+{
+	char text[256] = "";
+	uint64_t pages = 0;
+	struct str part;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file)
+		return 0;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	(void)fclose(file);
+
+	struct str rest = str_from(text);
+
+	if (!parse_next(&rest, ' ', &part) || !parse_next(&rest, ' ', &part) ||
+	    parse_u64(part, &pages))
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t open_fd_count(void)
+{
+	uint64_t count = 0;
+	DIR *folder = opendir("/proc/self/fd");
+
+	if (!folder)
+		return 0;
+	for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+		count += entry->d_name[0] != '.';
+	(void)closedir(folder);
+	return count > 0 ? count - 1 : 0; /* without the folder's own */
+}
+
+static double seconds(struct timeval time)
+{
+	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+static void add_process(struct buf *buf)
+{
+	struct rusage usage = { 0 };
+
+	(void)getrusage(RUSAGE_SELF, &usage); /* can't fail with these arguments */
+	add_gauge(buf, "process_resident_memory_bytes", (double)resident_bytes(),
+		  "Resident memory of the server.");
+	add_head(buf, "process_cpu_seconds_total", "counter", "CPU time of the server.");
+	buf_printf(buf, "process_cpu_seconds_total %.6f\n",
+		   seconds(usage.ru_utime) + seconds(usage.ru_stime));
+	add_gauge(buf, "process_open_fds", (double)open_fd_count(), "Open file descriptors.");
+}
+
+void metrics_answer(struct server *server, struct request *request, struct reply *reply)
+{
+	struct buf *buf = &reply->body;
+	struct symbols_stats symbols = { 0 };
+	struct store_status store;
+
+	(void)request;
+	store_status(server->store, &store);
+	if (server->symbols)
+		symbols_stats(server->symbols, &symbols);
+
+	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	add_head(buf, "hearth_build_info", "gauge", "The version, as a label.");
+	buf_printf(buf, "hearth_build_info{version=\"%s\"} 1\n", HEARTH_VERSION);
+	add_gauge(buf, "hearth_start_time_seconds", (double)server->started_unix_ms / 1000,
+		  "When the server started.");
+	add_collector(buf, &server->counters);
+	add_store(buf, &store);
+	add_symbols(buf, &symbols);
+	add_counter(buf, "hearth_http_requests_total", server->counters.requests, "HTTP requests.");
+	add_counter(buf, "hearth_http_requests_refused_total", server->counters.requests_refused,
+		    "HTTP requests refused for what they are, not for what they ask.");
+	if (server->request_counters)
+		request_counters_write(server->request_counters, buf);
+	add_process(buf);
+}
+
+void metrics_build(struct server *server, struct request *request, struct reply *reply)
+{
+	struct json_writer json = JSON_WRITER(&reply->body);
+
+	(void)server;
+	(void)request;
+	json_begin_object(&json);
+	json_key(&json, "status");
+	json_text(&json, STR("success"));
+	json_key(&json, "data");
+	json_begin_object(&json);
+	json_key(&json, "version");
+	json_text(&json, STR(HEARTH_VERSION));
+	json_end_object(&json);
+	json_end_object(&json);
+}
+
+void metrics_ready(struct server *server, struct request *request, struct reply *reply)
+{
+	(void)request;
+	reply->content_type = "text/plain; charset=utf-8";
+	reply->status = server->store ? 200 : 503;
+	buf_add_str(&reply->body, server->store ? STR("ready") : STR("starting"));
+}
+
+void metrics_healthz(struct server *server, struct request *request, struct reply *reply)
+{
+	(void)server;
+	(void)request;
+	reply->content_type = "text/plain; charset=utf-8";
+	buf_add_str(&reply->body, STR("ok"));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "store/store.h"
+
+/*
+ * For which part of a time something was recorded: "cores" is CPU time by recorded time, so that a
+ * gap lowers nobody's share.
+ */
+struct recorded_time {
+	int64_t oldest_ms; /* of what the store holds */
+	int64_t newest_ms;
+	struct store_gaps gaps; /* within the range that was asked for */
+};
+
+/* A negative errno of the store. */
+int recorded_time_init(struct recorded_time *recorded, struct store *store, int64_t from_ms,
+		       int64_t to_ms);
+void recorded_time_done(struct recorded_time *recorded);
+
+/* How many ms of [from_ms, to_ms) were recorded. */
+int64_t recorded_time_ms(const struct recorded_time *recorded, int64_t from_ms, int64_t to_ms);
+
+/* "gaps":[{"from_ms":…,"to_ms":…,"reason":"host_off"}], the key too. */
+struct json_writer;
+void recorded_time_write_gaps(const struct recorded_time *recorded, struct json_writer *json);
+
+static inline void recorded_time_cleanup(struct recorded_time *recorded)
+{
+	recorded_time_done(recorded);
+}

@@ -8,6 +8,7 @@
 #include "base/settings.h"
 #include "base/window.h"
 
+struct request_counters;
 struct store;
 struct symbols;
 
@@ -38,6 +39,7 @@ struct server {
 	struct store *store;
 	struct symbols *symbols;
 	struct server_counters counters;
+	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];
 	char kernel_release[128];

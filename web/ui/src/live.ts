@@ -67,8 +67,7 @@ async function ask(signal: AbortSignal) {
     api.getStatus(signal),
     api.getProcesses({ ...of, limit: rowLimit.peek(), points: 30 }, signal),
     api.getTimeline({ ...context(range.peek()), by: "service_name", limit: 5, points: 180 }, signal),
-    // A process needs no row for its service.
-    api.getFlame({ ...of, query: flameQuery, rows: selected ? "" : undefined, nodes: NODES }, signal),
+    api.getFlame({ ...of, query: flameQuery, nodes: NODES }, signal),
   ]);
   if (signal.aborted) return;
   batch(() => {

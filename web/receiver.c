@@ -252,9 +252,14 @@ static void read_messages(struct receiver *receiver)
 			err = handle_message(receiver, &message);
 		if (!err)
 			continue;
-		if (err == -EPROTONOSUPPORT)
+		if (err == -EPROTONOSUPPORT) {
 			log_error("the collector is of another version of hearth; start both from "
 				  "one");
+			/* Its header tells the other end our version, whatever it can read of the
+			 * rest. */
+			(void)link_send(receiver->socket,
+					&(struct link_message){ .type = LINK_REFUSE });
+		}
 		disconnect(receiver, err == -EPIPE ? NULL : strerror(-err));
 		return;
 	}

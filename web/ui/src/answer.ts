@@ -5,7 +5,8 @@ import { cores, count } from "./format";
 
 const QUIET_SHARE = 0.05; // of the host's CPUs: below it nothing is worth a name
 
-export const nameOf = (row: Pick<ProcessRow, "process_name" | "pid">) => row.process_name || `pid ${row.pid}`;
+export const nameOf = (row: ProcessRow) =>
+  row.process_name || (row.pid === undefined ? row.service_name || "unknown" : `pid ${row.pid}`);
 
 export function answer(table: Processes, past: boolean): string {
   const busy = `${cores(table.cores)} of ${count(table.cpus)} ${table.cpus === 1 ? "core" : "cores"}`;

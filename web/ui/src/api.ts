@@ -25,8 +25,8 @@ export interface Status {
 }
 
 export interface ProcessRow {
-  process: string;
-  pid: number;
+  process?: string; // absent, as is the pid, for profiles that were sent and name none
+  pid?: number;
   process_name?: string;
   service_name?: string;
   cores: number;

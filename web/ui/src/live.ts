@@ -67,7 +67,8 @@ async function ask(signal: AbortSignal) {
     api.getStatus(signal),
     api.getProcesses({ ...of, limit: rowLimit.peek(), points: 30 }, signal),
     api.getTimeline({ ...context(range.peek()), by: "service_name", limit: 5, points: 180 }, signal),
-    api.getFlame({ ...of, query: flameQuery, nodes: NODES }, signal),
+    // A process needs no row for its service.
+    api.getFlame({ ...of, query: flameQuery, rows: selected ? "" : undefined, nodes: NODES }, signal),
   ]);
   if (signal.aborted) return;
   batch(() => {

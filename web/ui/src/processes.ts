@@ -16,27 +16,30 @@ interface Order {
   at: number;
 }
 
+/** What tells rows apart; what was sent by others has no process, but a service. */
+const keyOf = (row: ProcessRow) => row.process || `${row.service_name}/${row.process_name}`;
+
 /** Rows keep their places for ten seconds, and for as long as the pointer is among them. */
 function inOrder(rows: ProcessRow[], order: Order, isHeld: boolean): ProcessRow[] {
-  const known = new Set(rows.map((row) => row.process));
+  const known = new Set(rows.map(keyOf));
   const isNew = !order.keys.some((key) => known.has(key));
   if (isNew || (!isHeld && Date.now() - order.at >= ORDER_KEPT_MS)) {
-    order.keys = rows.map((row) => row.process);
+    order.keys = rows.map(keyOf);
     order.at = Date.now();
     return rows;
   }
   const place = new Map(order.keys.map((key, i) => [key, i]));
-  const sorted = [...rows].sort((a, b) => (place.get(a.process) ?? 1e9) - (place.get(b.process) ?? 1e9));
-  order.keys = sorted.map((row) => row.process);
+  const sorted = [...rows].sort((a, b) => (place.get(keyOf(a)) ?? 1e9) - (place.get(keyOf(b)) ?? 1e9));
+  order.keys = sorted.map(keyOf);
   return sorted;
 }
 
 function Row({ row, most, isStop }: { row: ProcessRow; most: number; isStop: boolean }) {
-  const isSelected = process.value === row.process;
+  const id = row.process || null, isSelected = id !== null && process.value === id;
   const kernel = row.cores > 0 ? Math.min(1, row.kernel_cores / row.cores) : 0;
   return html`<tr tabindex=${isStop ? 0 : -1} aria-selected=${isSelected} onKeyDown=${rowKeys}
-      onClick=${() => select(isSelected ? null : row.process)}>
-    <th scope="row" title=${nameOf(row)}><span class="fn"><span class="name">${nameOf(row)}</span><span class="from hide-s">pid ${row.pid}</span></span></th>
+      onClick=${() => select(isSelected ? null : id)}>
+    <th scope="row" title=${nameOf(row)}><span class="fn"><span class="name">${nameOf(row)}</span>${row.pid !== undefined && html`<span class="from hide-s">pid ${row.pid}</span>`}</span></th>
     <td class="service" title=${row.service_name ?? ""}>${row.service_name ?? ""}</td>
     <td class="n">${cores(row.cores)}</td>
     <td class="n">${share(row.share)}</td>
@@ -67,7 +70,7 @@ export function ProcessTable({ period }: { period: string }) {
   if (!table) return null;
   const rows = inOrder(table.rows, order, isHeld);
   const most = Math.max(...rows.map((row) => row.cores), 0.01);
-  const stop = rows.some((row) => row.process === process.value) ? process.value : rows[0]?.process;
+  const stop = rows.find((row) => row.process === process.value) ?? rows[0];
   return html`<section class="panel who" aria-labelledby="who-title">
     <header><h2 id="who-title">Who</h2><span class="muted">${period}, processes</span></header>
     <table id="processes">
@@ -77,7 +80,7 @@ export function ProcessTable({ period }: { period: string }) {
         <th scope="col" class="hide-s c-split">User, kernel</th><th scope="col" class="n hide-s c-number">Kernel</th>
         <th scope="col" class="c-spark">Over time</th>
       </tr></thead>
-      <tbody ref=${body}>${rows.map((row) => html`<${Row} key=${row.process} row=${row} most=${most} isStop=${row.process === stop} />`)}</tbody>
+      <tbody ref=${body}>${rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} most=${most} isStop=${row === stop} />`)}</tbody>
     </table>
     <${More} table=${table} />
   </section>`;

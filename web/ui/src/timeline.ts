@@ -67,6 +67,12 @@ function gapsOf(answer: Timeline, data: uPlot.AlignedData): Gap[] {
 
 const hover = signal<number | null>(null); // place of the values under the pointer
 
+/** A label there would be cut by the edge. */
+function isNearEnd(plot: uPlot, time: number): boolean {
+  const { min, max } = plot.scales.x;
+  return min != null && max != null && ((max - time) / (max - min)) * plot.width < 26;
+}
+
 class Chart {
   private plot: uPlot | null = null;
   private shape = "";
@@ -100,13 +106,13 @@ class Chart {
     } else {
       this.plot?.destroy();
       this.shape = shape;
-      this.plot = new uPlot(this.options(answer), data, this.box);
+      this.plot = new uPlot(this.options(), data, this.box);
     }
     const last = answer.from_ms + (data[0].length || 1) * answer.step_ms;
     this.plot.setScale("x", { min: answer.from_ms / 1000, max: last / 1000 });
   }
 
-  private options(answer: Timeline): uPlot.Options {
+  private options(): uPlot.Options {
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: () => color("text-3"), font, ticks: { show: false } };
     const lines = this.bands.map((_, i): uPlot.Series => ({
@@ -126,7 +132,7 @@ class Chart {
         y: { range: (_plot, _low, high) => [0, Math.max(0.1, (high || 0) * 1.12)] },
       },
       axes: [
-        { ...axis, size: 22, gap: 4, space: 90, grid: { show: false }, values: (_plot, at) => at.map((s) => clock(s * 1000, answer.step_ms < 2000)) },
+        { ...axis, size: 22, gap: 4, space: 90, grid: { show: false }, values: (plot, at, _axis, _space, step) => at.map((s) => (isNearEnd(plot, s) ? "" : clock(s * 1000, step < 60))) },
         { ...axis, size: 34, gap: 6, space: 30, grid: { stroke: () => color("line"), width: 1 }, values: (_plot, at) => at.map((v) => String(Math.round(v * 100) / 100)) },
       ],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAG_MIN_PX } },

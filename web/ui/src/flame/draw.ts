@@ -73,9 +73,9 @@ export class Painter {
     }
     for (let row = from; row < to; row++) {
       for (let bar = layout.rowStart[row]; bar < layout.rowStart[row + 1]; bar++) {
-        const node = layout.node[bar], y = row * rowHeight - top;
+        const y = row * rowHeight - top;
         if (inChain(layout, bar, picture.selected)) this.outline(layout.x[bar], y, layout.width[bar], rowHeight - 1, true);
-        else if (node === picture.hot) this.outline(layout.x[bar], y, layout.width[bar], rowHeight - 1, false);
+        else if (inChain(layout, bar, picture.hot)) this.outline(layout.x[bar], y, layout.width[bar], rowHeight - 1, false);
       }
     }
   }

@@ -193,7 +193,7 @@ static void reads_a_living_process(void **state)
 
 	assert_string_equal(self->texts->name, "test_processes");
 	assert_false(self->texts->is_kernel_thread);
-	assert_true(self->texts->namespace_pid > 0);
+	assert_true(self->namespace_pid > 0);
 
 	const struct mapping *mapping = mappings_find(self->mappings, address);
 

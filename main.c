@@ -65,7 +65,8 @@ static int run_command(const struct command *command, int argument_count, char *
 		return 0;
 	}
 	settings_defaults(&settings);
-	if (settings_parse(&settings, command->settings, argument_count, arguments, error)) {
+	if (settings_parse(&settings, command->settings, argument_count,
+			   (const char *const *)arguments, error)) {
 		log_error("%s", error);
 		return EX_USAGE;
 	}

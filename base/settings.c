@@ -254,7 +254,7 @@ static const char *expectation(const struct setting *setting, char *text, size_t
 }
 
 int settings_parse(struct settings *settings, enum setting_command command, int argument_count,
-		   char **arguments, char reterr[static SETTINGS_ERROR_SIZE])
+		   const char *const *arguments, char reterr[static SETTINGS_ERROR_SIZE])
 {
 	for (int i = 0; i < argument_count; i++) {
 		struct str argument = str_from(arguments[i]);

@@ -52,7 +52,7 @@ enum { SETTINGS_ERROR_SIZE = 384 };
  * what was wrong with it and, for an unknown name, the nearest known one.
  */
 int settings_parse(struct settings *settings, enum setting_command command, int argument_count,
-		   char **arguments, char reterr[static SETTINGS_ERROR_SIZE]);
+		   const char *const *arguments, char reterr[static SETTINGS_ERROR_SIZE]);
 
 /* Where the collector and the server meet: --collector-socket, or collector.sock in the data
  * folder. */

@@ -33,9 +33,9 @@ static void has_the_documented_defaults(void **state)
 
 static void reads_both_forms_of_an_option(void **state)
 {
-	char *arguments[] = { "--data",		 "/tmp/x y", "--frequency=997",
-			      "--retention-age", "off",	     "--retention-size=512M",
-			      "--verbose",	 "--http",   "127.0.0.1:0" };
+	const char *arguments[] = { "--data",	       "/tmp/x y", "--frequency=997",
+				    "--retention-age", "off",	   "--retention-size=512M",
+				    "--verbose",       "--http",   "127.0.0.1:0" };
 	struct settings settings;
 	char error[SETTINGS_ERROR_SIZE] = "";
 
@@ -79,7 +79,7 @@ static void refuses_in_words_that_help(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-		char *arguments[] = { (char *)refusals[i].first, (char *)refusals[i].second };
+		const char *arguments[] = { refusals[i].first, refusals[i].second };
 		char error[SETTINGS_ERROR_SIZE] = "";
 		struct settings settings;
 
@@ -95,7 +95,7 @@ static void refuses_in_words_that_help(void **state)
 static void refuses_a_text_that_does_not_fit(void **state)
 {
 	char *text = malloc(SETTING_TEXT_SIZE + 1);
-	char *arguments[] = { "--data", text };
+	const char *arguments[] = { "--data", text };
 	struct settings settings;
 	char error[SETTINGS_ERROR_SIZE] = "";
 

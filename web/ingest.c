@@ -46,8 +46,9 @@ struct ingest {
 
 	/* Numbers in the batch of the window's things; WINDOW_NONE: not added yet. */
 	uint32_t *builds, *stacks;
-	uint32_t *series; /* of each process */
-	uint32_t build_capacity, stack_capacity, series_capacity;
+	uint32_t *series;	 /* of each process */
+	uint32_t *thread_labels; /* of each thread */
+	uint32_t build_capacity, stack_capacity, series_capacity, thread_capacity;
 };
 
 /* ---- a window into a batch ----------------------------------------------------------------------
@@ -93,25 +94,38 @@ static int64_t add_series(struct ingest *ingest, const struct window *window, ui
 }
 
 static int64_t add_sample_labels(struct ingest *ingest, const struct window *window,
-				 const struct window_thread *thread)
+				 uint32_t number)
 {
+	const struct window_thread *thread = &window->threads[number];
 	const struct process_key *key = &window->processes[thread->process].key;
 	char pid[16], tid[16], process[64];
+	autoclean(buf) struct buf texts = BUF(LABEL_TEXT_SIZE_MAX);
 
+	if (ingest->thread_labels[number] != WINDOW_NONE)
+		return ingest->thread_labels[number];
 	snprintf(pid, sizeof(pid), "%u", key->pid);
 	snprintf(tid, sizeof(tid), "%u", thread->tid);
 	/* Unique on this host since its boot, where a bare pid is not. */
 	snprintf(process, sizeof(process), "%u.%llu.%u", key->pid,
 		 (unsigned long long)(key->start_boot_ns / CLOCK_NS_PER_MS), key->exec_generation);
 
-	const struct label labels[] = {
+	struct label labels[] = {
 		{ STR("pid"), str_from(pid) },
 		{ STR("process"), str_from(process) },
-		{ STR("thread_name"), thread->name },
 		{ STR("tid"), str_from(tid) },
+		/* Last, so that it can be left out. */
+		{ STR("thread_name"), label_text(thread->name, &texts) },
 	};
+	size_t count = sizeof(labels) / sizeof(labels[0]) - (thread->name.size == 0);
 
-	return batch_add_labels(ingest->batch, labels, sizeof(labels) / sizeof(labels[0]));
+	if (texts.error)
+		return texts.error;
+
+	int64_t added = batch_add_labels(ingest->batch, labels, count);
+
+	if (added >= 0)
+		ingest->thread_labels[number] = (uint32_t)added;
+	return added;
 }
 
 static int64_t add_kernel_location(struct ingest *ingest, uint64_t address)
@@ -212,7 +226,7 @@ static int add_entry(struct ingest *ingest, const struct window *window,
 {
 	const struct window_thread *thread = &window->threads[entry->thread];
 	int64_t series = add_series(ingest, window, thread->process);
-	int64_t labels = series < 0 ? series : add_sample_labels(ingest, window, thread);
+	int64_t labels = series < 0 ? series : add_sample_labels(ingest, window, entry->thread);
 	int64_t stack = labels < 0 ? labels
 				   : add_stack(ingest, window, entry->stack,
 					       &window->processes[thread->process]);
@@ -257,6 +271,9 @@ static int fill_batch(struct ingest *ingest, const struct window *window)
 		err = reserve(&ingest->stacks, &ingest->stack_capacity, window->stack_count);
 	if (!err)
 		err = reserve(&ingest->series, &ingest->series_capacity, window->process_count);
+	if (!err)
+		err = reserve(&ingest->thread_labels, &ingest->thread_capacity,
+			      window->thread_count);
 	if (err)
 		return err;
 
@@ -448,6 +465,7 @@ struct ingest *ingest_stop(struct ingest *ingest)
 	free(ingest->builds);
 	free(ingest->stacks);
 	free(ingest->series);
+	free(ingest->thread_labels);
 	free(ingest);
 	return NULL;
 }

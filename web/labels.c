@@ -61,6 +61,11 @@ static struct str clean(struct str value, bool underscore_to_dash, struct buf *t
 	return (struct str){ made ? made : value.text, size };
 }
 
+struct str label_text(struct str value, struct buf *texts)
+{
+	return clean(value, false, texts);
+}
+
 static struct str first_of(struct str a, struct str b)
 {
 	return a.size > 0 ? a : b;

@@ -25,3 +25,9 @@ enum { LABELS_MAX = 6 };
  */
 int labels_of(const struct window_process *process, const char *host_name,
 	      struct label labels[static LABELS_MAX], size_t *ret_count, struct buf *texts);
+
+/*
+ * A value as text: UTF-8 without control characters, at most 256 bytes. The value itself where it
+ * is that already, else made in texts, which must have room for 256 bytes more.
+ */
+struct str label_text(struct str value, struct buf *texts);

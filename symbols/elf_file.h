@@ -11,10 +11,10 @@
 
 /*
  * An executable or library, read from a descriptor, of which every byte may be hostile and may
- * change while it is read. The only module that knows the ELF format, but for notes and stubs. Read
- * by pread() and by our own bounds instead of through libelf, which makes room for as many sections
- * as a file claims, and nothing is mapped, so that a file which shrinks is an error and no SIGBUS.
- * One thread at a time.
+ * change while it is read. The only module that knows the ELF format, but for notes and stubs. It
+ * reads by pread() and by bounds of our own, not through libelf, which makes room for as many
+ * sections as a file claims (0.188: 1.6 GB for 8 million in a file without content). Nothing is
+ * mapped, so that a file which shrinks is an error and no SIGBUS. One thread at a time.
  *
  * 64 bits, little endian, ET_EXEC or ET_DYN. Not read: dynamic symbols of a file whose section
  * headers were removed, .gnu_debugdata, separate debug files.

@@ -265,8 +265,7 @@ static bool may_stand_for(const struct identity *identity, const struct identity
 	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID);
 }
 
-/* A broken file's link goes too: its target is found broken by the next who asks for that. */
-static void remove_file(struct symbol_folder *folder, const char *path)
+static void remove_path(struct symbol_folder *folder, const char *path)
 {
 	struct stat status;
 
@@ -278,6 +277,16 @@ static void remove_file(struct symbol_folder *folder, const char *path)
 		folder->file_count--;
 		folder->file_bytes -= (uint64_t)status.st_size;
 	}
+}
+
+/* A broken file, and the alias it was found by. */
+static void remove_broken(struct symbol_folder *folder, const char *path)
+{
+	autofree char *target = realpath(path, NULL);
+
+	remove_path(folder, path);
+	if (target)
+		remove_path(folder, target);
 }
 
 int symbol_folder_read(struct symbol_folder *folder, const struct identity *identity,
@@ -300,7 +309,7 @@ int symbol_folder_read(struct symbol_folder *folder, const struct identity *iden
 	if (!err && !may_stand_for(identity, &symbol_file_header(file)->identity))
 		err = -EBADMSG;
 	if (err == -EBADMSG)
-		remove_file(folder, path);
+		remove_broken(folder, path);
 	if (err)
 		return err;
 
@@ -377,7 +386,7 @@ int symbol_folder_alias(struct symbol_folder *folder, const struct identity *ide
 	snprintf(target_path, sizeof(target_path), "../%s", target_relative.text);
 
 	if (lstat(path, &status) == 0)
-		remove_file(folder, path);
+		remove_path(folder, path);
 	(void)unlink(path_new); /* of an end in the middle */
 	if (symlink(target_path, path_new))
 		return -errno;

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/batch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/batch_private.h"
+
+enum {
+	/* Of one thing; Pyroscope's default is 30 labels a series, deep recursions reach hundreds.
+	 */
+	LABEL_COUNT_MAX = 64,
+	LINE_COUNT_MAX = 256,
+	STACK_DEPTH_MAX = 4096,
+	TEXT_SIZE_MAX = 65535,
+	GAP_COUNT_MAX = 1024,
+	ITEM_COUNT_MAX = 1 << 20,
+	NUMBER_COUNT_MAX = 1 << 24,
+};
+
+static_assert(sizeof(struct batch_series) == 16, "hashed as bytes: no padding");
+static_assert(sizeof(struct batch_build) == 48, "hashed as bytes: no padding");
+static_assert(sizeof(struct batch_location) == 16, "hashed as bytes: no padding");
+static_assert(sizeof(struct batch_line) == 12, "hashed as bytes: no padding");
+
+int batch_new(size_t memory_max, struct batch **ret)
+{
+	struct batch *batch = calloc(1, sizeof(*batch));
+
+	if (!batch)
+		return -ENOMEM;
+
+	struct pool *pools[] = { &batch->texts, &batch->label_sets, &batch->series, &batch->builds,
+				 &batch->names, &batch->locations,  &batch->stacks };
+
+	batch->room = memory_max;
+	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
+		pool_init(pools[i], NUMBER_COUNT_MAX, &batch->room);
+	*ret = batch;
+	return 0;
+}
+
+struct batch *batch_free(struct batch *batch)
+{
+	if (!batch)
+		return NULL;
+	pool_done(&batch->texts);
+	pool_done(&batch->label_sets);
+	pool_done(&batch->series);
+	pool_done(&batch->builds);
+	pool_done(&batch->names);
+	pool_done(&batch->locations);
+	pool_done(&batch->stacks);
+	array_done(&batch->items);
+	array_done(&batch->times);
+	array_done(&batch->gaps);
+	array_done(&batch->scratch);
+	free(batch);
+	return NULL;
+}
+
+void batch_clear(struct batch *batch)
+{
+	pool_clear(&batch->texts);
+	pool_clear(&batch->label_sets);
+	pool_clear(&batch->series);
+	pool_clear(&batch->builds);
+	pool_clear(&batch->names);
+	pool_clear(&batch->locations);
+	pool_clear(&batch->stacks);
+	batch->room += batch->items.count * sizeof(batch->items.items[0]) +
+		       batch->times.count * sizeof(batch->times.items[0]);
+	batch->items.count = 0;
+	batch->times.count = 0;
+	batch->gaps.count = 0;
+	batch->time = (struct batch_time){ 0 };
+	batch->source = batch->sequence = 0;
+}
+
+void batch_set_time(struct batch *batch, struct batch_time time)
+{
+	batch->time = time;
+}
+
+void batch_set_source(struct batch *batch, uint64_t source, uint64_t sequence)
+{
+	batch->source = source;
+	batch->sequence = sequence;
+}
+
+void batch_add_gap(struct batch *batch, int64_t from_unix_ms, int64_t to_unix_ms, uint8_t reason)
+{
+	if (from_unix_ms >= to_unix_ms)
+		return;
+	/* More gaps than this don't fit into the time before one batch: one that holds both is
+	 * true. */
+	if (batch->gaps.count >= GAP_COUNT_MAX || array_reserve(&batch->gaps, 1) < 0) {
+		if (batch->gaps.count > 0) {
+			struct batch_gap *last = &batch->gaps.items[batch->gaps.count - 1];
+
+			if (from_unix_ms < last->from_unix_ms)
+				last->from_unix_ms = from_unix_ms;
+			if (to_unix_ms > last->to_unix_ms)
+				last->to_unix_ms = to_unix_ms;
+		}
+		return;
+	}
+	batch->gaps.items[batch->gaps.count++] =
+		(struct batch_gap){ from_unix_ms, to_unix_ms, reason };
+}
+
+static int64_t add_text(struct batch *batch, struct str text)
+{
+	return text.size > TEXT_SIZE_MAX ? -E2BIG : pool_add(&batch->texts, text.text, text.size);
+}
+
+/* Enters a label where its name belongs; sets are small. -EINVAL when the name is there already. */
+static int insert_label(struct batch *batch, uint32_t *pairs, size_t count, uint32_t name,
+			uint32_t value)
+{
+	struct str text = pool_get(&batch->texts, name);
+	size_t at = count;
+
+	while (at > 0) {
+		int order = str_compare(pool_get(&batch->texts, pairs[2 * (at - 1)]), text);
+
+		if (order == 0)
+			return -EINVAL;
+		if (order < 0)
+			break;
+		pairs[2 * at] = pairs[2 * (at - 1)];
+		pairs[2 * at + 1] = pairs[2 * (at - 1) + 1];
+		at--;
+	}
+	pairs[2 * at] = name;
+	pairs[2 * at + 1] = value;
+	return 0;
+}
+
+int64_t batch_add_labels(struct batch *batch, const struct label *labels, size_t count)
+{
+	uint32_t pairs[2 * LABEL_COUNT_MAX];
+	size_t used = 0;
+
+	assert(labels || count == 0);
+	if (count > LABEL_COUNT_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < count; i++) {
+		if (labels[i].name.size == 0)
+			return -EINVAL;
+		/* A label with an empty value is the same as none, to selectors too. */
+		if (labels[i].value.size == 0)
+			continue;
+
+		int64_t name = add_text(batch, labels[i].name);
+		int64_t value = name < 0 ? name : add_text(batch, labels[i].value);
+
+		if (value < 0)
+			return value;
+
+		int err = insert_label(batch, pairs, used, (uint32_t)name, (uint32_t)value);
+
+		if (err)
+			return err;
+		used++;
+	}
+	return pool_add(&batch->label_sets, pairs, used * 2 * sizeof(pairs[0]));
+}
+
+int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, uint64_t period)
+{
+	if (labels >= pool_count(&batch->label_sets) || type.size == 0)
+		return -EINVAL;
+
+	int64_t text = add_text(batch, type);
+
+	if (text < 0)
+		return text;
+
+	struct batch_series series = { labels, (uint32_t)text, period };
+
+	return pool_add(&batch->series, &series, sizeof(series));
+}
+
+int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct identity *identity,
+			struct str path)
+{
+	if (kind < BUILD_FILE || kind > BUILD_UNMAPPED || identity->size > IDENTITY_SIZE_MAX)
+		return -EINVAL;
+
+	int64_t text = add_text(batch, path);
+
+	if (text < 0)
+		return text;
+
+	struct batch_build build = { .kind = (uint8_t)kind, .path = (uint32_t)text };
+
+	build.identity.kind = identity->kind;
+	build.identity.size = identity->size;
+	memcpy(build.identity.bytes, identity->bytes, identity->size);
+	return pool_add(&batch->builds, &build, sizeof(build));
+}
+
+int64_t batch_add_location(struct batch *batch, uint32_t build, uint64_t address)
+{
+	if (build >= pool_count(&batch->builds))
+		return -EINVAL;
+
+	struct batch_location location = { .build = build, .address = address };
+
+	return pool_add(&batch->locations, &location, sizeof(location));
+}
+
+int64_t batch_add_named_location(struct batch *batch, const struct named_line *lines, size_t count)
+{
+	struct batch_line texts[LINE_COUNT_MAX];
+
+	if (count == 0)
+		return -EINVAL;
+	if (count > LINE_COUNT_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < count; i++) {
+		int64_t function = add_text(batch, lines[i].function);
+		int64_t file = function < 0 ? function : add_text(batch, lines[i].file);
+
+		if (file < 0)
+			return file;
+		texts[i] = (struct batch_line){ (uint32_t)function, (uint32_t)file, lines[i].line };
+	}
+
+	int64_t number = pool_add(&batch->names, texts, count * sizeof(texts[0]));
+
+	if (number < 0)
+		return number;
+
+	struct batch_location location = { .build = BATCH_NAMED, .address = (uint64_t)number };
+
+	return pool_add(&batch->locations, &location, sizeof(location));
+}
+
+int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			unsigned flags)
+{
+	assert(locations || count == 0);
+	if (count > STACK_DEPTH_MAX)
+		return -E2BIG;
+	if (flags & ~(unsigned)STACK_TRUNCATED)
+		return -EINVAL;
+	for (size_t i = 0; i < count; i++)
+		if (locations[i] >= pool_count(&batch->locations))
+			return -EINVAL;
+
+	batch->scratch.count = 0;
+	if (array_reserve(&batch->scratch, count + 1) < 0)
+		return -ENOMEM;
+	batch->scratch.items[0] = flags;
+	if (count)
+		memcpy(batch->scratch.items + 1, locations, count * sizeof(locations[0]));
+	return pool_add(&batch->stacks, batch->scratch.items, (count + 1) * sizeof(locations[0]));
+}
+
+int batch_add_entry(struct batch *batch, const struct batch_entry *entry)
+{
+	if (entry->series >= pool_count(&batch->series) ||
+	    entry->sample_labels >= pool_count(&batch->label_sets) ||
+	    entry->stack >= pool_count(&batch->stacks))
+		return -EINVAL;
+
+	size_t time_count = entry->times_ms ? entry->count : 0;
+	size_t size = sizeof(batch->items.items[0]) + time_count * sizeof(batch->times.items[0]);
+
+	if (batch->items.count >= ITEM_COUNT_MAX || time_count > batch->room || size > batch->room)
+		return -E2BIG;
+	if (array_reserve(&batch->items, 1) < 0 || array_reserve(&batch->times, time_count) < 0)
+		return -ENOMEM;
+
+	struct batch_item item = {
+		.series = entry->series,
+		.labels = entry->sample_labels,
+		.stack = entry->stack,
+		.first_time = entry->times_ms ? batch->times.count : BATCH_NO_TIMES,
+		.count = entry->count,
+		.value = entry->value,
+	};
+
+	if (time_count)
+		memcpy(batch->times.items + batch->times.count, entry->times_ms,
+		       time_count * sizeof(entry->times_ms[0]));
+	batch->times.count += (uint32_t)time_count;
+	batch->items.items[batch->items.count++] = item;
+	batch->room -= size;
+	return 0;
+}

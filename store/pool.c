@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/array.h"
+
+enum {
+	ALIGNMENT = 4,
+	/* Its place in the items and its share of the slots. */
+	ITEM_COST = sizeof(struct pool_item) + 8,
+	FIRST_CAPACITY = 16,
+	FIRST_SIZE = 256,
+};
+
+void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_t more, size_t size)
+{
+	assert(count <= *capacity && size > 0);
+
+	if (items && more <= *capacity - count)
+		return items;
+	if (more > UINT32_MAX / 2 - count)
+		return NULL;
+
+	size_t wanted = *capacity ? *capacity : FIRST_CAPACITY;
+
+	while (wanted < count + more)
+		wanted *= 2;
+
+	void *grown = reallocarray(items, wanted, size);
+
+	if (grown)
+		*capacity = (uint32_t)wanted;
+	return grown;
+}
+
+void pool_init(struct pool *pool, uint32_t count_max, size_t *room)
+{
+	*pool = (struct pool){ .room = room };
+	table_init(&pool->table, count_max);
+}
+
+static size_t cost(size_t size)
+{
+	return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ITEM_COST;
+}
+
+void pool_clear(struct pool *pool)
+{
+	if (pool->room)
+		*pool->room += pool->size + (size_t)pool->table.count * ITEM_COST;
+	pool->size = 0;
+	table_clear(&pool->table);
+}
+
+void pool_done(struct pool *pool)
+{
+	pool_clear(pool);
+	table_done(&pool->table);
+	free(pool->bytes);
+	free(pool->items);
+	pool->bytes = NULL;
+	pool->items = NULL;
+	pool->capacity = pool->item_capacity = 0;
+}
+
+struct str pool_get(const struct pool *pool, uint32_t number)
+{
+	assert(number < pool->table.count);
+
+	struct pool_item item = pool->items[number];
+
+	return (struct str){ (const char *)pool->bytes + item.start, item.size };
+}
+
+static bool equals(const void *context, uint32_t number, const void *key)
+{
+	return str_equal(pool_get(context, number), *(const struct str *)key);
+}
+
+static uint64_t hash_of(const void *context, uint32_t number)
+{
+	struct str item = pool_get(context, number);
+
+	return table_hash_bytes(item.text, item.size, 0);
+}
+
+uint32_t pool_find(const struct pool *pool, const void *bytes, size_t size)
+{
+	struct str key = { size ? bytes : "", size };
+
+	return table_find(&pool->table, table_hash_bytes(key.text, size, 0), &key, equals, pool);
+}
+
+static int make_room(struct pool *pool, size_t size)
+{
+	size_t needed = cost(size) - ITEM_COST;
+
+	if (pool->table.count >= pool->table.count_max ||
+	    (pool->room && *pool->room < cost(size)) || size > UINT32_MAX / 2 ||
+	    pool->size + needed > UINT32_MAX / 2)
+		return -E2BIG;
+	if (pool->size + needed > pool->capacity || !pool->bytes) {
+		size_t capacity = pool->capacity ? pool->capacity : FIRST_SIZE;
+
+		while (capacity < pool->size + needed)
+			capacity *= 2;
+
+		uint8_t *bytes = realloc(pool->bytes, capacity);
+
+		if (!bytes)
+			return -ENOMEM;
+		pool->bytes = bytes;
+		pool->capacity = capacity;
+	}
+
+	struct pool_item *items = array_reserve_items(pool->items, &pool->item_capacity,
+						      pool->table.count, 1, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	pool->items = items;
+	return 0;
+}
+
+int64_t pool_add(struct pool *pool, const void *bytes, size_t size)
+{
+	struct str key = { size ? bytes : "", size };
+	uint64_t hash = table_hash_bytes(key.text, size, 0);
+	uint32_t number = table_find(&pool->table, hash, &key, equals, pool);
+
+	if (number != TABLE_NONE)
+		return number;
+
+	int err = make_room(pool, size);
+
+	if (err)
+		return err;
+
+	number = pool->table.count;
+	err = table_add(&pool->table, hash, hash_of, pool);
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+
+	pool->items[number] = (struct pool_item){ (uint32_t)pool->size, (uint32_t)size };
+	memcpy(pool->bytes + pool->size, key.text, size);
+	pool->size += cost(size) - ITEM_COST;
+	if (pool->room)
+		*pool->room -= cost(size);
+	return number;
+}
+
+size_t pool_memory(const struct pool *pool)
+{
+	return pool->capacity + pool->item_capacity * sizeof(pool->items[0]) +
+	       pool->table.slot_count * sizeof(pool->table.slots[0]);
+}

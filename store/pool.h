@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "base/table.h"
+
+/*
+ * Byte strings, each once, numbered from 0 in the order of their first appearance: texts, and also
+ * label sets, stacks and keys, as arrays and structs without padding. What is in it starts at a
+ * multiple of four bytes and moves when something is added.
+ */
+struct pool_item {
+	uint32_t start;
+	uint32_t size;
+};
+
+struct pool {
+	struct table table;
+	uint8_t *bytes;
+	size_t size;
+	size_t capacity;
+	struct pool_item *items;
+	uint32_t item_capacity;
+	size_t *room;
+};
+
+/* room: bytes left for everything that shares it; or NULL. It must live as long as the pool. */
+void pool_init(struct pool *pool, uint32_t count_max, size_t *room);
+void pool_done(struct pool *pool);
+
+/* Empties it, keeps the memory, gives the room back. */
+void pool_clear(struct pool *pool);
+
+/* Its number, or -E2BIG beyond the count or the room, -ENOMEM. bytes must not lie in this pool. */
+int64_t pool_add(struct pool *pool, const void *bytes, size_t size);
+
+/* Its number, or TABLE_NONE. */
+uint32_t pool_find(const struct pool *pool, const void *bytes, size_t size);
+
+/* Never a NULL text. */
+struct str pool_get(const struct pool *pool, uint32_t number);
+
+static inline uint32_t pool_count(const struct pool *pool)
+{
+	return pool->table.count;
+}
+
+/* What it takes. */
+size_t pool_memory(const struct pool *pool);

@@ -42,4 +42,7 @@ size_t selector_count(const struct selector *selector);
 /* True when a matcher speaks of this label. */
 bool selector_uses(const struct selector *selector, struct str name);
 
+/* True when no matcher speaks of any other label than these. */
+bool selector_uses_only(const struct selector *selector, const struct str *names, size_t count);
+
 DEFINE_CLEANUP(struct selector *, selector, selector_free)

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/columns.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zstd.h>
+
+enum {
+	VERSION = 1,
+	/* Varint columns are already short; higher levels gain a few per cent at many times the
+	   cost. */
+	LEVEL = 1,
+	RUN_COLUMN_COUNT = 8,
+	RUN_COUNT_MAX = 4 << 20,
+	SLICE_COUNT_MAX = 1 << 20,
+	PAIR_COUNT_MAX = 16 << 20,
+	RUN_VALUED = 1,
+	RUN_TIMED = 2,
+};
+
+struct codec {
+	ZSTD_CCtx *compressor; /* made when first used */
+	ZSTD_DCtx *decompressor;
+	struct buf plain;
+	struct buf columns[COLUMNS_COUNT_MAX];
+};
+
+int codec_new(struct codec **ret)
+{
+	struct codec *codec = calloc(1, sizeof(*codec));
+
+	if (!codec)
+		return -ENOMEM;
+	codec->plain = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	for (size_t i = 0; i < COLUMNS_COUNT_MAX; i++)
+		codec->columns[i] = BUF(COLUMNS_PLAIN_SIZE_MAX / 2);
+	*ret = codec;
+	return 0;
+}
+
+struct codec *codec_free(struct codec *codec)
+{
+	if (!codec)
+		return NULL;
+	ZSTD_freeCCtx(codec->compressor);
+	ZSTD_freeDCtx(codec->decompressor);
+	buf_done(&codec->plain);
+	for (size_t i = 0; i < COLUMNS_COUNT_MAX; i++)
+		buf_done(&codec->columns[i]);
+	free(codec);
+	return NULL;
+}
+
+static int make_compressor(struct codec *codec)
+{
+	if (codec->compressor)
+		return 0;
+	codec->compressor = ZSTD_createCCtx();
+	if (!codec->compressor ||
+	    ZSTD_isError(
+		    ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel, LEVEL)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_checksumFlag, 1)))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Puts the columns together and packs them into ret, which is emptied first. */
+static int pack(struct codec *codec, const struct buf *const *columns, size_t count,
+		struct buf *ret)
+{
+	struct buf *plain = &codec->plain;
+	int err = make_compressor(codec);
+
+	assert(count > 0 && count <= COLUMNS_COUNT_MAX);
+	if (err)
+		return err;
+	buf_clear(plain);
+	buf_clear(ret);
+	buf_add_u8(plain, VERSION);
+	for (size_t i = 0; i < count; i++) {
+		if (columns[i]->error)
+			return columns[i]->error;
+		buf_add_varint(plain, columns[i]->size);
+	}
+	for (size_t i = 0; i < count; i++)
+		buf_add(plain, columns[i]->bytes, columns[i]->size);
+	if (plain->error)
+		return plain->error;
+
+	size_t bound = ZSTD_compressBound(plain->size);
+	void *room = buf_grow(ret, bound);
+
+	if (!room)
+		return ret->error;
+
+	size_t size = ZSTD_compress2(codec->compressor, room, bound, plain->bytes, plain->size);
+
+	if (ZSTD_isError(size)) {
+		buf_clear(ret);
+		return -ENOMEM;
+	}
+	ret->size = size;
+	return 0;
+}
+
+static int pack_columns(struct codec *codec, size_t count, struct buf *ret)
+{
+	const struct buf *columns[COLUMNS_COUNT_MAX];
+
+	assert(count <= COLUMNS_COUNT_MAX);
+	for (size_t i = 0; i < count; i++)
+		columns[i] = &codec->columns[i];
+	return pack(codec, columns, count, ret);
+}
+
+static void clear_columns(struct codec *codec, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		buf_clear(&codec->columns[i]);
+}
+
+/* Unpacks into the codec's memory and finds the columns. */
+static int unpack(struct codec *codec, const void *blob, size_t size, size_t count,
+		  struct bytes columns[static COLUMNS_COUNT_MAX])
+{
+	assert(count <= COLUMNS_COUNT_MAX);
+
+	unsigned long long plain_size =
+		size ? ZSTD_getFrameContentSize(blob, size) : ZSTD_CONTENTSIZE_ERROR;
+
+	if (plain_size > COLUMNS_PLAIN_SIZE_MAX)
+		return -EBADMSG; /* its errors are the largest numbers */
+	if (!codec->decompressor)
+		codec->decompressor = ZSTD_createDCtx();
+	buf_clear(&codec->plain);
+
+	void *plain = buf_grow(&codec->plain, (size_t)plain_size);
+
+	if (!codec->decompressor || (!plain && plain_size > 0))
+		return -ENOMEM;
+
+	size_t got =
+		ZSTD_decompressDCtx(codec->decompressor, plain, (size_t)plain_size, blob, size);
+
+	if (ZSTD_isError(got) || got != plain_size)
+		return -EBADMSG;
+
+	struct bytes bytes = bytes_from(plain, got);
+	size_t sizes[COLUMNS_COUNT_MAX];
+
+	if (bytes_u8(&bytes) != VERSION)
+		return -EBADMSG;
+	for (size_t i = 0; i < count; i++)
+		sizes[i] = bytes_count(&bytes, 1, COLUMNS_PLAIN_SIZE_MAX);
+	for (size_t i = 0; i < count; i++) {
+		const void *column = bytes_take(&bytes, sizes[i]);
+
+		if (bytes.error)
+			return -EBADMSG;
+		columns[i] = bytes_from(column, sizes[i]);
+	}
+	return bytes.left ? -EBADMSG : 0;
+}
+
+void runs_done(struct runs *runs)
+{
+	array_done(&runs->slices);
+	array_done(&runs->runs);
+}
+
+int codec_pack_runs(struct codec *codec, const struct runs *runs, struct buf *ret)
+{
+	struct buf *columns = codec->columns;
+	int64_t last_ms = 0;
+	struct run last = { 0 };
+
+	clear_columns(codec, RUN_COLUMN_COUNT);
+	buf_add_varint(&columns[0], runs->slices.count);
+	for (uint32_t i = 0; i < runs->slices.count; i++) {
+		const struct slice *slice = &runs->slices.items[i];
+
+		buf_add_zigzag(&columns[0], slice->start_ms - last_ms);
+		buf_add_zigzag(&columns[0], slice->end_ms - slice->start_ms);
+		last_ms = slice->start_ms;
+	}
+	buf_add_varint(&columns[1], runs->runs.count);
+	for (uint32_t i = 0; i < runs->runs.count; i++) {
+		const struct run *run = &runs->runs.items[i];
+
+		assert(run->slice < runs->slices.count && run->slice >= last.slice);
+		buf_add_varint(&columns[1], run->slice - last.slice);
+		buf_add_varint(&columns[1],
+			       (run->valued ? RUN_VALUED : 0u) | (run->timed ? RUN_TIMED : 0u));
+		buf_add_zigzag(&columns[2], (int64_t)run->series - last.series);
+		buf_add_zigzag(&columns[3], (int64_t)run->labels - last.labels);
+		buf_add_varint(&columns[4], run->entry_count);
+		buf_add_varint(&columns[5], run->samples);
+		buf_add_varint(&columns[6], run->kernel_samples);
+		if (run->valued) {
+			buf_add_varint(&columns[7], run->value);
+			buf_add_varint(&columns[7], run->kernel_value);
+		}
+		last = *run;
+	}
+	return pack_columns(codec, RUN_COLUMN_COUNT, ret);
+}
+
+static int read_slices(struct bytes *bytes, struct runs *ret)
+{
+	size_t count = bytes_count(bytes, 2, SLICE_COUNT_MAX);
+	int64_t last_ms = 0;
+
+	if (array_reserve(&ret->slices, count) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		struct slice slice;
+
+		if (__builtin_add_overflow(last_ms, bytes_zigzag(bytes), &slice.start_ms) ||
+		    __builtin_add_overflow(slice.start_ms, bytes_zigzag(bytes), &slice.end_ms))
+			return -EBADMSG;
+		last_ms = slice.start_ms;
+		ret->slices.items[ret->slices.count++] = slice;
+	}
+	return bytes->error;
+}
+
+/* Adds a difference; false when the sum is not a number of a thing. */
+static bool add_difference(uint32_t *number, int64_t difference)
+{
+	int64_t sum = 0;
+
+	if (__builtin_add_overflow((int64_t)*number, difference, &sum) || sum < 0 ||
+	    sum > UINT32_MAX)
+		return false;
+	*number = (uint32_t)sum;
+	return true;
+}
+
+int codec_unpack_runs(struct codec *codec, const void *blob, size_t size, struct runs *ret)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = unpack(codec, blob, size, RUN_COLUMN_COUNT, columns);
+
+	ret->slices.count = 0;
+	ret->runs.count = 0;
+	if (!err)
+		err = read_slices(&columns[0], ret);
+	if (err)
+		return err;
+
+	size_t count = bytes_count(&columns[1], 2, RUN_COUNT_MAX);
+	struct run run = { 0 };
+
+	if (array_reserve(&ret->runs, count) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		bool sound = add_difference(&run.slice, (int64_t)bytes_varint(&columns[1])) &&
+			     run.slice < ret->slices.count;
+		uint64_t flags = bytes_varint(&columns[1]);
+
+		sound = sound && add_difference(&run.series, bytes_zigzag(&columns[2])) &&
+			add_difference(&run.labels, bytes_zigzag(&columns[3]));
+
+		uint64_t entry_count = bytes_varint(&columns[4]);
+
+		if (!sound || flags > (RUN_VALUED | RUN_TIMED) || entry_count > UINT32_MAX)
+			return -EBADMSG;
+		run.entry_count = (uint32_t)entry_count;
+		run.samples = bytes_varint(&columns[5]);
+		run.kernel_samples = bytes_varint(&columns[6]);
+		run.valued = flags & RUN_VALUED;
+		run.timed = flags & RUN_TIMED;
+		run.value = run.valued ? bytes_varint(&columns[7]) : 0;
+		run.kernel_value = run.valued ? bytes_varint(&columns[7]) : 0;
+		ret->runs.items[ret->runs.count++] = run;
+	}
+	for (size_t i = 1; i < RUN_COLUMN_COUNT; i++)
+		if (columns[i].error || columns[i].left)
+			return -EBADMSG;
+	return 0;
+}
+
+void entry_writer_init(struct entry_writer *writer)
+{
+	*writer = (struct entry_writer){
+		.nodes = BUF(COLUMNS_PLAIN_SIZE_MAX / 3),
+		.counts = BUF(COLUMNS_PLAIN_SIZE_MAX / 3),
+		.values = BUF(COLUMNS_PLAIN_SIZE_MAX / 3),
+	};
+}
+
+void entry_writer_done(struct entry_writer *writer)
+{
+	buf_done(&writer->nodes);
+	buf_done(&writer->counts);
+	buf_done(&writer->values);
+}
+
+void entry_writer_start_list(struct entry_writer *writer)
+{
+	writer->last_node = 0;
+}
+
+void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valued)
+{
+	assert(entry.node >= writer->last_node);
+
+	buf_add_varint(&writer->nodes, entry.node - writer->last_node);
+	buf_add_varint(&writer->counts, entry.count);
+	if (valued)
+		buf_add_varint(&writer->values, entry.value);
+	writer->last_node = entry.node;
+}
+
+int codec_pack_entries(struct codec *codec, struct entry_writer *writer, struct buf *ret)
+{
+	const struct buf *columns[] = { &writer->nodes, &writer->counts, &writer->values };
+	int err = pack(codec, columns, 3, ret);
+
+	buf_clear(&writer->nodes);
+	buf_clear(&writer->counts);
+	buf_clear(&writer->values);
+	writer->last_node = 0;
+	return err;
+}
+
+int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,
+			 struct entry_reader *ret)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = unpack(codec, blob, size, 3, columns);
+
+	if (err)
+		return err;
+	*ret = (struct entry_reader){ columns[0], columns[1], columns[2], 0 };
+	return 0;
+}
+
+/* Most numbers take one byte: not worth a call. */
+static inline uint64_t read_varint(struct bytes *bytes)
+{
+	if (bytes->left && *bytes->next < 0x80) {
+		bytes->left--;
+		return *bytes->next++;
+	}
+	return bytes_varint(bytes);
+}
+
+int entry_reader_next(struct entry_reader *reader, bool valued, struct entry *ret)
+{
+	uint64_t difference = read_varint(&reader->nodes);
+
+	ret->count = read_varint(&reader->counts);
+	ret->value = valued ? read_varint(&reader->values) : 0;
+	if (reader->nodes.error || reader->counts.error || reader->values.error ||
+	    difference > UINT32_MAX - reader->last_node)
+		return -EBADMSG;
+	reader->last_node += (uint32_t)difference;
+	ret->node = reader->last_node;
+	return 0;
+}
+
+int entry_reader_skip(struct entry_reader *reader, uint32_t count, bool valued)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		read_varint(&reader->nodes);
+		read_varint(&reader->counts);
+		if (valued)
+			read_varint(&reader->values);
+		if (reader->nodes.error)
+			break;
+	}
+	return reader->nodes.error || reader->counts.error || reader->values.error ? -EBADMSG : 0;
+}
+
+int codec_pack_locations(struct codec *codec, const struct tree *tree, uint32_t first_location,
+			 struct buf *ret)
+{
+	struct buf *columns = codec->columns;
+	uint64_t last = 0;
+
+	assert(first_location <= tree->builds.count);
+	clear_columns(codec, 2);
+	buf_add_varint(&columns[0], first_location);
+	buf_add_varint(&columns[0], tree->builds.count - first_location);
+	for (uint32_t i = first_location; i < tree->builds.count; i++) {
+		uint64_t address = tree->addresses.items[i];
+
+		buf_add_varint(&columns[0], tree->builds.items[i]);
+		buf_add_zigzag(&columns[1], (int64_t)(address - last));
+		last = address;
+	}
+	return pack_columns(codec, 2, ret);
+}
+
+int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+			   struct tree *tree)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = unpack(codec, blob, size, 2, columns);
+	uint64_t last = 0;
+
+	if (err)
+		return err;
+	if (bytes_varint(&columns[0]) != tree->builds.count)
+		return -EBADMSG;
+
+	size_t count = bytes_count(&columns[0], 1, TREE_LOCATION_COUNT_MAX);
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t build = bytes_varint(&columns[0]);
+
+		last += (uint64_t)bytes_zigzag(&columns[1]);
+		if (build >= build_count || columns[1].error)
+			return -EBADMSG;
+
+		int64_t number = tree_add_location(tree, (uint32_t)build, last);
+
+		if (number < 0)
+			return number == -ENOSPC ? -EBADMSG : (int)number;
+	}
+	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
+}
+
+/* A node: how far up its parent stands, 0 for none; then its location, or its service's name. */
+int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t first_node,
+		     struct buf *ret)
+{
+	struct buf *columns = codec->columns;
+	uint32_t last = 0;
+
+	assert(first_node <= tree->nodes.count);
+	clear_columns(codec, 2);
+	buf_add_varint(&columns[0], first_node);
+	buf_add_varint(&columns[0], tree->nodes.count - first_node);
+	for (uint32_t i = first_node; i < tree->nodes.count; i++) {
+		struct tree_node node = tree->nodes.items[i];
+
+		assert(node.parent == TREE_NO_PARENT || node.parent < i);
+		buf_add_varint(&columns[0], node.parent == TREE_NO_PARENT ? 0 : i - node.parent);
+		buf_add_zigzag(&columns[1], (int64_t)node.location - last);
+		last = node.location;
+	}
+	return pack_columns(codec, 2, ret);
+}
+
+int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = unpack(codec, blob, size, 2, columns);
+	uint32_t location = 0;
+
+	if (err)
+		return err;
+	if (bytes_varint(&columns[0]) != tree->nodes.count)
+		return -EBADMSG;
+
+	size_t count = bytes_count(&columns[0], 1, TREE_NODE_COUNT_MAX);
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t up = bytes_varint(&columns[0]);
+		uint32_t number = tree->nodes.count;
+
+		if (!add_difference(&location, bytes_zigzag(&columns[1])) || up > number ||
+		    (up > 0 && location >= tree->builds.count) || columns[1].error)
+			return -EBADMSG;
+
+		int64_t added =
+			tree_add_node(tree, up ? number - (uint32_t)up : TREE_NO_PARENT, location);
+
+		if (added < 0)
+			return added == -ENOSPC ? -EBADMSG : (int)added;
+	}
+	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
+}
+
+int codec_pack_pairs(struct codec *codec, const struct pair *pairs, size_t count, struct buf *ret)
+{
+	struct buf *columns = codec->columns;
+	struct pair last = { 0 };
+
+	clear_columns(codec, 2);
+	buf_add_varint(&columns[0], count);
+	for (size_t i = 0; i < count; i++) {
+		buf_add_zigzag(&columns[0], (int64_t)pairs[i].series - last.series);
+		buf_add_zigzag(&columns[1], (int64_t)pairs[i].labels - last.labels);
+		last = pairs[i];
+	}
+	return pack_columns(codec, 2, ret);
+}
+
+int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struct pairs *ret)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = unpack(codec, blob, size, 2, columns);
+	struct pair pair = { 0 };
+
+	ret->pairs.count = 0;
+	if (err)
+		return err;
+
+	size_t count = bytes_count(&columns[0], 1, PAIR_COUNT_MAX);
+
+	if (array_reserve(&ret->pairs, count) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if (!add_difference(&pair.series, bytes_zigzag(&columns[0])) ||
+		    !add_difference(&pair.labels, bytes_zigzag(&columns[1])))
+			return -EBADMSG;
+		ret->pairs.items[ret->pairs.count++] = pair;
+	}
+	return columns[0].error || columns[1].error || columns[0].left || columns[1].left ? -EBADMSG
+											  : 0;
+}
+
+int codec_pack_bytes(struct codec *codec, const void *bytes, size_t size, struct buf *ret)
+{
+	clear_columns(codec, 1);
+	buf_add(&codec->columns[0], bytes, size);
+	return pack_columns(codec, 1, ret);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "store/array.h"
+#include "store/tree.h"
+
+/*
+ * The blobs of a span file. Each is one zstd frame with its content size and a checksum; its plain
+ * bytes are a version, the sizes of the columns as varints, and the columns. The reader takes every
+ * count and size for hostile; numbers of series, label sets and nodes are the user's to check, who
+ * knows how many there are. Errors: -EBADMSG for damage, -ENOMEM, and -EFBIG for what is too large.
+ */
+enum {
+	/* Plain bytes of one blob: the largest window makes about 10 MB. */
+	COLUMNS_PLAIN_SIZE_MAX = 64 << 20,
+	COLUMNS_COUNT_MAX = 8,
+};
+
+/* Contexts and scratch memory for packing or unpacking; one thread at a time. */
+struct codec;
+
+int codec_new(struct codec **ret);
+struct codec *codec_free(struct codec *codec);
+
+/* What was recorded at one time: a batch. */
+struct slice {
+	int64_t start_ms;
+	int64_t end_ms;
+};
+
+/* Entries of one slice, series and sample label set, and their sums. */
+struct run {
+	uint32_t slice; /* index */
+	uint32_t series;
+	uint32_t labels;
+	uint32_t entry_count;
+	uint64_t samples;
+	uint64_t kernel_samples; /* of them with a leaf in the kernel */
+	bool timed;		 /* the window has a cell for each of its samples */
+	bool valued;		 /* the values are given: they are not count × period */
+	uint64_t value;		 /* of valued runs only, else 0 */
+	uint64_t kernel_value;
+};
+
+struct runs {
+	ARRAY(struct slice) slices;
+	ARRAY(struct run) runs;
+};
+
+void runs_done(struct runs *runs);
+
+int codec_pack_runs(struct codec *codec, const struct runs *runs, struct buf *ret);
+
+/* Empties *ret first and keeps its memory. */
+int codec_unpack_runs(struct codec *codec, const void *blob, size_t size, struct runs *ret);
+
+/*
+ * Nodes with counts and, where the reader knows that there are some, values; ascending within each
+ * list. What the entries of runs and the blocks are made of.
+ */
+struct entry {
+	uint32_t node;
+	uint64_t count;
+	uint64_t value;
+};
+
+struct entry_writer {
+	struct buf nodes;
+	struct buf counts;
+	struct buf values;
+	uint32_t last_node;
+};
+
+void entry_writer_init(struct entry_writer *writer);
+void entry_writer_done(struct entry_writer *writer);
+
+/* The next list begins; differences start at 0 again. */
+void entry_writer_start_list(struct entry_writer *writer);
+void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valued);
+
+/* Packs what was added and empties the writer. */
+int codec_pack_entries(struct codec *codec, struct entry_writer *writer, struct buf *ret);
+
+/* Reads from the codec's memory: valid until the codec is used again. */
+struct entry_reader {
+	struct bytes nodes;
+	struct bytes counts;
+	struct bytes values;
+	uint32_t last_node;
+};
+
+int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,
+			 struct entry_reader *ret);
+
+static inline void entry_reader_start_list(struct entry_reader *reader)
+{
+	reader->last_node = 0;
+}
+
+/* The next entry; without a value its .value is 0. -EBADMSG when there is none. */
+int entry_reader_next(struct entry_reader *reader, bool valued, struct entry *ret);
+
+/* Skips so many. */
+int entry_reader_skip(struct entry_reader *reader, uint32_t count, bool valued);
+
+/* The tree's locations from first_location on, and its nodes from first_node on. */
+int codec_pack_locations(struct codec *codec, const struct tree *tree, uint32_t first_location,
+			 struct buf *ret);
+int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t first_node,
+		     struct buf *ret);
+
+/*
+ * Appends them again: they must follow directly on what the tree has. Locations come before the
+ * nodes that use them. Builds are checked against build_count.
+ */
+int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+			   struct tree *tree);
+int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree);
+
+/* Which series occurred with which sample labels. */
+struct pair {
+	uint32_t series;
+	uint32_t labels;
+};
+
+struct pairs {
+	ARRAY(struct pair) pairs;
+};
+
+int codec_pack_pairs(struct codec *codec, const struct pair *pairs, size_t count, struct buf *ret);
+int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struct pairs *ret);
+
+/* Bytes as they are: when in a window its samples were taken. */
+int codec_pack_bytes(struct codec *codec, const void *bytes, size_t size, struct buf *ret);
+
+DEFINE_CLEANUP(struct codec *, codec, codec_free)
+
+static inline void runs_cleanup(struct runs *runs)
+{
+	runs_done(runs);
+}

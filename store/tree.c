@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/tree.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+int tree_init(struct tree *tree)
+{
+	*tree = (struct tree){ 0 };
+
+	int64_t number = tree_add_location(tree, UINT32_MAX, 0);
+
+	assert(number < 0 || number == TREE_CALLERS_MISSING);
+	return number < 0 ? (int)number : 0;
+}
+
+void tree_done(struct tree *tree)
+{
+	array_done(&tree->nodes);
+	array_done(&tree->builds);
+	array_done(&tree->addresses);
+}
+
+int64_t tree_add_location(struct tree *tree, uint32_t build, uint64_t address)
+{
+	assert(tree->builds.count == tree->addresses.count);
+
+	if (tree->builds.count >= TREE_LOCATION_COUNT_MAX)
+		return -ENOSPC;
+	if (array_reserve(&tree->builds, 1) < 0 || array_reserve(&tree->addresses, 1) < 0)
+		return -ENOMEM;
+	tree->builds.items[tree->builds.count++] = build;
+	tree->addresses.items[tree->addresses.count] = address;
+	return tree->addresses.count++;
+}
+
+int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location)
+{
+	assert(parent == TREE_NO_PARENT || parent < tree->nodes.count);
+	assert(parent == TREE_NO_PARENT || location < tree->builds.count);
+
+	if (tree->nodes.count >= TREE_NODE_COUNT_MAX)
+		return -ENOSPC;
+	if (array_reserve(&tree->nodes, 1) < 0)
+		return -ENOMEM;
+	tree->nodes.items[tree->nodes.count] = (struct tree_node){ parent, location };
+	return tree->nodes.count++;
+}
+
+size_t tree_memory(const struct tree *tree)
+{
+	return tree->nodes.capacity * sizeof(tree->nodes.items[0]) +
+	       tree->builds.capacity * sizeof(tree->builds.items[0]) +
+	       tree->addresses.capacity * sizeof(tree->addresses.items[0]);
+}
+
+void tree_trim(struct tree *tree)
+{
+	/* An array that does not get smaller is none the worse. */
+	void *nodes = reallocarray(tree->nodes.items, tree->nodes.count + 1,
+				   sizeof(tree->nodes.items[0]));
+	void *builds = reallocarray(tree->builds.items, tree->builds.count + 1,
+				    sizeof(tree->builds.items[0]));
+	void *addresses = reallocarray(tree->addresses.items, tree->addresses.count + 1,
+				       sizeof(tree->addresses.items[0]));
+
+	if (nodes) {
+		tree->nodes.items = nodes;
+		tree->nodes.capacity = tree->nodes.count + 1;
+	}
+	if (builds) {
+		tree->builds.items = builds;
+		tree->builds.capacity = tree->builds.count + 1;
+	}
+	if (addresses) {
+		tree->addresses.items = addresses;
+		tree->addresses.capacity = tree->addresses.count + 1;
+	}
+}

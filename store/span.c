@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/span.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "store/store_private.h"
+
+enum {
+	HEADER_SIZE = 100, /* https://www.sqlite.org/fileformat.html §1.3 */
+	HEADER_WRITE_VERSION = 18,
+	HEADER_USER_VERSION = 60,
+	HEADER_APPLICATION_ID = 68,
+	HEADER_VERSION_PLAIN = 1, /* 2: with a log */
+	NAME_ATTEMPT_COUNT = 1000,
+	STAMP_SIZE = 24,
+	SEALED_MODE = 0440,
+};
+
+/* ---- files
+ * --------------------------------------------------------------------------------------- */
+
+static void write_stamp(int64_t unix_ms, char stamp[static STAMP_SIZE])
+{
+	time_t seconds = (time_t)(unix_ms / CLOCK_MS_PER_S);
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || strftime(stamp, STAMP_SIZE, "%Y%m%dT%H%M%S", &tm) == 0)
+		snprintf(stamp, STAMP_SIZE, "%" PRId64, unix_ms);
+}
+
+static int join_path(const char *folder, const char *name, char **ret)
+{
+	if (asprintf(ret, "%s/%s", folder, name) < 0)
+		return -ENOMEM;
+	if (strlen(*ret) >= STORE_PATH_SIZE_MAX) {
+		free(*ret);
+		*ret = NULL;
+		return -ENAMETOOLONG;
+	}
+	return 0;
+}
+
+static bool has_companion(const char *path, const char *suffix)
+{
+	char other[STORE_PATH_SIZE_MAX + 16];
+	struct stat status;
+
+	snprintf(other, sizeof(other), "%s%s", path, suffix);
+	return stat(other, &status) == 0;
+}
+
+uint64_t span_file_bytes(const char *path)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		char file[STORE_PATH_SIZE_MAX + 16];
+		struct stat status;
+
+		snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
+		if (stat(file, &status) == 0)
+			bytes += (uint64_t)status.st_blocks * 512;
+	}
+	return bytes;
+}
+
+int span_set_aside_file(const char *folder, const char *name)
+{
+	static const char *const suffixes[] = { "-wal", "-shm", "-journal", "" };
+	char stamp[STAMP_SIZE];
+	int err = 0;
+
+	write_stamp(clock_unix_ms(), stamp);
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		char from[STORE_PATH_SIZE_MAX + 16];
+		char to[STORE_PATH_SIZE_MAX + 64];
+
+		snprintf(from, sizeof(from), "%s/%s%s", folder, name, suffixes[i]);
+		snprintf(to, sizeof(to), "%s/%s.damaged-%s%s", folder, name, stamp, suffixes[i]);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			err = -errno;
+	}
+	return err;
+}
+
+/* Makes sure that a file's bytes, or a folder's names, are on disk. */
+static int sync_path(const char *path, int flags)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+	char folder[STORE_PATH_SIZE_MAX];
+	struct str base = str_base_name(str_from(path));
+	size_t size = strlen(path) - base.size;
+
+	assert(size < sizeof(folder));
+	memcpy(folder, path, size);
+	folder[size] = '\0';
+	return sync_path(size ? folder : ".", O_DIRECTORY);
+}
+
+/* ---- making and freeing
+ * -------------------------------------------------------------------------- */
+
+static int span_new(const char *folder, const char *name, struct span **ret)
+{
+	struct span *span = calloc(1, sizeof(*span));
+
+	if (!span)
+		return -ENOMEM;
+	span->references = 1;
+	pthread_mutex_init(&span->pool_lock, NULL);
+	pthread_cond_init(&span->pool_changed, NULL);
+	snprintf(span->name, sizeof(span->name), "%s", name);
+
+	int err = join_path(folder, name, &span->path);
+
+	if (err) {
+		span_free(span);
+		return err;
+	}
+	*ret = span;
+	return 0;
+}
+
+static void close_writer(struct span *span)
+{
+	sqlite3_finalize(span->insert_window);
+	span->insert_window = NULL;
+	span->writer = database_close(span->writer);
+	span->codec = codec_free(span->codec);
+}
+
+static void close_idle(struct span *span)
+{
+	while (span->idle_count > 0)
+		database_close(span->idle[--span->idle_count]);
+}
+
+struct span *span_free(struct span *span)
+{
+	if (!span)
+		return NULL;
+	assert(span->active_count == 0);
+	close_idle(span);
+	close_writer(span);
+	live_free(span->live);
+	array_done(&span->gaps.gaps);
+	array_done(&span->segments.rows);
+	pthread_cond_destroy(&span->pool_changed);
+	pthread_mutex_destroy(&span->pool_lock);
+	free(span->path);
+	free(span);
+	return NULL;
+}
+
+static const char insert_window_sql[] =
+	"INSERT INTO window (id, segment, first_ms, last_ms, end_ms, samples, runs, entries, "
+	"nodes, "
+	"locations, cells) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/* Called by SQLite after each commit. */
+static int note_log(void *context, sqlite3 *database, const char *name, int page_count)
+{
+	struct span *span = context;
+
+	(void)database;
+	(void)name;
+	span->log_page_count = page_count;
+	return SQLITE_OK;
+}
+
+static int open_writer(struct span *span)
+{
+	int err = database_open(span->path, DATABASE_WRITE, &span->writer);
+
+	if (err)
+		return err;
+	sqlite3_wal_hook(span->writer, note_log, span);
+	return codec_new(&span->codec);
+}
+
+/* In one transaction, so that a file either is a span or is empty. */
+static int write_schema(struct span *span)
+{
+	autoclean(buf) struct buf sql = BUF(1 << 20);
+
+	buf_printf(&sql,
+		   "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s"
+		   "INSERT INTO meta VALUES ('from', %" PRId64 "), ('until', %" PRId64
+		   "), ('late', %d); COMMIT;",
+		   SPAN_APPLICATION_ID, SPAN_VERSION, store_schema_span, span->from_ms,
+		   span->until_ms, span->is_late);
+	buf_add_u8(&sql, 0);
+	return sql.error ? sql.error : database_execute(span->writer, (const char *)sql.bytes);
+}
+
+static int make_file(const char *folder, struct span_range range, struct span **ret)
+{
+	char stamp[STAMP_SIZE];
+
+	write_stamp(range.from_ms, stamp);
+	for (int i = 1; i <= NAME_ATTEMPT_COUNT; i++) {
+		char name[SPAN_NAME_SIZE];
+		int err = 0;
+
+		snprintf(name, sizeof(name), "%s-%d.db", stamp, i);
+		err = span_new(folder, name, ret);
+		if (err)
+			return err;
+
+		/* An empty file is a database without tables. */
+		int fd = open((*ret)->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0640);
+
+		if (fd >= 0) {
+			close(fd);
+			return 0;
+		}
+		err = -errno;
+		*ret = span_free(*ret);
+		if (err != -EEXIST)
+			return err;
+	}
+	return -EEXIST;
+}
+
+int span_create(const char *folder, struct span_range range, struct span **ret)
+{
+	autoclean(span) struct span *span = NULL;
+	int err = make_file(folder, range, &span);
+
+	if (err)
+		return err;
+	span->from_ms = range.from_ms;
+	span->until_ms = range.until_ms;
+	span->is_late = range.is_late;
+	err = open_writer(span);
+	if (!err)
+		err = write_schema(span);
+	if (!err)
+		err = database_prepare(span->writer, insert_window_sql, &span->insert_window);
+	if (!err)
+		err = live_new(&span->live);
+	if (!err)
+		err = sync_folder_of(span->path);
+	if (err) {
+		close_writer(span);
+		unlink(span->path);
+		return err == -EUCLEAN ? -EIO : err;
+	}
+	*ret = TAKE(span);
+	return 0;
+}
+
+/* ---- opening what is there
+ * ----------------------------------------------------------------------- */
+
+static uint32_t read_big_endian(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
+}
+
+/* Whether the file was sealed, from its header: no SQLite connection to it is open yet. */
+static int read_header(const char *path, bool *ret_is_sealed)
+{
+	uint8_t header[HEADER_SIZE];
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+
+	ssize_t size = pread(fd, header, sizeof(header), 0);
+
+	if (size < 0)
+		return -errno;
+	if (size == 0) {
+		*ret_is_sealed = false;
+		return 0;
+	}
+	if (size < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0)
+		return -EUCLEAN;
+	*ret_is_sealed = header[HEADER_WRITE_VERSION] == HEADER_VERSION_PLAIN &&
+			 !has_companion(path, "-wal") && !has_companion(path, "-journal");
+	if (!*ret_is_sealed)
+		return 0;
+	if (read_big_endian(header + HEADER_APPLICATION_ID) != SPAN_APPLICATION_ID)
+		return -EUCLEAN;
+	return read_big_endian(header + HEADER_USER_VERSION) > SPAN_VERSION ? -EPROTONOSUPPORT : 0;
+}
+
+static int read_range(struct span *span, sqlite3 *database)
+{
+	int64_t is_late = 0;
+	int err = database_number(database, "SELECT value FROM meta WHERE key = 'from'",
+				  &span->from_ms);
+
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'until'",
+				      &span->until_ms);
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'late'",
+				      &is_late);
+	span->is_late = is_late != 0;
+	return err == -ENODATA ? -EUCLEAN : err;
+}
+
+static void include_segment(struct span *span, const struct segment_row *row)
+{
+	bool is_first = span->end_ms == 0;
+
+	if (is_first || row->first_ms < span->first_ms)
+		span->first_ms = row->first_ms;
+	if (is_first || row->last_ms > span->last_ms)
+		span->last_ms = row->last_ms;
+	if (is_first || row->end_ms > span->end_ms)
+		span->end_ms = row->end_ms;
+	span->samples += row->samples;
+}
+
+static int read_segments(struct span *span, sqlite3 *database, struct segment_rows *ret)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err =
+		database_prepare(database,
+				 "SELECT id, first_window, last_window, first_ms, last_ms, end_ms, "
+				 "samples, pairs IS NOT NULL FROM segment ORDER BY id",
+				 &row);
+
+	if (err)
+		return err;
+	while ((err = database_step(row)) > 0) {
+		struct segment_row segment = {
+			.number = (uint32_t)sqlite3_column_int64(row, 0),
+			.first_window = sqlite3_column_int64(row, 1),
+			.last_window = sqlite3_column_int64(row, 2),
+			.first_ms = sqlite3_column_int64(row, 3),
+			.last_ms = sqlite3_column_int64(row, 4),
+			.end_ms = sqlite3_column_int64(row, 5),
+			.samples = (uint64_t)sqlite3_column_int64(row, 6),
+			.is_whole = sqlite3_column_int(row, 7) != 0,
+		};
+
+		if (array_reserve(&ret->rows, 1) < 0)
+			return -ENOMEM;
+		ret->rows.items[ret->rows.count++] = segment;
+		include_segment(span, &segment);
+	}
+	return err;
+}
+
+static int read_gaps(struct span *span, sqlite3 *database)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(database, "SELECT from_ms, to_ms, reason FROM gap ORDER BY id",
+				   &row);
+
+	if (err)
+		return err;
+	while ((err = database_step(row)) > 0 && span->gaps.gaps.count < SPAN_GAP_COUNT_MAX) {
+		if (array_reserve(&span->gaps.gaps, 1) < 0)
+			return -ENOMEM;
+		span->gaps.gaps.items[span->gaps.gaps.count++] = (struct store_gap){
+			.from_unix_ms = sqlite3_column_int64(row, 0),
+			.to_unix_ms = sqlite3_column_int64(row, 1),
+			.reason = (uint8_t)sqlite3_column_int(row, 2),
+		};
+	}
+	span->gaps_written = span->gaps.gaps.count;
+	return err < 0 ? err : 0;
+}
+
+static int read_sources(sqlite3 *database, struct sources *sources)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(database, "SELECT source, sequence FROM source", &row);
+
+	if (err)
+		return err;
+	while ((err = database_step(row)) > 0) {
+		err = sources_note(sources, (uint64_t)sqlite3_column_int64(row, 0),
+				   (uint64_t)sqlite3_column_int64(row, 1));
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+static int read_summary(struct span *span, sqlite3 *database, struct sources *sources,
+			struct segment_rows *segments)
+{
+	int err = read_range(span, database);
+
+	if (!err)
+		err = read_segments(span, database, segments);
+	if (!err)
+		err = read_gaps(span, database);
+	if (!err)
+		err = read_sources(database, sources);
+	return err;
+}
+
+/* The windows of segments that were not finished become segments without sums. */
+static const char finish_segments_sql[] =
+	"INSERT INTO segment (id, first_window, last_window, first_ms, last_ms, end_ms, samples) "
+	"SELECT segment, min(id), max(id), min(first_ms), max(last_ms), max(end_ms), sum(samples) "
+	"FROM window WHERE id > (SELECT coalesce(max(last_window), 0) FROM segment) "
+	"GROUP BY segment ORDER BY segment";
+
+static int check_unfinished(struct span *span)
+{
+	autoclean(statement) sqlite3_stmt *check = NULL;
+	int64_t number = 0;
+	int err = database_number(span->writer, "SELECT count(*) FROM sqlite_master", &number);
+
+	if (err)
+		return err;
+	if (number == 0)
+		return -ENODATA;
+	err = database_number(span->writer, "PRAGMA application_id", &number);
+	if (err || number != SPAN_APPLICATION_ID)
+		return err ? err : -EUCLEAN;
+	err = database_number(span->writer, "PRAGMA user_version", &number);
+	if (err || number > SPAN_VERSION)
+		return err ? err : -EPROTONOSUPPORT;
+	err = database_prepare(span->writer, "PRAGMA quick_check(1)", &check);
+	if (err)
+		return err;
+	err = database_step(check);
+	if (err < 0)
+		return err;
+	return err == 1 && str_equal(database_column(check, 0), STR("ok")) ? 0 : -EUCLEAN;
+}
+
+static int open_unfinished(struct span *span, struct sources *sources)
+{
+	int err = open_writer(span);
+
+	if (!err)
+		err = check_unfinished(span);
+	if (!err)
+		err = live_new(&span->live);
+	if (!err)
+		err = database_execute(span->writer, finish_segments_sql);
+	if (!err)
+		err = read_summary(span, span->writer, sources, &span->live->segments);
+	if (!err)
+		err = database_number(span->writer, "SELECT coalesce(max(id), 0) FROM window",
+				      &span->live->window_count);
+	if (!err)
+		err = catalog_read(&span->live->catalog, span->writer);
+	if (!err)
+		err = database_prepare(span->writer, insert_window_sql, &span->insert_window);
+	for (int kind = 0; !err && kind < CATALOG_KIND_COUNT; kind++)
+		span->live->written[kind] =
+			catalog_count(&span->live->catalog, (enum catalog_kind)kind);
+	return err;
+}
+
+static int open_sealed(struct span *span, struct sources *sources)
+{
+	autoclean(database) sqlite3 *database = NULL;
+	int err = database_open(span->path, DATABASE_IMMUTABLE, &database);
+
+	if (!err)
+		err = read_summary(span, database, sources, &span->segments);
+	span->is_sealed = true;
+	span->pool_is_immutable = true;
+	span->bytes = span_file_bytes(span->path);
+	return err;
+}
+
+int span_open(const char *folder, const char *name, struct sources *sources, struct span **ret)
+{
+	autoclean(span) struct span *span = NULL;
+	bool is_sealed = false;
+	int err = span_new(folder, name, &span);
+
+	if (!err)
+		err = read_header(span->path, &is_sealed);
+	if (!err)
+		err = is_sealed ? open_sealed(span, sources) : open_unfinished(span, sources);
+	if (err)
+		return err;
+	*ret = TAKE(span);
+	return 0;
+}
+
+/* ---- sealing
+ * ------------------------------------------------------------------------------------- */
+
+/* Readers get no connection from here on, if none has one. */
+static bool pool_shut(struct span *span)
+{
+	pthread_mutex_lock(&span->pool_lock);
+
+	bool is_shut = span->active_count == 0;
+
+	if (is_shut) {
+		span->is_sealing = true;
+		close_idle(span);
+	}
+	pthread_mutex_unlock(&span->pool_lock);
+	return is_shut;
+}
+
+static void pool_open(struct span *span, bool is_immutable)
+{
+	pthread_mutex_lock(&span->pool_lock);
+	span->is_sealing = false;
+	span->pool_is_immutable = is_immutable;
+	pthread_cond_broadcast(&span->pool_changed);
+	pthread_mutex_unlock(&span->pool_lock);
+}
+
+static int turn_into_plain_file(struct span *span)
+{
+	autoclean(statement) sqlite3_stmt *mode = NULL;
+	int err = 0;
+
+	if (!span->writer)
+		err = database_open(span->path, DATABASE_WRITE, &span->writer);
+	sqlite3_finalize(span->insert_window);
+	span->insert_window = NULL;
+	if (!err)
+		err = database_errno(sqlite3_wal_checkpoint_v2(
+			span->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+	if (!err)
+		err = database_prepare(span->writer, "PRAGMA journal_mode = DELETE", &mode);
+	if (!err)
+		err = database_step(mode);
+	if (err < 0)
+		return err;
+	return str_equal(database_column(mode, 0), STR("delete")) ? 0 : -EBUSY;
+}
+
+int span_seal(struct span *span)
+{
+	assert(!span->live && !span->is_sealed);
+
+	if (!pool_shut(span))
+		return -EBUSY;
+
+	int err = turn_into_plain_file(span);
+
+	if (!err) {
+		close_writer(span);
+		/* No connection is open: closing a descriptor drops no lock of SQLite's. */
+		if (chmod(span->path, SEALED_MODE) < 0)
+			err = -errno;
+		if (!err)
+			err = sync_path(span->path, 0);
+		if (!err)
+			err = sync_folder_of(span->path);
+	}
+	pool_open(span, !err);
+	return err;
+}
+
+int span_set_aside(struct span *span)
+{
+	char folder[STORE_PATH_SIZE_MAX];
+	struct str base = str_base_name(str_from(span->path));
+	size_t size = strlen(span->path) - base.size;
+
+	assert(size > 0 && size < sizeof(folder));
+	memcpy(folder, span->path, size - 1);
+	folder[size - 1] = '\0';
+	/* A log that is copied into the file on closing would be lost to whoever repairs it. */
+	if (span->writer)
+		sqlite3_db_config(span->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return span_set_aside_file(folder, span->name);
+}
+
+/* ---- connections for reading
+ * --------------------------------------------------------------------- */
+
+int span_acquire(struct span *span, sqlite3 **ret)
+{
+	sqlite3 *connection = NULL;
+
+	pthread_mutex_lock(&span->pool_lock);
+	while (span->is_sealing)
+		pthread_cond_wait(&span->pool_changed, &span->pool_lock);
+	span->active_count++;
+	if (span->idle_count > 0)
+		connection = span->idle[--span->idle_count];
+
+	bool is_immutable = span->pool_is_immutable;
+
+	pthread_mutex_unlock(&span->pool_lock);
+
+	int err = connection ? 0
+			     : database_open(span->path,
+					     is_immutable ? DATABASE_IMMUTABLE : DATABASE_READ,
+					     &connection);
+
+	if (err) {
+		pthread_mutex_lock(&span->pool_lock);
+		span->active_count--;
+		pthread_mutex_unlock(&span->pool_lock);
+		return err;
+	}
+	*ret = connection;
+	return 0;
+}
+
+void span_release(struct span *span, sqlite3 *connection)
+{
+	if (!connection)
+		return;
+	/* A month of spans has 120 files: only those that are written to keep a page cache. */
+	bool keep = !sqlite3_next_stmt(connection, NULL);
+
+	sqlite3_progress_handler(connection, 0, NULL, NULL);
+	pthread_mutex_lock(&span->pool_lock);
+	assert(span->active_count > 0);
+	keep = keep && !span->pool_is_immutable && span->idle_count < SPAN_IDLE_MAX;
+	if (keep)
+		span->idle[span->idle_count++] = connection;
+	else
+		/* Before the count falls: sealing wants no connection at all. */
+		database_close(connection);
+	span->active_count--;
+	pthread_mutex_unlock(&span->pool_lock);
+}
+
+/* ---- sources
+ * ------------------------------------------------------------------------------------- */
+
+struct source *sources_find(struct sources *sources, uint64_t source)
+{
+	for (uint32_t i = sources->sources.count; i > 0; i--)
+		if (sources->sources.items[i - 1].source == source)
+			return &sources->sources.items[i - 1];
+	return NULL;
+}
+
+int sources_note(struct sources *sources, uint64_t source, uint64_t committed)
+{
+	struct source *known = sources_find(sources, source);
+
+	if (!known) {
+		if (sources->sources.count >= STORE_SOURCE_COUNT_MAX) {
+			memmove(sources->sources.items, sources->sources.items + 1,
+				(sources->sources.count - 1) * sizeof(*known));
+			sources->sources.count--;
+		}
+		if (array_reserve(&sources->sources, 1) < 0)
+			return -ENOMEM;
+		known = &sources->sources.items[sources->sources.count++];
+		*known = (struct source){ .source = source };
+	}
+	if (committed > known->committed)
+		known->committed = committed;
+	if (committed > known->appended)
+		known->appended = committed;
+	return 0;
+}

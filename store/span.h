@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "store/array.h"
+#include "store/database.h"
+#include "store/live.h"
+#include "store/store.h"
+
+/*
+ * One span file. It is written (WAL) until it is full, then sealed: one plain file, mode 0440,
+ * never written again. The functions of the first part belong to the writer; connections for
+ * reading are for everybody.
+ */
+enum {
+	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
+	SPAN_VERSION = 1,
+	SPAN_NAME_SIZE = 64,
+	SPAN_IDLE_MAX = 2,
+	/* Gaps of one span that are kept in memory; a host that sleeps every minute has 360. */
+	SPAN_GAP_COUNT_MAX = 4096,
+	/* Of the log, after which it is copied into the file: 1 MB. */
+	SPAN_LOG_PAGE_COUNT = 256,
+};
+
+struct source {
+	uint64_t source;
+	uint64_t committed; /* sequences */
+	uint64_t appended;
+};
+
+struct sources {
+	ARRAY(struct source) sources;
+};
+
+struct gaps {
+	ARRAY(struct store_gap) gaps;
+};
+
+struct span {
+	uint32_t id; /* within this process */
+	char *path;
+	char name[SPAN_NAME_SIZE];
+	int64_t from_ms, until_ms; /* what belongs here, unless it is late */
+	bool is_late;
+
+	/* guarded by the store's lock */
+	unsigned references;
+	bool is_listed; /* not dropped or set aside */
+	bool is_sealed;
+	bool is_damaged; /* a reader found it so; the writer sets it aside */
+	int64_t first_ms, last_ms, end_ms;
+	uint64_t samples;
+	uint64_t bytes; /* when sealed */
+	struct gaps gaps;
+	struct live *live; /* NULL once it is full */
+
+	/* Never changes once live is NULL; before, live has the list. */
+	struct segment_rows segments;
+
+	/* the writer's own */
+	sqlite3 *writer;
+	sqlite3_stmt *insert_window;
+	struct codec *codec;
+	uint32_t gaps_written;
+	int log_page_count; /* since the last commit */
+
+	/* connections for reading, guarded by pool_lock */
+	pthread_mutex_t pool_lock;
+	pthread_cond_t pool_changed;
+	sqlite3 *idle[SPAN_IDLE_MAX];
+	uint32_t idle_count;
+	uint32_t active_count;
+	bool is_sealing;
+	bool pool_is_immutable;
+};
+
+struct span_range {
+	int64_t from_ms;
+	int64_t until_ms;
+	bool is_late;
+};
+
+/* Makes a new file with a name of its own in the folder, ready for writing. */
+int span_create(const char *folder, struct span_range range, struct span **ret);
+
+/*
+ * Opens a file that is there. What it was before decides how it comes back: sealed, or unfinished
+ * and ready for writing. The sources in it are added. -EUCLEAN or -EBADMSG: damaged; -ENODATA: made
+ * but never written to; -EPROTONOSUPPORT: of a later version of the program.
+ */
+int span_open(const char *folder, const char *name, struct sources *sources, struct span **ret);
+
+/* Closes it as it is. Accepts NULL. */
+struct span *span_free(struct span *span);
+
+/* Writes the running window, new words, gaps, and where the sources stand, in one transaction. */
+int span_commit(struct span *span, const struct sources *sources);
+
+/* Writes the sums of the open segment and closes it. Nothing may be running. */
+int span_finish_segment(struct span *span);
+
+/* Turns the file into one that is never written again. -EBUSY while somebody reads. */
+int span_seal(struct span *span);
+
+/* Renames the file and its logs to NAME.damaged-TIME. */
+int span_set_aside(struct span *span);
+
+/* The same for a file that could not even be opened. */
+int span_set_aside_file(const char *folder, const char *name);
+
+/* On disk, logs included. */
+uint64_t span_file_bytes(const char *path);
+
+/* A connection for one thread; waits while the file is being sealed. */
+int span_acquire(struct span *span, sqlite3 **ret);
+void span_release(struct span *span, sqlite3 *connection);
+
+/* Adds to what is known of a source; the oldest gives way when there are too many. */
+int sources_note(struct sources *sources, uint64_t source, uint64_t committed);
+struct source *sources_find(struct sources *sources, uint64_t source);
+
+DEFINE_CLEANUP(struct span *, span, span_free)

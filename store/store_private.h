@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/cache.h"
+#include "store/span.h"
+#include "store/store.h"
+
+/* What the files of store/ share, and nobody else. */
+
+enum {
+	/* Senders that are remembered; each start of a collector is one. */
+	STORE_SOURCE_COUNT_MAX = 1024,
+	/* Decoded trees and catalogs of what is not in memory anyway. */
+	STORE_CACHE_SIZE_MAX = 24 << 20,
+};
+
+#define STORE_SPAN_SIZE_MAX   (UINT64_C(256) << 20) /* a span file ends here, too */
+#define STORE_SPAN_MS_DEFAULT INT64_C(21600000)	    /* 6 h */
+/* What lies further ahead of our clock than this is somebody's mistake, and goes with the late. */
+#define STORE_FUTURE_MS INT64_C(3600000)
+#define STORE_TIME_MAX	(INT64_C(1) << 52)
+
+struct spans {
+	ARRAY(struct span *) spans;
+};
+
+struct store {
+	char *folder; /* of the span files */
+	struct symbols *symbols;
+	int64_t span_ms;
+	int64_t retention_age_ms;
+	uint64_t retention_bytes;
+	int lock_fd;
+	struct cache *cache;
+
+	/* the writer's own; what they point to is in spans as well */
+	struct span *open;
+	struct span *late;
+	struct span *running; /* the one of them that has a running window, or NULL */
+	uint32_t next_id;
+
+	pthread_mutex_t lock; /* guards what follows */
+	struct spans spans;
+	struct sources sources;
+	struct store_status status; /* the counts of it */
+};
+
+/* build/gen/schema.c, made of store/schema.sql */
+extern const char store_schema_span[];
+
+/* A reference more; the store's lock is held. */
+void store_span_hold(struct span *span);
+
+/* A reference less; the store's lock is not held. */
+void store_span_release(struct store *store, struct span *span);
+
+/* Takes a span out of the list; its memory goes with the last question. The writer's. */
+void store_drop_span(struct store *store, struct span *span);
+
+/* Takes a damaged span out of the list and its file out of the way. The writer's. */
+int store_set_aside(struct store *store, struct span *span);
+
+/* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
+int store_close_span(struct store *store, struct span **span);
+
+/* Drops sealed spans by age and size. */
+void store_retain(struct store *store, int64_t now_unix_ms);

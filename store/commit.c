@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_private.h"
+
+/*
+ * What a span writes: a row of window for each commit, and the sums of a segment when it ends. Each
+ * is one transaction; after an error it is as if it had not been tried, and may be tried again.
+ */
+
+static int begin(struct span *span)
+{
+	return database_execute(span->writer, "BEGIN IMMEDIATE");
+}
+
+/* Commits, or takes everything back when err is set already. */
+static int end(struct span *span, int err)
+{
+	if (!err)
+		err = database_execute(span->writer, "COMMIT");
+	if (err && !sqlite3_get_autocommit(span->writer)) {
+		/* It fails when SQLite has rolled back by itself, which is as good. */
+		(void)database_execute(span->writer, "ROLLBACK");
+	}
+	return err;
+}
+
+/* Packed blobs live here until the row is written. */
+struct blobs {
+	struct buf runs;
+	struct buf entries;
+	struct buf nodes;
+	struct buf locations;
+	struct buf cells;
+};
+
+static void blobs_cleanup(struct blobs *blobs)
+{
+	buf_done(&blobs->runs);
+	buf_done(&blobs->entries);
+	buf_done(&blobs->nodes);
+	buf_done(&blobs->locations);
+	buf_done(&blobs->cells);
+}
+
+static void bind_blob(sqlite3_stmt *statement, int place, const struct buf *blob)
+{
+	database_bind_bytes(statement, place, blob->bytes, blob->size);
+}
+
+static int write_window(struct span *span)
+{
+	autoclean(window_columns) struct window_columns columns = { 0 };
+	autoclean(blobs) struct blobs blobs = {
+		.runs = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.entries = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.nodes = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.locations = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.cells = BUF(COLUMNS_PLAIN_SIZE_MAX),
+	};
+	const struct live *live = span->live;
+	const struct segment *segment = &live->segment;
+	struct codec *codec = span->codec;
+	sqlite3_stmt *insert = span->insert_window;
+	int err = live_lay_out(live, &columns);
+
+	if (!err)
+		err = codec_pack_runs(codec, &columns.runs, &blobs.runs);
+	if (!err)
+		err = codec_pack_entries(codec, &columns.entries, &blobs.entries);
+	if (!err)
+		err = codec_pack_nodes(codec, &segment->tree, segment->nodes_written, &blobs.nodes);
+	if (!err)
+		err = codec_pack_locations(codec, &segment->tree, segment->locations_written,
+					   &blobs.locations);
+	if (!err && columns.cells.error)
+		err = columns.cells.error;
+	if (!err && columns.cells.size)
+		err = codec_pack_bytes(codec, columns.cells.bytes, columns.cells.size,
+				       &blobs.cells);
+	if (err)
+		return err;
+
+	sqlite3_bind_int64(insert, 1, live->window_count + 1);
+	sqlite3_bind_int64(insert, 2, segment->number);
+	sqlite3_bind_int64(insert, 3, columns.first_ms);
+	sqlite3_bind_int64(insert, 4, columns.last_ms);
+	sqlite3_bind_int64(insert, 5, columns.end_ms);
+	sqlite3_bind_int64(insert, 6, (int64_t)columns.samples);
+	bind_blob(insert, 7, &blobs.runs);
+	bind_blob(insert, 8, &blobs.entries);
+	bind_blob(insert, 9, &blobs.nodes);
+	bind_blob(insert, 10, &blobs.locations);
+	if (columns.cells.size)
+		bind_blob(insert, 11, &blobs.cells);
+	return database_run(insert);
+}
+
+static int write_sources(struct span *span, const struct sources *sources)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < sources->sources.count; i++) {
+		const struct source *source = &sources->sources.items[i];
+
+		if (source->appended <= source->committed)
+			continue;
+		if (!insert)
+			err = database_prepare(span->writer,
+					       "INSERT OR REPLACE INTO source VALUES (?, ?)",
+					       &insert);
+		if (err)
+			break;
+		sqlite3_bind_int64(insert, 1, (int64_t)source->source);
+		sqlite3_bind_int64(insert, 2, (int64_t)source->appended);
+		err = database_run(insert);
+	}
+	return err;
+}
+
+static int write_gaps(struct span *span)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = 0;
+
+	if (span->gaps_written == span->gaps.gaps.count)
+		return 0;
+	err = database_prepare(
+		span->writer, "INSERT INTO gap (from_ms, to_ms, reason) VALUES (?, ?, ?)", &insert);
+	for (uint32_t i = span->gaps_written; !err && i < span->gaps.gaps.count; i++) {
+		const struct store_gap *gap = &span->gaps.gaps.items[i];
+
+		sqlite3_bind_int64(insert, 1, gap->from_unix_ms);
+		sqlite3_bind_int64(insert, 2, gap->to_unix_ms);
+		sqlite3_bind_int64(insert, 3, gap->reason);
+		err = database_run(insert);
+	}
+	return err;
+}
+
+/*
+ * Copies the log into the file when it has grown: only the writer does, and not after each commit,
+ * since that would sync three times instead of once. What it can't do now it does the next time.
+ */
+static void tend_log(struct span *span)
+{
+	if (span->log_page_count < SPAN_LOG_PAGE_COUNT)
+		return;
+	(void)sqlite3_wal_checkpoint_v2(span->writer, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+int span_commit(struct span *span, const struct sources *sources)
+{
+	assert(span->live && live_is_running(span->live));
+
+	int err = begin(span);
+
+	if (err)
+		return err;
+	err = catalog_write(&span->live->catalog, span->live->written, span->writer);
+	if (!err)
+		err = write_window(span);
+	if (!err)
+		err = write_sources(span, sources);
+	if (!err)
+		err = write_gaps(span);
+	err = end(span, err);
+	if (err)
+		return err;
+
+	span->gaps_written = span->gaps.gaps.count;
+	live_committed(span->live);
+	tend_log(span);
+	return 0;
+}
+
+/* ---- the end of a segment
+ * ------------------------------------------------------------------------ */
+
+/* A sum and the block it goes to. */
+struct ordered_sum {
+	uint32_t key;
+	uint32_t service;
+	uint32_t node;
+	uint32_t sum;
+};
+
+static int compare_sums(const void *a, const void *b)
+{
+	const struct ordered_sum *x = a;
+	const struct ordered_sum *y = b;
+
+	if (x->service != y->service)
+		return x->service < y->service ? -1 : 1;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+/* The sums in the order of the blocks. */
+static int order_sums(const struct segment *segment, struct ordered_sum **ret)
+{
+	uint32_t node_count = segment->tree.nodes.count;
+	autofree uint32_t *services = calloc(node_count + 1, sizeof(services[0]));
+	struct ordered_sum *ordered = calloc(segment->sums.count + 1, sizeof(ordered[0]));
+
+	if (!services || !ordered) {
+		free(ordered);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < node_count; i++) {
+		struct tree_node node = segment->tree.nodes.items[i];
+
+		services[i] = node.parent == TREE_NO_PARENT ? node.location : services[node.parent];
+	}
+	for (uint32_t i = 0; i < segment->sums.count; i++) {
+		const struct segment_sum *sum = &segment->sums.items[i];
+
+		assert(sum->node < node_count);
+		ordered[i] = (struct ordered_sum){ sum->key, services[sum->node], sum->node, i };
+	}
+	qsort(ordered, segment->sums.count, sizeof(ordered[0]), compare_sums);
+	*ret = ordered;
+	return 0;
+}
+
+static struct sum_key sum_key(const struct segment *segment, uint32_t key)
+{
+	struct sum_key found;
+
+	memcpy(&found, pool_get(&segment->sum_keys, key).text, sizeof(found));
+	return found;
+}
+
+static int write_block(struct span *span, sqlite3_stmt *insert, const struct ordered_sum *ordered,
+		       uint32_t count)
+{
+	const struct segment *segment = &span->live->segment;
+	struct sum_key key = sum_key(segment, ordered[0].key);
+	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	struct entry_writer writer;
+	bool is_valued = false;
+	uint32_t entry_count = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct segment_sum *sum = &segment->sums.items[ordered[i].sum];
+		uint64_t sampled = 0;
+
+		is_valued = is_valued || __builtin_mul_overflow(sum->count, key.period, &sampled) ||
+			    sampled != sum->value;
+	}
+	entry_writer_init(&writer);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct segment_sum *sum = &segment->sums.items[ordered[i].sum];
+
+		/* Zero when an append failed half way. */
+		if (sum->count == 0 && sum->value == 0)
+			continue;
+		entry_writer_add(&writer, (struct entry){ sum->node, sum->count, sum->value },
+				 is_valued);
+		entry_count++;
+	}
+
+	int err = codec_pack_entries(span->codec, &writer, &blob);
+
+	entry_writer_done(&writer);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, segment->number);
+	sqlite3_bind_int64(insert, 2, ordered[0].service);
+	sqlite3_bind_int64(insert, 3, key.type);
+	sqlite3_bind_int64(insert, 4, (int64_t)key.period);
+	sqlite3_bind_int64(insert, 5, is_valued);
+	sqlite3_bind_int64(insert, 6, entry_count);
+	bind_blob(insert, 7, &blob);
+	return database_run(insert);
+}
+
+static int write_blocks(struct span *span)
+{
+	const struct segment *segment = &span->live->segment;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	autofree struct ordered_sum *ordered = NULL;
+	int err = order_sums(segment, &ordered);
+
+	if (!err)
+		err = database_prepare(
+			span->writer,
+			"INSERT INTO block (segment, service, type, period, valued, entry_count, "
+			"entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			&insert);
+	for (uint32_t first = 0, i = 1; !err && first < segment->sums.count; i++)
+		if (i == segment->sums.count || ordered[i].key != ordered[first].key ||
+		    ordered[i].service != ordered[first].service) {
+			err = write_block(span, insert, ordered + first, i - first);
+			first = i;
+		}
+	return err;
+}
+
+static int write_segment(struct span *span, const struct segment_row *row)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	const struct segment *segment = &span->live->segment;
+	const struct pair *pairs = (const void *)segment->pairs.bytes;
+	int err = codec_pack_pairs(span->codec, pairs, pool_count(&segment->pairs), &blob);
+
+	if (!err)
+		err = database_prepare(
+			span->writer,
+			"INSERT INTO segment (id, first_window, last_window, first_ms, last_ms, "
+			"end_ms, samples, pairs) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			&insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, row->number);
+	sqlite3_bind_int64(insert, 2, row->first_window);
+	sqlite3_bind_int64(insert, 3, row->last_window);
+	sqlite3_bind_int64(insert, 4, row->first_ms);
+	sqlite3_bind_int64(insert, 5, row->last_ms);
+	sqlite3_bind_int64(insert, 6, row->end_ms);
+	sqlite3_bind_int64(insert, 7, (int64_t)row->samples);
+	bind_blob(insert, 8, &blob);
+	return database_run(insert);
+}
+
+int span_finish_segment(struct span *span)
+{
+	struct live *live = span->live;
+	struct segment *segment = &live->segment;
+
+	assert(live && !live_is_running(live));
+	if (segment->number == 0)
+		return 0;
+
+	struct segment_row row = { .number = segment->number,
+				   .is_whole = true,
+				   .first_window = segment->first_window,
+				   .last_window = live->window_count,
+				   .first_ms = segment->first_ms,
+				   .last_ms = segment->last_ms,
+				   .end_ms = segment->end_ms,
+				   .samples = segment->samples };
+	bool is_empty = row.last_window < row.first_window;
+	int err = 0;
+
+	if (array_reserve(&live->segments.rows, 1) < 0)
+		return -ENOMEM;
+	if (!is_empty) {
+		err = begin(span);
+		if (err)
+			return err;
+		err = catalog_write(&live->catalog, live->written, span->writer);
+		if (!err)
+			err = write_segment(span, &row);
+		if (!err)
+			err = write_blocks(span);
+		err = end(span, err);
+		if (err)
+			return err;
+	}
+
+	pthread_rwlock_wrlock(&live->lock);
+	if (!is_empty)
+		live->segments.rows.items[live->segments.rows.count++] = row;
+	for (int kind = 0; !is_empty && kind < CATALOG_KIND_COUNT; kind++)
+		live->written[kind] = catalog_count(&live->catalog, (enum catalog_kind)kind);
+	segment_done(segment);
+	pthread_rwlock_unlock(&live->lock);
+	return 0;
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/live.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/batch_private.h"
+
+int live_new(struct live **ret)
+{
+	autoclean(live) struct live *live = calloc(1, sizeof(*live));
+	pthread_rwlockattr_t attributes;
+
+	if (!live)
+		return -ENOMEM;
+
+	/* The writer must not starve behind questions that follow one another. */
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&live->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+	live->references = 1;
+
+	int err = catalog_init(&live->catalog);
+
+	if (err)
+		return err;
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		live->written[kind] = catalog_count(&live->catalog, (enum catalog_kind)kind);
+	*ret = TAKE(live);
+	return 0;
+}
+
+struct live *live_free(struct live *live)
+{
+	if (!live)
+		return NULL;
+	catalog_done(&live->catalog);
+	segment_done(&live->segment);
+	array_done(&live->segments.rows);
+	array_done(&live->slices);
+	array_done(&live->entries);
+	array_done(&live->cells);
+	pthread_rwlock_destroy(&live->lock);
+	free(live);
+	return NULL;
+}
+
+/* A batch's numbers in the words of the span. */
+struct mapping {
+	uint32_t *texts;
+	uint32_t *label_sets;
+	uint32_t *series;
+	uint32_t *services;
+	uint32_t *keys;
+	uint32_t *builds;
+	uint32_t *names;
+	uint32_t *locations;
+	bool *is_kernel; /* of locations */
+	uint32_t *stack_nodes;
+	uint32_t *stack_services;
+	void *memory;
+};
+
+static int mapping_init(struct mapping *mapping, const struct batch *batch)
+{
+	uint32_t **parts[] = { &mapping->texts,		&mapping->label_sets, &mapping->series,
+			       &mapping->services,	&mapping->keys,	      &mapping->builds,
+			       &mapping->names,		&mapping->locations,  &mapping->stack_nodes,
+			       &mapping->stack_services };
+	size_t counts[] = { pool_count(&batch->texts),	pool_count(&batch->label_sets),
+			    pool_count(&batch->series), pool_count(&batch->series),
+			    pool_count(&batch->series), pool_count(&batch->builds),
+			    pool_count(&batch->names),	pool_count(&batch->locations),
+			    pool_count(&batch->stacks), pool_count(&batch->stacks) };
+	size_t part_count = sizeof(parts) / sizeof(parts[0]);
+	size_t total = 0;
+
+	for (size_t i = 0; i < part_count; i++)
+		total += counts[i];
+	total = total * sizeof(uint32_t) + pool_count(&batch->locations);
+	mapping->memory = malloc(total ? total : 1);
+	if (!mapping->memory)
+		return -ENOMEM;
+
+	uint32_t *next = mapping->memory;
+
+	for (size_t i = 0; i < part_count; i++) {
+		*parts[i] = next;
+		next += counts[i];
+	}
+	mapping->is_kernel = (bool *)next;
+	for (uint32_t i = 0; i < pool_count(&batch->stacks); i++)
+		mapping->stack_nodes[i] = TREE_NO_PARENT;
+	return 0;
+}
+
+/* Adds a sequence of the batch's texts, two or three numbers an item, in the catalog's texts. */
+static int64_t add_sequence(struct live *live, enum catalog_kind kind,
+			    const struct mapping *mapping, struct str item)
+{
+	const uint32_t *numbers = (const void *)item.text;
+	size_t count = item.size / sizeof(numbers[0]);
+	uint32_t mapped[1024];
+
+	static_assert(sizeof(mapped) >= 256 * sizeof(struct batch_line), "what a batch allows");
+	assert(count <= sizeof(mapped) / sizeof(mapped[0]));
+	for (size_t i = 0; i < count; i++) {
+		bool is_line = kind == CATALOG_NAME && i % 3 == 2;
+
+		mapped[i] = is_line ? numbers[i] : mapping->texts[numbers[i]];
+	}
+	return catalog_add(&live->catalog, kind, mapped, item.size);
+}
+
+static int map_words(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < pool_count(&batch->texts); i++) {
+		struct str text = pool_get(&batch->texts, i);
+		int64_t number = catalog_add(&live->catalog, CATALOG_TEXT, text.text, text.size);
+
+		if (number < 0)
+			return (int)number;
+		mapping->texts[i] = (uint32_t)number;
+	}
+	for (uint32_t i = 0; i < pool_count(&batch->label_sets); i++) {
+		int64_t number = add_sequence(live, CATALOG_LABELS, mapping,
+					      pool_get(&batch->label_sets, i));
+
+		if (number < 0)
+			return (int)number;
+		mapping->label_sets[i] = (uint32_t)number;
+	}
+	for (uint32_t i = 0; i < pool_count(&batch->names); i++) {
+		int64_t number =
+			add_sequence(live, CATALOG_NAME, mapping, pool_get(&batch->names, i));
+
+		if (number < 0)
+			return (int)number;
+		mapping->names[i] = (uint32_t)number;
+	}
+	return 0;
+}
+
+static int map_series(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < pool_count(&batch->series); i++) {
+		struct batch_series from;
+
+		memcpy(&from, pool_get(&batch->series, i).text, sizeof(from));
+
+		struct catalog_series series = { .labels = mapping->label_sets[from.labels],
+						 .type = mapping->texts[from.type],
+						 .period = from.period };
+		int64_t number =
+			catalog_add(&live->catalog, CATALOG_SERIES, &series, sizeof(series));
+
+		if (number < 0)
+			return (int)number;
+		mapping->series[i] = (uint32_t)number;
+		mapping->services[i] = catalog_service(&live->catalog, (uint32_t)number);
+		number = segment_add_key(&live->segment, series.type, series.period);
+		if (number < 0)
+			return (int)number;
+		mapping->keys[i] = (uint32_t)number;
+	}
+	return 0;
+}
+
+static int map_builds(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < pool_count(&batch->builds); i++) {
+		struct batch_build from;
+
+		memcpy(&from, pool_get(&batch->builds, i).text, sizeof(from));
+
+		struct catalog_build build = { .identity = from.identity,
+					       .kind = from.kind,
+					       .path = mapping->texts[from.path] };
+		int64_t number = catalog_add(&live->catalog, CATALOG_BUILD, &build, sizeof(build));
+
+		if (number < 0)
+			return (int)number;
+		mapping->builds[i] = (uint32_t)number;
+	}
+	return 0;
+}
+
+static int map_locations(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < pool_count(&batch->locations); i++) {
+		struct batch_location from;
+		int64_t number = 0;
+
+		memcpy(&from, pool_get(&batch->locations, i).text, sizeof(from));
+		if (from.build == BATCH_NAMED) {
+			mapping->is_kernel[i] = false;
+			number = segment_add_location(&live->segment, TREE_BUILD_NAMED,
+						      mapping->names[from.address]);
+		} else {
+			uint32_t build = mapping->builds[from.build];
+			struct catalog_build known = catalog_build(&live->catalog, build);
+
+			mapping->is_kernel[i] = catalog_build_is_kernel(&known);
+			number = segment_add_location(&live->segment, build, from.address);
+		}
+		if (number < 0)
+			return (int)number;
+		mapping->locations[i] = (uint32_t)number;
+	}
+	return 0;
+}
+
+/* The node of a stack below its service's root. */
+static int64_t map_stack(struct live *live, const struct batch *batch, struct mapping *mapping,
+			 uint32_t stack, uint32_t service)
+{
+	if (mapping->stack_nodes[stack] != TREE_NO_PARENT &&
+	    mapping->stack_services[stack] == service)
+		return mapping->stack_nodes[stack];
+
+	struct str item = pool_get(&batch->stacks, stack);
+	const uint32_t *numbers = (const void *)item.text;
+	int64_t node = segment_add_node(&live->segment, TREE_NO_PARENT, service);
+
+	if (node >= 0 && numbers[0] & STACK_TRUNCATED)
+		node = segment_add_node(&live->segment, (uint32_t)node, TREE_CALLERS_MISSING);
+	for (size_t i = item.size / sizeof(numbers[0]) - 1; node >= 0 && i > 0; i--)
+		node = segment_add_node(&live->segment, (uint32_t)node,
+					mapping->locations[numbers[i]]);
+	if (node >= 0) {
+		mapping->stack_nodes[stack] = (uint32_t)node;
+		mapping->stack_services[stack] = service;
+	}
+	return node;
+}
+
+static bool stack_is_kernel(const struct batch *batch, const struct mapping *mapping,
+			    uint32_t stack)
+{
+	struct str item = pool_get(&batch->stacks, stack);
+	const uint32_t *numbers = (const void *)item.text;
+
+	return item.size > sizeof(numbers[0]) && mapping->is_kernel[numbers[1]];
+}
+
+/* Everything that can fail; sums[i] is where the i-th entry is added up. */
+static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping,
+		   uint32_t *sums)
+{
+	int err = map_words(live, batch, mapping);
+
+	if (!err)
+		err = map_series(live, batch, mapping);
+	if (!err)
+		err = map_builds(live, batch, mapping);
+	if (!err)
+		err = map_locations(live, batch, mapping);
+	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
+		const struct batch_item *item = &batch->items.items[i];
+		int64_t node = map_stack(live, batch, mapping, item->stack,
+					 mapping->services[item->series]);
+		int64_t sum = node < 0 ? node
+				       : segment_find_sum(&live->segment, (uint32_t)node,
+							  mapping->keys[item->series]);
+
+		if (sum < 0)
+			return (int)sum;
+		sums[i] = (uint32_t)sum;
+		err = segment_add_pair(&live->segment,
+				       (struct pair){ mapping->series[item->series],
+						      mapping->label_sets[item->labels] });
+	}
+	if (err)
+		return err;
+	if (live->entries.count + (size_t)batch->items.count > RUNNING_ENTRY_COUNT_MAX ||
+	    live->cells.count + (size_t)batch->times.count > RUNNING_CELL_COUNT_MAX ||
+	    live->slices.count >= RUNNING_SLICE_COUNT_MAX)
+		return -EAGAIN;
+	if (array_reserve(&live->entries, batch->items.count) < 0 ||
+	    array_reserve(&live->cells, batch->times.count) < 0 ||
+	    array_reserve(&live->slices, 1) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void add_entry(struct live *live, const struct batch *batch, const struct mapping *mapping,
+		      const struct batch_item *item, uint32_t sum)
+{
+	struct batch_series series;
+
+	memcpy(&series, pool_get(&batch->series, item->series).text, sizeof(series));
+
+	bool is_timed = item->first_time != BATCH_NO_TIMES;
+	uint64_t sampled = 0;
+	bool overflows = __builtin_mul_overflow(item->count, series.period, &sampled);
+
+	live->entries.items[live->entries.count++] = (struct running_entry){
+		.slice = live->slices.count - 1,
+		.series = mapping->series[item->series],
+		.labels = mapping->label_sets[item->labels],
+		.node = live->segment.sums.items[sum].node,
+		.first_cell = live->cells.count,
+		.is_timed = is_timed,
+		.is_kernel = stack_is_kernel(batch, mapping, item->stack),
+		.is_valued = overflows || sampled != item->value,
+		.count = item->count,
+		.value = item->value,
+	};
+	for (uint64_t i = 0; is_timed && i < item->count; i++) {
+		unsigned cell = batch->times.items[item->first_time + i] / CELL_MS;
+
+		live->cells.items[live->cells.count++] =
+			cell < UINT8_MAX ? (uint8_t)cell : UINT8_MAX;
+	}
+	segment_add_sum(&live->segment, sum, item->count, item->value);
+	live->samples += item->count;
+}
+
+static void extend_segment(struct segment *segment, struct batch_time time, uint64_t samples)
+{
+	bool is_first = segment->end_ms == 0;
+
+	if (is_first || time.start_unix_ms < segment->first_ms)
+		segment->first_ms = time.start_unix_ms;
+	if (is_first || time.start_unix_ms > segment->last_ms)
+		segment->last_ms = time.start_unix_ms;
+	if (is_first || time.end_unix_ms > segment->end_ms)
+		segment->end_ms = time.end_unix_ms;
+	segment->samples += samples;
+}
+
+int live_append(struct live *live, const struct batch *batch)
+{
+	struct mapping mapping = { 0 };
+	autofree uint32_t *sums = NULL;
+	int err = mapping_init(&mapping, batch);
+
+	assert(live->segment.number > 0);
+	if (err)
+		return err;
+	sums = calloc(batch->items.count + 1, sizeof(sums[0]));
+	if (!sums) {
+		free(mapping.memory);
+		return -ENOMEM;
+	}
+
+	pthread_rwlock_wrlock(&live->lock);
+	err = prepare(live, batch, &mapping, sums);
+	if (!err) {
+		uint64_t before = live->samples;
+
+		live->slices.items[live->slices.count++] =
+			(struct slice){ batch->time.start_unix_ms, batch->time.end_unix_ms };
+		for (uint32_t i = 0; i < batch->items.count; i++)
+			add_entry(live, batch, &mapping, &batch->items.items[i], sums[i]);
+		extend_segment(&live->segment, batch->time, live->samples - before);
+	}
+	pthread_rwlock_unlock(&live->lock);
+	free(mapping.memory);
+	return err;
+}
+
+/* ---- the running window as columns
+ * --------------------------------------------------------------- */
+
+static int compare_numbers(uint32_t a, uint32_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_entries(const void *a, const void *b, void *context)
+{
+	const struct running_entry *entries = context;
+	const struct running_entry *x = &entries[*(const uint32_t *)a];
+	const struct running_entry *y = &entries[*(const uint32_t *)b];
+	int order = compare_numbers(x->slice, y->slice);
+
+	if (!order)
+		order = compare_numbers(x->series, y->series);
+	if (!order)
+		order = compare_numbers(x->labels, y->labels);
+	if (!order)
+		order = compare_numbers(x->node, y->node);
+	return order ? order : compare_numbers(*(const uint32_t *)a, *(const uint32_t *)b);
+}
+
+static bool same_run(const struct running_entry *a, const struct running_entry *b)
+{
+	return a->slice == b->slice && a->series == b->series && a->labels == b->labels;
+}
+
+/* Writes the entries order[0 … count), all of one run. */
+static void lay_out_run(const struct live *live, const uint32_t *order, uint32_t count,
+			struct window_columns *ret)
+{
+	const struct running_entry *entries = live->entries.items;
+	const struct running_entry *first = &entries[order[0]];
+	struct run run = { .slice = first->slice,
+			   .series = first->series,
+			   .labels = first->labels,
+			   .timed = true };
+
+	for (uint32_t i = 0; i < count; i++) {
+		run.timed = run.timed && entries[order[i]].is_timed;
+		run.valued = run.valued || entries[order[i]].is_valued;
+	}
+	entry_writer_start_list(&ret->entries);
+	for (uint32_t i = 0; i < count;) {
+		const struct running_entry *entry = &entries[order[i]];
+		struct entry sum = { .node = entry->node };
+
+		for (; i < count && entries[order[i]].node == sum.node; i++) {
+			const struct running_entry *equal = &entries[order[i]];
+
+			sum.count += equal->count;
+			sum.value += equal->value;
+			if (run.timed)
+				buf_add(&ret->cells, live->cells.items + equal->first_cell,
+					equal->count);
+		}
+		entry_writer_add(&ret->entries, sum, run.valued);
+		run.entry_count++;
+		run.samples += sum.count;
+		run.kernel_samples += entry->is_kernel ? sum.count : 0;
+		if (run.valued) {
+			run.value += sum.value;
+			run.kernel_value += entry->is_kernel ? sum.value : 0;
+		}
+	}
+	ret->samples += run.samples;
+	ret->runs.runs.items[ret->runs.runs.count++] = run;
+}
+
+int live_lay_out(const struct live *live, struct window_columns *ret)
+{
+	uint32_t count = live->entries.count;
+	autofree uint32_t *order = calloc(count + 1, sizeof(order[0]));
+
+	assert(live->slices.count > 0);
+	*ret = (struct window_columns){ .cells = BUF(RUNNING_CELL_COUNT_MAX),
+					.first_ms = INT64_MAX,
+					.last_ms = INT64_MIN,
+					.end_ms = INT64_MIN };
+	entry_writer_init(&ret->entries);
+	if (!order || array_reserve(&ret->runs.slices, live->slices.count) < 0 ||
+	    array_reserve(&ret->runs.runs, count) < 0)
+		return -ENOMEM;
+
+	for (uint32_t i = 0; i < live->slices.count; i++) {
+		struct slice slice = live->slices.items[i];
+
+		ret->runs.slices.items[ret->runs.slices.count++] = slice;
+		ret->first_ms = slice.start_ms < ret->first_ms ? slice.start_ms : ret->first_ms;
+		ret->last_ms = slice.start_ms > ret->last_ms ? slice.start_ms : ret->last_ms;
+		ret->end_ms = slice.end_ms > ret->end_ms ? slice.end_ms : ret->end_ms;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		order[i] = i;
+	qsort_r(order, count, sizeof(order[0]), compare_entries, live->entries.items);
+	for (uint32_t first = 0, i = 1; i <= count; i++)
+		if (i == count ||
+		    !same_run(&live->entries.items[order[first]], &live->entries.items[order[i]])) {
+			lay_out_run(live, order + first, i - first, ret);
+			first = i;
+		}
+	return 0;
+}
+
+void window_columns_done(struct window_columns *columns)
+{
+	runs_done(&columns->runs);
+	entry_writer_done(&columns->entries);
+	buf_done(&columns->cells);
+}
+
+static void forget_running(struct live *live)
+{
+	live->slices.count = 0;
+	live->entries.count = 0;
+	live->cells.count = 0;
+	live->samples = 0;
+}
+
+void live_committed(struct live *live)
+{
+	pthread_rwlock_wrlock(&live->lock);
+	forget_running(live);
+	live->window_count++;
+	live->segment.nodes_written = live->segment.tree.nodes.count;
+	live->segment.locations_written = live->segment.tree.builds.count;
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		live->written[kind] = catalog_count(&live->catalog, (enum catalog_kind)kind);
+	pthread_rwlock_unlock(&live->lock);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static_assert(sizeof(struct sum_key) == 16, "hashed as bytes: no padding");
+static_assert(sizeof(struct pair) == 8, "hashed as bytes: no padding");
+
+/* Two rounds of a multiplication and a shift: keys are two small numbers, and there are millions.
+ */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t hash = (a ^ b * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9);
+
+	hash ^= hash >> 32;
+	hash *= UINT64_C(0x94d049bb133111eb);
+	return hash ^ hash >> 29;
+}
+
+static uint64_t node_hash(const void *context, uint32_t number)
+{
+	const struct segment *segment = context;
+	struct tree_node node = segment->tree.nodes.items[number];
+
+	return mix(node.parent, node.location);
+}
+
+static bool node_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct segment *segment = context;
+	const struct tree_node *wanted = key;
+	struct tree_node node = segment->tree.nodes.items[number];
+
+	return node.parent == wanted->parent && node.location == wanted->location;
+}
+
+struct location_key {
+	uint64_t address;
+	uint32_t build;
+};
+
+static uint64_t location_hash(const void *context, uint32_t number)
+{
+	const struct segment *segment = context;
+
+	return mix(segment->tree.builds.items[number], segment->tree.addresses.items[number]);
+}
+
+static bool location_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct segment *segment = context;
+	const struct location_key *wanted = key;
+
+	return segment->tree.addresses.items[number] == wanted->address &&
+	       segment->tree.builds.items[number] == wanted->build;
+}
+
+static uint64_t sum_hash(const void *context, uint32_t number)
+{
+	const struct segment *segment = context;
+
+	return mix(segment->sums.items[number].key, segment->sums.items[number].node);
+}
+
+static bool sum_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct segment *segment = context;
+	const struct segment_sum *wanted = key;
+
+	return segment->sums.items[number].node == wanted->node &&
+	       segment->sums.items[number].key == wanted->key;
+}
+
+int segment_init(struct segment *segment, uint32_t number, int64_t first_window)
+{
+	*segment = (struct segment){ .number = number, .first_window = first_window };
+	table_init(&segment->nodes, TREE_NODE_COUNT_MAX);
+	table_init(&segment->locations, TREE_LOCATION_COUNT_MAX);
+	table_init(&segment->sum_table, SEGMENT_SUM_COUNT_MAX);
+	pool_init(&segment->sum_keys, SEGMENT_KEY_COUNT_MAX, NULL);
+	pool_init(&segment->pairs, SEGMENT_SUM_COUNT_MAX, NULL);
+
+	int err = tree_init(&segment->tree);
+
+	/* The reserved location has a number, so it has a place in the table. */
+	if (!err)
+		err = table_add(&segment->locations, location_hash(segment, TREE_CALLERS_MISSING),
+				location_hash, segment);
+	segment->locations_written = segment->tree.builds.count;
+	return err;
+}
+
+void segment_done(struct segment *segment)
+{
+	tree_done(&segment->tree);
+	table_done(&segment->nodes);
+	table_done(&segment->locations);
+	table_done(&segment->sum_table);
+	array_done(&segment->sums);
+	pool_done(&segment->sum_keys);
+	pool_done(&segment->pairs);
+	segment->number = 0;
+}
+
+int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address)
+{
+	struct location_key key = { address, build };
+	uint64_t hash = mix(build, address);
+	uint32_t found = table_find(&segment->locations, hash, &key, location_equals, segment);
+
+	if (found != TABLE_NONE)
+		return found;
+
+	int64_t number = tree_add_location(&segment->tree, build, address);
+	int err = number < 0 ? (int)number
+			     : table_add(&segment->locations, hash, location_hash, segment);
+
+	if (err) {
+		/* Tree and table keep step. */
+		if (number >= 0) {
+			segment->tree.builds.count--;
+			segment->tree.addresses.count--;
+		}
+		return err;
+	}
+	return number;
+}
+
+int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location)
+{
+	struct tree_node key = { parent, location };
+	uint64_t hash = mix(parent, location);
+	uint32_t found = table_find(&segment->nodes, hash, &key, node_equals, segment);
+
+	if (found != TABLE_NONE)
+		return found;
+
+	int64_t number = tree_add_node(&segment->tree, parent, location);
+	int err = number < 0 ? (int)number : table_add(&segment->nodes, hash, node_hash, segment);
+
+	if (err) {
+		if (number >= 0)
+			segment->tree.nodes.count--;
+		return err;
+	}
+	return number;
+}
+
+int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period)
+{
+	struct sum_key key = { .type = type, .period = period };
+	int64_t number = pool_add(&segment->sum_keys, &key, sizeof(key));
+
+	return number == -E2BIG ? -ENOSPC : number;
+}
+
+int segment_add_pair(struct segment *segment, struct pair pair)
+{
+	int64_t number = pool_add(&segment->pairs, &pair, sizeof(pair));
+
+	return number == -E2BIG ? -ENOSPC : number < 0 ? (int)number : 0;
+}
+
+/* Values stay at the top rather than wrap: 30 days of off-CPU over 3,000 threads come near it. */
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key)
+{
+	struct segment_sum sum = { .node = node, .key = key };
+	uint64_t hash = mix(key, node);
+	uint32_t found = table_find(&segment->sum_table, hash, &sum, sum_equals, segment);
+
+	if (found != TABLE_NONE)
+		return found;
+	if (array_reserve(&segment->sums, 1) < 0)
+		return -ENOMEM;
+	segment->sums.items[segment->sums.count] = sum;
+
+	int err = table_add(&segment->sum_table, hash, sum_hash, segment);
+
+	if (err)
+		return err;
+	return segment->sums.count++;
+}
+
+void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value)
+{
+	assert(sum < segment->sums.count);
+
+	struct segment_sum *item = &segment->sums.items[sum];
+
+	item->count = add_saturated(item->count, count);
+	item->value = add_saturated(item->value, value);
+}
+
+size_t segment_memory(const struct segment *segment)
+{
+	return tree_memory(&segment->tree) + segment->sums.capacity * sizeof(struct segment_sum) +
+	       (segment->nodes.slot_count + segment->locations.slot_count +
+		segment->sum_table.slot_count) *
+		       sizeof(uint32_t) +
+	       pool_memory(&segment->pairs) + pool_memory(&segment->sum_keys);
+}

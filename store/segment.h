@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/table.h"
+#include "store/array.h"
+#include "store/columns.h"
+#include "store/pool.h"
+#include "store/tree.h"
+
+/*
+ * The part of the open span that grows: one tree with the tables that find its nodes, and the sums
+ * over it. It ends after ten minutes of data or 1.5 million nodes, so that the tables stay small;
+ * the next one starts with an empty tree.
+ */
+enum {
+	SEGMENT_DURATION_MS = 10 * 60 * 1000,
+	/* Of a span for late data, whose times may jump. */
+	SEGMENT_WINDOW_COUNT_MAX = 1200,
+	SEGMENT_SUM_COUNT_MAX = 4 << 20,
+	SEGMENT_KEY_COUNT_MAX = 65535,
+};
+
+/* What is added up together: same type, same period. */
+struct sum_key {
+	uint32_t type; /* text */
+	uint32_t zero;
+	uint64_t period;
+};
+
+struct segment_sum {
+	uint32_t node;
+	uint32_t key;
+	uint64_t count;
+	uint64_t value;
+};
+
+struct segment {
+	uint32_t number; /* within the span, from 1; 0: none is open */
+	struct tree tree;
+	struct table nodes;
+	struct table locations;
+	ARRAY(struct segment_sum) sums;
+	struct table sum_table;
+	struct pool sum_keys;
+	struct pool pairs;		   /* struct pair */
+	int64_t first_window;		   /* the row that will be or was its first */
+	int64_t first_ms, last_ms, end_ms; /* least and greatest start, greatest end */
+	uint64_t samples;
+	uint32_t nodes_written;
+	uint32_t locations_written;
+};
+
+int segment_init(struct segment *segment, uint32_t number, int64_t first_window);
+void segment_done(struct segment *segment);
+
+/* The number, old or new; -ENOMEM, -ENOSPC when the segment is full. */
+int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address);
+int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location);
+
+/* The same for what is added up; a sum starts at zero, and adding to it can't fail. */
+int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period);
+int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key);
+void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value);
+
+int segment_add_pair(struct segment *segment, struct pair pair);
+
+size_t segment_memory(const struct segment *segment);

@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/store.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "store/batch_private.h"
+#include "store/store_private.h"
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
+
+static int make_folder(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int lock_folder(const char *folder, int *ret_fd)
+{
+	char path[STORE_PATH_SIZE_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/lock", folder) >= sizeof(path))
+		return -ENAMETOOLONG;
+
+	autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int list_span(struct store *store, struct span *span)
+{
+	if (array_reserve(&store->spans.spans, 1) < 0)
+		return -ENOMEM;
+	span->id = ++store->next_id;
+	span->is_listed = true;
+	store->spans.spans.items[store->spans.spans.count++] = span;
+	return 0;
+}
+
+static void note_damage(struct store *store, const char *name)
+{
+	pthread_mutex_lock(&store->lock);
+	store->status.damaged_count++;
+	snprintf(store->status.damaged, sizeof(store->status.damaged), "%s", name);
+	pthread_mutex_unlock(&store->lock);
+}
+
+static int open_one(struct store *store, const char *name)
+{
+	struct span *span = NULL;
+	int err = span_open(store->folder, name, &store->sources, &span);
+
+	if (error_is_damage(err)) {
+		note_damage(store, name);
+		/* When it can't be renamed either it is left alone; it is not in the list. */
+		(void)span_set_aside_file(store->folder, name);
+		return 0;
+	}
+	if (err == -ENODATA) {
+		char path[STORE_PATH_SIZE_MAX];
+
+		snprintf(path, sizeof(path), "%s/%s", store->folder, name);
+		return unlink(path) < 0 ? -errno : 0;
+	}
+	/* A later version's file: whoever goes back to that version finds it again. */
+	if (err == -EPROTONOSUPPORT)
+		return 0;
+	if (!err)
+		err = list_span(store, span);
+	if (err)
+		span_free(span);
+	return err;
+}
+
+static int is_span_file(const struct dirent *entry)
+{
+	return str_ends_with(str_from(entry->d_name), STR(".db"));
+}
+
+static int open_all(struct store *store)
+{
+	struct dirent **entries = NULL;
+	int count = scandir(store->folder, &entries, is_span_file, alphasort);
+	int err = count < 0 ? -errno : 0;
+
+	for (int i = 0; i < count; i++) {
+		if (!err)
+			err = open_one(store, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return err;
+}
+
+/*
+ * Of the spans that were not sealed the newest goes on, and one for late data; the others, which
+ * wait for a reader to finish when the program ended, are sealed now.
+ */
+static int resume(struct store *store)
+{
+	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
+		struct span *span = store->spans.spans.items[i];
+		struct span **place = span->is_late ? &store->late : &store->open;
+
+		if (span->is_sealed)
+			continue;
+		if (*place && (*place)->from_ms <= span->from_ms) {
+			int err = store_close_span(store, place);
+
+			if (err)
+				return err;
+		}
+		if (!*place) {
+			*place = span;
+			continue;
+		}
+
+		int err = store_close_span(store, &span);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int store_open(const struct store_options *options, struct store **ret)
+{
+	autoclean(store) struct store *store = calloc(1, sizeof(*store));
+
+	assert(options->folder && options->span_ms >= 0);
+	if (!store)
+		return -ENOMEM;
+	pthread_mutex_init(&store->lock, NULL);
+	store->lock_fd = -1;
+	store->symbols = options->symbols;
+	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
+	store->retention_age_ms = options->retention_age_ms;
+	store->retention_bytes = options->retention_bytes;
+	if (strlen(options->folder) > STORE_PATH_SIZE_MAX - 128)
+		return -ENAMETOOLONG;
+	if (asprintf(&store->folder, "%s/data", options->folder) < 0) {
+		store->folder = NULL;
+		return -ENOMEM;
+	}
+
+	int err = make_folder(options->folder);
+
+	if (!err)
+		err = lock_folder(options->folder, &store->lock_fd);
+	if (!err)
+		err = make_folder(store->folder);
+	if (!err)
+		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
+	if (!err)
+		err = open_all(store);
+	if (!err)
+		err = resume(store);
+	if (err)
+		return err;
+	*ret = TAKE(store);
+	return 0;
+}
+
+struct store *store_close(struct store *store)
+{
+	if (!store)
+		return NULL;
+	/* What can't be written now was not acknowledged either. */
+	if (store->running)
+		(void)store_commit(store);
+	if (store->open && store->open != store->running)
+		(void)span_finish_segment(store->open);
+	if (store->late && store->late != store->running)
+		(void)span_finish_segment(store->late);
+	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
+		assert(store->spans.spans.items[i]->references == 1);
+		span_free(store->spans.spans.items[i]);
+	}
+	array_done(&store->spans.spans);
+	array_done(&store->sources.sources);
+	cache_free(store->cache);
+	if (store->lock_fd >= 0)
+		close(store->lock_fd);
+	pthread_mutex_destroy(&store->lock);
+	free(store->folder);
+	free(store);
+	return NULL;
+}
+
+/* ---- references
+ * ---------------------------------------------------------------------------------- */
+
+void store_span_hold(struct span *span)
+{
+	assert(span->references > 0);
+	span->references++;
+}
+
+void store_span_release(struct store *store, struct span *span)
+{
+	pthread_mutex_lock(&store->lock);
+	assert(span->references > 0);
+
+	bool is_last = --span->references == 0;
+
+	pthread_mutex_unlock(&store->lock);
+	if (is_last)
+		span_free(span);
+}
+
+static void unlist(struct store *store, struct span *span)
+{
+	pthread_mutex_lock(&store->lock);
+	for (uint32_t i = 0; i < store->spans.spans.count; i++)
+		if (store->spans.spans.items[i] == span) {
+			memmove(&store->spans.spans.items[i], &store->spans.spans.items[i + 1],
+				(store->spans.spans.count - i - 1) * sizeof(span));
+			store->spans.spans.count--;
+			break;
+		}
+	span->is_listed = false;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_drop_span(struct store *store, struct span *span)
+{
+	unlist(store, span);
+	store_span_release(store, span);
+}
+
+int store_set_aside(struct store *store, struct span *span)
+{
+	if (store->running == span) {
+		/* What runs was not acknowledged; its senders have it and may send it again. */
+		store->running = NULL;
+		pthread_mutex_lock(&store->lock);
+		for (uint32_t i = 0; i < store->sources.sources.count; i++)
+			store->sources.sources.items[i].appended =
+				store->sources.sources.items[i].committed;
+		pthread_mutex_unlock(&store->lock);
+	}
+	if (store->open == span)
+		store->open = NULL;
+	if (store->late == span)
+		store->late = NULL;
+	note_damage(store, span->name);
+
+	int err = span_set_aside(span);
+
+	store_drop_span(store, span);
+	return err;
+}
+
+/* ---- which span
+ * ---------------------------------------------------------------------------------- */
+
+/* Its memory goes when the last question that looks at it is done. */
+static int drop_live(struct store *store, struct span *span)
+{
+	struct live *live = span->live;
+	uint32_t count = live->segments.rows.count;
+
+	if (array_reserve(&span->segments.rows, count) < 0)
+		return -ENOMEM;
+	if (count)
+		memcpy(span->segments.rows.items, live->segments.rows.items,
+		       count * sizeof(live->segments.rows.items[0]));
+	span->segments.rows.count = count;
+
+	pthread_mutex_lock(&store->lock);
+	span->live = NULL;
+
+	bool is_last = --live->references == 0;
+
+	pthread_mutex_unlock(&store->lock);
+	if (is_last)
+		live_free(live);
+	return 0;
+}
+
+static int seal(struct store *store, struct span *span)
+{
+	int err = span_seal(span);
+
+	if (error_is_damage(err))
+		return store_set_aside(store, span);
+	if (err == -EBUSY)
+		return 0;
+	if (err)
+		return err;
+
+	uint64_t bytes = span_file_bytes(span->path);
+
+	pthread_mutex_lock(&store->lock);
+	span->is_sealed = true;
+	span->bytes = bytes;
+	pthread_mutex_unlock(&store->lock);
+	return 0;
+}
+
+int store_close_span(struct store *store, struct span **place)
+{
+	struct span *span = *place;
+	int err = store->running == span ? store_commit(store) : 0;
+
+	if (err)
+		return err;
+	/* Damage took it out of its place already. */
+	if (*place != span)
+		return 0;
+	err = span_finish_segment(span);
+	if (error_is_damage(err)) {
+		*place = NULL;
+		return store_set_aside(store, span);
+	}
+	if (!err)
+		err = drop_live(store, span);
+	if (err)
+		return err;
+	*place = NULL;
+	/* What can't be sealed now is full nevertheless; store_maintain() tries again. */
+	(void)seal(store, span);
+	return 0;
+}
+
+/* Late data comes in bursts: its file ends with the one that it was late for. */
+static int close_spans(struct store *store)
+{
+	int err = store->open ? store_close_span(store, &store->open) : 0;
+
+	if (!err && store->late)
+		err = store_close_span(store, &store->late);
+	return err;
+}
+
+static int64_t align_down(int64_t time_ms, int64_t step_ms)
+{
+	int64_t rest = time_ms % step_ms;
+
+	return time_ms - (rest < 0 ? rest + step_ms : rest);
+}
+
+static int make_span(struct store *store, int64_t time_ms, bool is_late, struct span **ret)
+{
+	int64_t from_ms = align_down(time_ms, store->span_ms);
+	struct span_range range = { from_ms, from_ms + store->span_ms, is_late };
+	struct span *span = NULL;
+	int err = 0;
+
+	/* A span that ended early, being full, is followed by one that begins where it ended. */
+	if (!is_late)
+		for (uint32_t i = 0; i < store->spans.spans.count; i++) {
+			const struct span *before = store->spans.spans.items[i];
+
+			if (!before->is_late && before->last_ms >= range.from_ms &&
+			    before->last_ms < time_ms)
+				range.from_ms = before->last_ms + 1;
+		}
+	err = span_create(store->folder, range, &span);
+	if (err)
+		return err;
+	pthread_mutex_lock(&store->lock);
+	err = list_span(store, span);
+	pthread_mutex_unlock(&store->lock);
+	if (err) {
+		unlink(span->path);
+		span_free(span);
+		return err;
+	}
+	*ret = span;
+	return 0;
+}
+
+/* The span for a time, made when there is none. */
+static int find_span(struct store *store, int64_t time_ms, struct span **ret)
+{
+	bool is_late = time_ms > clock_unix_ms() + STORE_FUTURE_MS ||
+		       (store->open && time_ms < store->open->from_ms);
+	struct span **place = is_late ? &store->late : &store->open;
+	int err = 0;
+
+	if (!is_late && store->open && time_ms >= store->open->until_ms)
+		err = close_spans(store);
+	if (!err && !*place)
+		err = make_span(store, time_ms, is_late, place);
+	if (err)
+		return err;
+	*ret = *place;
+	return 0;
+}
+
+/* ---- appending
+ * ----------------------------------------------------------------------------------- */
+
+static bool segment_is_full(const struct span *span, int64_t time_ms)
+{
+	const struct segment *segment = &span->live->segment;
+
+	if (segment->number == 0 || segment->end_ms == 0)
+		return false;
+	if (segment->tree.nodes.count >= TREE_NODE_COUNT_SOFT)
+		return true;
+	if (span->is_late)
+		return span->live->window_count - segment->first_window >= SEGMENT_WINDOW_COUNT_MAX;
+	return time_ms >= segment->first_ms + SEGMENT_DURATION_MS ||
+	       time_ms <= segment->last_ms - SEGMENT_DURATION_MS;
+}
+
+static uint32_t next_segment_number(const struct live *live)
+{
+	uint32_t count = live->segments.rows.count;
+
+	return count ? live->segments.rows.items[count - 1].number + 1 : 1;
+}
+
+/* Ends the segment when it is full, or when the caller says so, and begins one when there is none.
+ */
+static int ready_segment(struct store *store, struct span *span, int64_t time_ms, bool is_full)
+{
+	struct live *live = span->live;
+	int err = 0;
+
+	if (is_full || segment_is_full(span, time_ms)) {
+		if (store->running == span)
+			err = store_commit(store);
+		if (!err)
+			err = span_finish_segment(span);
+		if (err)
+			return err;
+	}
+	if (live->segment.number > 0)
+		return 0;
+	pthread_rwlock_wrlock(&live->lock);
+	err = segment_init(&live->segment, next_segment_number(live), live->window_count + 1);
+	if (err)
+		segment_done(&live->segment);
+	pthread_rwlock_unlock(&live->lock);
+	return err;
+}
+
+static int append_to(struct store *store, struct span *span, const struct batch *batch)
+{
+	int64_t time_ms = batch->time.start_unix_ms;
+	int err = ready_segment(store, span, time_ms, false);
+
+	if (!err)
+		err = live_append(span->live, batch);
+	if (err == -ENOSPC) {
+		err = ready_segment(store, span, time_ms, true);
+		if (!err)
+			err = live_append(span->live, batch);
+		/* Alone it is too large as well. */
+		if (err == -ENOSPC)
+			err = -E2BIG;
+	}
+	return err;
+}
+
+/* Spans end early when their dictionaries are full. */
+static int append_anywhere(struct store *store, const struct batch *batch, struct span **ret)
+{
+	int64_t time_ms = batch->time.start_unix_ms;
+	struct span *span = NULL;
+	int err = find_span(store, time_ms, &span);
+
+	/* One running window at a time: what a source sent is on disk in the order it was sent. */
+	if (!err && store->running && store->running != span)
+		err = store_commit(store);
+	if (!err)
+		err = append_to(store, span, batch);
+	if (err == -E2BIG) {
+		err = store_close_span(store, span->is_late ? &store->late : &store->open);
+		if (!err)
+			err = find_span(store, time_ms, &span);
+		if (!err)
+			err = append_to(store, span, batch);
+	}
+	if (error_is_damage(err)) {
+		(void)store_set_aside(store, span);
+		return -EIO;
+	}
+	if (err)
+		return err;
+	*ret = span;
+	return 0;
+}
+
+static void note_appended(struct store *store, struct span *span, const struct batch *batch,
+			  struct source *source)
+{
+	uint64_t samples = 0;
+
+	for (uint32_t i = 0; i < batch->items.count; i++)
+		samples += batch->items.items[i].count;
+
+	pthread_mutex_lock(&store->lock);
+	if (span->end_ms == 0 || batch->time.start_unix_ms < span->first_ms)
+		span->first_ms = batch->time.start_unix_ms;
+	if (span->end_ms == 0 || batch->time.start_unix_ms > span->last_ms)
+		span->last_ms = batch->time.start_unix_ms;
+	if (batch->time.end_unix_ms > span->end_ms)
+		span->end_ms = batch->time.end_unix_ms;
+	span->samples += samples;
+	store->status.samples_appended += samples;
+	for (uint32_t i = 0; i < batch->gaps.count; i++) {
+		const struct batch_gap *gap = &batch->gaps.items[i];
+
+		/* So many in six hours: the last one stands for the rest. */
+		if (span->gaps.gaps.count >= SPAN_GAP_COUNT_MAX) {
+			span->gaps.gaps.items[SPAN_GAP_COUNT_MAX - 1].to_unix_ms = gap->to_unix_ms;
+			break;
+		}
+		if (array_reserve(&span->gaps.gaps, 1) < 0)
+			break;
+		span->gaps.gaps.items[span->gaps.gaps.count++] =
+			(struct store_gap){ gap->from_unix_ms, gap->to_unix_ms, gap->reason };
+	}
+	if (source)
+		source->appended = batch->sequence;
+	pthread_mutex_unlock(&store->lock);
+}
+
+int store_append(struct store *store, const struct batch *batch)
+{
+	struct source *source = NULL;
+	struct span *span = NULL;
+
+	if (batch->time.start_unix_ms < 0 || batch->time.end_unix_ms < batch->time.start_unix_ms ||
+	    batch->time.end_unix_ms > STORE_TIME_MAX)
+		return -EINVAL;
+	if (batch->source) {
+		pthread_mutex_lock(&store->lock);
+
+		int err = sources_note(&store->sources, batch->source, 0);
+
+		source = err ? NULL : sources_find(&store->sources, batch->source);
+
+		bool is_known = source && batch->sequence <= source->appended;
+
+		store->status.duplicates += is_known;
+		pthread_mutex_unlock(&store->lock);
+		if (err || is_known)
+			return err ? err : -EALREADY;
+	}
+
+	int err = append_anywhere(store, batch, &span);
+
+	if (err == -EAGAIN || err == -EFBIG)
+		return -ENOSPC;
+	if (err == -EBUSY || err == -EROFS || err == -ENOENT || error_is_damage(err))
+		return -EIO;
+	if (err)
+		return err;
+	store->running = span;
+	note_appended(store, span, batch, source);
+	return 0;
+}
+
+int store_commit(struct store *store)
+{
+	struct span *span = store->running;
+
+	if (!span)
+		return 0;
+
+	int err = span_commit(span, &store->sources);
+
+	if (error_is_damage(err)) {
+		(void)store_set_aside(store, span);
+		return -EIO;
+	}
+	if (err)
+		return err == -ENOSPC || err == -ENOMEM ? err : -EIO;
+
+	store->running = NULL;
+	pthread_mutex_lock(&store->lock);
+	for (uint32_t i = 0; i < store->sources.sources.count; i++)
+		store->sources.sources.items[i].committed =
+			store->sources.sources.items[i].appended;
+	store->status.commits++;
+	pthread_mutex_unlock(&store->lock);
+	return 0;
+}
+
+/* ---- the rest
+ * ------------------------------------------------------------------------------------ */
+
+uint64_t store_committed_sequence(struct store *store, uint64_t source)
+{
+	pthread_mutex_lock(&store->lock);
+
+	const struct source *known = sources_find(&store->sources, source);
+	uint64_t sequence = known ? known->committed : 0;
+
+	pthread_mutex_unlock(&store->lock);
+	return sequence;
+}
+
+static void summarize(struct store *store, struct store_status *ret)
+{
+	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
+		const struct span *span = store->spans.spans.items[i];
+
+		ret->span_count++;
+		ret->bytes += span->is_sealed ? span->bytes : span_file_bytes(span->path);
+		ret->samples += span->samples;
+		if (span->end_ms == 0)
+			continue;
+		if (ret->newest_ms == 0 || span->first_ms < ret->oldest_ms)
+			ret->oldest_ms = span->first_ms;
+		if (span->end_ms > ret->newest_ms)
+			ret->newest_ms = span->end_ms;
+	}
+}
+
+void store_status(struct store *store, struct store_status *ret)
+{
+	pthread_mutex_lock(&store->lock);
+	*ret = store->status;
+	summarize(store, ret);
+	pthread_mutex_unlock(&store->lock);
+}
+
+int64_t store_newest_ms(struct store *store)
+{
+	struct store_status status = { 0 };
+
+	store_status(store, &status);
+	return status.newest_ms;
+}
+
+/* Spans that readers found damaged, and those that could not be sealed when they were full. */
+static int tend_spans(struct store *store)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < store->spans.spans.count;) {
+		struct span *span = store->spans.spans.items[i];
+		uint32_t count = store->spans.spans.count;
+
+		pthread_mutex_lock(&store->lock);
+
+		bool is_damaged = span->is_damaged;
+
+		pthread_mutex_unlock(&store->lock);
+		if (is_damaged)
+			err = store_set_aside(store, span);
+		else if (!span->is_sealed && !span->live)
+			err = seal(store, span);
+		/* What was set aside is not in its place any more. */
+		if (store->spans.spans.count == count)
+			i++;
+	}
+	return err;
+}
+
+static bool is_full(const struct span *span, int64_t now_unix_ms)
+{
+	return (!span->is_late && now_unix_ms >= span->until_ms + SEGMENT_DURATION_MS) ||
+	       span_file_bytes(span->path) >= STORE_SPAN_SIZE_MAX;
+}
+
+int store_maintain(struct store *store, int64_t now_unix_ms)
+{
+	int err = tend_spans(store);
+
+	if (!err && store->open && is_full(store->open, now_unix_ms))
+		err = close_spans(store);
+	if (!err && store->late && is_full(store->late, now_unix_ms))
+		err = store_close_span(store, &store->late);
+	store_retain(store, now_unix_ms);
+	return err;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/reader.h"
+
+/* Profile types, label names and label values: what occurs in a range. */
+
+enum { TEXT_COUNT_MAX = 1 << 20 };
+
+enum wanted {
+	WANTED_TYPES,
+	WANTED_NAMES,
+	WANTED_VALUES,
+};
+
+struct labels_question {
+	enum wanted wanted;
+	struct str name;
+	struct pool texts;
+	struct pairs pairs;
+};
+
+static int add_text(struct labels_question *question, struct str text)
+{
+	int64_t number = text.size ? pool_add(&question->texts, text.text, text.size) : 0;
+
+	return number < 0 ? (int)number : 0;
+}
+
+static int add_names_of(struct labels_question *question, const struct catalog *catalog,
+			uint32_t labels)
+{
+	struct str item = pool_get(&catalog->pools[CATALOG_LABELS], labels);
+	const uint32_t *pairs = (const void *)item.text;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < item.size / (2 * sizeof(pairs[0])); i++)
+		err = add_text(question, catalog_text(catalog, pairs[2 * i]));
+	return err;
+}
+
+static int add_names(struct labels_question *question, const struct catalog_sample *sample)
+{
+	static const char *const generated[] = { "__name__",	    "__profile_type__",
+						 "__type__",	    "__unit__",
+						 "__period_type__", "__period_unit__",
+						 "__service_name__" };
+	struct catalog_series series = catalog_series(sample->catalog, sample->series);
+	int err = add_names_of(question, sample->catalog, series.labels);
+
+	if (!err)
+		err = add_names_of(question, sample->catalog, sample->labels);
+	for (size_t i = 0; !err && i < sizeof(generated) / sizeof(generated[0]); i++)
+		if (catalog_lookup(sample, str_from(generated[i])).size)
+			err = add_text(question, str_from(generated[i]));
+	return err;
+}
+
+/* Called once for each series and sample labels that occur together in a span. */
+static int64_t take(void *context, const struct catalog_sample *sample)
+{
+	struct labels_question *question = context;
+
+	switch (question->wanted) {
+	case WANTED_TYPES:
+		return add_text(question, catalog_lookup(sample, STR("__profile_type__")));
+	case WANTED_NAMES:
+		return add_names(question, sample);
+	default:
+		return add_text(question, catalog_lookup(sample, question->name));
+	}
+}
+
+/* Whole segments have a list; of others the runs are read. */
+static int take_segment(void *context, struct reader *reader, const struct reading *reading)
+{
+	struct labels_question *question = context;
+	struct verdict verdict;
+	int err = 0;
+
+	if (!reading->is_inside)
+		return 0;
+	if (reading->open) {
+		const struct pool *pairs = &reading->open->pairs;
+
+		for (uint32_t i = 0; !err && i < pool_count(pairs); i++) {
+			struct pair pair;
+
+			memcpy(&pair, pool_get(pairs, i).text, sizeof(pair));
+			err = reader_judge(reader, pair, &verdict);
+		}
+		return err ? err : 1;
+	}
+	if (!reading->row->is_whole)
+		return 0;
+	err = reader_pairs(reader, reading->row, &question->pairs);
+	for (uint32_t i = 0; !err && i < question->pairs.pairs.count; i++)
+		err = reader_judge(reader, question->pairs.pairs.items[i], &verdict);
+	return err ? err : 1;
+}
+
+/* Judging it was all. */
+static int take_run(void *context, struct reader *reader, const struct slice *slice,
+		    const struct run *run, const struct verdict *verdict,
+		    struct entry_reader *entries)
+{
+	(void)context;
+	(void)reader;
+	(void)slice;
+	(void)run;
+	(void)verdict;
+	(void)entries;
+	return 0;
+}
+
+static int take_entry(void *context, struct reader *reader, const struct slice *slice,
+		      const struct running_entry *entry, const struct verdict *verdict)
+{
+	(void)context;
+	(void)reader;
+	(void)slice;
+	(void)entry;
+	(void)verdict;
+	return 0;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Copies the texts out, sorted, in one piece of memory. */
+static int copy_texts(const struct pool *pool, struct store_texts *ret)
+{
+	uint32_t count = pool_count(pool);
+	size_t size = count * sizeof(struct str);
+
+	for (uint32_t i = 0; i < count; i++)
+		size += pool_get(pool, i).size;
+
+	struct str *texts = malloc(size + 1);
+
+	if (!texts)
+		return -ENOMEM;
+
+	char *next = (char *)(texts + count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct str text = pool_get(pool, i);
+
+		memcpy(next, text.text, text.size);
+		texts[i] = (struct str){ next, text.size };
+		next += text.size;
+	}
+	qsort(texts, count, sizeof(texts[0]), compare_texts);
+	*ret = (struct store_texts){ .texts = texts, .count = count, .memory = texts };
+	return 0;
+}
+
+static int ask(struct store *store, const struct store_question *asked, enum wanted wanted,
+	       struct str name, struct store_texts *ret)
+{
+	struct labels_question question = { .wanted = wanted, .name = name };
+	struct reader_question reader_question = { .context = &question,
+						   .asked = asked,
+						   .group = take,
+						   .segment = take_segment,
+						   .run = take_run,
+						   .entry = take_entry };
+
+	pool_init(&question.texts, TEXT_COUNT_MAX, NULL);
+
+	int err = reader_ask(store, &reader_question);
+
+	if (!err)
+		err = copy_texts(&question.texts, ret);
+	pool_done(&question.texts);
+	array_done(&question.pairs.pairs);
+	return err;
+}
+
+int store_profile_types(struct store *store, const struct store_question *question,
+			struct store_texts *ret)
+{
+	return ask(store, question, WANTED_TYPES, (struct str){ 0 }, ret);
+}
+
+int store_label_names(struct store *store, const struct store_question *question,
+		      struct store_texts *ret)
+{
+	return ask(store, question, WANTED_NAMES, (struct str){ 0 }, ret);
+}
+
+int store_label_values(struct store *store, const struct store_question *question, struct str name,
+		       struct store_texts *ret)
+{
+	return ask(store, question, WANTED_VALUES, name, ret);
+}
+
+void store_texts_done(struct store_texts *texts)
+{
+	free(texts->memory);
+	*texts = (struct store_texts){ 0 };
+}

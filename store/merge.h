@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/table.h"
+#include "store/array.h"
+#include "store/naming.h"
+#include "store/store.h"
+
+/*
+ * The flame graph while it grows: nodes by the names of their functions, children after their
+ * parents. Trees of segments, builds and services become one here, since a node is known by its
+ * parent and its name. One thread at a time.
+ */
+enum { MERGE_NODE_COUNT_MAX = 4 << 20, MERGE_ROOT = 0 };
+
+struct merge_node {
+	uint32_t parent;
+	uint32_t name; /* texts of the naming */
+	uint32_t module;
+	uint32_t hidden; /* children that were too light to be merged */
+	uint64_t self;
+	uint64_t total;
+	uint8_t kind; /* enum flame_kind */
+};
+
+struct merge {
+	ARRAY(struct merge_node) nodes;
+	struct table table;
+	uint64_t sample_count;
+};
+
+/* Makes the root. */
+int merge_init(struct merge *merge, struct naming *naming);
+void merge_done(struct merge *merge);
+
+/* The child of this name, made with nothing in it when it is not there; or a negative errno. */
+int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name frame);
+
+/* Keeps only what lies below this path, and the path. groups: it begins below the rows. */
+int merge_keep_call_site(struct merge *merge, struct naming *naming, const struct str *path,
+			 size_t count, bool groups);
+
+/* Cuts to the heaviest nodes and lays the rest out. */
+int merge_lay_out(struct merge *merge, struct naming *naming, uint32_t node_count_max,
+		  struct flame *ret);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/naming.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/array.h"
+#include "store/store.h"
+#include "store/tree.h"
+#include "symbols/symbols.h"
+
+enum {
+	TEXT_COUNT_MAX = 4 << 20,
+	BUILD_COUNT_MAX = 1 << 20,
+	LOCATION_COUNT_MAX = 8 << 20,
+	UNNAMED_SIZE_MAX = 512,
+	BASE_NAME_SIZE_MAX = 256,
+};
+
+/* Texts of all names of one question. */
+static const size_t text_room = 64 << 20;
+
+struct build_key {
+	struct identity identity;
+	uint8_t kind;
+	uint8_t zero;
+	uint32_t path; /* text of the naming */
+};
+
+static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
+
+struct naming_build {
+	struct symbol_module *module; /* NULL when there are no names for it */
+	uint32_t module_name;
+	uint8_t kind; /* enum build_kind */
+};
+
+struct location_key {
+	uint32_t build; /* of the naming; of locations that bring names, the span */
+	uint32_t is_named;
+	uint64_t address;
+};
+
+struct naming {
+	struct symbols *symbols;
+	size_t room;
+	uint32_t span;
+	struct pool texts;
+	struct pool builds;
+	struct pool locations;
+	ARRAY(struct naming_build) build_items; /* one for each in builds */
+	ARRAY(struct frame_names) found;	/* one for each in locations */
+	ARRAY(struct frame_name) frames;
+	ARRAY(uint32_t) span_builds; /* catalog's build to ours, + 1; 0: not seen yet */
+};
+
+int naming_new(struct symbols *symbols, struct naming **ret)
+{
+	struct naming *naming = calloc(1, sizeof(*naming));
+
+	if (!naming)
+		return -ENOMEM;
+	naming->symbols = symbols;
+	naming->room = text_room;
+	pool_init(&naming->texts, TEXT_COUNT_MAX, &naming->room);
+	pool_init(&naming->builds, BUILD_COUNT_MAX, NULL);
+	pool_init(&naming->locations, LOCATION_COUNT_MAX, NULL);
+
+	int64_t number = naming_text(naming, (struct str){ 0 });
+
+	if (number < 0) {
+		naming_free(naming);
+		return (int)number;
+	}
+	assert(number == NAMING_TEXT_EMPTY);
+	*ret = naming;
+	return 0;
+}
+
+struct naming *naming_free(struct naming *naming)
+{
+	if (!naming)
+		return NULL;
+	for (uint32_t i = 0; i < naming->build_items.count; i++)
+		if (naming->build_items.items[i].module)
+			symbols_release(naming->symbols, naming->build_items.items[i].module);
+	pool_done(&naming->texts);
+	pool_done(&naming->builds);
+	pool_done(&naming->locations);
+	array_done(&naming->build_items);
+	array_done(&naming->found);
+	array_done(&naming->frames);
+	array_done(&naming->span_builds);
+	free(naming);
+	return NULL;
+}
+
+int64_t naming_text(struct naming *naming, struct str text)
+{
+	return pool_add(&naming->texts, text.text, text.size);
+}
+
+struct str naming_get(const struct naming *naming, uint32_t text)
+{
+	return pool_get(&naming->texts, text);
+}
+
+uint32_t naming_count(const struct naming *naming)
+{
+	return pool_count(&naming->texts);
+}
+
+void naming_start_span(struct naming *naming)
+{
+	naming->span++;
+	naming->span_builds.count = 0;
+}
+
+struct frame_name naming_frame(const struct naming *naming, uint32_t index)
+{
+	assert(index < naming->frames.count);
+	return naming->frames.items[index];
+}
+
+static int64_t add_build(struct naming *naming, const struct catalog *catalog, uint32_t build)
+{
+	struct catalog_build known = catalog_build(catalog, build);
+	struct str path = catalog_text(catalog, known.path);
+	struct build_key key = { .identity = known.identity, .kind = known.kind };
+	int64_t text = naming_text(naming, path);
+
+	if (text < 0)
+		return text;
+	key.path = (uint32_t)text;
+
+	int64_t number = pool_add(&naming->builds, &key, sizeof(key));
+
+	if (number != naming->build_items.count)
+		return number;
+
+	int64_t module_name = naming_text(naming, str_base_name(path));
+
+	if (module_name < 0)
+		return module_name;
+	if (array_reserve(&naming->build_items, 1) < 0)
+		return -ENOMEM;
+
+	bool has_names = known.kind == BUILD_FILE || catalog_build_is_kernel(&known);
+
+	naming->build_items.items[naming->build_items.count++] = (struct naming_build){
+		.module = has_names && naming->symbols
+				  ? symbols_acquire(naming->symbols, &known.identity)
+				  : NULL,
+		.module_name = (uint32_t)module_name,
+		.kind = known.kind,
+	};
+	return number;
+}
+
+static int64_t find_build(struct naming *naming, const struct catalog *catalog, uint32_t build)
+{
+	uint32_t count = naming->span_builds.count;
+
+	if (build >= catalog_count(catalog, CATALOG_BUILD) || build == 0)
+		return -EBADMSG;
+	if (build >= count) {
+		size_t more = build + 1 - count;
+
+		if (array_reserve(&naming->span_builds, more) < 0)
+			return -ENOMEM;
+		memset(naming->span_builds.items + count, 0,
+		       more * sizeof(naming->span_builds.items[0]));
+		naming->span_builds.count += (uint32_t)more;
+	}
+	if (naming->span_builds.items[build])
+		return naming->span_builds.items[build] - 1;
+
+	int64_t number = add_build(naming, catalog, build);
+
+	if (number >= 0)
+		naming->span_builds.items[build] = (uint32_t)number + 1;
+	return number;
+}
+
+static int add_frame(struct naming *naming, struct str name, uint32_t module, enum flame_kind kind)
+{
+	int64_t text = naming_text(naming, name);
+
+	if (text < 0)
+		return (int)text;
+	if (array_reserve(&naming->frames, 1) < 0)
+		return -ENOMEM;
+	naming->frames.items[naming->frames.count++] = (struct frame_name){ .name = (uint32_t)text,
+									    .module = module,
+									    .kind = (uint8_t)kind };
+	return 0;
+}
+
+/* Binary and address. */
+static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
+{
+	char text[UNNAMED_SIZE_MAX];
+	struct str module = naming_get(naming, build->module_name);
+	int size = 0;
+
+	switch (build->kind) {
+	case BUILD_KERNEL:
+		module = STR("kernel");
+		break;
+	case BUILD_ANONYMOUS:
+		module = STR("[anonymous]");
+		break;
+	case BUILD_UNMAPPED:
+		module = STR("[unmapped]");
+		break;
+	default:
+		if (module.size == 0)
+			module = STR("[unknown]");
+		if (module.size > BASE_NAME_SIZE_MAX)
+			module.size = BASE_NAME_SIZE_MAX;
+	}
+	size = snprintf(text, sizeof(text), "%.*s+0x%" PRIx64, STR_PRINT(module), address);
+	assert(size > 0 && (size_t)size < sizeof(text));
+	return add_frame(naming, (struct str){ text, (size_t)size }, build->module_name,
+			 FLAME_UNNAMED);
+}
+
+static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
+{
+	struct naming_build build = naming->build_items.items[number];
+	uint32_t function = build.module ? symbol_module_find(build.module, address) : SYMBOL_NONE;
+
+	if (function == SYMBOL_NONE)
+		return add_unnamed(naming, &build, address);
+
+	bool is_kernel = build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE;
+
+	return add_frame(naming, symbol_module_name(build.module, function), build.module_name,
+			 is_kernel ? FLAME_KERNEL : FLAME_NATIVE);
+}
+
+/* What came with its names: innermost first in the catalog. */
+static int add_lines(struct naming *naming, const struct catalog *catalog, uint64_t number)
+{
+	size_t count = 0;
+
+	if (number == 0 || number >= catalog_count(catalog, CATALOG_NAME))
+		return -EBADMSG;
+
+	const struct catalog_line *lines = catalog_lines(catalog, (uint32_t)number, &count);
+
+	if (count == 0)
+		return -EBADMSG;
+	for (size_t i = count; i > 0; i--) {
+		int err = add_frame(naming, catalog_text(catalog, lines[i - 1].function),
+				    NAMING_TEXT_EMPTY, FLAME_NAMED);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t build,
+		uint64_t address, struct frame_names *ret)
+{
+	struct location_key key = { .build = naming->span, .is_named = 1, .address = address };
+
+	if (build != TREE_BUILD_NAMED) {
+		int64_t number = find_build(naming, catalog, build);
+
+		if (number < 0)
+			return (int)number;
+		key.build = (uint32_t)number;
+		key.is_named = 0;
+	}
+
+	int64_t place = pool_add(&naming->locations, &key, sizeof(key));
+
+	if (place < 0)
+		return (int)place;
+	if (place == naming->found.count) {
+		uint32_t first = naming->frames.count;
+		int err = array_reserve(&naming->found, 1);
+
+		if (!err)
+			err = key.is_named ? add_lines(naming, catalog, address)
+					   : add_symbol(naming, key.build, address);
+		if (err)
+			return err;
+		naming->found.items[naming->found.count++] =
+			(struct frame_names){ first, naming->frames.count - first };
+	}
+	*ret = naming->found.items[place];
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "store/catalog.h"
+
+struct symbols;
+
+/*
+ * Names of locations for one question, over all its spans: builds and texts are numbered anew, so
+ * that what has one name has one number. One thread at a time.
+ */
+struct naming;
+
+enum { NAMING_TEXT_EMPTY = 0 };
+
+struct frame_name {
+	uint32_t name;	 /* texts of the naming */
+	uint32_t module; /* base name of the binary, or NAMING_TEXT_EMPTY */
+	uint8_t kind;	 /* enum flame_kind */
+};
+
+/* symbols may be NULL: then what does not bring its name is shown as binary and address. */
+int naming_new(struct symbols *symbols, struct naming **ret);
+struct naming *naming_free(struct naming *naming);
+
+/* A text's number, or a negative errno; and back. The text moves when another is added. */
+int64_t naming_text(struct naming *naming, struct str text);
+struct str naming_get(const struct naming *naming, uint32_t text);
+uint32_t naming_count(const struct naming *naming);
+
+/* Another span's catalog is looked at from now on. */
+void naming_start_span(struct naming *naming);
+
+/* The frames of a location, outermost first; at least one. -EBADMSG for numbers out of range. */
+struct frame_names {
+	uint32_t first; /* for naming_frame() */
+	uint32_t count;
+};
+int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t build,
+		uint64_t address, struct frame_names *ret);
+
+struct frame_name naming_frame(const struct naming *naming, uint32_t index);
+
+DEFINE_CLEANUP(struct naming *, naming, naming_free)

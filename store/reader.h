@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store_private.h"
+
+/*
+ * How questions read: span after span, segment after segment, window after window. Everything that
+ * stands in a file is checked here, once, before it is used.
+ */
+
+struct reader;
+
+/* What a question makes of series and sample labels that occur together. */
+struct verdict {
+	bool matches;
+	uint32_t group; /* what reader_group gave */
+	uint64_t period;
+};
+
+/* What of a segment is being read. */
+struct reading {
+	uint32_t number;
+	const struct segment_row *row; /* of a finished segment, else NULL */
+	const struct segment *open;    /* the open one, whose lock is held; else NULL */
+	bool is_inside;		       /* all of its windows lie in the question's range */
+};
+
+/* The callbacks of one question. All return 0, or a negative errno that ends it. */
+struct reader_question {
+	void *context;
+	const struct store_question *asked;
+	bool wants_entries;
+
+	/* The group of a combination of labels: a number, or negative. May be NULL. */
+	int64_t (*group)(void *context, const struct catalog_sample *sample);
+	/* Before the windows of a segment: 1 when its sums did and the windows need not be read. */
+	int (*segment)(void *context, struct reader *reader, const struct reading *reading);
+	/* One run that matches; with entries when they are wanted, which it reads to their end. */
+	int (*run)(void *context, struct reader *reader, const struct slice *slice,
+		   const struct run *run, const struct verdict *verdict,
+		   struct entry_reader *entries);
+	/* One entry of the running window that matches. */
+	int (*entry)(void *context, struct reader *reader, const struct slice *slice,
+		     const struct running_entry *entry, const struct verdict *verdict);
+	/* After them. May be NULL. */
+	int (*segment_end)(void *context, struct reader *reader, const struct reading *reading);
+};
+
+/* One span, while a question reads it. */
+struct reader {
+	struct store *store;
+	const struct reader_question *question;
+	struct codec *codec;
+	struct span *span;
+	struct live *live; /* NULL when the span is not written to */
+	bool is_locked;	   /* this reader holds live's lock */
+	sqlite3 *database;
+	struct cached *cached; /* the catalog, when there is no live */
+	const struct catalog *catalog;
+	struct pool pairs; /* struct pair, with a verdict for each */
+	ARRAY(struct verdict) verdicts;
+	struct runs runs;
+	uint32_t ordinal; /* of the span in this question */
+};
+
+/* Asks all spans that may hold something. What is damaged is noted, and skipped. */
+int reader_ask(struct store *store, const struct reader_question *question);
+
+/* -ETIMEDOUT beyond the question's deadline. */
+int reader_check_time(const struct reader *reader);
+
+/* Around a look into the catalog; does nothing when the lock is held already or needless. */
+bool reader_lock(struct reader *reader);
+void reader_unlock(struct reader *reader, bool was_taken);
+
+/* -EBADMSG for numbers that the catalog does not have. */
+int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
+
+/* The tree of a finished segment, with a reference. */
+int reader_tree(struct reader *reader, const struct segment_row *row, struct cached **ret);
+
+/* The pairs of a finished segment that is whole. */
+int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret);
+
+/* The blocks of a finished segment that is whole. */
+struct block {
+	uint32_t service;
+	uint32_t type;
+	uint64_t period;
+	bool is_valued;
+	uint32_t entry_count;
+	struct entry_reader entries;
+};
+typedef int reader_block(void *context, struct reader *reader, struct block *block);
+/* wants: whether a block is to be unpacked at all, by service and type. */
+typedef bool reader_wants(void *context, struct reader *reader, uint32_t service, uint32_t type);
+int reader_blocks(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		  reader_block *visit);
+
+static inline uint64_t saturated_sum(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static inline uint64_t saturated_product(uint64_t a, uint64_t b)
+{
+	uint64_t product = 0;
+
+	return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}

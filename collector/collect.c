@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -28,6 +29,7 @@
 
 enum {
 	RESTART_CODE = 75,	     /* "start me again" (EX_TEMPFAIL) */
+	EARLY_SIZE_MAX = 4 << 20,    /* a tick's samples of 64 CPUs at 997 Hz, 500 bytes each */
 	BACKLOG_SIZE_MAX = 16 << 20, /* two minutes of a host of 64 CPUs, an hour of a small one */
 };
 
@@ -47,6 +49,7 @@ struct collector {
 	struct aggregator *aggregator;
 	struct shipper *shipper;
 	int epoll, timer, signals;
+	struct buf early; /* events of the next window, whole, one after the other */
 
 	uint64_t id;
 	uint8_t boot_id[16];
@@ -71,6 +74,7 @@ static void collector_done(struct collector *collector)
 	sideband_close(collector->sideband);
 	sampler_free(collector->sampler);
 	processes_free(collector->processes);
+	buf_done(&collector->early);
 	if (collector->epoll >= 0)
 		close(collector->epoll);
 	if (collector->timer >= 0)
@@ -84,13 +88,46 @@ static void collector_cleanup(struct collector *collector)
 	collector_done(collector);
 }
 
+static size_t event_size(const struct event *event)
+{
+	return EVENT_HEADER_SIZE + sizeof(event->frames[0]) * ((size_t)event->kernel_frame_count +
+							       event->user_frame_count);
+}
+
+/*
+ * Windows are of one length to the nanosecond, so that rates over few of them are right. What the
+ * ring holds beyond a window's end waits until that window is finished; without room it counts a
+ * little early.
+ */
 static void handle_event(void *context, const struct event *event)
 {
 	struct collector *collector = context;
 
 	if (event->boot_ns > collector->last_sample_boot_ns)
 		collector->last_sample_boot_ns = event->boot_ns;
+	if (event->boot_ns >= collector->window_start_boot_ns + WINDOW_NS) {
+		size_t size = collector->early.size;
+
+		buf_add(&collector->early, event, event_size(event));
+		if (!collector->early.error)
+			return;
+		collector->early.error = 0;
+		collector->early.size = size;
+	}
 	aggregator_add(collector->aggregator, event);
+}
+
+static void count_early_events(struct collector *collector)
+{
+	size_t at = 0;
+
+	while (at < collector->early.size) {
+		const struct event *event = (const void *)(collector->early.bytes + at);
+
+		at += event_size(event);
+		aggregator_add(collector->aggregator, event);
+	}
+	buf_clear(&collector->early);
 }
 
 static void handle_record(void *context, const struct sideband_record *record)
@@ -257,6 +294,7 @@ static void finish_window(struct collector *collector, uint64_t end_boot_ns, uin
 	aggregator_clear(collector->aggregator);
 	processes_sweep(collector->processes, next_boot_ns);
 	collector->window_start_boot_ns = next_boot_ns;
+	count_early_events(collector);
 }
 
 static void drain(struct collector *collector)
@@ -273,6 +311,7 @@ static void tick(struct collector *collector)
 	int64_t slept =
 		(int64_t)(now - clock_monotonic_ns()); /* about 0 on a host that never slept */
 	uint64_t since_tick = now - collector->last_tick_boot_ns;
+	uint64_t end = collector->window_start_boot_ns + WINDOW_NS;
 
 	drain(collector);
 	if (slept > collector->slept_ns + SLEEP_NS) {
@@ -283,10 +322,15 @@ static void tick(struct collector *collector)
 		   collector->last_sample_boot_ns >= collector->window_start_boot_ns) {
 		/* The ring filled up while we were stopped; after its last sample nothing was kept.
 		 */
+		count_early_events(collector);
 		finish_window(collector, collector->last_sample_boot_ns + 1, now);
 		collector->gap = GAP_STOPPED;
-	} else if (now - collector->window_start_boot_ns >= WINDOW_NS) {
+	} else if (now >= end + WINDOW_NS) {
+		/* Late by a whole window: one long one tells the same. */
+		count_early_events(collector);
 		finish_window(collector, now, now);
+	} else if (now >= end) {
+		finish_window(collector, end, end);
 	}
 	collector->slept_ns = slept;
 	collector->last_tick_boot_ns = now;
@@ -360,6 +404,7 @@ static void ship_the_rest(struct collector *collector)
 	struct shipper_stats shipped;
 
 	drain(collector);
+	count_early_events(collector);
 	finish_window(collector, now, now);
 	do {
 		struct epoll_event ready;
@@ -375,7 +420,11 @@ static void ship_the_rest(struct collector *collector)
 int collect_main(const struct settings *settings)
 {
 	autoclean(collector) struct collector collector = {
-		.settings = settings, .epoll = -1, .timer = -1, .signals = -1
+		.settings = settings,
+		.epoll = -1,
+		.timer = -1,
+		.signals = -1,
+		.early = BUF(EARLY_SIZE_MAX),
 	};
 	char reason[COLLECT_ERROR_SIZE] = "";
 	int err = read_boot_id(collector.boot_id);

@@ -18,27 +18,34 @@ static double cpu_seconds(void)
 
 static volatile unsigned long sink;
 
-/* The work stands in each of the two functions itself, so that it is their own time. */
-#define SPIN(rounds)                                                                               \
-	for (unsigned long i = 0; i < (rounds); i++) {                                             \
-		sink = sink * 31 + i;                                                              \
-	}
+/*
+ * The work stands in each of the two functions itself, so that it is their own time, and is
+ * measured by the thread's own clock, so that the shares do not hang on how a loop was compiled.
+ */
+#define SPIN_FOR(seconds)                                                                          \
+	do {                                                                                       \
+		double end = cpu_seconds() + (seconds);                                            \
+		do {                                                                               \
+			for (unsigned long i = 0; i < 20000; i++)                                  \
+				sink = sink * 31 + i;                                              \
+		} while (cpu_seconds() < end);                                                     \
+	} while (0)
 
-__attribute__((noinline)) static void spend_seventy(unsigned long rounds)
+__attribute__((noinline)) static void spend_seventy(void)
 {
-	SPIN(rounds);
+	SPIN_FOR(0.035);
 }
 
-__attribute__((noinline)) static void spend_thirty(unsigned long rounds)
+__attribute__((noinline)) static void spend_thirty(void)
 {
-	SPIN(rounds);
+	SPIN_FOR(0.015);
 }
 
 __attribute__((noinline)) static void work(void)
 {
 	/* Short turns, so that any second holds many of both. */
-	spend_seventy(700000);
-	spend_thirty(300000);
+	spend_seventy();
+	spend_thirty();
 }
 
 static void *burn(void *unused)

@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 
 #include "base/limits.h"
 #include "base/window.h"
+#include "tests/support/descriptors.h"
 #include "tests/support/random_window.h"
 #include "web/recording.h"
 
@@ -47,18 +47,6 @@ static int remove_folder(void **state)
 	assert_int_equal(rmdir(place->folder), 0);
 	free(place);
 	return 0;
-}
-
-static unsigned open_descriptors(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(folder);
-	while (readdir(folder))
-		count++;
-	closedir(folder);
-	return count;
 }
 
 static int memory_with(const char *text)

@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 #include "base/limits.h"
 #include "base/link.h"
 #include "collector/shipper.h"
+#include "tests/support/descriptors.h"
 #include "tests/support/generator.h"
 
 enum { COLLECTOR = 4711, BACKLOG_SIZE_MAX = 1 << 20 };
@@ -36,18 +36,6 @@ struct scene {
 	unsigned descriptors;
 	struct identity asked; /* for the last time */
 };
-
-static unsigned open_descriptors(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(folder);
-	while (readdir(folder))
-		count++;
-	closedir(folder);
-	return count;
-}
 
 /* An identity of one byte is known; its file holds that byte. */
 static int open_file(void *context, const struct identity *identity, int *ret_fd)

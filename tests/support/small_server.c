@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/small_server.h"
+
+#include <assert.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "store/store.h"
+#include "symbols/symbols.h"
+
+enum { WALK_DESCRIPTORS = 8 };
+
+static void open_parts(struct small_server *small)
+{
+	char path[96];
+	int size = snprintf(path, sizeof(path), "%s/symbols", small->folder);
+
+	assert(size > 0 && (size_t)size < sizeof(path));
+
+	int err = symbols_open(path, &small->server.symbols);
+
+	assert(!err);
+
+	struct store_options options = { .folder = small->folder,
+					 .symbols = small->server.symbols,
+					 .span_ms = INT64_C(6) * 3600 * CLOCK_MS_PER_S };
+
+	err = store_open(&options, &small->server.store);
+	assert(!err);
+}
+
+void small_server_open(struct small_server *small)
+{
+	*small = (struct small_server){ .folder = "/tmp/hearth-server-XXXXXX" };
+
+	const char *made = mkdtemp(small->folder);
+
+	assert(made);
+	memcpy(small->settings.data, small->folder, sizeof(small->folder));
+	small->settings.window_ns = (uint64_t)CLOCK_NS_PER_S;
+	small->server.settings = &small->settings;
+	memcpy(small->server.host_name, "box", sizeof("box"));
+	open_parts(small);
+}
+
+static void close_parts(struct small_server *small)
+{
+	small->server.store = store_close(small->server.store);
+	small->server.symbols = symbols_close(small->server.symbols);
+}
+
+void small_server_restart(struct small_server *small)
+{
+	close_parts(small);
+	open_parts(small);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
+void small_server_close(struct small_server *small)
+{
+	close_parts(small);
+	(void)nftw(small->folder, remove_one, WALK_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+}
+
+struct window *window_copy(const struct window *window)
+{
+	autoclean(buf) struct buf buf = BUF(WINDOW_SIZE_MAX);
+	struct window *copy = NULL;
+
+	window_encode(window, &buf);
+	assert(!buf.error);
+
+	int err = window_decode(buf.bytes, buf.size, &copy);
+
+	assert(!err);
+	return copy;
+}

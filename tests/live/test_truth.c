@@ -106,7 +106,8 @@ static void finds_a_burner_and_its_two_functions(void **state)
 
 	/* Meanwhile another spent its time in the kernel. */
 	flame = wait_for_flame(pid_selector(kernel_pid, selector, sizeof(selector)), 3, 10);
-	assert_true(flame_has_below(flame, "ksys_read", 2, "read_zeros"));
+	/* libc's read() sets up no frame: the walk by frame pointers skips its caller, not main(). */
+	assert_true(flame_has_below(flame, "ksys_read", 2, "main"));
 	assert_true(flame_has_below(flame, "vfs_read", 2, "ksys_read"));
 	total = json_number_value(json_object_get(flame, "total"));
 	assert_true(flame_total(flame, "ksys_read") > 0.8 * total);
@@ -146,7 +147,7 @@ static void follows_fork_exec_threads_and_dlopen(void **state)
 	need_bpf();
 	assert_int_equal(child_wait(&changes, 60), 0);
 
-	json_t *flame = wait_for_flame(pid_selector(pid, selector, sizeof(selector)), 4.6, 10);
+	json_t *flame = wait_for_flame(pid_selector(pid, selector, sizeof(selector)), 4.85, 15);
 
 	/* One pid, two programs: each with its own functions. */
 	assert_true(flame_total(flame, "before_exec") > 0.8e9);

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real HTTP over loopback, byte by byte as no client library would send it. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/settings.h"
+#include "web/http1.h"
+#include "web/port_owner.h"
+#include "web/server.h"
+#include "web/slots.h"
+
+enum { ANSWER_SIZE_MAX = 1 << 20 };
+
+struct fixture {
+	struct settings settings;
+	struct server server; /* without a store: nothing here gets as far as to ask one */
+	struct http1 *http;
+	uint16_t port;
+};
+
+static int start(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	char error[HTTP1_ERROR_SIZE] = "";
+
+	assert_non_null(fixture);
+	settings_defaults(&fixture->settings);
+	fixture->server.settings = &fixture->settings;
+	if (http1_start("127.0.0.1:0", &fixture->server, &fixture->http, &fixture->port, error))
+		fail_msg("%s", error);
+	assert_true(fixture->port > 0);
+	*state = fixture;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_null(http1_stop(fixture->http));
+	assert_null(fixture->server.request_counters);
+	free(fixture);
+	return 0;
+}
+
+static int dial(const struct fixture *fixture)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(fixture->port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct timeval patience = { .tv_sec = 20 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void say(int fd, struct str text)
+{
+	while (text.size > 0) {
+		ssize_t count = send(fd, text.text, text.size, MSG_NOSIGNAL);
+
+		if (count < 0)
+			return; /* refused while it was still being said */
+		text = (struct str){ text.text + count, text.size - (size_t)count };
+	}
+}
+
+/* Everything until the server closes. */
+static void hear_all(int fd, struct buf *answer)
+{
+	char piece[4096];
+	ssize_t count;
+
+	while ((count = recv(fd, piece, sizeof(piece), 0)) > 0)
+		buf_add(answer, piece, (size_t)count);
+	assert_true(count == 0 || errno == ECONNRESET);
+	buf_add_u8(answer, '\0');
+	assert_int_equal(answer->error, 0);
+}
+
+static int status_of(const struct buf *answer)
+{
+	assert_true(answer->size > 12);
+	assert_memory_equal(answer->bytes, "HTTP/1.1 ", 9);
+	return (answer->bytes[9] - '0') * 100 + (answer->bytes[10] - '0') * 10 +
+	       (answer->bytes[11] - '0');
+}
+
+static bool contains(const struct buf *answer, const char *text)
+{
+	return strstr((const char *)answer->bytes, text) != NULL;
+}
+
+static void exchange(const struct fixture *fixture, struct str request, struct buf *answer)
+{
+	autoclose int fd = dial(fixture);
+
+	say(fd, request);
+	hear_all(fd, answer);
+}
+
+static void assert_status(const struct fixture *fixture, const char *request, int status)
+{
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+
+	exchange(fixture, str_from(request), &answer);
+	if (status_of(&answer) != status)
+		fail_msg("%d instead of %d for %s", status_of(&answer), status, request);
+	assert_true(contains(&answer, "Content-Security-Policy: default-src 'none'"));
+	assert_true(contains(&answer, "X-Content-Type-Options: nosniff"));
+}
+
+/* A connection that is closed behind the answer. */
+#define HEAD(line) line " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+
+static void answers_and_says_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *request;
+		int status;
+	} cases[] = {
+		{ HEAD("GET /healthz") "\r\n", 200 },
+		{ HEAD("HEAD /healthz") "\r\n", 200 },
+		{ HEAD("GET /heal%74hz") "\r\n", 200 },
+		{ HEAD("GET /no/such") "\r\n", 404 },
+		{ HEAD("GET /..%2f..%2fetc/passwd") "\r\n", 404 },
+		{ HEAD("POST /healthz") "Content-Length: 0\r\n\r\n", 405 },
+		{ HEAD("OPTIONS /healthz") "\r\n", 405 },
+		{ HEAD("GET /querier.v1.QuerierService/LabelValues") "\r\n", 405 },
+		{ HEAD("POST /querier.v1.QuerierService/NoSuch") "Content-Length: 0\r\n\r\n", 404 },
+		{ HEAD("GET /healthz?a=%zz") "\r\n", 400 },
+		{ HEAD("GET /%zz") "\r\n", 400 },
+		{ HEAD("GET /%00") "\r\n", 400 },
+		{ "nonsense\r\n\r\n", 400 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_status(*state, cases[i].request, cases[i].status);
+}
+
+static void refuses_heads_that_can_be_read_in_two_ways(void **state)
+{
+	static const char *const requests[] = {
+		"GET /healthz HTTP/1.1\r\n\r\n",
+		"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+		"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+		"Content-Length: 5\r\n\r\nhello",
+		"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\nhello",
+		"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n\r\n",
+		"POST /healthz HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		assert_status(*state, requests[i], 400);
+}
+
+static void refuses_more_headers_than_it_can_see(void **state)
+{
+	static const int counts[] = { 62, 63, 65, 100 };
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		autoclean(buf) struct buf request = BUF(ANSWER_SIZE_MAX);
+		autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+
+		buf_add_str(&request, STR("POST /healthz HTTP/1.1\r\nHost: localhost\r\n"));
+		for (int k = 2; k < counts[i]; k++)
+			buf_printf(&request, "X-%d: y\r\n", k);
+		/* Beyond the 64th, the server would not see that there is a body. */
+		buf_add_str(&request, STR("Connection: close\r\nContent-Length: 37\r\n\r\n"
+					  "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n\r\n"));
+		exchange(*state, (struct str){ (char *)request.bytes, request.size }, &answer);
+		/* The first is one that is still read whole, the method is wrong. */
+		assert_int_equal(status_of(&answer), counts[i] == 62 ? 405 : 400);
+		assert_null(strstr((const char *)answer.bytes + 9, "HTTP/1.1 "));
+	}
+}
+
+static void refuses_a_head_that_is_too_long(void **state)
+{
+	autoclean(buf) struct buf request = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+
+	buf_add_str(&request, STR("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "));
+	for (int i = 0; i < 20000; i++)
+		buf_add_u8(&request, 'x');
+	buf_add_str(&request, STR("\r\n\r\n"));
+	exchange(*state, (struct str){ (char *)request.bytes, request.size }, &answer);
+	assert_true(status_of(&answer) >= 400);
+}
+
+static void answers_no_foreign_page(void **state)
+{
+	assert_status(*state,
+		      "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+		      421);
+	assert_status(*state, HEAD("GET /metrics") "Sec-Fetch-Site: cross-site\r\n\r\n", 403);
+	assert_status(*state,
+		      HEAD("POST /querier.v1.QuerierService/LabelValues") "Origin: "
+									  "http://"
+									  "evil.example\r\nContent-"
+									  "Length: 0\r\n\r\n",
+		      403);
+	assert_status(*state, HEAD("GET /api/v1/labels") "X-Forwarded-For: 10.0.0.1\r\n\r\n", 403);
+	assert_status(*state, HEAD("GET /healthz") "X-Forwarded-For: 10.0.0.1\r\n\r\n", 200);
+}
+
+static void names_the_methods_it_allows(void **state)
+{
+	autoclean(buf) struct buf call = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf get = BUF(ANSWER_SIZE_MAX);
+
+	exchange(*state, STR(HEAD("GET /querier.v1.QuerierService/ProfileTypes") "\r\n"), &call);
+	assert_true(contains(&call, "\r\nAllow: POST\r\n"));
+	exchange(*state, STR(HEAD("DELETE /healthz") "\r\n"), &get);
+	assert_true(contains(&get, "\r\nAllow: GET, HEAD\r\n"));
+}
+
+static void sends_no_body_to_head(void **state)
+{
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+
+	exchange(*state, STR(HEAD("HEAD /healthz") "\r\n"), &answer);
+	assert_true(contains(&answer, "Content-Length: 2\r\n"));
+	assert_string_equal((const char *)answer.bytes + answer.size - 5, "\r\n\r\n");
+}
+
+static void keeps_a_connection_for_the_next_request(void **state)
+{
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+	const char *second;
+
+	exchange(
+		*state,
+		STR("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" HEAD("GET /no/such") "\r\n"),
+		&answer);
+	assert_int_equal(status_of(&answer), 200);
+	second = strstr((const char *)answer.bytes + 9, "HTTP/1.1 ");
+	assert_non_null(second);
+	assert_memory_equal(second, "HTTP/1.1 404", 12);
+}
+
+/* ---- bodies -----------------------------------------------------------------------------------
+ */
+
+#define CALL "POST /querier.v1.QuerierService/LabelValues"
+
+static void call(const struct fixture *fixture, const char *headers, struct str body,
+		 struct buf *answer)
+{
+	autoclean(buf) struct buf request = BUF(8 << 20);
+
+	buf_printf(&request,
+		   HEAD(CALL) "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n",
+		   body.size, headers);
+	buf_add_str(&request, body);
+	exchange(fixture, (struct str){ (char *)request.bytes, request.size }, answer);
+}
+
+static void reads_plain_and_packed_and_chunked_bodies(void **state)
+{
+	static const char chunked[] = HEAD(CALL) "Content-Type: application/json\r\n"
+						 "Transfer-Encoding: chunked\r\n\r\n"
+						 "1\r\n{\r\na\r\n\"name\":\"\"}\r\n0\r\n\r\n";
+	autoclean(buf) struct buf plain = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf packed = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf pieces = BUF(ANSWER_SIZE_MAX);
+	uint8_t gzipped[256];
+	z_stream stream = { .next_in = (uint8_t *)"{\"end\":1}",
+			    .avail_in = 9,
+			    .next_out = gzipped,
+			    .avail_out = sizeof(gzipped) };
+
+	call(*state, "", STR("{\"start\":\"0\"}"), &plain);
+	assert_int_equal(status_of(&plain), 400);
+	assert_true(contains(&plain,
+			     "{\"code\":\"invalid_argument\",\"message\":\"name is required\"}"));
+
+	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, 0), Z_OK);
+	assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+	(void)deflateEnd(&stream);
+	call(*state, "Content-Encoding: gzip\r\n",
+	     (struct str){ (char *)gzipped, sizeof(gzipped) - stream.avail_out }, &packed);
+	assert_true(contains(&packed, "name is required"));
+
+	exchange(*state, STR(chunked), &pieces);
+	assert_true(contains(&pieces, "name is required"));
+}
+
+static void refuses_bodies_that_are_too_large(void **state)
+{
+	autofree char *text = malloc(2 << 20);
+	autoclean(buf) struct buf announced = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf bomb = BUF(ANSWER_SIZE_MAX);
+	autofree uint8_t *zeros = calloc(1, 64 << 20);
+	autofree uint8_t *packed = malloc(1 << 20);
+	z_stream stream = {
+		.next_in = zeros, .avail_in = 64 << 20, .next_out = packed, .avail_out = 1 << 20
+	};
+
+	memset(text, ' ', 2 << 20);
+	call(*state, "", (struct str){ text, 2 << 20 }, &announced);
+	assert_int_equal(status_of(&announced), 413);
+	assert_true(contains(&announced, "resource_exhausted"));
+
+	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, 0), Z_OK);
+	assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+	(void)deflateEnd(&stream);
+	call(*state, "Content-Encoding: gzip\r\n",
+	     (struct str){ (char *)packed, (1 << 20) - stream.avail_out }, &bomb);
+	assert_true(contains(&bomb, "resource_exhausted"));
+}
+
+static void tells_what_is_wrong_with_a_message(void **state)
+{
+	static const struct {
+		const char *headers;
+		const char *body;
+		const char *why;
+	} cases[] = {
+		{ "", "{", "\"invalid_argument\"" },
+		{ "", "", "\"invalid_argument\"" },
+		{ "", "{\"name\":1}", "no text in field" },
+		{ "Content-Encoding: br\r\n", "x", "\"unimplemented\"" },
+		{ "Content-Encoding: gzip\r\n", "x", "\"invalid_argument\"" },
+		{ "Connect-Protocol-Version: 2\r\n", "{}", "\"invalid_argument\"" },
+		{ "Connect-Timeout-Ms: soon\r\n", "{}", "\"invalid_argument\"" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+
+		call(*state, cases[i].headers, str_from(cases[i].body), &answer);
+		if (!contains(&answer, cases[i].why))
+			fail_msg("%s", (const char *)answer.bytes);
+	}
+}
+
+static void goes_on_when_asked_whether_to(void **state)
+{
+	autoclose int fd = dial(*state);
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+	char piece[64] = "";
+
+	say(fd, STR(HEAD(CALL) "Content-Type: application/json\r\nContent-Length: 2\r\n"
+			       "Expect: 100-continue\r\n\r\n"));
+	assert_int_equal(recv(fd, piece, sizeof(piece) - 1, 0), 25);
+	assert_string_equal(piece, "HTTP/1.1 100 Continue\r\n\r\n");
+	say(fd, STR("{}"));
+	hear_all(fd, &answer);
+	assert_true(contains(&answer, "name is required"));
+}
+
+/* ---- the page ---------------------------------------------------------------------------------
+ */
+
+static void serves_the_page_and_its_paths(void **state)
+{
+	autoclean(buf) struct buf first = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf again = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf request = BUF(4096);
+	char etag[64] = "";
+
+	exchange(*state, STR(HEAD("GET /") "\r\n"), &first);
+	assert_int_equal(status_of(&first), 200);
+	assert_true(contains(&first, "Content-Type: text/html; charset=utf-8"));
+	assert_true(contains(&first, "Cache-Control: no-cache\r\n"));
+	assert_int_equal(sscanf(strstr((char *)first.bytes, "ETag: "), "ETag: %63s", etag), 1);
+	assert_status(*state, HEAD("GET /explore") "\r\n", 200);
+	assert_status(*state, HEAD("GET /page.map") "\r\n", 404);
+
+	buf_printf(&request, HEAD("GET /") "If-None-Match: \"x\", W/%s\r\n\r\n", etag);
+	exchange(*state, (struct str){ (char *)request.bytes, request.size }, &again);
+	assert_int_equal(status_of(&again), 304);
+}
+
+static void packs_the_page_for_who_can_unpack(void **state)
+{
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf plain = BUF(ANSWER_SIZE_MAX);
+
+	exchange(*state, STR(HEAD("GET /") "Accept-Encoding: br, gzip\r\n\r\n"), &answer);
+	assert_true(contains(&answer, "Content-Encoding: gzip\r\n"));
+	assert_true(contains(&answer, "Vary: Accept-Encoding\r\n"));
+	exchange(*state, STR(HEAD("GET /") "Accept-Encoding: gzip;q=0\r\n\r\n"), &plain);
+	assert_false(contains(&plain, "Content-Encoding"));
+}
+
+/* ---- where it listens -------------------------------------------------------------------------
+ */
+
+static void listens_on_loopback_only(void **state)
+{
+	static const struct {
+		const char *address;
+		int err;
+		const char *why;
+	} cases[] = {
+		{ "0.0.0.0:0", -EPERM, "ssh -L" },
+		{ ":4040", -EPERM, "loopback" },
+		{ "192.0.2.1:4040", -EPERM, "ssh -L" },
+		{ "example.org:80", -EPERM, "ssh -L" },
+		{ "127.1:0", -EPERM, "loopback" },
+		{ "[::1]:4040", -EINVAL, "IPv6" },
+		{ "127.0.0.1", -EINVAL, "ADDRESS:PORT" },
+		{ "127.0.0.1:x", -EINVAL, "ADDRESS:PORT" },
+		{ "127.0.0.1:65536", -EINVAL, "PORT" },
+		{ "", -EINVAL, "ADDRESS:PORT" },
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char error[HTTP1_ERROR_SIZE] = "";
+		struct server server = { .settings = &fixture->settings };
+		struct http1 *http = NULL;
+		uint16_t port = 0;
+
+		assert_int_equal(http1_start(cases[i].address, &server, &http, &port, error),
+				 cases[i].err);
+		assert_null(http);
+		assert_non_null(strstr(error, cases[i].why));
+	}
+}
+
+static void names_who_has_the_port(void **state)
+{
+	struct fixture *fixture = *state;
+	struct server server = { .settings = &fixture->settings };
+	char error[HTTP1_ERROR_SIZE] = "";
+	char address[32];
+	char own[32];
+	struct http1 *http = NULL;
+	uint16_t port = 0;
+
+	snprintf(address, sizeof(address), "localhost:%u", fixture->port);
+	snprintf(own, sizeof(own), "pid %d (", (int)getpid());
+	assert_int_equal(http1_start(address, &server, &http, &port, error), -EADDRINUSE);
+	assert_non_null(strstr(error, own));
+	assert_non_null(strstr(error, "--http"));
+}
+
+static void knows_no_owner_of_a_free_port(void **state)
+{
+	char text[PORT_OWNER_TEXT_SIZE] = "";
+
+	(void)state;
+	assert_int_equal(port_owner_describe(1, text), -ENOENT);
+}
+
+static void starts_again_where_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	char error[HTTP1_ERROR_SIZE] = "";
+	char address[32];
+	uint16_t port = 0;
+
+	snprintf(address, sizeof(address), "127.0.0.1:%u", fixture->port);
+	assert_status(fixture, HEAD("GET /healthz") "\r\n", 200);
+	fixture->http = http1_stop(fixture->http);
+	if (http1_start(address, &fixture->server, &fixture->http, &port, error))
+		fail_msg("%s", error);
+	assert_int_equal(port, fixture->port);
+	assert_status(fixture, HEAD("GET /healthz") "\r\n", 200);
+}
+
+/* ---- slots ------------------------------------------------------------------------------------
+ */
+
+static void lets_so_many_in_and_no_more_wait(void **state)
+{
+	autoclean(slots) struct slots *slots = NULL;
+
+	(void)state;
+	assert_int_equal(slots_new(2, 1, &slots), 0);
+	assert_int_equal(slots_enter(slots, 1), 0);
+	assert_int_equal(slots_enter(slots, 1), 0);
+	/* There is a place to wait in, but the time is over. */
+	assert_int_equal(slots_enter(slots, 1), -ETIMEDOUT);
+	slots_leave(slots);
+	assert_int_equal(slots_enter(slots, 1), 0);
+	slots_leave(slots);
+	slots_leave(slots);
+	slots = slots_free(slots);
+	assert_int_equal(slots_new(1, 0, &slots), 0);
+	assert_int_equal(slots_enter(slots, UINT64_MAX), 0);
+	assert_int_equal(slots_enter(slots, UINT64_MAX), -EBUSY);
+	slots_leave(slots);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_and_says_what_is_wrong),
+		cmocka_unit_test(refuses_heads_that_can_be_read_in_two_ways),
+		cmocka_unit_test(refuses_more_headers_than_it_can_see),
+		cmocka_unit_test(refuses_a_head_that_is_too_long),
+		cmocka_unit_test(answers_no_foreign_page),
+		cmocka_unit_test(names_the_methods_it_allows),
+		cmocka_unit_test(sends_no_body_to_head),
+		cmocka_unit_test(keeps_a_connection_for_the_next_request),
+		cmocka_unit_test(reads_plain_and_packed_and_chunked_bodies),
+		cmocka_unit_test(refuses_bodies_that_are_too_large),
+		cmocka_unit_test(tells_what_is_wrong_with_a_message),
+		cmocka_unit_test(goes_on_when_asked_whether_to),
+		cmocka_unit_test(serves_the_page_and_its_paths),
+		cmocka_unit_test(packs_the_page_for_who_can_unpack),
+		cmocka_unit_test(listens_on_loopback_only),
+		cmocka_unit_test(names_who_has_the_port),
+		cmocka_unit_test(knows_no_owner_of_a_free_port),
+		cmocka_unit_test(starts_again_where_it_was),
+		cmocka_unit_test(lets_so_many_in_and_no_more_wait),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

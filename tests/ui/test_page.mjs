@@ -3,7 +3,7 @@
 // so, shows where it goes, stays within its origin and its window.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -21,6 +21,8 @@ const FLAGS = [
 ];
 
 const folder = mkdtempSync(join(tmpdir(), "hearth-page-"));
+// The server runs as somebody else and has to get to its data in there.
+chmodSync(folder, 0o755);
 const children = [];
 
 function start(program, ...options) {

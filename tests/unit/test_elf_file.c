@@ -331,7 +331,8 @@ static void names_nothing_local_in_a_stripped_file(void **state)
 	(void)state;
 	assert_true(size > 0 && unused >= 0);
 	own[size] = '\0';
-	run("strip", (char *const[]){ "strip", "-o", path, own, NULL });
+	run("strip", (char *const[]){ (char *)(uintptr_t) "strip", (char *)(uintptr_t) "-o", path,
+				      own, NULL });
 
 	autoclose int whole_fd = open(own, O_RDONLY | O_CLOEXEC);
 	autoclose int stripped_fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -19,8 +19,9 @@ enum identity_kind {
 	IDENTITY_HTLHASH = 3,	  /* OTLP's process.executable.build_id.htlhash, 16 bytes */
 	IDENTITY_INODE =
 		4, /* device, inode, size, mtime in ns, generation: 5 × u64, little endian */
-	IDENTITY_KERNEL_RELEASE =
-		5, /* a kernel without a build id: the first bytes of its release */
+	/* A kernel without a build id: the first bytes of its release; or a part of a kernel,
+	 * derived as symbols/kernel_symbols.h says. */
+	IDENTITY_KERNEL_RELEASE = 5,
 };
 
 enum { IDENTITY_SIZE_MAX = 40 };

@@ -461,6 +461,8 @@ static int make_ranges(struct kernel_symbols *kernel)
 
 static int arrange(struct kernel_symbols *kernel)
 {
+	if (kernel->symbol_count == 0)
+		return -EBADMSG;
 	qsort(kernel->symbols, kernel->symbol_count, sizeof(kernel->symbols[0]), compare_symbols);
 	for (size_t i = 0; i < kernel->symbol_count; i++) {
 		struct part *part = &kernel->parts[kernel->symbols[i].part];

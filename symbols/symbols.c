@@ -14,17 +14,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/table.h"
-#include "symbols/elf_file.h"
 #include "symbols/kernel_symbols.h"
+#include "symbols/states.h"
 #include "symbols/symbol_folder.h"
-#include "symbols/symbol_table.h"
+#include "symbols/symbol_writer.h"
 
 enum {
-	/* What is known about identities; a host maps a few thousand files. When it is full, all
-	 * that is not at work is forgotten and found again on disk. */
-	STATE_COUNT_MAX = 64 << 10,
-	FIRST_STATE_COUNT = 256,
 	/* Mapped symbol files that nobody holds, for the next question. */
 	OPEN_MODULE_COUNT_MAX = 256,
 	/* Names of kernel modules that were ever there; beyond it a module has no name. */
@@ -36,15 +31,6 @@ enum {
 
 #define FOLDER_SIZE_MAX (UINT64_C(256) << 20)
 
-enum module_state {
-	STATE_UNKNOWN, /* whether there is a symbol file */
-	STATE_ABSENT,
-	STATE_WISHED,
-	STATE_WAITING, /* brought */
-	STATE_PRESENT,
-	STATE_FAILED,
-};
-
 struct symbol_module {
 	TAILQ_ENTRY(symbol_module) link;
 	struct identity identity;
@@ -53,14 +39,6 @@ struct symbol_module {
 };
 
 TAILQ_HEAD(module_list, symbol_module);
-
-struct state {
-	struct identity identity;
-	uint8_t state;	   /* enum module_state */
-	uint32_t alias_of; /* number of another state, or TABLE_NONE */
-	uint64_t wished_at_ns;
-	struct symbol_module *module; /* when it is open */
-};
 
 /* The kernel as it was brought, with names that outlive it. */
 struct kernel {
@@ -88,125 +66,13 @@ struct symbols {
 	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
 	size_t job_first;
 	size_t job_count;
-	struct state *states;
-	size_t state_capacity;
-	struct table states_by_identity;
+	struct states states;
 	struct module_list modules; /* open, the latest used first */
 	size_t module_count;
 	struct kernel *kernel;
 	char **module_names;
 	size_t module_name_count;
 };
-
-/* ---- what is known about identities; with the lock held ---- */
-
-static bool state_is_of(const void *context, uint32_t number, const void *key)
-{
-	const struct symbols *symbols = context;
-
-	return identity_equal(&symbols->states[number].identity, key);
-}
-
-static uint64_t identity_hash(const struct identity *identity)
-{
-	return table_hash_bytes(identity->bytes, identity->size, identity->kind);
-}
-
-static uint64_t state_hash(const void *context, uint32_t number)
-{
-	const struct symbols *symbols = context;
-
-	return identity_hash(&symbols->states[number].identity);
-}
-
-static uint32_t states_find(const struct symbols *symbols, const struct identity *identity)
-{
-	return table_find(&symbols->states_by_identity, identity_hash(identity), identity,
-			  state_is_of, symbols);
-}
-
-/* Keeps what is waiting or open. */
-static void states_forget(struct symbols *symbols)
-{
-	uint32_t count = symbols->states_by_identity.count;
-	uint32_t kept = 0;
-
-	table_clear(&symbols->states_by_identity);
-	for (uint32_t i = 0; i < count; i++) {
-		struct state *state = &symbols->states[i];
-
-		if (state->state != STATE_WAITING && !state->module)
-			continue;
-		symbols->states[kept] = *state;
-		symbols->states[kept].alias_of = TABLE_NONE;
-		/* The table has the room it had before, so this can't fail. */
-		int err = table_add(&symbols->states_by_identity,
-				    identity_hash(&symbols->states[kept].identity), state_hash,
-				    symbols);
-		assert(!err);
-		kept++;
-	}
-}
-
-/* The state of an identity, made when there is none. Good until the next call; NULL without memory.
- */
-static struct state *states_get(struct symbols *symbols, const struct identity *identity)
-{
-	struct table *table = &symbols->states_by_identity;
-	uint32_t number = states_find(symbols, identity);
-
-	if (number != TABLE_NONE)
-		return &symbols->states[number];
-	if (table->count == STATE_COUNT_MAX)
-		states_forget(symbols);
-	if (table->count == symbols->state_capacity) {
-		size_t capacity =
-			symbols->state_capacity ? symbols->state_capacity * 2 : FIRST_STATE_COUNT;
-		struct state *states =
-			capacity > STATE_COUNT_MAX
-				? NULL
-				: reallocarray(symbols->states, capacity, sizeof(states[0]));
-
-		if (!states)
-			return NULL;
-		symbols->states = states;
-		symbols->state_capacity = capacity;
-	}
-
-	struct state *state = &symbols->states[table->count];
-
-	*state = (struct state){ .identity = *identity, .alias_of = TABLE_NONE };
-	return table_add(table, identity_hash(identity), state_hash, symbols) ? NULL : state;
-}
-
-static void states_set(struct symbols *symbols, const struct identity *identity,
-		       enum module_state value)
-{
-	struct state *state = states_get(symbols, identity);
-
-	/* Without memory it stays unknown and is found on disk, or wished for again. */
-	if (!state)
-		return;
-	state->state = value;
-	if (value == STATE_WISHED)
-		state->wished_at_ns = clock_monotonic_ns();
-}
-
-/* Has a look at the disk when nobody had before. */
-static void state_settle(const struct symbols *symbols, struct state *state)
-{
-	if (state->state == STATE_UNKNOWN)
-		state->state = symbol_folder_has(symbols->folder, &state->identity) ? STATE_PRESENT
-										    : STATE_ABSENT;
-}
-
-/* Files were evicted: which, the disk knows. */
-static void states_doubt(struct symbols *symbols)
-{
-	for (uint32_t i = 0; i < symbols->states_by_identity.count; i++)
-		if (symbols->states[i].state == STATE_PRESENT && !symbols->states[i].module)
-			symbols->states[i].state = STATE_UNKNOWN;
-}
 
 static bool can_be_brought(const struct identity *identity)
 {
@@ -242,93 +108,21 @@ static bool is_final(int err)
 	       err == -ENODATA || err == -ESTALE;
 }
 
-/* The identity under which the names of this file are kept; -ESTALE when it is not the one meant.
- */
-static int identify(const struct elf_file *elf, const struct identity *wished, struct identity *ret)
-{
-	struct identity build_id = elf_file_build_id(elf);
-
-	if (wished->kind == IDENTITY_GNU_BUILD_ID && !identity_equal(&build_id, wished))
-		return -ESTALE;
-	if (wished->kind == IDENTITY_GO_BUILD_ID && !elf_file_has_go_build_id(elf))
-		return -ESTALE;
-	*ret = wished->kind == IDENTITY_INODE && build_id.kind != IDENTITY_NONE ? build_id
-										: *wished;
-	return 0;
-}
-
-static int write_elf_names(struct symbols *symbols, struct elf_file *elf,
-			   const struct identity *identity)
-{
-	autoclean(symbol_table) struct symbol_table table;
-	struct symbol_file_contents contents = {
-		.identity = *identity,
-		.source = SYMBOL_FILE_FROM_ELF,
-		.table = &table,
-	};
-
-	symbol_table_init(&table);
-	contents.segments = elf_file_segments(elf, &contents.segment_count);
-
-	int err = elf_file_add_symbols(elf, &table);
-	if (!err)
-		err = symbol_table_build(&table);
-	return err ? err : symbol_folder_write(symbols->folder, &contents);
-}
-
-static int read_file(struct symbols *symbols, const struct job *job, struct identity *ret_identity)
-{
-	autoclean(elf_file) struct elf_file *elf = NULL;
-	struct identity identity;
-	int err = elf_file_open(job->fd, &elf);
-
-	if (!err)
-		err = identify(elf, &job->identity, &identity);
-	if (!err && !symbol_folder_has(symbols->folder, &identity))
-		err = write_elf_names(symbols, elf, &identity);
-	if (!err && !identity_equal(&identity, &job->identity))
-		err = symbol_folder_alias(symbols->folder, &job->identity, &identity);
-	if (!err)
-		*ret_identity = identity;
-	return err;
-}
-
 static void do_file(struct symbols *symbols, const struct job *job)
 {
 	struct identity identity;
-	int err = read_file(symbols, job, &identity);
+	int err = symbol_writer_elf(symbols->folder, job->fd, &job->identity, &identity);
 
 	close(job->fd);
 	pthread_mutex_lock(&symbols->lock);
 	if (err) {
-		states_set(symbols, &job->identity, is_final(err) ? STATE_FAILED : STATE_WISHED);
+		states_set(&symbols->states, &job->identity,
+			   is_final(err) ? STATE_FAILED : STATE_WISHED);
 	} else {
-		states_set(symbols, &job->identity, STATE_PRESENT);
-		states_set(symbols, &identity, STATE_PRESENT);
+		states_set(&symbols->states, &job->identity, STATE_PRESENT);
+		states_set(&symbols->states, &identity, STATE_PRESENT);
 	}
 	pthread_mutex_unlock(&symbols->lock);
-}
-
-static int write_kernel_part(struct symbols *symbols, const struct kernel_symbols *kernel,
-			     size_t number)
-{
-	const struct kernel_part *part = kernel_symbols_part(kernel, number);
-	struct elf_segment segment = { .offset = 0, .vaddr = 0, .size = part->size };
-	autoclean(symbol_table) struct symbol_table table;
-	struct symbol_file_contents contents = {
-		.identity = part->identity,
-		.source = SYMBOL_FILE_FROM_KALLSYMS,
-		.segments = &segment,
-		.segment_count = 1,
-		.table = &table,
-	};
-
-	symbol_table_init(&table);
-
-	int err = kernel_symbols_add_to(kernel, number, &table);
-	if (!err)
-		err = symbol_table_build(&table);
-	return err ? err : symbol_folder_write(symbols->folder, &contents);
 }
 
 static bool is_closing(struct symbols *symbols)
@@ -348,11 +142,11 @@ static void do_kernel(struct symbols *symbols, const struct job *job)
 		const struct identity *identity = &kernel_symbols_part(kernel, i)->identity;
 		int err = symbol_folder_has(symbols->folder, identity)
 				  ? 0
-				  : write_kernel_part(symbols, kernel, i);
+				  : symbol_writer_kernel_part(symbols->folder, kernel, i);
 
 		/* The next kernel that is brought tries again. */
 		pthread_mutex_lock(&symbols->lock);
-		states_set(symbols, identity, err ? STATE_FAILED : STATE_PRESENT);
+		states_set(&symbols->states, identity, err ? STATE_FAILED : STATE_PRESENT);
 		pthread_mutex_unlock(&symbols->lock);
 	}
 	kernel_symbols_forget_names(kernel);
@@ -396,7 +190,7 @@ static void *work(void *argument)
 
 		pthread_mutex_lock(&symbols->lock);
 		if (evicted_now != evicted)
-			states_doubt(symbols);
+			states_doubt(&symbols->states);
 		evicted = evicted_now;
 		symbols->reading = false;
 		pthread_cond_broadcast(&symbols->changed);
@@ -443,7 +237,7 @@ int symbols_open(const char *folder, struct symbols **ret)
 	pthread_condattr_destroy(&attributes);
 	pthread_mutex_init(&symbols->lock, NULL);
 	TAILQ_INIT(&symbols->modules);
-	table_init(&symbols->states_by_identity, STATE_COUNT_MAX);
+	states_init(&symbols->states);
 
 	int err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
 	if (!err)
@@ -457,14 +251,14 @@ int symbols_open(const char *folder, struct symbols **ret)
 
 static void module_close(struct symbols *symbols, struct symbol_module *module)
 {
-	uint32_t number = states_find(symbols, &module->identity);
+	uint32_t number = states_find(&symbols->states, &module->identity);
 
 	assert(module->reference_count == 0);
 	/* It has one: states of open modules are not forgotten. */
-	assert(number != TABLE_NONE && symbols->states[number].module == module);
-	symbols->states[number].module = NULL;
-	if (symbols->states[number].state == STATE_PRESENT)
-		symbols->states[number].state = STATE_UNKNOWN;
+	assert(number != TABLE_NONE && symbols->states.items[number].module == module);
+	symbols->states.items[number].module = NULL;
+	if (symbols->states.items[number].state == STATE_PRESENT)
+		symbols->states.items[number].state = STATE_UNKNOWN;
 	TAILQ_REMOVE(&symbols->modules, module, link);
 	symbols->module_count--;
 	symbol_file_close(module->file);
@@ -498,8 +292,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 	for (size_t i = 0; i < symbols->module_name_count; i++)
 		free(symbols->module_names[i]);
 	free(symbols->module_names);
-	free(symbols->states);
-	table_done(&symbols->states_by_identity);
+	states_done(&symbols->states);
 	symbol_folder_close(symbols->folder);
 	pthread_cond_destroy(&symbols->changed);
 	pthread_mutex_destroy(&symbols->lock);
@@ -515,12 +308,12 @@ bool symbols_wants(struct symbols *symbols, const struct identity *identity)
 		return false;
 
 	pthread_mutex_lock(&symbols->lock);
-	struct state *state = states_get(symbols, identity);
+	struct state *state = states_get(&symbols->states, identity);
 
 	if (state) {
 		uint64_t now_ns = clock_monotonic_ns();
 
-		state_settle(symbols, state);
+		state_settle(state, symbols->folder);
 		wants = state->state == STATE_ABSENT ||
 			(state->state == STATE_WISHED &&
 			 now_ns - state->wished_at_ns >=
@@ -544,10 +337,10 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 		return -EINVAL;
 
 	pthread_mutex_lock(&symbols->lock);
-	struct state *state = states_get(symbols, identity);
+	struct state *state = states_get(&symbols->states, identity);
 
 	if (state)
-		state_settle(symbols, state);
+		state_settle(state, symbols->folder);
 	if (!state) {
 		err = -ENOMEM;
 	} else if (state->state == STATE_ABSENT || state->state == STATE_WISHED) {
@@ -592,14 +385,14 @@ static void install_kernel(struct symbols *symbols, struct kernel *kernel)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct kernel_part *part = kernel_symbols_part(kernel->symbols, i);
-		struct state *state = states_get(symbols, &part->identity);
+		struct state *state = states_get(&symbols->states, &part->identity);
 
 		kernel->names[i] = keep_module_name(symbols, part->name);
 		if (state && state->state == STATE_FAILED)
 			state->state = STATE_UNKNOWN;
 		if (!state)
 			continue;
-		state_settle(symbols, state);
+		state_settle(state, symbols->folder);
 		if (state->state != STATE_PRESENT)
 			state->state = STATE_WAITING;
 	}
@@ -709,8 +502,8 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 	};
 
 	pthread_mutex_lock(&symbols->lock);
-	for (uint32_t i = 0; i < symbols->states_by_identity.count; i++)
-		stats.failed += symbols->states[i].state == STATE_FAILED;
+	for (uint32_t i = 0; i < symbols->states.by_identity.count; i++)
+		stats.failed += symbols->states.items[i].state == STATE_FAILED;
 	stats.waiting = symbols->job_count + symbols->reading;
 	pthread_mutex_unlock(&symbols->lock);
 	*ret = stats;
@@ -732,8 +525,8 @@ static struct symbol_module *find_open(const struct symbols *symbols, const stru
 {
 	if (state->module || state->alias_of == TABLE_NONE)
 		return state->module;
-	assert(state->alias_of < symbols->states_by_identity.count);
-	return symbols->states[state->alias_of].module;
+	assert(state->alias_of < symbols->states.by_identity.count);
+	return symbols->states.items[state->alias_of].module;
 }
 
 /* Enters a file that was just opened, unless somebody else was faster. With the lock held. */
@@ -742,19 +535,19 @@ static struct symbol_module *enter_module(struct symbols *symbols, const struct 
 {
 	const struct identity *own = &symbol_file_header(*file)->identity;
 
-	if (!states_get(symbols, identity))
+	if (!states_get(&symbols->states, identity))
 		return NULL;
 
-	struct state *state = states_get(symbols, own);
+	struct state *state = states_get(&symbols->states, own);
 
 	if (!state)
 		return NULL;
 	/* By number: getting the second may have moved the first, or forgotten it. */
-	uint32_t asked = states_find(symbols, identity);
-	uint32_t number = states_find(symbols, own);
+	uint32_t asked = states_find(&symbols->states, identity);
+	uint32_t number = states_find(&symbols->states, own);
 
 	if (asked != TABLE_NONE && asked != number)
-		symbols->states[asked].alias_of = number;
+		symbols->states.items[asked].alias_of = number;
 	if (state->module)
 		return module_hold(symbols, state->module);
 
@@ -781,10 +574,10 @@ struct symbol_module *symbols_acquire(struct symbols *symbols, const struct iden
 		return NULL;
 
 	pthread_mutex_lock(&symbols->lock);
-	struct state *state = states_get(symbols, identity);
+	struct state *state = states_get(&symbols->states, identity);
 
 	if (state) {
-		state_settle(symbols, state);
+		state_settle(state, symbols->folder);
 		module = find_open(symbols, state);
 		present = state->state == STATE_PRESENT;
 	}
@@ -801,7 +594,7 @@ struct symbol_module *symbols_acquire(struct symbols *symbols, const struct iden
 	if (!err)
 		module = enter_module(symbols, identity, &file);
 	else if (err == -ENOENT || err == -EBADMSG)
-		states_set(symbols, identity, STATE_ABSENT);
+		states_set(&symbols->states, identity, STATE_ABSENT);
 	pthread_mutex_unlock(&symbols->lock);
 	return module;
 }

@@ -50,8 +50,8 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 /*
  * Brings this boot's kernel: an open /proc/kallsyms (addresses are zero when its opener had no
  * CAP_SYSLOG: -EPERM) and, or -1, an open /sys/kernel/notes, which holds the build id. Takes both.
- * Reads them at once, in about 50 ms, since kernel frames can't be told apart before. A kernel
- * without a build id gets IDENTITY_KERNEL_RELEASE.
+ * Reads them at once, in about 80 ms, of which 60 are the kernel's own, since kernel frames can't
+ * be told apart before. A kernel without a build id gets IDENTITY_KERNEL_RELEASE.
  */
 int symbols_bring_kernel(struct symbols *symbols, int kallsyms_fd, int notes_fd);
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/identity.h"
+#include "base/table.h"
+#include "symbols/symbol_folder.h"
+
+/*
+ * What is known about identities: whether there is a symbol file, or whether one can be had. Held
+ * by struct symbols and guarded by its lock.
+ */
+enum module_state {
+	STATE_UNKNOWN, /* the folder was not asked yet */
+	STATE_ABSENT,
+	STATE_WISHED,
+	STATE_WAITING, /* brought */
+	STATE_PRESENT,
+	STATE_FAILED, /* brought, and of no use */
+};
+
+enum {
+	/* A host maps a few thousand files. When it is full, all that is not at work is forgotten:
+	 * what is present is found again in the folder, what failed is tried again. */
+	STATES_COUNT_MAX = 64 << 10,
+};
+
+struct symbol_module;
+
+struct state {
+	struct identity identity;
+	uint8_t state;	   /* enum module_state */
+	uint32_t alias_of; /* number of another state, or TABLE_NONE */
+	uint64_t wished_at_ns;
+	struct symbol_module *module; /* when it is open */
+};
+
+struct states {
+	struct state *items;
+	size_t capacity;
+	struct table by_identity; /* its count is that of the items */
+};
+
+void states_init(struct states *states);
+void states_done(struct states *states);
+
+/* The number of an identity's state, or TABLE_NONE. Good until the next states_get(). */
+uint32_t states_find(const struct states *states, const struct identity *identity);
+
+/* The state, made when there is none. Good until the next call; NULL without memory. */
+struct state *states_get(struct states *states, const struct identity *identity);
+
+/* Without memory it stays unknown, and is found in the folder or wished for again. */
+void states_set(struct states *states, const struct identity *identity, enum module_state value);
+
+/* Files were evicted: which, only the folder knows. */
+void states_doubt(struct states *states);
+
+/* Asks the folder about an unknown one. */
+void state_settle(struct state *state, const struct symbol_folder *folder);

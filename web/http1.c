@@ -390,37 +390,26 @@ static int start_civetweb(struct http1 *http, char reterr[static HTTP1_ERROR_SIZ
 	(void)inet_ntop(AF_INET, &http->address.sin_addr, host, sizeof(host));
 	snprintf(where, sizeof(where), "%s:%u", host, (unsigned)ntohs(http->address.sin_port));
 
+	/* clang-format off */
 	const char *options[] = {
-		"listening_ports",
-		where,
-		"num_threads",
-		"32",
-		"enable_keep_alive",
-		"yes",
-		/* A thread is held as long as its connection is. */
-		"keep_alive_timeout_ms",
-		"500",
-		"request_timeout_ms",
-		"5000",
-		"tcp_nodelay",
-		"1",
-		"connection_queue",
-		"128",
-		"listen_backlog",
-		"256",
-		"decode_url",
-		"no", /* strictly, by ourselves */
-		"decode_query_string",
-		"no",
-		"enable_directory_listing",
-		"no",
-		"enable_auth_domain_check",
-		"no",
+		"listening_ports", where,
+		"num_threads", "32",
+		"enable_keep_alive", "yes",
+		"keep_alive_timeout_ms", "500", /* a thread is held as long as its connection is */
+		"request_timeout_ms", "5000",
+		"tcp_nodelay", "1",
+		"connection_queue", "128",
+		"listen_backlog", "256",
+		"decode_url", "no", /* strictly, by ourselves */
+		"decode_query_string", "no",
+		"enable_directory_listing", "no",
+		"enable_auth_domain_check", "no",
 		NULL,
 	};
+	/* clang-format on */
 	/*
 	 * No document_root: what begin_request does not answer does not exist. No log_access: with
-	 * it civetweb calls localtime() from all its threads.
+	 * it civetweb uses localtime, which is one for all its threads.
 	 */
 	struct mg_callbacks callbacks = {
 		.begin_request = begin_request,

@@ -85,8 +85,10 @@ void page_flame(struct server *server, struct request *request, struct reply *re
 	int err = recorded_time_init(&recorded, server->store, question.range.from_ms,
 				     question.range.to_ms);
 
-	if (!err)
+	if (!err) {
+		recorded_time_clip(&recorded, &question.question);
 		err = store_flame(server->store, &question.question, &options, &flame);
+	}
 	if (err) {
 		reply_failure(reply, err);
 		return;

@@ -36,17 +36,17 @@ struct processes {
 	bool has_points;
 };
 
-/* Equal pieces that end at the range's end; the first takes what is left over. */
+/*
+ * Equal pieces from the range's start to beyond its end. A window that starts with a piece belongs
+ * to it: the store counts up to and with a point, so points lie 1 ms before the next piece.
+ */
 static struct store_grid grid_over(const struct time_range *range, uint64_t point_count)
 {
-	int64_t span_ms = range->to_ms - range->from_ms;
 	int64_t count = point_count > 0 ? (int64_t)point_count : 1;
-	int64_t step_ms = (span_ms + count - 1) / count;
+	int64_t step_ms = (range->to_ms - range->from_ms) / count + 1;
 
-	if (step_ms < 1)
-		step_ms = 1;
 	return (struct store_grid){
-		.first_ms = range->to_ms - (count - 1) * step_ms,
+		.first_ms = range->from_ms + step_ms - 1,
 		.step_ms = step_ms,
 		.point_count = (size_t)count,
 	};
@@ -66,7 +66,7 @@ static void write_spark(struct json_writer *json, const struct processes *proces
 	json_key(json, "spark");
 	json_begin_array(json);
 	for (size_t i = 0; processes->has_points && i < grid->point_count; i++) {
-		int64_t end_ms = grid->first_ms + (int64_t)i * grid->step_ms;
+		int64_t end_ms = grid->first_ms + 1 + (int64_t)i * grid->step_ms;
 		int64_t recorded_ms =
 			recorded_time_ms(&processes->recorded, end_ms - grid->step_ms, end_ms);
 
@@ -159,9 +159,11 @@ void page_processes(struct server *server, struct request *request, struct reply
 	int err = recorded_time_init(&recorded, server->store, question.range.from_ms,
 				     question.range.to_ms);
 
-	if (!err)
+	if (!err) {
+		recorded_time_clip(&recorded, &question.question);
 		err = store_series(server->store, &question.question, columns, COLUMN_COUNT,
 				   &processes.grid, &processes.rows);
+	}
 	if (err) {
 		reply_failure(reply, err);
 		return;

@@ -16,11 +16,6 @@ enum {
 	LABEL_COUNT_MAX = 8,
 	POINT_COUNT_MAX = 2000,
 	POINT_COUNT_DEFAULT = 180,
-	/*
-	 * A window counts where it starts. Where less than a window of a point is recorded,
-	 * dividing by it would make a peak of the window's whole weight.
-	 */
-	RECORDED_MS_MIN = 1000,
 };
 
 struct timeline {
@@ -105,12 +100,10 @@ static int measure_recorded(struct timeline *timeline, int64_t to_ms)
 	for (size_t i = 0; i < grid->point_count; i++) {
 		int64_t from_ms = timeline->from_ms + (int64_t)i * grid->step_ms;
 		int64_t end_ms = from_ms + grid->step_ms;
-		int64_t ms = recorded_time_ms(&timeline->recorded, from_ms,
-					      end_ms < to_ms ? end_ms : to_ms);
-		int64_t ms_min = grid->step_ms < RECORDED_MS_MIN ? grid->step_ms : RECORDED_MS_MIN;
 
-		timeline->recorded_total_ms += ms;
-		timeline->recorded_ms[i] = ms > 0 && ms < ms_min ? ms_min : ms;
+		timeline->recorded_ms[i] = recorded_time_ms(&timeline->recorded, from_ms,
+							    end_ms < to_ms ? end_ms : to_ms);
+		timeline->recorded_total_ms += timeline->recorded_ms[i];
 	}
 	return 0;
 }
@@ -210,6 +203,7 @@ void page_timeline(struct server *server, struct request *request, struct reply 
 				     question.range.to_ms);
 
 	timeline.recorded = recorded;
+	recorded_time_clip(&recorded, &question.question);
 	if (!err)
 		err = measure_recorded(&timeline, question.range.to_ms);
 	if (!err)

@@ -2,6 +2,7 @@
 #include "web/recorded_time.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 #include "base/window.h"
 #include "web/json_writer.h"
@@ -17,6 +18,7 @@ int recorded_time_init(struct recorded_time *recorded, struct store *store, int6
 		return err;
 	store_status(store, &status);
 	*recorded = (struct recorded_time){
+		.from_ms = from_ms,
 		.oldest_ms = status.oldest_ms,
 		.newest_ms = status.newest_ms,
 		.gaps = gaps,
@@ -31,25 +33,64 @@ void recorded_time_done(struct recorded_time *recorded)
 	*recorded = (struct recorded_time){ 0 };
 }
 
-/* The part of [from, to) that lies in [first, last). */
-static int64_t overlap_ms(int64_t from, int64_t to, int64_t first, int64_t last)
+void recorded_time_clip(const struct recorded_time *recorded, struct store_question *question)
 {
-	int64_t start = from > first ? from : first;
-	int64_t end = to < last ? to : last;
+	int64_t last_ms = recorded->newest_ms - 1;
 
-	return end > start ? end - start : 0;
+	if (question->to_unix_ms > last_ms && last_ms >= question->from_unix_ms)
+		question->to_unix_ms = last_ms;
+}
+
+/* The collector's windows, one behind the other (collector/collect.c). */
+enum { WINDOW_MS = 1000 };
+
+/* A time without gaps. */
+struct stretch {
+	int64_t start_ms;
+	int64_t end_ms;
+	bool starts_in_range; /* with a window, then; else it is the end that we can count from */
+};
+
+/* How long the windows of a stretch are that start at or after a time. */
+static int64_t windows_ms_from(const struct stretch *stretch, int64_t ms)
+{
+	int64_t all_ms = stretch->end_ms - stretch->start_ms;
+
+	if (ms <= stretch->start_ms)
+		return all_ms;
+	if (ms >= stretch->end_ms)
+		return 0;
+	if (!stretch->starts_in_range)
+		return (stretch->end_ms - ms) / WINDOW_MS * WINDOW_MS;
+
+	int64_t before_ms = (ms - stretch->start_ms + WINDOW_MS - 1) / WINDOW_MS * WINDOW_MS;
+
+	return all_ms > before_ms ? all_ms - before_ms : 0;
 }
 
 int64_t recorded_time_ms(const struct recorded_time *recorded, int64_t from_ms, int64_t to_ms)
 {
-	int64_t ms = overlap_ms(from_ms, to_ms, recorded->oldest_ms, recorded->newest_ms);
+	int64_t start_ms = recorded->oldest_ms;
+	int64_t sum_ms = 0;
 
-	for (size_t i = 0; i < recorded->gaps.count; i++) {
-		const struct store_gap *gap = &recorded->gaps.gaps[i];
+	assert(from_ms <= to_ms);
+	for (size_t i = 0; i <= recorded->gaps.count; i++) {
+		bool is_last = i == recorded->gaps.count;
+		const struct store_gap *gap = is_last ? NULL : &recorded->gaps.gaps[i];
+		struct stretch stretch = {
+			.start_ms = start_ms,
+			.end_ms = is_last ? recorded->newest_ms : gap->from_unix_ms,
+			.starts_in_range = start_ms >= recorded->from_ms,
+		};
 
-		ms -= overlap_ms(from_ms, to_ms, gap->from_unix_ms, gap->to_unix_ms);
+		if (stretch.end_ms > stretch.start_ms)
+			sum_ms += windows_ms_from(&stretch, from_ms) -
+				  windows_ms_from(&stretch, to_ms);
+		if (!is_last && gap->to_unix_ms > start_ms)
+			start_ms = gap->to_unix_ms;
 	}
-	return ms > 0 ? ms : 0;
+	assert(sum_ms >= 0);
+	return sum_ms;
 }
 
 static const char *reason_text(uint8_t reason)

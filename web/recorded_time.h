@@ -10,9 +10,10 @@
  * gap lowers nobody's share.
  */
 struct recorded_time {
+	int64_t from_ms;   /* of the range that was asked for */
 	int64_t oldest_ms; /* of what the store holds */
 	int64_t newest_ms;
-	struct store_gaps gaps; /* within the range that was asked for */
+	struct store_gaps gaps; /* within the range */
 };
 
 /* A negative errno of the store. */
@@ -20,7 +21,13 @@ int recorded_time_init(struct recorded_time *recorded, struct store *store, int6
 		       int64_t to_ms);
 void recorded_time_done(struct recorded_time *recorded);
 
-/* How many ms of [from_ms, to_ms) were recorded. */
+/* Leaves out what came since: values must not be of more time than what they are divided by. */
+void recorded_time_clip(const struct recorded_time *recorded, struct store_question *question);
+
+/*
+ * How many ms were recorded by the windows that start in [from_ms, to_ms): the store counts a
+ * window where it starts, so that is what its values are divided by.
+ */
 int64_t recorded_time_ms(const struct recorded_time *recorded, int64_t from_ms, int64_t to_ms);
 
 /* "gaps":[{"from_ms":…,"to_ms":…,"reason":"host_off"}], the key too. */

@@ -191,7 +191,7 @@ int serve_main(const struct settings *settings)
 
 	describe_host(&server);
 	log_info("--otlp-grpc %s and --otlp-http %s are not in use: OTLP is not received yet",
-		  settings->otlp_grpc, settings->otlp_http);
+		 settings->otlp_grpc, settings->otlp_http);
 
 	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 

@@ -60,6 +60,11 @@ async function startHearth() {
   return { child, address };
 }
 
+/** Ahead of whatever else the machine does (where that is allowed), so that it is the busiest. */
+function startBurn() {
+  return start("nice", "-n", "-10", `${BUILD}/tests/live/targets/burn`, "120");
+}
+
 /** CPU seconds of a process since it began. */
 function cpuSeconds(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
@@ -161,10 +166,12 @@ async function testLive(page, address, burn, startedAt) {
   await step("a click zooms, Backspace goes back, Escape resets", async () => {
     const at = await pointAt(page, "spend_seventy");
     await page.mouse.click(at.x, at.y);
+    const caller = page.locator(".crumbs button:not(.reset)").last();
     await until("spend_seventy as the zoomed frame", async () => (await text(page, ".crumbs [aria-current]")) === "spend_seventy");
     assert.match(page.url(), /zoom=spend_seventy/);
+    const callerName = await caller.textContent();
     await page.keyboard.press("Backspace");
-    assert.equal(await text(page, ".crumbs [aria-current]"), "work");
+    assert.equal(await text(page, ".crumbs [aria-current]"), callerName);
     await page.keyboard.press("Escape");
     assert.equal(await text(page, ".crumbs [aria-current]"), "burn");
     assert.doesNotMatch(page.url(), /zoom=/);
@@ -329,7 +336,7 @@ async function main() {
   const hearth = ELSEWHERE ? { child: null, address: ELSEWHERE } : await startHearth();
   const { address } = hearth;
   const startedAt = Date.now();
-  const burn = ELSEWHERE ? null : start(`${BUILD}/tests/live/targets/burn`, "300");
+  const burn = ELSEWHERE ? null : startBurn();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
   try {
     const status = await (await fetch(`${address}/api/v1/status`)).json();
@@ -345,6 +352,7 @@ async function main() {
     else skip("what burn does is shown", NO_RIGHTS);
     const selected = new URLSearchParams(page.url().split("?")[1] ?? "").get("process");
     await testWindows(browser, address, selected);
+    if (burn) await stop(burn);
     await testTheme(browser, address);
     await testStates(browser, address);
     await step("no error and no warning in the console", () => assert.deepEqual(complaints, []));

@@ -22,12 +22,13 @@ const KEYS: [string, string][] = [
   ["c", "copy the name of a frame"], ["Space", "pause, go live"], ["?", "this list"],
 ];
 
-const openKeys = () => (document.getElementById("help") as HTMLDialogElement).showModal();
+const help = () => document.getElementById("help") as HTMLDialogElement;
+const openKeys = () => help().showModal();
 
 function Keys() {
   return html`<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2>
     <dl>${KEYS.map(([keys, words]) => html`<div><dt>${keys.split(" ").filter(Boolean).map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${words}</dd></div>`)}</dl>
-    <form method="dialog"><button class="btn" type="submit">Close</button></form></dialog>`;
+    <button class="btn" type="button" onClick=${() => help().close()}>Close</button></dialog>`;
 }
 
 function goLive() {

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { Gap, Timeline } from "./api";
 import { clock, cores, duration } from "./format";
-import { paused, timeline } from "./live";
+import { paused, status, timeline } from "./live";
 import { hueOf, REST_HUE, swatch } from "./parts";
 import { range, type Range } from "./state";
 import { color, themeVersion } from "./theme";
@@ -38,11 +38,13 @@ function bandsOf(answer: Timeline, order: string[]): Band[] {
   return bands;
 }
 
-/** Stacked: each line is the sum of its band and those below. Where nothing was recorded, none. */
-function stacked(answer: Timeline, bands: Band[]): uPlot.AlignedData {
+/** Stacked: each line is the sum of its band and those below. Where nothing was recorded, none, and
+ * none for a step that is not yet over: it would look like a fall. */
+function stacked(answer: Timeline, bands: Band[], newestMs: number): uPlot.AlignedData {
   const count = Math.max(0, ...bands.map((band) => band.cores.length));
   const times = Array.from({ length: count }, (_, i) => (answer.from_ms + (i + 0.5) * answer.step_ms) / 1000);
-  const recorded = times.map((_, i) => bands.some((band) => (band.cores[i] ?? null) !== null));
+  const recorded = times.map((_, i) => answer.from_ms + (i + 1) * answer.step_ms <= newestMs &&
+    bands.some((band) => (band.cores[i] ?? null) !== null));
   const sum = new Array<number>(count).fill(0);
   const lines = bands.map((band) => recorded.map((is, i) => (is ? (sum[i] += band.cores[i] ?? 0) : null)));
   return [times, ...lines];
@@ -96,7 +98,7 @@ class Chart {
   }
 
   show(answer: Timeline, bands: Band[], picked: Range | null) {
-    const data = stacked(answer, bands);
+    const data = stacked(answer, bands, status.peek()?.store.newest_ms ?? Infinity);
     this.bands = bands;
     this.gaps = gapsOf(answer, data);
     this.picked = picked;

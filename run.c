@@ -211,7 +211,7 @@ static int probe_rights(char *reason, size_t size)
 	return -EPERM;
 }
 
-enum { PROGRAM_COUNT = 2, RESTART_CODE = 75 };
+enum { PROGRAM_COUNT = 2, RESTART_CODE = 75, DELAY_MS_MAX = 1000 };
 
 struct program {
 	const char *name; /* of the process */
@@ -256,7 +256,8 @@ static int start_program(struct program *program, const struct settings *setting
 	exit(program->main(settings));
 }
 
-/* 200 ms after a first death, doubling to 5 s while it goes on dying within 10 s of its start. */
+/* 200 ms after a first death, doubling to a second while it goes on dying within 10 s of its start.
+ */
 static void plan_restart(struct program *program)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -264,9 +265,10 @@ static void plan_restart(struct program *program)
 
 	program->deaths =
 		now - program->started_ns > 10 * (uint64_t)CLOCK_NS_PER_S ? 0 : program->deaths + 1;
-	for (unsigned i = 1; i < program->deaths && delay_ms < 5000; i++)
+	for (unsigned i = 1; i < program->deaths && delay_ms < DELAY_MS_MAX; i++)
 		delay_ms *= 2;
-	program->start_again_ns = now + (delay_ms < 5000 ? delay_ms : 5000) * CLOCK_NS_PER_MS;
+	program->start_again_ns =
+		now + (delay_ms < DELAY_MS_MAX ? delay_ms : DELAY_MS_MAX) * CLOCK_NS_PER_MS;
 }
 
 /* What a death means: go on (-1), or end with this exit code. */

@@ -105,7 +105,7 @@ static void finds_a_burner_and_its_two_functions(void **state)
 	json_decref(flame);
 
 	/* Meanwhile another spent its time in the kernel. */
-	flame = wait_for_flame(pid_selector(kernel_pid, selector, sizeof(selector)), 3, 10);
+	flame = wait_for_flame(pid_selector(kernel_pid, selector, sizeof(selector)), 1, 10);
 	/* libc's read() sets up no frame: the walk by frame pointers skips its caller, not main(). */
 	assert_true(flame_has_below(flame, "ksys_read", 2, "main"));
 	assert_true(flame_has_below(flame, "vfs_read", 2, "ksys_read"));

@@ -63,6 +63,7 @@ static uint32_t intern(struct layout *layout, struct str name)
 
 	uint32_t index = table->count;
 
+	assert(index < table->count_max);
 	layout->names[index] = name;
 	return table_add(table, hash, hash_of_name, layout) ? TABLE_NONE : index;
 }
@@ -71,6 +72,7 @@ static int place(struct layout *layout, uint64_t x, struct flame_bar bar)
 {
 	if (bar.name == TABLE_NONE)
 		return -ENOMEM;
+	assert(layout->bar_count < 2 * (size_t)layout->flame->node_count);
 	layout->bars[layout->bar_count++] = (struct placed_bar){ .x = x, .bar = bar };
 	return 0;
 }
@@ -78,6 +80,8 @@ static int place(struct layout *layout, uint64_t x, struct flame_bar bar)
 /* The innermost open node has all its children: what was left out goes behind them. */
 static int close_node(struct layout *layout)
 {
+	assert(layout->path_count > 0);
+
 	struct open_node node = layout->path[--layout->path_count];
 
 	if (!node.has_other)
@@ -147,7 +151,9 @@ static int place_all(struct layout *layout)
 
 		uint64_t x = parent->next_x;
 
-		parent->next_x += node->total;
+		if (__builtin_add_overflow(x, node->total, &parent->next_x) ||
+		    node->self > node->total)
+			return -EBADMSG;
 		err = open_node(layout, i, x);
 	}
 	while (!err && layout->path_count > 0)
@@ -179,7 +185,9 @@ static int sort_by_level(const struct layout *layout, struct flame_levels *level
 		uint32_t level = placed->bar.level;
 		struct flame_bar *bar = &levels->bars[next[level]++];
 
-		assert(placed->x >= end_x[level]);
+		/* A node that is wider than its parent comes of a damaged store. */
+		if (placed->x < end_x[level])
+			return -EBADMSG;
 		*bar = placed->bar;
 		bar->delta = placed->x - end_x[level];
 		end_x[level] = placed->x + bar->total;

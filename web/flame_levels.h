@@ -33,7 +33,7 @@ struct flame_levels {
 	uint64_t max_self;
 };
 
-/* -ENOMEM. *ret is emptied by flame_levels_done(). */
+/* -EBADMSG for sums that are none, -ENOMEM. *ret is emptied by flame_levels_done(). */
 int flame_levels_make(const struct flame *flame, struct flame_levels *ret);
 void flame_levels_done(struct flame_levels *levels);
 

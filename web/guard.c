@@ -52,6 +52,7 @@ void guard_init(struct guard *guard, const char *listen_address, const char *hos
 {
 	struct str listen_host;
 
+	assert(listen_address && host_name);
 	*guard = (struct guard){ .host_count = 0 };
 	add_host(guard, STR("localhost"));
 	add_host(guard, STR("127.0.0.1"));

@@ -127,6 +127,8 @@ static int64_t read_body(struct request *request, void *bytes, size_t size)
 {
 	struct exchange *exchange = request->body_context;
 
+	assert(exchange->has_body || exchange->body_ended);
+
 	if (exchange->body_ended || size == 0)
 		return 0;
 	if (exchange->expects_continue) {
@@ -192,6 +194,8 @@ static void send_reply(struct mg_connection *connection, struct reply *reply, bo
 	autoclean(buf) struct buf head = BUF(HEAD_SIZE_MAX + JOIN_SIZE_MAX);
 	const struct buf *body = &reply->body;
 
+	assert(reply->status >= 200 && reply->status < 600);
+	assert(reply->status != 304 || body->size == 0);
 	add_head(&head, reply, mg_get_response_code_text(connection, reply->status), keep_open);
 
 	bool joined = with_body && body->size <= JOIN_SIZE_MAX;
@@ -210,6 +214,7 @@ static void refuse(struct mg_connection *connection, int status, const char *why
 {
 	struct reply reply;
 
+	assert(status >= 400 && status < 600);
 	reply_init(&reply);
 	reply_error(&reply, status, NULL, "%s", why);
 	send_reply(connection, &reply, true, false);
@@ -221,6 +226,8 @@ static int fill_request(struct exchange *exchange, struct request *request)
 	const struct mg_request_info *info = exchange->info;
 	struct in_addr address;
 
+	assert(info->num_headers < MG_MAX_HEADERS); /* objection() saw to it */
+	assert(request->header_count == 0);
 	request->method = str_from(info->request_method);
 	request->query = str_from(info->query_string);
 	for (int i = 0; i < info->num_headers; i++)
@@ -462,7 +469,7 @@ int http1_start(const char *address, struct server *server, struct http1 **ret, 
 static void *come_by(void *context)
 {
 	const struct http1 *http = context;
-	const struct timespec moment = { .tv_nsec = 20 * 1000 * 1000 };
+	const struct timespec moment = { .tv_nsec = 20L * 1000 * 1000 };
 	autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)nanosleep(&moment, NULL); /* mg_stop() has set its flag by then, else it takes 2 s */

@@ -73,6 +73,8 @@ static bool is_continuation(uint8_t byte)
 /* How many bytes the character at the front takes, by RFC 3629's table; 0 for what is none. */
 static size_t utf8_size(const uint8_t *bytes, size_t left)
 {
+	assert(left > 0);
+
 	uint8_t first = bytes[0];
 	uint8_t low = 0x80;
 	uint8_t high = 0xbf;

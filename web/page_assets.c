@@ -26,6 +26,8 @@ static bool is_deep_path(struct str path)
 
 const struct page_asset *page_assets_find(struct str path)
 {
+	assert(page_asset_count > 0);
+
 	const struct page_asset *asset = find_path(path);
 
 	return !asset && is_deep_path(path) ? find_path(STR("/")) : asset;

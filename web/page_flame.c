@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the CPU time went: a flame graph in columns. */
+#include <assert.h>
+
 #include "web/json_writer.h"
 #include "web/page.h"
 #include "web/recorded_time.h"
@@ -37,6 +39,7 @@ static void write_flame(struct reply *reply, const struct page_question *questio
 	struct json_writer json = JSON_WRITER(&reply->body);
 	const struct time_range *range = &question->range;
 
+	assert(flame->node_count > 0 && flame->name_count > 0);
 	json_begin_object(&json);
 	json_key(&json, "from_ms");
 	json_i64(&json, range->from_ms);

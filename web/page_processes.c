@@ -45,6 +45,7 @@ static struct store_grid grid_over(const struct time_range *range, uint64_t poin
 	int64_t count = point_count > 0 ? (int64_t)point_count : 1;
 	int64_t step_ms = (range->to_ms - range->from_ms) / count + 1;
 
+	assert(step_ms > 0 && range->from_ms + count * step_ms > range->to_ms);
 	return (struct store_grid){
 		.first_ms = range->from_ms + step_ms - 1,
 		.step_ms = step_ms,
@@ -79,6 +80,8 @@ static void write_process(struct json_writer *json, const struct processes *proc
 			  const struct store_row *row)
 {
 	double cores = page_cores(row->total, processes->recorded_ms);
+
+	assert(processes->cpu_count > 0);
 	uint64_t pid = 0;
 
 	json_begin_object(json);
@@ -115,6 +118,7 @@ static void write_processes(struct reply *reply, const struct processes *process
 			hidden_total += processes->rows.rows[i].total;
 	}
 
+	assert(processes->shown_count <= processes->rows.count);
 	json_begin_object(&json);
 	json_key(&json, "from_ms");
 	json_i64(&json, processes->range.from_ms);

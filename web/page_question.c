@@ -81,6 +81,7 @@ bool page_read_number(struct page_question *question, const struct request *requ
 			    number->min, number->max);
 		return false;
 	}
+	assert(value == number->otherwise || (value >= number->min && value <= number->max));
 	*ret = value;
 	return true;
 }

@@ -73,6 +73,8 @@ static bool read_grid(struct timeline *timeline, struct page_question *question,
 	if (step_ms == 0)
 		step_ms = 1;
 
+	assert(span_ms >= 0 && step_ms > 0);
+
 	int64_t step = (int64_t)step_ms;
 
 	timeline->from_ms = question->range.from_ms / step * step;
@@ -111,6 +113,8 @@ static int measure_recorded(struct timeline *timeline, int64_t to_ms)
 static void write_point(struct json_writer *json, const struct timeline *timeline, size_t index,
 			uint64_t cpu_ns)
 {
+	assert(index < timeline->grid.point_count);
+
 	int64_t recorded_ms = timeline->recorded_ms[index];
 
 	if (recorded_ms > 0)
@@ -145,6 +149,8 @@ static void write_row(struct json_writer *json, const struct timeline *timeline,
 
 static void write_more(struct json_writer *json, const struct timeline *timeline)
 {
+	assert(timeline->shown_count <= timeline->rows.count);
+
 	size_t hidden_count = timeline->rows.count - timeline->shown_count;
 
 	json_key(json, "more");

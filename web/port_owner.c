@@ -134,6 +134,7 @@ int port_owner_describe(uint16_t port, char text[static PORT_OWNER_TEXT_SIZE])
 	uint64_t inode = 0;
 	int err = -ENOENT;
 
+	assert(port > 0);
 	if (!find_inode("/proc/net/tcp", port, &inode) &&
 	    !find_inode("/proc/net/tcp6", port, &inode))
 		return -ENOENT;

@@ -24,6 +24,8 @@ void querier_done(struct querier_question *question)
 
 bool querier_read_range(struct querier_question *question, struct reply *reply)
 {
+	assert(question->message);
+
 	int64_t start = connect_int64(&question->fields, "start");
 	int64_t end = connect_int64(&question->fields, "end");
 
@@ -49,6 +51,8 @@ bool querier_read_range(struct querier_question *question, struct reply *reply)
 static bool add_matcher(struct querier_question *question, struct str text, struct reply *reply)
 {
 	char error[SELECTOR_ERROR_SIZE] = "";
+	assert(question->question.selector == question->selector);
+
 	int err = question->selector ? selector_add(question->selector, text, error)
 				     : selector_parse(text, &question->selector, error);
 
@@ -98,6 +102,7 @@ void querier_write_labels(struct json_writer *json, const struct str *names,
 {
 	bool begun = false;
 
+	assert(count <= QUERIER_GROUP_COUNT_MAX);
 	for (size_t i = 0; i < count; i++) {
 		if (values[i].size == 0)
 			continue;

@@ -48,6 +48,7 @@ static void narrow_to_contents(struct store *store, struct store_question *quest
 		question->to_unix_ms = status.newest_ms;
 	if (question->to_unix_ms < question->from_unix_ms)
 		question->to_unix_ms = question->from_unix_ms;
+	assert(question->from_unix_ms >= 0);
 }
 
 /*
@@ -80,6 +81,7 @@ static bool read_grid(struct querier_question *question, struct store *store,
 			      (long long)step, QUERIER_POINT_COUNT_MAX);
 		return false;
 	}
+	assert(span_ms >= 0 && step > 0);
 	*ret = (struct store_grid){ .first_ms = first_ms,
 				    .step_ms = step,
 				    .point_count = (size_t)(span_ms / step) + 1 };
@@ -129,6 +131,7 @@ static void write_series(struct reply *reply, const struct store_rows *rows, siz
 	struct json_writer json = JSON_WRITER(&reply->body);
 	bool begun = false;
 
+	assert(row_count <= rows->count);
 	json_begin_object(&json);
 	for (size_t i = 0; i < row_count; i++) {
 		const struct store_row *row = &rows->rows[i];
@@ -220,6 +223,7 @@ static int compare_sets(const void *a, const void *b)
 	const struct label_set *first = a;
 	const struct label_set *second = b;
 
+	assert(first->count == second->count);
 	for (size_t i = 0; i < first->count; i++) {
 		struct str left = first->values[i];
 		struct str right = second->values[i];

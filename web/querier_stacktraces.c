@@ -59,6 +59,8 @@ static bool read_node_count(struct querier_question *question, uint32_t *ret, st
 			      (long long)count);
 		return false;
 	}
+	static_assert(NODE_COUNT_DEFAULT <= NODE_COUNT_MAX,
+		      "what is taken unasked may be asked for");
 	*ret = count ? (uint32_t)count : NODE_COUNT_DEFAULT;
 	return true;
 }
@@ -163,6 +165,7 @@ static void write_levels(struct json_writer *json, const struct flame_levels *le
 {
 	size_t i = 0;
 
+	assert(levels->bar_count > 0 && levels->name_count > 0);
 	json_key(json, "levels");
 	json_begin_array(json);
 	while (i < levels->bar_count) {
@@ -172,6 +175,7 @@ static void write_levels(struct json_writer *json, const struct flame_levels *le
 		json_key(json, "values");
 		json_begin_array(json);
 		for (; i < levels->bar_count && levels->bars[i].level == level; i++) {
+			assert(levels->bars[i].name < levels->name_count);
 			json_u64_text(json, levels->bars[i].delta);
 			json_u64_text(json, levels->bars[i].total);
 			json_u64_text(json, levels->bars[i].self);

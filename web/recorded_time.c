@@ -12,6 +12,9 @@ int recorded_time_init(struct recorded_time *recorded, struct store *store, int6
 {
 	struct store_status status;
 	struct store_gaps gaps;
+
+	assert(from_ms <= to_ms);
+
 	int err = store_gaps(store, from_ms, to_ms, &gaps);
 
 	if (err)
@@ -56,6 +59,7 @@ static int64_t windows_ms_from(const struct stretch *stretch, int64_t ms)
 {
 	int64_t all_ms = stretch->end_ms - stretch->start_ms;
 
+	assert(all_ms > 0);
 	if (ms <= stretch->start_ms)
 		return all_ms;
 	if (ms >= stretch->end_ms)
@@ -76,17 +80,19 @@ int64_t recorded_time_ms(const struct recorded_time *recorded, int64_t from_ms, 
 	assert(from_ms <= to_ms);
 	for (size_t i = 0; i <= recorded->gaps.count; i++) {
 		bool is_last = i == recorded->gaps.count;
-		const struct store_gap *gap = is_last ? NULL : &recorded->gaps.gaps[i];
+		/* As if nothing were recorded from the end on. */
+		struct store_gap end = { recorded->newest_ms, recorded->newest_ms, GAP_NONE };
+		const struct store_gap *gap = is_last ? &end : &recorded->gaps.gaps[i];
 		struct stretch stretch = {
 			.start_ms = start_ms,
-			.end_ms = is_last ? recorded->newest_ms : gap->from_unix_ms,
+			.end_ms = gap->from_unix_ms,
 			.starts_in_range = start_ms >= recorded->from_ms,
 		};
 
 		if (stretch.end_ms > stretch.start_ms)
 			sum_ms += windows_ms_from(&stretch, from_ms) -
 				  windows_ms_from(&stretch, to_ms);
-		if (!is_last && gap->to_unix_ms > start_ms)
+		if (gap->to_unix_ms > start_ms)
 			start_ms = gap->to_unix_ms;
 	}
 	assert(sum_ms >= 0);

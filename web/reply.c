@@ -28,6 +28,7 @@ void reply_add_header(struct reply *reply, const char *name, const char *value)
 {
 	assert(reply->header_count < sizeof(reply->headers) / sizeof(reply->headers[0]));
 
+	assert(!strpbrk(name, "\r\n:") && !strpbrk(value, "\r\n"));
 	reply->headers[reply->header_count++] = (struct header){ str_from(name), str_from(value) };
 }
 

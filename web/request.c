@@ -65,6 +65,7 @@ int request_decode(struct str text, bool plus_is_space, struct buf *buffer)
 
 		if (byte < 0)
 			return -EBADMSG;
+		assert(byte > 0 && byte < 256);
 		buf_add_u8(buffer, (uint8_t)byte);
 	}
 	return buffer->error;
@@ -164,6 +165,8 @@ static int64_t read_some(const struct body_clock *clock, void *bytes, size_t siz
 	if (clock_monotonic_ns() >= clock->end_ns)
 		return -ETIMEDOUT;
 
+	assert(size > 0);
+
 	int64_t count = request->read_body(request, bytes, size);
 
 	assert(count <= (int64_t)size);
@@ -195,6 +198,9 @@ static int as_is(const struct body_clock *clock, struct buf *body)
 static int64_t read_held(struct request *request, void *bytes, size_t size)
 {
 	struct held_body *held = request->body_context;
+
+	assert(held->next <= held->bytes.size);
+
 	size_t left = held->bytes.size - held->next;
 
 	if (size > left)
@@ -209,7 +215,8 @@ int request_hold_body(struct request *request, struct held_body *held)
 {
 	struct body_clock clock = start_clock(request);
 
-	assert(held->next == 0);
+	assert(held->next == 0 && held->bytes.size == 0);
+	assert(held->bytes.limit > 0);
 	if (announces_more_than(request, held->bytes.limit))
 		return -E2BIG;
 
@@ -225,6 +232,7 @@ int request_hold_body(struct request *request, struct held_body *held)
 /* Adds what was unpacked, within the body's limit and a sane ratio to what came over the wire. */
 static int add_unpacked(struct buf *body, const void *bytes, size_t size, uint64_t packed_size)
 {
+	assert(packed_size > 0);
 	buf_add(body, bytes, size);
 	if (body->error)
 		return body->error == -EFBIG ? -E2BIG : body->error;

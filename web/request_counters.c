@@ -33,6 +33,8 @@ struct request_counters {
 
 int request_counters_new(const char *const *names, size_t count, struct request_counters **ret)
 {
+	assert(count > 0);
+
 	struct request_counters *counters =
 		calloc(1, sizeof(*counters) + count * sizeof(counters->routes[0]));
 
@@ -65,6 +67,7 @@ void request_counters_add(struct request_counters *counters, size_t route, int s
 
 	struct route_counters *own = &counters->routes[route];
 
+	assert(status >= 100 && status < 600);
 	own->by_status[status_place(status)]++;
 	own->time_ns += time_ns;
 	for (size_t i = 0; i < BUCKET_COUNT; i++) {

@@ -80,6 +80,7 @@ struct routes {
 
 int routes_new(struct server *server, struct routes **ret)
 {
+	static_assert(WAITING_MAX + RUNNING_MAX < 32, "questions leave threads to the rest");
 	autoclean(routes) struct routes *routes = calloc(1, sizeof(*routes));
 
 	if (!routes)
@@ -107,6 +108,7 @@ struct routes *routes_free(struct routes *routes)
 {
 	if (!routes)
 		return NULL;
+	assert(routes->server->request_counters == routes->counters || !routes->counters);
 	routes->server->request_counters = NULL;
 	request_counters_free(routes->counters);
 	slots_free(routes->slots);
@@ -195,6 +197,7 @@ static void ask(struct routes *routes, struct request *request, const struct rou
 {
 	struct held_body held = { .bytes = BUF(QUESTION_SIZE_MAX) };
 
+	assert(request->role != ROLE_NOBODY && request->deadline_monotonic_ns > 0);
 	if (route->kind != ROUTE_CALL || hold_body(request, &held, reply)) {
 		int err = slots_enter(routes->slots, request->deadline_monotonic_ns);
 
@@ -213,6 +216,7 @@ static void report_lost_body(const struct route *route, struct reply *reply)
 {
 	int err = reply->body.error;
 
+	assert(err < 0);
 	if (route->kind == ROUTE_CALL)
 		connect_failure(reply, err);
 	else
@@ -236,6 +240,8 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 		reply_error(reply, 404, NULL, "there is nothing here");
 		return ROUTE_NONE;
 	}
+
+	assert(number < ROUTE_COUNT);
 
 	const struct route *route = &routes_table[number];
 

@@ -57,11 +57,13 @@ static int wait_for_turn(struct slots *slots, uint64_t deadline_monotonic_ns)
 	};
 	int err = 0;
 
+	assert(slots->running == slots->running_max);
 	if (slots->waiting == slots->waiting_max)
 		return -EBUSY;
 	slots->waiting++;
 	while (!err && slots->running == slots->running_max)
 		err = -pthread_cond_timedwait(&slots->freed, &slots->lock, &end);
+	assert(slots->waiting > 0);
 	slots->waiting--;
 	return slots->running < slots->running_max ? 0 : err;
 }

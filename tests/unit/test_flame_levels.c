@@ -135,6 +135,23 @@ static void makes_one_bar_of_nothing(void **state)
 	assert_levels(&flame, "0,0,0,total");
 }
 
+static void refuses_sums_that_are_none(void **state)
+{
+	struct flame_node nodes[] = {
+		{ .total = 1, .name = TOTAL },
+		{ .total = UINT64_MAX, .parent = 0, .name = A, .kind = FLAME_NATIVE },
+		{ .total = 5, .self = 5, .parent = 0, .name = B, .kind = FLAME_NATIVE },
+	};
+	struct flame flame = {
+		.nodes = nodes, .node_count = 3, .names = names, .name_count = NAME_COUNT
+	};
+	struct flame_levels levels = { 0 };
+
+	(void)state;
+	assert_int_equal(flame_levels_make(&flame, &levels), -EBADMSG);
+	assert_null(levels.bars);
+}
+
 /* ---- against another way of doing it ----------------------------------------------------------
  */
 
@@ -284,6 +301,7 @@ int main(void)
 		cmocka_unit_test(joins_functions_called_other_with_it),
 		cmocka_unit_test(shares_the_root_name_with_a_function_total),
 		cmocka_unit_test(makes_one_bar_of_nothing),
+		cmocka_unit_test(refuses_sums_that_are_none),
 		cmocka_unit_test(agrees_with_a_naive_layout),
 	};
 

@@ -101,6 +101,12 @@ async function open(browser, address, options = {}) {
 const text = async (page, selector) => ((await page.locator(selector).first().textContent()) ?? "").replace(/\u202f/g, " ").trim();
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
+/** Stops the page's clock, or lets it go on. */
+async function setPaused(page, wanted) {
+  const isPaused = (await text(page, "#pause")) === "Go live";
+  if (isPaused !== wanted) await page.locator("#pause").click();
+}
+
 /** Moves the pointer down the left edge of the flame graph until the card is about the frame. */
 async function pointAt(page, name) {
   await page.locator("#flame").scrollIntoViewIfNeeded();
@@ -130,12 +136,12 @@ async function testLive(page, address, burn, startedAt) {
   });
 
   await step("the table shows the server's numbers", async () => {
-    await page.locator("#pause").click();
+    await setPaused(page, true);
     const answer = await page.evaluate(() => fetch("api/v1/processes?limit=1&from=now-15m").then((reply) => reply.json()));
     assert.equal(answer.rows[0].process_name, "burn");
     const share = Number((await text(page, "#processes tbody tr td.n:nth-of-type(3)")).replace(/[^\d.]/g, ""));
     assert.ok(Math.abs(share - answer.rows[0].share * 100) < 10, `${share} of ${answer.rows[0].share}`);
-    await page.locator("#pause").click();
+    await setPaused(page, false);
   });
 
   await step("a process that is selected shows its own flame graph", async () => {
@@ -146,6 +152,8 @@ async function testLive(page, address, burn, startedAt) {
   });
 
   await step("spend_seventy is the hottest function, with about 70 %", async () => {
+    // Names follow as symbol files are read.
+    await until("burn has its names", async () => /Hottest function: spend_/.test(await text(page, "#flame-words")));
     const words = await text(page, "#flame-words");
     const [, name, part] = /Hottest function: (\S+), .* cores, ([\d.]+) % of view/.exec(words) ?? assert.fail(words);
     assert.equal(name, "spend_seventy");
@@ -155,7 +163,7 @@ async function testLive(page, address, burn, startedAt) {
   });
 
   await step("the card says what is under the pointer", async () => {
-    await page.locator("#pause").click();
+    await setPaused(page, true);
     await pointAt(page, "spend_seventy");
     const card = await text(page, "#card");
     assert.match(card, /Native, burn/);
@@ -200,7 +208,7 @@ async function testLive(page, address, burn, startedAt) {
     assert.match(await text(other, ".found"), /of view in [1-9]/);
     await other.close();
     await page.locator("#search").fill("");
-    await page.locator("#pause").click();
+    await setPaused(page, false);
   });
 }
 
@@ -324,6 +332,7 @@ async function testStates(browser, address) {
 
 async function testSilence(page, hearth) {
   await step("a server that has gone leaves the page readable, and says so", async () => {
+    await setPaused(page, false);
     await stop(hearth.child);
     await page.locator(".bad-notice").waitFor({ timeout: SHOWN_MS });
     assert.match(await text(page, ".bad-notice"), /No answer from hearth serve for \d+ s.*shows what it had at \d\d:\d\d:\d\d/);

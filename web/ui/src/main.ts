@@ -48,7 +48,7 @@ function Health() {
 
 function Bar() {
   const host = status.value?.host, picked = range.value;
-  const isMoving = !picked && !paused.value;
+  const isMoving = !picked && !paused.value, isSilent = silentSince.value !== null;
   void themeVersion.value;
   return html`<header class="bar">
     <a class="brand" href="#/now"><svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true"><path fill="currentColor" d="M1 15h16v2H1zM3 10.5h12v2.6H3zM5 6h5v2.6H5zM11.6 6H14v2.6h-2.4zM6.2 1.5h2.2v2.6H6.2z"/></svg>
@@ -56,7 +56,7 @@ function Bar() {
     <span class="spacer"></span>
     ${picked
       ? html`<span class="btn still">${rangeWords(picked.from, picked.to, hostNow.value)}</span>`
-      : html`<label class="btn select">${isMoving && html`<span class="live"></span>`}<span>${isMoving ? "Live," : "Paused,"}</span><select aria-label="Time shown" value=${span.value} onChange=${(event: Event) => (span.value = (event.target as HTMLSelectElement).value as Span)}>
+      : html`<label class="btn select">${isMoving && !isSilent && html`<span class="live"></span>`}<span>${!isMoving ? "Paused," : isSilent ? "Waiting," : "Live,"}</span><select aria-label="Time shown" value=${span.value} onChange=${(event: Event) => (span.value = (event.target as HTMLSelectElement).value as Span)}>
           ${SPANS.map((one) => html`<option value=${one} selected=${one === span.value}>${SPAN_WORDS[one]}</option>`)}</select></label>`}
     ${isMoving
       ? html`<button class="btn icon" id="pause" type="button" aria-label="Pause live updates (Space)" title="Pause (Space)" onClick=${togglePause}><svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path fill="currentColor" d="M2.5 1.5h2.4v9H2.5zM7.1 1.5h2.4v9H7.1z"/></svg></button>`

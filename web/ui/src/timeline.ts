@@ -13,6 +13,9 @@ import { color, themeVersion } from "./theme";
 
 const HEIGHT = 148, DRAG_MIN_PX = 6, UNRECORDED_STEPS_MIN = 3;
 
+/** Of the page's own making: nothing is known of the time before the first sample. */
+const BEFORE = "before";
+
 const REASONS: Record<string, string> = {
   not_running: "hearth was not running",
   suspended: "the host was suspended",
@@ -61,7 +64,7 @@ function gapsOf(answer: Timeline, data: uPlot.AlignedData): Gap[] {
     const from = answer.from_ms + i * answer.step_ms, to = answer.from_ms + end * answer.step_ms;
     const isKnown = answer.gaps.some((gap) => gap.from_ms < to && gap.to_ms > from);
     // The newest seconds are still on their way.
-    if (!isKnown && end - i >= UNRECORDED_STEPS_MIN) gaps.push({ from_ms: from, to_ms: to, reason: "" });
+    if (!isKnown && end - i >= UNRECORDED_STEPS_MIN) gaps.push({ from_ms: from, to_ms: to, reason: i === 0 ? BEFORE : "" });
     i = end;
   }
   return gaps;
@@ -195,7 +198,7 @@ class Chart {
     ctx.textAlign = "left"; // the axes centre theirs
     for (const gap of this.gaps) {
       const [from, to] = this.span(plot, gap.from_ms, gap.to_ms);
-      const words = `${reasonOf(gap)}, ${duration(gap.to_ms - gap.from_ms)}`;
+      const words = gap.reason === BEFORE ? `nothing recorded before ${clock(gap.to_ms)}` : `${reasonOf(gap)}, ${duration(gap.to_ms - gap.from_ms)}`;
       const wide = ctx.measureText(words).width + 12 * ratio, right = plot.bbox.left + plot.bbox.width;
       // Inside, else beside it: to the right, or to the left when there the chart ends.
       let x = to + 4 * ratio;

@@ -190,7 +190,7 @@ $(BUILD)/tests/system/test_%: tests/system/test_%.c $(SUPPORT) $(ARCHIVES) | $(G
 	$(call test_link,-lcmocka)
 $(BUILD)/tests/bench/bench_%: tests/bench/bench_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,BENCH)
-	$(call test_link,)
+	$(call test_link,-lcmocka)
 
 # Programs to be profiled: with frame pointers, and without the sanitizers' own frames.
 $(BUILD)/tests/live/targets/%: tests/live/targets/%.c

@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "collector/collect.h"
@@ -119,30 +120,11 @@ static int check_passable(const struct account *account, const char *folder)
 	return err;
 }
 
-static int make_folders(const char *path)
-{
-	char folder[SETTING_TEXT_SIZE];
-	int size = snprintf(folder, sizeof(folder), "%s", path);
-
-	assert(size > 0 && (size_t)size < sizeof(folder));
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(folder, 0755) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return 0;
-}
-
 static int prepare_data_folder(const struct account *account, const char *path)
 {
-	int err = make_folders(path);
 	bool made = false;
+	int err = folder_make(path, 0700, &made);
 
-	if (!err && mkdir(path, 0700) == 0)
-		made = true;
-	else if (!err && errno != EEXIST)
-		err = -errno;
 	if (err)
 		return log_error_errno(
 			err, "cannot make the data folder '%s'; choose another with --data DIR",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
@@ -55,9 +56,15 @@ static int open_store(struct server *server)
 	const struct settings *settings = server->settings;
 	char path[SETTING_TEXT_SIZE + 16];
 
-	snprintf(path, sizeof(path), "%s/symbols", settings->data);
+	bool made = false;
+	int err = folder_make(settings->data, 0700, &made);
 
-	int err = symbols_open(path, &server->symbols);
+	if (err)
+		return log_error_errno(
+			err, "cannot make the data folder '%s'; choose another with --data DIR",
+			settings->data);
+	snprintf(path, sizeof(path), "%s/symbols", settings->data);
+	err = symbols_open(path, &server->symbols);
 
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);

@@ -116,6 +116,10 @@ static void serves_and_stops_cleanly(void **state)
 
 	(void)state;
 	hearth_start(&hearth, "serve", NULL);
+	assert_int_equal(child_stop(&hearth.child, 10), 0);
+	/* The folder is made, with those above it. */
+	remove_folder(hearth.folder);
+	hearth_start_again(&hearth, "serve", NULL);
 	assert_int_equal(http_ask(hearth.port, "/ready", NULL, &body), 200);
 	assert_memory_equal(body, "ready", 5);
 	assert_non_null(strstr(hearth.child.said, "hearth: "));

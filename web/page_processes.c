@@ -71,7 +71,12 @@ static void write_spark(struct json_writer *json, const struct processes *proces
 		int64_t recorded_ms =
 			recorded_time_ms(&processes->recorded, end_ms - grid->step_ms, end_ms);
 
-		json_fixed(json, page_cores(row->points[i], recorded_ms), PAGE_CORES_DECIMALS);
+		/* Before there was anything to see it was not idle: it is not known. */
+		if (recorded_ms == 0)
+			json_null_value(json);
+		else
+			json_fixed(json, page_cores(row->points[i], recorded_ms),
+				   PAGE_CORES_DECIMALS);
 	}
 	json_end_array(json);
 }

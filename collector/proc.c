@@ -209,7 +209,7 @@ int proc_read(const struct process_key *key, struct process_texts **ret,
 char *proc_read_cgroup(uint32_t pid)
 {
 	char path[32], text[4096];
-	struct str content;
+	struct str content = { 0 };
 
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 

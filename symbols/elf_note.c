@@ -54,7 +54,7 @@ bool elf_note_find(const void *notes, size_t size, size_t alignment, struct str 
 
 bool elf_note_build_id(const void *notes, size_t size, size_t alignment, struct identity *ret)
 {
-	struct str id;
+	struct str id = { 0 };
 
 	if (!elf_note_find(notes, size, alignment, STR("GNU"), NT_GNU_BUILD_ID, &id) ||
 	    id.size == 0 || id.size > BUILD_ID_SIZE_MAX)

@@ -197,7 +197,7 @@ static int evict(struct symbol_folder *folder, const char *path_kept)
 	for (size_t i = 0; i < listing.count; i++) {
 		const struct entry *entry = &listing.entries[i];
 		bool too_many =
-			entry->alias ? folder->alias_count > SYMBOL_FOLDER_ALIAS_COUNT_MAX / 8 * 7
+			entry->alias ? folder->alias_count > SYMBOL_FOLDER_ALIAS_COUNT_MAX / 8UL * 7
 				     : folder->file_bytes > folder->size_max / 8 * 7;
 
 		if (!too_many || strcmp(entry->path, path_kept) == 0 ||

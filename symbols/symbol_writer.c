@@ -44,7 +44,7 @@ int symbol_writer_elf(struct symbol_folder *folder, int fd, const struct identit
 		      struct identity *ret_identity)
 {
 	autoclean(elf_file) struct elf_file *elf = NULL;
-	struct identity identity;
+	struct identity identity = { 0 };
 	int err = elf_file_open(fd, &elf);
 
 	if (!err)

@@ -381,6 +381,8 @@ static struct str keep_module_name(struct symbols *symbols, struct str name)
 /* Puts it in place of the one before. With the lock held. */
 static void install_kernel(struct symbols *symbols, struct kernel *kernel)
 {
+	assert(kernel);
+
 	size_t count = kernel_symbols_part_count(kernel->symbols);
 
 	for (size_t i = 0; i < count; i++) {
@@ -440,6 +442,7 @@ int symbols_bring_kernel(struct symbols *symbols, int kallsyms_fd, int notes_fd)
 
 	if (err)
 		return err;
+	assert(kernel);
 
 	pthread_mutex_lock(&symbols->lock);
 	if (symbols->job_count < SYMBOLS_WAITING_COUNT_MAX) {

@@ -27,7 +27,7 @@ layout() {
 
 tidy() {
 	# shellcheck disable=SC2086
-	echo $sources | tr ' ' '\n' | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$@" -- '"$flags" sh 2>/dev/null
+	echo $sources | tr ' ' '\n' | xargs -P 2 -n 1 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$@" -- '"$flags" sh 2>/dev/null
 }
 
 second_opinion() {

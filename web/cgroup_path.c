@@ -108,8 +108,11 @@ static bool is_monitor(struct str component)
 
 static bool find_container(struct str component, struct str parent, struct cgroup_path *path)
 {
-	struct str id = is_monitor(component) ? (struct str){ 0 } : find_long_id(component);
+	struct str id = { 0 };
 	struct str name = { 0 };
+
+	if (!is_monitor(component))
+		id = find_long_id(component);
 
 	if (!id.size && is_ecs_id(component, parent))
 		id = component;

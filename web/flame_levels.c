@@ -171,9 +171,9 @@ static int sort_by_level(const struct layout *layout, struct flame_levels *level
 			level_count = layout->bars[i].bar.level + 1;
 
 	autofree size_t *next = calloc(level_count + 1, sizeof(*next));
-	autofree uint64_t *end_x = calloc(level_count, sizeof(*end_x));
+	autofree uint64_t *end_x = calloc(level_count + 1, sizeof(*end_x));
 
-	levels->bars = calloc(layout->bar_count, sizeof(*levels->bars));
+	levels->bars = calloc(layout->bar_count + 1, sizeof(*levels->bars));
 	if (!next || !end_x || !levels->bars)
 		return -ENOMEM;
 	for (size_t i = 0; i < layout->bar_count; i++)

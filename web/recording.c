@@ -110,6 +110,7 @@ int recording_create(const char *path, struct recording **ret)
 
 	if (err)
 		return err;
+	assert(recording);
 	recording->compressor = ZSTD_createCCtx();
 	if (!recording->compressor)
 		return -ENOMEM;
@@ -262,6 +263,7 @@ int recording_open(const char *path, struct recording **ret)
 
 	if (err)
 		return err;
+	assert(recording);
 	for (size_t i = 0; i < sizeof(head); i++) {
 		err = fill(recording);
 		if (err)

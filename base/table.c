@@ -30,20 +30,6 @@ void table_clear(struct table *table)
 	table->count = 0;
 }
 
-uint32_t table_find(const struct table *table, uint64_t hash, const void *key, table_equal *equal,
-		    const void *context)
-{
-	if (table->count == 0)
-		return TABLE_NONE;
-
-	uint32_t mask = table->slot_count - 1;
-
-	for (uint32_t i = (uint32_t)hash & mask; table->slots[i]; i = (i + 1) & mask)
-		if (equal(context, table->slots[i] - 1, key))
-			return table->slots[i] - 1;
-	return TABLE_NONE;
-}
-
 static void enter(uint32_t *slots, uint32_t mask, uint64_t hash, uint32_t number)
 {
 	uint32_t i = (uint32_t)hash & mask;

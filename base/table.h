@@ -31,8 +31,20 @@ void table_done(struct table *table);
 void table_clear(struct table *table);
 
 /* The thing that equals key and has this hash, or TABLE_NONE. */
-uint32_t table_find(const struct table *table, uint64_t hash, const void *key, table_equal *equal,
-		    const void *context);
+static inline uint32_t table_find(const struct table *table, uint64_t hash, const void *key,
+				  table_equal *equal, const void *context)
+{
+	if (table->count == 0)
+		return TABLE_NONE;
+
+	uint32_t mask = table->slot_count - 1;
+
+	/* Here and not in table.c, so that equal can be inlined: stores do this for every frame. */
+	for (uint32_t i = (uint32_t)hash & mask; table->slots[i]; i = (i + 1) & mask)
+		if (equal(context, table->slots[i] - 1, key))
+			return table->slots[i] - 1;
+	return TABLE_NONE;
+}
 
 /*
  * Enters the thing with the next number (table->count), which must not be in it yet; hash_of gives

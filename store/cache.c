@@ -11,8 +11,7 @@ enum { PLACE_COUNT = 256 };
 
 struct place {
 	struct cached *cached; /* NULL: free */
-	uint32_t span;
-	uint32_t segment;
+	struct cache_key key;
 	uint64_t used;
 };
 
@@ -38,6 +37,9 @@ struct cached *cached_release(struct cached *cached)
 	if (cached && atomic_fetch_sub(&cached->references, 1) == 1) {
 		tree_done(&cached->tree);
 		catalog_done(&cached->catalog);
+		free(cached->self);
+		free(cached->total);
+		free(cached->hidden);
 		free(cached);
 	}
 	return NULL;
@@ -76,24 +78,25 @@ struct cache *cache_free(struct cache *cache)
 	return NULL;
 }
 
-static struct place *find_place(struct cache *cache, uint32_t span, uint32_t segment)
+static struct place *find_place(struct cache *cache, struct cache_key key)
 {
 	for (size_t i = 0; i < PLACE_COUNT; i++) {
 		struct place *place = &cache->places[i];
 
-		if (place->cached && place->span == span && place->segment == segment)
+		if (place->cached && place->key.span == key.span &&
+		    place->key.segment == key.segment && place->key.type == key.type)
 			return place;
 	}
 	return NULL;
 }
 
-struct cached *cache_find(struct cache *cache, uint32_t span, uint32_t segment)
+struct cached *cache_find(struct cache *cache, struct cache_key key)
 {
 	struct cached *cached = NULL;
 
 	pthread_mutex_lock(&cache->lock);
 
-	struct place *place = find_place(cache, span, segment);
+	struct place *place = find_place(cache, key);
 
 	if (place) {
 		place->used = ++cache->clock;
@@ -125,18 +128,18 @@ static struct place *make_room(struct cache *cache, size_t size)
 	}
 }
 
-void cache_add(struct cache *cache, uint32_t span, uint32_t segment, struct cached *cached)
+void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 {
 	if (cached->size > cache->size_max)
 		return;
 
 	pthread_mutex_lock(&cache->lock);
-	if (!find_place(cache, span, segment)) {
+	if (!find_place(cache, key)) {
 		struct place *place = make_room(cache, cached->size);
 
 		atomic_fetch_add(&cached->references, 1);
 		cache->size += cached->size;
-		*place = (struct place){ cached, span, segment, ++cache->clock };
+		*place = (struct place){ cached, key, ++cache->clock };
 	}
 	pthread_mutex_unlock(&cache->lock);
 }

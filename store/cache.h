@@ -14,24 +14,36 @@
  */
 struct cache;
 
-/* A tree or a catalog. */
+/*
+ * A tree; or a catalog; or a summary: of a segment's tree the nodes that weigh something for one
+ * profile type, with what they weigh.
+ */
 struct cached {
 	struct tree tree;
 	struct catalog catalog;
+	uint64_t *self; /* of a summary, for each node of the tree; else NULL */
+	uint64_t *total;
+	uint32_t *hidden; /* nodes that were too light, by the parent that is here */
+	uint64_t sample_count;
 	size_t size;
 	_Atomic unsigned references;
 };
 
-enum { CACHE_CATALOG = 0 }; /* in place of a segment's number */
+/* What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree. */
+struct cache_key {
+	uint32_t span;
+	uint32_t segment;
+	uint32_t type;
+};
 
 int cache_new(size_t size_max, struct cache **ret);
 struct cache *cache_free(struct cache *cache);
 
 /* With a reference, or NULL. */
-struct cached *cache_find(struct cache *cache, uint32_t span, uint32_t segment);
+struct cached *cache_find(struct cache *cache, struct cache_key key);
 
 /* Keeps a thing that the caller made by cached_new(); the caller keeps its reference. */
-void cache_add(struct cache *cache, uint32_t span, uint32_t segment, struct cached *cached);
+void cache_add(struct cache *cache, struct cache_key key, struct cached *cached);
 
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);

@@ -160,8 +160,7 @@ size_t catalog_memory(const struct catalog *catalog)
 	return size;
 }
 
-/* ---- to and from the file
- * ------------------------------------------------------------------------ */
+/* ---- to and from the file -------------------------------------------------------------------- */
 
 /* Sequences of numbers are written as varints. */
 static void encode_numbers(struct str item, struct buf *buf)

@@ -28,6 +28,32 @@ struct codec {
 	struct buf columns[COLUMNS_COUNT_MAX];
 };
 
+/* buf_add_varint() for the millions: no call as long as there is room for the longest. */
+static inline void put_varint(struct buf *buf, uint64_t value)
+{
+	enum { VARINT_SIZE_MAX = 10 };
+	size_t end = buf->capacity < buf->limit ? buf->capacity : buf->limit;
+
+	if (buf->error || end < buf->size + VARINT_SIZE_MAX) {
+		buf_add_varint(buf, value);
+		return;
+	}
+
+	uint8_t *room = buf->bytes + buf->size;
+
+	while (value >= 0x80) {
+		*room++ = (uint8_t)(value | 0x80);
+		value >>= 7;
+	}
+	*room++ = (uint8_t)value;
+	buf->size = (size_t)(room - buf->bytes);
+}
+
+static inline void put_zigzag(struct buf *buf, int64_t value)
+{
+	put_varint(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
+}
+
 int codec_new(struct codec **ret)
 {
 	struct codec *codec = calloc(1, sizeof(*codec));
@@ -83,7 +109,7 @@ static int pack(struct codec *codec, const struct buf *const *columns, size_t co
 	for (size_t i = 0; i < count; i++) {
 		if (columns[i]->error)
 			return columns[i]->error;
-		buf_add_varint(plain, columns[i]->size);
+		put_varint(plain, columns[i]->size);
 	}
 	for (size_t i = 0; i < count; i++)
 		buf_add(plain, columns[i]->bytes, columns[i]->size);
@@ -178,30 +204,30 @@ int codec_pack_runs(struct codec *codec, const struct runs *runs, struct buf *re
 	struct run last = { 0 };
 
 	clear_columns(codec, RUN_COLUMN_COUNT);
-	buf_add_varint(&columns[0], runs->slices.count);
+	put_varint(&columns[0], runs->slices.count);
 	for (uint32_t i = 0; i < runs->slices.count; i++) {
 		const struct slice *slice = &runs->slices.items[i];
 
-		buf_add_zigzag(&columns[0], slice->start_ms - last_ms);
-		buf_add_zigzag(&columns[0], slice->end_ms - slice->start_ms);
+		put_zigzag(&columns[0], slice->start_ms - last_ms);
+		put_zigzag(&columns[0], slice->end_ms - slice->start_ms);
 		last_ms = slice->start_ms;
 	}
-	buf_add_varint(&columns[1], runs->runs.count);
+	put_varint(&columns[1], runs->runs.count);
 	for (uint32_t i = 0; i < runs->runs.count; i++) {
 		const struct run *run = &runs->runs.items[i];
 
 		assert(run->slice < runs->slices.count && run->slice >= last.slice);
-		buf_add_varint(&columns[1], run->slice - last.slice);
-		buf_add_varint(&columns[1],
-			       (run->valued ? RUN_VALUED : 0u) | (run->timed ? RUN_TIMED : 0u));
-		buf_add_zigzag(&columns[2], (int64_t)run->series - last.series);
-		buf_add_zigzag(&columns[3], (int64_t)run->labels - last.labels);
-		buf_add_varint(&columns[4], run->entry_count);
-		buf_add_varint(&columns[5], run->samples);
-		buf_add_varint(&columns[6], run->kernel_samples);
+		put_varint(&columns[1], run->slice - last.slice);
+		put_varint(&columns[1],
+			   (run->valued ? RUN_VALUED : 0u) | (run->timed ? RUN_TIMED : 0u));
+		put_zigzag(&columns[2], (int64_t)run->series - last.series);
+		put_zigzag(&columns[3], (int64_t)run->labels - last.labels);
+		put_varint(&columns[4], run->entry_count);
+		put_varint(&columns[5], run->samples);
+		put_varint(&columns[6], run->kernel_samples);
 		if (run->valued) {
-			buf_add_varint(&columns[7], run->value);
-			buf_add_varint(&columns[7], run->kernel_value);
+			put_varint(&columns[7], run->value);
+			put_varint(&columns[7], run->kernel_value);
 		}
 		last = *run;
 	}
@@ -308,10 +334,10 @@ void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valu
 {
 	assert(entry.node >= writer->last_node);
 
-	buf_add_varint(&writer->nodes, entry.node - writer->last_node);
-	buf_add_varint(&writer->counts, entry.count);
+	put_varint(&writer->nodes, entry.node - writer->last_node);
+	put_varint(&writer->counts, entry.count);
 	if (valued)
-		buf_add_varint(&writer->values, entry.value);
+		put_varint(&writer->values, entry.value);
 	writer->last_node = entry.node;
 }
 
@@ -384,13 +410,13 @@ int codec_pack_locations(struct codec *codec, const struct tree *tree, uint32_t 
 
 	assert(first_location <= tree->builds.count);
 	clear_columns(codec, 2);
-	buf_add_varint(&columns[0], first_location);
-	buf_add_varint(&columns[0], tree->builds.count - first_location);
+	put_varint(&columns[0], first_location);
+	put_varint(&columns[0], tree->builds.count - first_location);
 	for (uint32_t i = first_location; i < tree->builds.count; i++) {
 		uint64_t address = tree->addresses.items[i];
 
-		buf_add_varint(&columns[0], tree->builds.items[i]);
-		buf_add_zigzag(&columns[1], (int64_t)(address - last));
+		put_varint(&columns[0], tree->builds.items[i]);
+		put_zigzag(&columns[1], (int64_t)(address - last));
 		last = address;
 	}
 	return pack_columns(codec, 2, ret);
@@ -434,14 +460,14 @@ int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t firs
 
 	assert(first_node <= tree->nodes.count);
 	clear_columns(codec, 2);
-	buf_add_varint(&columns[0], first_node);
-	buf_add_varint(&columns[0], tree->nodes.count - first_node);
+	put_varint(&columns[0], first_node);
+	put_varint(&columns[0], tree->nodes.count - first_node);
 	for (uint32_t i = first_node; i < tree->nodes.count; i++) {
 		struct tree_node node = tree->nodes.items[i];
 
 		assert(node.parent == TREE_NO_PARENT || node.parent < i);
-		buf_add_varint(&columns[0], node.parent == TREE_NO_PARENT ? 0 : i - node.parent);
-		buf_add_zigzag(&columns[1], (int64_t)node.location - last);
+		put_varint(&columns[0], node.parent == TREE_NO_PARENT ? 0 : i - node.parent);
+		put_zigzag(&columns[1], (int64_t)node.location - last);
 		last = node.location;
 	}
 	return pack_columns(codec, 2, ret);
@@ -483,10 +509,10 @@ int codec_pack_pairs(struct codec *codec, const struct pair *pairs, size_t count
 	struct pair last = { 0 };
 
 	clear_columns(codec, 2);
-	buf_add_varint(&columns[0], count);
+	put_varint(&columns[0], count);
 	for (size_t i = 0; i < count; i++) {
-		buf_add_zigzag(&columns[0], (int64_t)pairs[i].series - last.series);
-		buf_add_zigzag(&columns[1], (int64_t)pairs[i].labels - last.labels);
+		put_zigzag(&columns[0], (int64_t)pairs[i].series - last.series);
+		put_zigzag(&columns[1], (int64_t)pairs[i].labels - last.labels);
 		last = pairs[i];
 	}
 	return pack_columns(codec, 2, ret);

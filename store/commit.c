@@ -179,8 +179,7 @@ int span_commit(struct span *span, const struct sources *sources)
 	return 0;
 }
 
-/* ---- the end of a segment
- * ------------------------------------------------------------------------ */
+/* ---- the end of a segment -------------------------------------------------------------------- */
 
 /* A sum and the block it goes to. */
 struct ordered_sum {

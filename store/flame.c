@@ -21,8 +21,8 @@
 enum {
 	/* Nodes that differ only in the place of a call merge: look at so many times what is
 	   wanted. */
-	CUT_FACTOR = 4,
-	CUT_COUNT_MIN = 16384,
+	CUT_FACTOR = 2,
+	CUT_COUNT_MIN = 8192,
 	/* Totals in sixteenths of an octave. */
 	BUCKET_BITS = 4,
 	BUCKET_COUNT = 64 << BUCKET_BITS,
@@ -52,6 +52,7 @@ struct forest {
 	const struct tree_node *nodes;
 	uint64_t *self;
 	uint64_t *total;
+	const uint32_t *hidden; /* of a summary: what was left out below each node; else NULL */
 	uint32_t count;
 };
 
@@ -60,7 +61,8 @@ struct flame_question {
 	const struct store_question *asked;
 	const struct flame_options *options;
 	enum rows rows;
-	bool reads_blocks; /* the selector speaks of nothing that blocks do not know */
+	bool reads_blocks;    /* the selector speaks of nothing that blocks do not know */
+	bool reads_summaries; /* everything of a type is asked for, and not too closely */
 	struct naming *naming;
 	struct merge merge;
 	uint32_t last_ordinal;
@@ -70,15 +72,17 @@ struct flame_question {
 	/* of the segment that is read */
 	const struct tree *tree;
 	struct cached *cached;
+	uint64_t samples_before;
+	uint32_t summary_type; /* text of the span; 0: no summary may be used or made */
 	ARRAY(uint64_t) self;
 	ARRAY(uint64_t) total;
 	ARRAY(uint32_t) mapped;
+	ARRAY(struct frame_names) named; /* of its locations; no frames: not asked yet */
 	ARRAY(struct touch) touches;
 	ARRAY(struct tree_node) forest_nodes;
 };
 
-/* ---- summing
- * ------------------------------------------------------------------------------------- */
+/* ---- summing --------------------------------------------------------------------------------- */
 
 static int add_value(struct flame_question *question, uint32_t row, uint32_t node, uint64_t count,
 		     uint64_t value)
@@ -139,8 +143,7 @@ static int64_t find_row(void *context, const struct catalog_sample *sample)
 	return pool_add(&question->row_values, value.text, value.size);
 }
 
-/* ---- sums that are there already
- * ----------------------------------------------------------------- */
+/* ---- sums that are there already ------------------------------------------------------------- */
 
 /* What a block knows of its samples: their service and their type. */
 struct block_sample {
@@ -251,8 +254,7 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 	return err;
 }
 
-/* ---- merging
- * ------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 static void add_up(const struct forest *forest)
 {
@@ -339,7 +341,8 @@ static int64_t map_location(struct flame_question *question, const struct catalo
 			    uint32_t location, uint32_t place, uint64_t total)
 {
 	const struct tree *tree = question->tree;
-	struct frame_names frames;
+	struct frame_names *frames = &question->named.items[location];
+	int err = 0;
 
 	if (location == TREE_CALLERS_MISSING) {
 		if (!question->options->truncated_nodes)
@@ -357,12 +360,12 @@ static int64_t map_location(struct flame_question *question, const struct catalo
 		return child;
 	}
 
-	int err = naming_find(question->naming, catalog, tree->builds.items[location],
-			      tree->addresses.items[location], &frames);
-
-	for (uint32_t i = 0; !err && i < frames.count; i++) {
+	if (frames->count == 0)
+		err = naming_find(question->naming, catalog, tree->builds.items[location],
+				  tree->addresses.items[location], frames);
+	for (uint32_t i = 0; !err && i < frames->count; i++) {
 		int64_t child = merge_child(&question->merge, place,
-					    naming_frame(question->naming, frames.first + i));
+					    naming_frame(question->naming, frames->first + i));
 
 		if (child < 0)
 			return child;
@@ -386,7 +389,7 @@ static int64_t map_node(struct flame_question *question, const struct catalog *c
 
 	if (is_root)
 		weigh(question, MERGE_ROOT, total);
-	if (parent & HIDDEN || (total < cut && !(is_root && question->rows == ROWS_NONE))) {
+	if (parent & HIDDEN || (total < cut && !(is_root && question->rows != ROWS_LABEL))) {
 		question->merge.nodes.items[parent & ~HIDDEN].hidden++;
 		return parent | HIDDEN;
 	}
@@ -401,12 +404,14 @@ static int64_t map_node(struct flame_question *question, const struct catalog *c
 }
 
 static int merge_forest(struct flame_question *question, const struct catalog *catalog,
-			const struct forest *forest)
+			const struct forest *forest, uint64_t cut)
 {
-	add_up(forest);
+	uint32_t location_count = question->tree->builds.count;
 
-	uint64_t cut = find_cut(question, forest);
-
+	question->named.count = 0;
+	if (array_reserve(&question->named, location_count) < 0)
+		return -ENOMEM;
+	memset(question->named.items, 0, location_count * sizeof(question->named.items[0]));
 	for (uint32_t i = 0; i < forest->count; i++) {
 		if (forest->total[i] == 0)
 			continue;
@@ -420,13 +425,13 @@ static int merge_forest(struct flame_question *question, const struct catalog *c
 			struct merge_node *node = &question->merge.nodes.items[place];
 
 			node->self = saturated_sum(node->self, forest->self[i]);
+			node->hidden += forest->hidden ? forest->hidden[i] : 0;
 		}
 	}
 	return 0;
 }
 
-/* ---- rows by a label
- * ----------------------------------------------------------------------------- */
+/* ---- rows by a label ------------------------------------------------------------------------- */
 
 static int compare_touches(const void *a, const void *b)
 {
@@ -553,41 +558,163 @@ static int merge_rows(struct flame_question *question, const struct catalog *cat
 	if (array_reserve(&question->total, count) < 0 ||
 	    array_reserve(&question->mapped, count) < 0)
 		return -ENOMEM;
-	return merge_forest(question, catalog,
-			    &(struct forest){ question->forest_nodes.items, question->self.items,
-					      question->total.items, count });
+
+	struct forest forest = { .nodes = question->forest_nodes.items,
+				 .self = question->self.items,
+				 .total = question->total.items,
+				 .count = count };
+
+	add_up(&forest);
+	return merge_forest(question, catalog, &forest, find_cut(question, &forest));
 }
 
-/* ---- segments
- * ------------------------------------------------------------------------------------ */
+/* ---- summaries ------------------------------------------------------------------------------- */
+
+static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_t *locations,
+			 const uint32_t *mapped, struct tree *to)
+{
+	if (node.parent == TREE_NO_PARENT)
+		return tree_add_node(to, TREE_NO_PARENT, node.location);
+	if (node.location != TREE_CALLERS_MISSING && !locations[node.location]) {
+		int64_t number = tree_add_location(to, from->builds.items[node.location],
+						   from->addresses.items[node.location]);
+
+		if (number < 0)
+			return number;
+		locations[node.location] = (uint32_t)number;
+	}
+	return tree_add_node(to, mapped[node.parent], locations[node.location]);
+}
+
+/*
+ * Whoever looks at the whole host looks again a moment later, and finished segments don't change:
+ * what of a segment passed the cut is kept, a tenth of it, and the next time is that much faster.
+ */
+static int summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
+		     uint32_t *mapped, struct cached **ret)
+{
+	autoclean(cached) struct cached *summary = cached_new();
+	autofree uint32_t *locations = calloc((size_t)tree->builds.count + 1, sizeof(locations[0]));
+	size_t count = 0;
+	int err = summary && locations ? tree_init(&summary->tree) : -ENOMEM;
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < forest->count; i++)
+		count += forest->total[i] >= cut || tree_is_root(tree, i);
+	summary->self = calloc(count + 1, sizeof(summary->self[0]));
+	summary->total = calloc(count + 1, sizeof(summary->total[0]));
+	summary->hidden = calloc(count + 1, sizeof(summary->hidden[0]));
+	if (!summary->self || !summary->total || !summary->hidden)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < forest->count; i++) {
+		struct tree_node node = forest->nodes[i];
+		bool is_root = node.parent == TREE_NO_PARENT;
+
+		if (forest->total[i] == 0)
+			continue;
+		if (!is_root && (mapped[node.parent] & HIDDEN || forest->total[i] < cut)) {
+			mapped[i] = mapped[node.parent] | HIDDEN;
+			summary->hidden[mapped[i] & ~HIDDEN]++;
+			continue;
+		}
+
+		int64_t number = copy_node(tree, node, locations, mapped, &summary->tree);
+
+		if (number < 0)
+			return (int)number;
+		assert((size_t)number < count);
+		mapped[i] = (uint32_t)number;
+		summary->self[number] = forest->self[i];
+		summary->total[number] = forest->total[i];
+	}
+	tree_trim(&summary->tree);
+	summary->size =
+		tree_memory(&summary->tree) + count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+	*ret = TAKE(summary);
+	return 0;
+}
+
+static struct forest summary_forest(const struct cached *summary)
+{
+	return (struct forest){ .nodes = summary->tree.nodes.items,
+				.self = summary->self,
+				.total = summary->total,
+				.hidden = summary->hidden,
+				.count = summary->tree.nodes.count };
+}
+
+/* What the segment has in common with every question for this type and the whole host. */
+static bool may_summarize(const struct flame_question *question, const struct reading *reading)
+{
+	return question->summary_type && reading->is_inside && reading->row &&
+	       reading->row->is_whole;
+}
+
+static struct cache_key summary_key(const struct flame_question *question,
+				    const struct reader *reader, const struct reading *reading)
+{
+	return (struct cache_key){ .span = reader->span->id,
+				   .segment = reading->number,
+				   .type = question->summary_type };
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+/* Another span has other numbers. */
+static void start_span(struct flame_question *question, struct reader *reader)
+{
+	bool was_taken = reader_lock(reader);
+	const struct str *type = &question->asked->type;
+	uint32_t text = pool_find(&reader->catalog->pools[CATALOG_TEXT], type->text, type->size);
+
+	reader_unlock(reader, was_taken);
+	question->summary_type = question->reads_summaries && text != TABLE_NONE ? text : 0;
+	naming_start_span(question->naming);
+	question->last_ordinal = reader->ordinal;
+	question->has_ordinal = true;
+}
+
+/* The summary of the segment, or its tree, and scratch memory for its nodes. */
+static int start_tree(struct flame_question *question, struct reader *reader,
+		      const struct reading *reading)
+{
+	int err = 0;
+
+	/* A segment that was damaged has no end. */
+	question->cached = cached_release(question->cached);
+	question->touches.count = 0;
+	question->samples_before = question->merge.sample_count;
+	if (may_summarize(question, reading))
+		question->cached =
+			cache_find(question->store->cache, summary_key(question, reader, reading));
+	/* A tree that is made into a summary is not asked for again so soon. */
+	if (!question->cached && !reading->open)
+		err = reader_tree(reader, reading->row, !may_summarize(question, reading),
+				  &question->cached);
+	if (err)
+		return err;
+	question->tree = reading->open ? &reading->open->tree : &question->cached->tree;
+	return reserve_scratch(question,
+			       question->rows == ROWS_LABEL ? 1 : question->tree->nodes.count);
+}
 
 static int start_segment(void *context, struct reader *reader, const struct reading *reading)
 {
 	struct flame_question *question = context;
 	int err = 0;
 
-	if (!question->has_ordinal || question->last_ordinal != reader->ordinal) {
-		naming_start_span(question->naming);
-		question->last_ordinal = reader->ordinal;
-		question->has_ordinal = true;
+	if (!question->has_ordinal || question->last_ordinal != reader->ordinal)
+		start_span(question, reader);
+	err = start_tree(question, reader, reading);
+	if (err || question->rows == ROWS_LABEL)
+		return err;
+	if (question->cached && question->cached->self) {
+		question->merge.sample_count =
+			saturated_sum(question->merge.sample_count, question->cached->sample_count);
+		return 1;
 	}
-	/* A segment that was damaged has no end. */
-	question->cached = cached_release(question->cached);
-	if (!reading->open)
-		err = reader_tree(reader, reading->row, &question->cached);
-	if (err)
-		return err;
-	question->tree = reading->open ? &reading->open->tree : &question->cached->tree;
-	question->touches.count = 0;
-	if (question->rows == ROWS_LABEL)
-		return reserve_scratch(question, 1);
-
-	uint32_t count = question->tree->nodes.count;
-
-	err = reserve_scratch(question, count);
-	if (err)
-		return err;
-	memset(question->self.items, 0, count * sizeof(question->self.items[0]));
+	memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
 	if (!reading->is_inside || !question->reads_blocks)
 		return 0;
 	if (reading->open)
@@ -609,20 +736,49 @@ static int check_roots(const struct tree *tree, const struct catalog *catalog)
 	return 0;
 }
 
+/* The values of all nodes are summed: adds them up, cuts, and merges. */
+static int merge_segment(struct flame_question *question, struct reader *reader,
+			 const struct reading *reading)
+{
+	autoclean(cached) struct cached *summary = NULL;
+	const struct tree *tree = question->tree;
+	struct forest forest = { .nodes = tree->nodes.items,
+				 .self = question->self.items,
+				 .total = question->total.items,
+				 .count = tree->nodes.count };
+	uint64_t cut = 0;
+	int err = 0;
+
+	if (forest.count == 0)
+		return 0;
+	add_up(&forest);
+	cut = find_cut(question, &forest);
+	if (!may_summarize(question, reading))
+		return merge_forest(question, reader->catalog, &forest, cut);
+	err = summarize(tree, &forest, cut, question->mapped.items, &summary);
+	if (err)
+		return err;
+	summary->sample_count = question->merge.sample_count - question->samples_before;
+	cache_add(question->store->cache, summary_key(question, reader, reading), summary);
+	forest = summary_forest(summary);
+	question->tree = &summary->tree;
+	return merge_forest(question, reader->catalog, &forest, 1);
+}
+
 static int end_segment(void *context, struct reader *reader, const struct reading *reading)
 {
 	struct flame_question *question = context;
 	bool was_taken = reader_lock(reader);
-	const struct tree *tree = question->tree;
-	int err = check_roots(tree, reader->catalog);
+	int err = check_roots(question->tree, reader->catalog);
 
-	(void)reading;
-	if (!err && question->rows == ROWS_LABEL)
-		err = merge_rows(question, reader->catalog);
-	else if (!err && tree->nodes.count)
-		err = merge_forest(question, reader->catalog,
-				   &(struct forest){ tree->nodes.items, question->self.items,
-						     question->total.items, tree->nodes.count });
+	if (!err && question->cached && question->cached->self) {
+		struct forest forest = summary_forest(question->cached);
+
+		err = merge_forest(question, reader->catalog, &forest, 1);
+	} else if (!err) {
+		err = question->rows == ROWS_LABEL ? merge_rows(question, reader->catalog)
+						   : merge_segment(question, reader, reading);
+	}
 	reader_unlock(reader, was_taken);
 	question->cached = cached_release(question->cached);
 	question->tree = NULL;
@@ -677,6 +833,10 @@ int store_flame(struct store *store, const struct store_question *asked,
 		(!asked->selector ||
 		 selector_uses_only(asked->selector, block_labels,
 				    sizeof(block_labels) / sizeof(block_labels[0])));
+	question.reads_summaries = question.reads_blocks && asked->type.size > 0 &&
+				   (!asked->selector || selector_count(asked->selector) == 0) &&
+				   options->call_site_count == 0 &&
+				   options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
 	pool_init(&question.row_values, ROW_COUNT_MAX, NULL);
 
 	int err = ask(&question, ret);
@@ -688,6 +848,7 @@ int store_flame(struct store *store, const struct store_question *asked,
 	array_done(&question.self);
 	array_done(&question.total);
 	array_done(&question.mapped);
+	array_done(&question.named);
 	array_done(&question.touches);
 	array_done(&question.forest_nodes);
 	return err;

@@ -200,11 +200,13 @@ static int map_locations(struct live *live, const struct batch *batch, struct ma
 			number = segment_add_location(&live->segment, TREE_BUILD_NAMED,
 						      mapping->names[from.address]);
 		} else {
-			uint32_t build = mapping->builds[from.build];
-			struct catalog_build known = catalog_build(&live->catalog, build);
+			const struct batch_build *build =
+				(const void *)pool_get(&batch->builds, from.build).text;
 
-			mapping->is_kernel[i] = catalog_build_is_kernel(&known);
-			number = segment_add_location(&live->segment, build, from.address);
+			mapping->is_kernel[i] =
+				build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE;
+			number = segment_add_location(&live->segment, mapping->builds[from.build],
+						      from.address);
 		}
 		if (number < 0)
 			return (int)number;
@@ -363,8 +365,7 @@ int live_append(struct live *live, const struct batch *batch)
 	return err;
 }
 
-/* ---- the running window as columns
- * --------------------------------------------------------------- */
+/* ---- the running window as columns ----------------------------------------------------------- */
 
 static int compare_numbers(uint32_t a, uint32_t b)
 {

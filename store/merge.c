@@ -72,8 +72,7 @@ void merge_done(struct merge *merge)
 	table_done(&merge->table);
 }
 
-/* ---- call sites
- * ---------------------------------------------------------------------------------- */
+/* ---- call sites ------------------------------------------------------------------------------ */
 
 enum place {
 	OUTSIDE,
@@ -141,8 +140,7 @@ int merge_keep_call_site(struct merge *merge, struct naming *naming, const struc
 	return 0;
 }
 
-/* ---- cutting
- * ------------------------------------------------------------------------------------- */
+/* ---- cutting --------------------------------------------------------------------------------- */
 
 /* The value at this place in descending order; C. A. R. Hoare's FIND. Mixes up the values. */
 static uint64_t select_descending(uint64_t *values, uint32_t count, uint32_t place)

@@ -3,8 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +15,8 @@ enum {
 	TEXT_COUNT_MAX = 4 << 20,
 	BUILD_COUNT_MAX = 1 << 20,
 	LOCATION_COUNT_MAX = 8 << 20,
-	UNNAMED_SIZE_MAX = 512,
 	BASE_NAME_SIZE_MAX = 256,
+	UNNAMED_SIZE_MAX = BASE_NAME_SIZE_MAX + 20, /* +0x and 16 digits */
 };
 
 /* Texts of all names of one question. */
@@ -200,12 +198,33 @@ static int add_frame(struct naming *naming, struct str name, uint32_t module, en
 	return 0;
 }
 
+/* "prog+0x1a2b"; there may be a hundred thousand in one answer, too many for snprintf(). */
+static struct str write_unnamed(struct str module, uint64_t address,
+				char text[static UNNAMED_SIZE_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned shift = address ? (63 - (unsigned)__builtin_clzll(address)) / 4 * 4 : 0;
+	char *next = text;
+
+	assert(module.size <= BASE_NAME_SIZE_MAX);
+	memcpy(next, module.text, module.size);
+	next += module.size;
+	*next++ = '+';
+	*next++ = '0';
+	*next++ = 'x';
+	for (;; shift -= 4) {
+		*next++ = digits[address >> shift & 0xf];
+		if (shift == 0)
+			break;
+	}
+	return (struct str){ text, (size_t)(next - text) };
+}
+
 /* Binary and address. */
 static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
 {
 	char text[UNNAMED_SIZE_MAX];
 	struct str module = naming_get(naming, build->module_name);
-	int size = 0;
 
 	switch (build->kind) {
 	case BUILD_KERNEL:
@@ -223,9 +242,7 @@ static int add_unnamed(struct naming *naming, const struct naming_build *build, 
 		if (module.size > BASE_NAME_SIZE_MAX)
 			module.size = BASE_NAME_SIZE_MAX;
 	}
-	size = snprintf(text, sizeof(text), "%.*s+0x%" PRIx64, STR_PRINT(module), address);
-	assert(size > 0 && (size_t)size < sizeof(text));
-	return add_frame(naming, (struct str){ text, (size_t)size }, build->module_name,
+	return add_frame(naming, write_unnamed(module, address, text), build->module_name,
 			 FLAME_UNNAMED);
 }
 

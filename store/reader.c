@@ -12,8 +12,7 @@
 
 enum { PAIR_COUNT_MAX = 8 << 20 };
 
-/* ---- which spans
- * --------------------------------------------------------------------------------- */
+/* ---- which spans ----------------------------------------------------------------------------- */
 
 struct view_span {
 	struct span *span;
@@ -69,8 +68,7 @@ static void view_close(struct store *store, struct view *view)
 	array_done(&view->spans);
 }
 
-/* ---- locks, time, verdicts
- * ----------------------------------------------------------------------- */
+/* ---- locks, time, verdicts ------------------------------------------------------------------- */
 
 int reader_check_time(const struct reader *reader)
 {
@@ -143,12 +141,13 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 	return 0;
 }
 
-/* ---- one span
- * ------------------------------------------------------------------------------------ */
+/* ---- one span -------------------------------------------------------------------------------- */
 
 static int load_catalog(struct reader *reader)
 {
-	reader->cached = cache_find(reader->store->cache, reader->span->id, CACHE_CATALOG);
+	struct cache_key key = { .span = reader->span->id };
+
+	reader->cached = cache_find(reader->store->cache, key);
 	if (!reader->cached) {
 		autoclean(cached) struct cached *cached = cached_new();
 
@@ -162,7 +161,7 @@ static int load_catalog(struct reader *reader)
 		if (err)
 			return err;
 		cached->size = catalog_memory(&cached->catalog);
-		cache_add(reader->store->cache, reader->span->id, CACHE_CATALOG, cached);
+		cache_add(reader->store->cache, key, cached);
 		reader->cached = TAKE(cached);
 	}
 	reader->catalog = &reader->cached->catalog;
@@ -406,8 +405,7 @@ int reader_ask(struct store *store, const struct reader_question *question)
 	return err;
 }
 
-/* ---- what is read of whole segments
- * -------------------------------------------------------------- */
+/* ---- what is read of whole segments ---------------------------------------------------------- */
 
 static int read_tree(struct reader *reader, const struct segment_row *segment, struct tree *tree)
 {
@@ -441,10 +439,12 @@ static int read_tree(struct reader *reader, const struct segment_row *segment, s
 	return err;
 }
 
-int reader_tree(struct reader *reader, const struct segment_row *row, struct cached **ret)
+int reader_tree(struct reader *reader, const struct segment_row *row, bool keep,
+		struct cached **ret)
 {
 	struct cache *cache = reader->store->cache;
-	autoclean(cached) struct cached *cached = cache_find(cache, reader->span->id, row->number);
+	struct cache_key key = { .span = reader->span->id, .segment = row->number };
+	autoclean(cached) struct cached *cached = cache_find(cache, key);
 	int err = 0;
 
 	if (!cached) {
@@ -458,7 +458,8 @@ int reader_tree(struct reader *reader, const struct segment_row *row, struct cac
 			return err;
 		tree_trim(&cached->tree);
 		cached->size = tree_memory(&cached->tree);
-		cache_add(cache, reader->span->id, row->number, cached);
+		if (keep)
+			cache_add(cache, key, cached);
 	}
 	*ret = TAKE(cached);
 	return 0;

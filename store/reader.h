@@ -80,8 +80,9 @@ void reader_unlock(struct reader *reader, bool was_taken);
 /* -EBADMSG for numbers that the catalog does not have. */
 int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
 
-/* The tree of a finished segment, with a reference. */
-int reader_tree(struct reader *reader, const struct segment_row *row, struct cached **ret);
+/* The tree of a finished segment, with a reference; kept in the cache if that is worth it. */
+int reader_tree(struct reader *reader, const struct segment_row *row, bool keep,
+		struct cached **ret);
 
 /* The pairs of a finished segment that is whole. */
 int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret);

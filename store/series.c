@@ -148,8 +148,7 @@ static int add_entry(void *context, struct reader *reader, const struct slice *s
 	return 0;
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 struct order {
 	const struct series_question *question;
@@ -297,8 +296,7 @@ void store_rows_done(struct store_rows *rows)
 	*rows = (struct store_rows){ 0 };
 }
 
-/* ---- gaps
- * ---------------------------------------------------------------------------------------- */
+/* ---- gaps ------------------------------------------------------------------------------------ */
 
 static int compare_gaps(const void *a, const void *b)
 {

@@ -27,8 +27,7 @@ enum {
 	SEALED_MODE = 0440,
 };
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void write_stamp(int64_t unix_ms, char stamp[static STAMP_SIZE])
 {
@@ -117,8 +116,7 @@ static int sync_folder_of(const char *path)
 	return sync_path(size ? folder : ".", O_DIRECTORY);
 }
 
-/* ---- making and freeing
- * -------------------------------------------------------------------------- */
+/* ---- making and freeing ---------------------------------------------------------------------- */
 
 static int span_new(const char *folder, const char *name, struct span **ret)
 {
@@ -270,8 +268,7 @@ int span_create(const char *folder, struct span_range range, struct span **ret)
 	return 0;
 }
 
-/* ---- opening what is there
- * ----------------------------------------------------------------------- */
+/* ---- opening what is there ------------------------------------------------------------------- */
 
 static uint32_t read_big_endian(const uint8_t *bytes)
 {
@@ -504,8 +501,7 @@ int span_open(const char *folder, const char *name, struct sources *sources, str
 	return 0;
 }
 
-/* ---- sealing
- * ------------------------------------------------------------------------------------- */
+/* ---- sealing --------------------------------------------------------------------------------- */
 
 /* Readers get no connection from here on, if none has one. */
 static bool pool_shut(struct span *span)
@@ -590,8 +586,7 @@ int span_set_aside(struct span *span)
 	return span_set_aside_file(folder, span->name);
 }
 
-/* ---- connections for reading
- * --------------------------------------------------------------------- */
+/* ---- connections for reading ----------------------------------------------------------------- */
 
 int span_acquire(struct span *span, sqlite3 **ret)
 {
@@ -643,8 +638,7 @@ void span_release(struct span *span, sqlite3 *connection)
 	pthread_mutex_unlock(&span->pool_lock);
 }
 
-/* ---- sources
- * ------------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 struct source *sources_find(struct sources *sources, uint64_t source)
 {

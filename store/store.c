@@ -18,8 +18,7 @@
 #include "store/batch_private.h"
 #include "store/store_private.h"
 
-/* ---- opening
- * ------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int make_folder(const char *path)
 {
@@ -203,8 +202,7 @@ struct store *store_close(struct store *store)
 	return NULL;
 }
 
-/* ---- references
- * ---------------------------------------------------------------------------------- */
+/* ---- references ------------------------------------------------------------------------------ */
 
 void store_span_hold(struct span *span)
 {
@@ -267,8 +265,7 @@ int store_set_aside(struct store *store, struct span *span)
 	return err;
 }
 
-/* ---- which span
- * ---------------------------------------------------------------------------------- */
+/* ---- which span ------------------------------------------------------------------------------ */
 
 /* Its memory goes when the last question that looks at it is done. */
 static int drop_live(struct store *store, struct span *span)
@@ -405,8 +402,7 @@ static int find_span(struct store *store, int64_t time_ms, struct span **ret)
 	return 0;
 }
 
-/* ---- appending
- * ----------------------------------------------------------------------------------- */
+/* ---- appending ------------------------------------------------------------------------------- */
 
 static bool segment_is_full(const struct span *span, int64_t time_ms)
 {
@@ -598,8 +594,7 @@ int store_commit(struct store *store)
 	return 0;
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------ */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 uint64_t store_committed_sequence(struct store *store, uint64_t source)
 {

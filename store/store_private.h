@@ -18,7 +18,7 @@ enum {
 	/* Senders that are remembered; each start of a collector is one. */
 	STORE_SOURCE_COUNT_MAX = 1024,
 	/* Decoded trees and catalogs of what is not in memory anyway. */
-	STORE_CACHE_SIZE_MAX = 24 << 20,
+	STORE_CACHE_SIZE_MAX = 22 << 20,
 };
 
 #define STORE_SPAN_SIZE_MAX   (UINT64_C(256) << 20) /* a span file ends here, too */

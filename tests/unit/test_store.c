@@ -117,8 +117,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- the model
- * ----------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 struct sample {
 	int64_t time_ms;
@@ -264,8 +263,7 @@ static void fill(struct fixture *fixture, struct model *model, int64_t time_ms, 
 		add_sample(fixture, model, &numbers, time_ms);
 }
 
-/* ---- flame graphs against the model
- * -------------------------------------------------------------- */
+/* ---- flame graphs against the model ---------------------------------------------------------- */
 
 struct asked {
 	int64_t from_ms, to_ms;
@@ -522,11 +520,427 @@ static void flames_equal_the_sum_of_the_samples(void **state)
 	free(model.samples);
 }
 
+/* ---- series, labels
+ * ------------------------------------------------------------------------------ */
+
+static int64_t point_of(const struct store_grid *grid, int64_t time_ms)
+{
+	for (size_t k = 0; k < grid->point_count; k++) {
+		int64_t end_ms = grid->first_ms + (int64_t)k * grid->step_ms;
+
+		if (time_ms <= end_ms && (time_ms > end_ms - grid->step_ms ||
+					  (k == 0 && time_ms == end_ms - grid->step_ms)))
+			return (int64_t)k;
+	}
+	return -1;
+}
+
+/* One row of the answer against all samples of the model that belong to it. */
+static void assert_row(const struct model *model, const struct asked *asked,
+		       const struct store_grid *grid, const struct store_row *row)
+{
+	uint64_t total = 0;
+	uint64_t kernel_total = 0;
+	int64_t first_ms = INT64_MAX;
+	int64_t last_ms = INT64_MIN;
+	autofree uint64_t *points = calloc(grid->point_count, sizeof(points[0]));
+	autofree bool *present = calloc(grid->point_count, sizeof(present[0]));
+
+	assert_true(points && present);
+	for (uint32_t i = 0; i < model->count; i++) {
+		const struct sample *sample = &model->samples[i];
+		int64_t point = point_of(grid, sample->time_ms);
+
+		if (!is_asked(sample, asked) || point < 0 ||
+		    !str_equal(row->values[0], str_from(sample->service)) ||
+		    !str_equal(row->values[1], str_from(sample->pid)))
+			continue;
+		total += sample->value;
+		kernel_total += sample->is_kernel ? sample->value : 0;
+		points[point] += sample->value;
+		present[point] = true;
+		first_ms = sample->time_ms < first_ms ? sample->time_ms : first_ms;
+		last_ms = sample->time_ms > last_ms ? sample->time_ms : last_ms;
+	}
+	assert_int_equal(row->total, total);
+	assert_int_equal(row->kernel_total, kernel_total);
+	assert_int_equal(row->first_seen_ms, first_ms);
+	assert_int_equal(row->last_seen_ms, last_ms);
+	assert_memory_equal(row->points, points, grid->point_count * sizeof(points[0]));
+	assert_memory_equal(row->present, present, grid->point_count);
+}
+
+static uint64_t model_total(const struct model *model, const struct asked *asked,
+			    const struct store_grid *grid)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < model->count; i++)
+		if (is_asked(&model->samples[i], asked) &&
+		    point_of(grid, model->samples[i].time_ms) >= 0)
+			total += model->samples[i].value;
+	return total;
+}
+
+static void assert_series(struct fixture *fixture, const struct model *model,
+			  const struct asked *asked, const struct store_grid *grid)
+{
+	const struct str by[] = { STR("service_name"), STR("pid") };
+	struct selector *selector = make_selector(asked);
+	struct store_question question = { .type = str_from(asked->type),
+					   .selector = selector,
+					   .from_unix_ms = asked->from_ms,
+					   .to_unix_ms = asked->to_ms };
+	struct store_rows rows = { 0 };
+	uint64_t total = 0;
+
+	assert_int_equal(store_series(fixture->store, &question, by, 2, grid, &rows), 0);
+	for (size_t i = 0; i < rows.count; i++) {
+		assert_row(model, asked, grid, &rows.rows[i]);
+		total += rows.rows[i].total;
+		assert_true(i == 0 || rows.rows[i].total <= rows.rows[i - 1].total);
+	}
+	assert_int_equal(total, model_total(model, asked, grid));
+	store_rows_done(&rows);
+
+	/* Without a label there is one row, or none without data. */
+	assert_int_equal(store_series(fixture->store, &question, NULL, 0, grid, &rows), 0);
+	assert_true(rows.count <= 1);
+	assert_int_equal(rows.count ? rows.rows[0].total : 0, total);
+	store_rows_done(&rows);
+	selector_free(selector);
+}
+
+static void series_equal_the_sum_of_the_samples(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	int64_t time_ms = START_MS;
+
+	for (uint32_t i = 0; i < 80; i++) {
+		fill(fixture, &model, time_ms, 1 + below(fixture, 10));
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		if (below(fixture, 3))
+			assert_int_equal(store_commit(fixture->store), 0);
+		if (i == 40)
+			reopen(fixture);
+		/* Multiples of the step as well, for the edges of points. */
+		time_ms += below(fixture, 2) ? 5000 : 1000 + below(fixture, 20000);
+		if (i % 20 != 19)
+			continue;
+		for (uint32_t k = 0; k < 6; k++) {
+			struct asked asked = { .from_ms = START_MS + below(fixture, 100) * 1000,
+					       .to_ms = time_ms - below(fixture, 100) * 1000,
+					       .type = k % 2 ? CPU : ALLOC,
+					       .service = k % 3 ? NULL : "service2" };
+			struct store_grid grid = { asked.from_ms + 5000 * (k % 3), 5000,
+						   1 + k * 30 };
+
+			assert_series(fixture, &model, &asked, &grid);
+		}
+	}
+	free(model.samples);
+}
+
+static void a_window_falls_on_the_first_point_at_or_after_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	const int64_t offsets[] = { -1001, -1000, -999, 0, 1, 1000, 1001, 2000, 2001 };
+	const uint64_t expected[] = { 3, 2, 2 };
+	struct store_question question = { .from_unix_ms = 0, .to_unix_ms = INT64_MAX };
+	struct store_grid grid = { START_MS + 10000, 1000, 3 };
+	struct store_rows rows = { 0 };
+
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+		struct numbers numbers;
+		struct batch_entry entry = { .count = 1, .value = 1 };
+
+		batch_clear(fixture->batch);
+		batch_set_time(fixture->batch, (struct batch_time){ START_MS + 10000 + offsets[i],
+								    START_MS + 20000 });
+		add_words(fixture, &numbers);
+		entry.series = numbers.allocs[0];
+		entry.sample_labels = numbers.pids[0];
+		entry.stack = number(batch_add_stack(fixture->batch, NULL, 0, 0));
+		assert_int_equal(batch_add_entry(fixture->batch, &entry), 0);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	}
+	assert_int_equal(store_series(fixture->store, &question, NULL, 0, &grid, &rows), 0);
+	assert_int_equal(rows.count, 1);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(rows.rows[0].points[i], expected[i]);
+	assert_int_equal(rows.rows[0].first_seen_ms, START_MS + 9000);
+	assert_int_equal(rows.rows[0].last_seen_ms, START_MS + 12000);
+	store_rows_done(&rows);
+	free(model.samples);
+}
+
+static void assert_texts(const struct store_texts *texts, const char *const *expected, size_t count)
+{
+	assert_int_equal(texts->count, count);
+	for (size_t i = 0; i < count; i++)
+		if (!str_equal(texts->texts[i], str_from(expected[i])))
+			fail_msg("'%.*s' instead of '%s'", STR_PRINT(texts->texts[i]), expected[i]);
+}
+
+static void names_and_values_of_labels(void **state)
+{
+	static const char *const types[] = { ALLOC, CPU };
+	static const char *const names[] = { "__name__",
+					     "__period_type__",
+					     "__period_unit__",
+					     "__profile_type__",
+					     "__service_name__",
+					     "__type__",
+					     "__unit__",
+					     "host",
+					     "pid",
+					     "service_name" };
+	static const char *const services[] = { "service0", "service1", "service2", "service3",
+						"service4" };
+	static const char *const units[] = { "bytes", "nanoseconds" };
+	static const char *const pids[] = { "103", "104", "105" };
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct asked asked = { .service = "service1" };
+	struct selector *selector = make_selector(&asked);
+	struct store_question question = { .from_unix_ms = START_MS,
+					   .to_unix_ms = START_MS + HOUR_MS };
+	struct store_texts texts = { 0 };
+
+	for (uint32_t i = 0; i < 40; i++) {
+		fill(fixture, &model, START_MS + i * 60000, 40);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(i % 3 ? store_commit(fixture->store) : 0, 0);
+		if (i == 25)
+			reopen(fixture);
+		if (i < 5)
+			continue;
+		assert_int_equal(store_profile_types(fixture->store, &question, &texts), 0);
+		assert_texts(&texts, types, 2);
+		store_texts_done(&texts);
+		assert_int_equal(store_label_names(fixture->store, &question, &texts), 0);
+		assert_texts(&texts, names, 10);
+		store_texts_done(&texts);
+		assert_int_equal(
+			store_label_values(fixture->store, &question, STR("service_name"), &texts),
+			0);
+		assert_texts(&texts, services, 5);
+		store_texts_done(&texts);
+		assert_int_equal(
+			store_label_values(fixture->store, &question, STR("__unit__"), &texts), 0);
+		assert_texts(&texts, units, 2);
+		store_texts_done(&texts);
+		question.selector = selector;
+		assert_int_equal(store_label_values(fixture->store, &question, STR("pid"), &texts),
+				 0);
+		assert_texts(&texts, pids, 3);
+		store_texts_done(&texts);
+		question.selector = NULL;
+	}
+	question.from_unix_ms = START_MS - HOUR_MS;
+	question.to_unix_ms = START_MS - 1;
+	assert_int_equal(store_label_names(fixture->store, &question, &texts), 0);
+	assert_int_equal(texts.count, 0);
+	store_texts_done(&texts);
+	selector_free(selector);
+	free(model.samples);
+}
+
+/* ---- cutting
+ * ------------------------------------------------------------------------------------- */
+
+static int compare_totals(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x < y) - (x > y);
+}
+
+/* By the rule: children lighter than the n-th heaviest node become one that stands last. */
+static void assert_cut(const struct flame *whole, const struct flame *cut, uint32_t node_count_max)
+{
+	autofree uint64_t *totals = calloc(whole->node_count, sizeof(totals[0]));
+	uint64_t threshold = 0;
+	uint32_t kept = 0;
+	uint32_t shown = 0;
+
+	assert_non_null(totals);
+	for (uint32_t i = 1; i < whole->node_count; i++)
+		totals[i - 1] = whole->nodes[i].total;
+	qsort(totals, whole->node_count - 1, sizeof(totals[0]), compare_totals);
+	if (node_count_max < whole->node_count - 1)
+		threshold = totals[node_count_max - 1];
+	for (uint32_t i = 1; i < whole->node_count; i++)
+		kept += whole->nodes[i].total >= threshold;
+	for (uint32_t i = 1; i < cut->node_count; i++)
+		if (cut->nodes[i].kind != FLAME_MORE) {
+			shown++;
+			assert_true(cut->nodes[i].total >= threshold);
+			assert_int_equal(cut->nodes[i].hidden, 0);
+		} else {
+			assert_int_equal(cut->nodes[i].self, cut->nodes[i].total);
+			assert_true(cut->nodes[i].hidden > 0);
+		}
+	assert_int_equal(shown, kept);
+	assert_int_equal(cut->hidden_count, whole->node_count - 1 - kept);
+	assert_int_equal(cut->nodes[0].total, whole->nodes[0].total);
+	assert_int_equal(cut->sample_count, whole->sample_count);
+}
+
+static void light_nodes_become_more(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct asked asked = {
+		.from_ms = START_MS, .to_ms = START_MS + HOUR_MS, .type = CPU, .rows_by = ""
+	};
+	const uint32_t limits[] = { 1, 2, 10, 50, 333, 2000, 100000 };
+
+	for (uint32_t i = 0; i < 10; i++) {
+		fill(fixture, &model, START_MS + i * 1000, 500);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	}
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct flame whole = ask_flame(fixture, &asked,
+					       (struct flame_options){ .node_count_max = 1000000 });
+		struct flame cut = ask_flame(fixture, &asked,
+					     (struct flame_options){ .node_count_max = limits[i] });
+
+		assert_cut(&whole, &cut, limits[i]);
+		flame_done(&whole);
+		flame_done(&cut);
+		asked.rows_by = i % 2 ? "service_name" : "pid";
+	}
+	free(model.samples);
+}
+
+static void a_call_site_keeps_what_lies_below_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct asked asked = {
+		.from_ms = START_MS, .to_ms = START_MS + HOUR_MS, .type = CPU, .rows_by = ""
+	};
+	struct str path[] = { STR("function4"), STR("function5") };
+	struct flame flame = { 0 };
+	uint64_t total = 0;
+	uint64_t samples = 0;
+
+	fill(fixture, &model, START_MS, 2000);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	for (uint32_t i = 0; i < model.count; i++) {
+		const struct sample *sample = &model.samples[i];
+
+		if (sample->is_alloc || sample->depth < 2 ||
+		    strcmp(sample->frames[0], "function4") ||
+		    strcmp(sample->frames[1], "function5"))
+			continue;
+		total += sample->value;
+		samples += sample->count;
+	}
+	for (int i = 0; i < 2; i++) {
+		flame = ask_flame(fixture, &asked,
+				  (struct flame_options){ .node_count_max = 10000,
+							  .call_site = path,
+							  .call_site_count = 2 });
+		assert_true(total > 0);
+		assert_int_equal(flame.nodes[0].total, total);
+		assert_int_equal(flame.sample_count, samples);
+		assert_int_equal(flame.nodes[0].self, 0);
+		if (i == 0)
+			assert_int_equal(flame.nodes[2].total, total);
+		flame_done(&flame);
+		asked.rows_by = "service_name";
+	}
+	path[1] = STR("nowhere");
+	flame = ask_flame(fixture, &asked,
+			  (struct flame_options){ .node_count_max = 10000,
+						  .call_site = path,
+						  .call_site_count = 2 });
+	assert_int_equal(flame.node_count, 1);
+	assert_int_equal(flame.nodes[0].total, 0);
+	flame_done(&flame);
+	free(model.samples);
+}
+
+static void kinds_and_modules_are_told(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *module;
+		uint8_t kind;
+	} expected[] = { { "total", "", FLAME_ROOT },
+			 { "service1", "", FLAME_GROUP },
+			 { "callers missing", "", FLAME_TRUNCATED },
+			 { "kernel+0x1000", "[kernel]", FLAME_UNNAMED },
+			 { "outer", "", FLAME_NAMED },
+			 { "[anonymous]+0x0", "jit", FLAME_UNNAMED },
+			 { "[unmapped]+0x7f0000001234", "", FLAME_UNNAMED } };
+	struct fixture *fixture = *state;
+	struct batch *batch = fixture->batch;
+	struct identity identity = { .kind = IDENTITY_INODE, .size = 1 };
+	struct named_line line = { STR("outer"), { 0 }, 1 };
+	struct numbers numbers;
+	uint32_t locations[4];
+
+	add_words(fixture, &numbers);
+	batch_set_time(batch, (struct batch_time){ START_MS, START_MS + 1000 });
+	locations[3] = number(batch_add_location(batch, numbers.kernel, 0x1000));
+	locations[2] = number(batch_add_named_location(batch, &line, 1));
+	locations[1] = number(batch_add_location(
+		batch, number(batch_add_build(batch, BUILD_ANONYMOUS, &identity, STR("/a/jit"))),
+		0));
+	locations[0] = number(batch_add_location(
+		batch, number(batch_add_build(batch, BUILD_UNMAPPED, &identity, STR(""))),
+		UINT64_C(0x7f0000001234)));
+
+	struct batch_entry entry = {
+		.series = numbers.series[1],
+		.sample_labels = numbers.pids[0],
+		.stack = number(batch_add_stack(batch, locations, 4, STACK_TRUNCATED)),
+		.count = 1,
+		.value = PERIOD_NS,
+	};
+	struct asked asked = { .from_ms = START_MS,
+			       .to_ms = START_MS,
+			       .type = CPU,
+			       .rows_by = "service_name",
+			       .truncated = true };
+
+	assert_int_equal(batch_add_entry(batch, &entry), 0);
+	assert_int_equal(store_append(fixture->store, batch), 0);
+
+	struct flame flame =
+		ask_flame(fixture, &asked, (struct flame_options){ .node_count_max = 100 });
+
+	assert_int_equal(flame.node_count, 7);
+	for (uint32_t i = 0; i < 7; i++) {
+		assert_true(
+			str_equal(flame.names[flame.nodes[i].name], str_from(expected[i].name)));
+		assert_true(str_equal(flame.names[flame.nodes[i].module],
+				      str_from(expected[i].module)));
+		assert_int_equal(flame.nodes[i].kind, expected[i].kind);
+	}
+	flame_done(&flame);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(flames_equal_the_sum_of_the_samples, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(series_equal_the_sum_of_the_samples, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_window_falls_on_the_first_point_at_or_after_it,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(names_and_values_of_labels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(kinds_and_modules_are_told, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

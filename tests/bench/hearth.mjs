@@ -42,7 +42,7 @@ export function programs(parent) {
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      const [, name, rest] = /\((.*)\) (.*)$/.exec(readFileSync(`/proc/${entry}/stat`, "utf8"));
+      const [, name, rest] = /\((.*)\) (.*)$/.exec(readFileSync(`/proc/${entry}/stat`, "utf8").trim());
       if (Number(rest.split(" ")[1]) === parent) found[name] = Number(entry);
     } catch { /* it has ended */ }
   }
@@ -51,7 +51,7 @@ export function programs(parent) {
 
 /** Seconds of CPU time: in user space, in the kernel. */
 export function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").trim().replace(/^.*\) /, "").split(" ");
   return { user: Number(fields[11]) / 100, system: Number(fields[12]) / 100 };
 }
 

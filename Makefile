@@ -39,7 +39,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config cl
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-14-dev
 
-LIBRARIES := libbpf libelf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash
 
 # Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)

@@ -30,41 +30,42 @@ void table_clear(struct table *table)
 	table->count = 0;
 }
 
-static void enter(uint32_t *slots, uint32_t mask, uint64_t hash, uint32_t number)
+static void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
 {
-	uint32_t i = (uint32_t)hash & mask;
+	uint32_t i = (uint32_t)(slot >> 32) & mask;
 
 	while (slots[i])
 		i = (i + 1) & mask;
-	slots[i] = number + 1;
+	slots[i] = slot;
 }
 
-static int grow(struct table *table, table_hash *hash_of, const void *context)
+static int grow(struct table *table)
 {
 	uint32_t slot_count = table->slot_count ? table->slot_count * 2 : FIRST_SLOT_COUNT;
-	uint32_t *slots = calloc(slot_count, sizeof(slots[0]));
+	uint64_t *slots = calloc(slot_count, sizeof(slots[0]));
 
 	if (!slots)
 		return -ENOMEM;
-	for (uint32_t number = 0; number < table->count; number++)
-		enter(slots, slot_count - 1, hash_of(context, number), number);
+	for (uint32_t i = 0; i < table->slot_count; i++)
+		if (table->slots[i])
+			enter(slots, slot_count - 1, table->slots[i]);
 	free(table->slots);
 	table->slots = slots;
 	table->slot_count = slot_count;
 	return 0;
 }
 
-int table_add(struct table *table, uint64_t hash, table_hash *hash_of, const void *context)
+int table_add(struct table *table, uint64_t hash)
 {
 	if (table->count >= table->count_max)
 		return -ENOSPC;
 	if (table->count + 1 > table->slot_count / 4 * 3) {
-		int err = grow(table, hash_of, context);
+		int err = grow(table);
 
 		if (err)
 			return err;
 	}
-	enter(table->slots, table->slot_count - 1, hash, table->count);
+	enter(table->slots, table->slot_count - 1, hash << 32 | (table->count + 1));
 	table->count++;
 	return 0;
 }

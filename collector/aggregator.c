@@ -157,11 +157,6 @@ static bool process_is(const void *context, uint32_t number, const void *key)
 	return memcmp(&a->raw_processes[number].key, key, sizeof(struct process_key)) == 0;
 }
 
-static uint64_t process_hash(const void *context, uint32_t number)
-{
-	return hash_key(&((const struct aggregator *)context)->raw_processes[number].key);
-}
-
 static uint32_t count_process(struct aggregator *a, const struct event *event)
 {
 	struct process_key key = { .pid = event->pid,
@@ -173,7 +168,7 @@ static uint32_t count_process(struct aggregator *a, const struct event *event)
 	if (number != TABLE_NONE)
 		return number;
 	number = a->process_table.count;
-	if (table_add(&a->process_table, hash, process_hash, a))
+	if (table_add(&a->process_table, hash))
 		return TABLE_NONE;
 	a->raw_processes[number] =
 		(struct raw_process){ .key = key, .first_boot_ns = event->boot_ns };
@@ -193,11 +188,6 @@ static bool thread_is(const void *context, uint32_t number, const void *key)
 	return known->process == wanted->process && known->tid == wanted->tid;
 }
 
-static uint64_t thread_hash(const void *context, uint32_t number)
-{
-	return hash_thread(&((const struct aggregator *)context)->raw_threads[number]);
-}
-
 static uint32_t count_thread(struct aggregator *a, uint32_t process, const struct event *event)
 {
 	struct raw_thread thread = { .process = process, .tid = event->tid };
@@ -206,7 +196,7 @@ static uint32_t count_thread(struct aggregator *a, uint32_t process, const struc
 
 	if (number == TABLE_NONE) {
 		number = a->thread_table.count;
-		if (table_add(&a->thread_table, hash, thread_hash, a))
+		if (table_add(&a->thread_table, hash))
 			return TABLE_NONE;
 		a->raw_threads[number] = thread;
 	}
@@ -240,17 +230,6 @@ static bool stack_is(const void *context, uint32_t number, const void *key)
 		      event_frame_count(event) * sizeof(event->frames[0])) == 0;
 }
 
-static uint64_t stack_hash(const void *context, uint32_t number)
-{
-	const struct aggregator *a = context;
-	const struct raw_stack *stack = &a->raw_stacks[number];
-
-	return table_hash_bytes(&a->raw_frames[stack->first_frame],
-				((size_t)stack->kernel_frame_count + stack->user_frame_count) *
-					sizeof(a->raw_frames[0]),
-				stack->process);
-}
-
 static uint32_t count_stack(struct aggregator *a, uint32_t process, const struct event *event)
 {
 	struct wanted_stack wanted = { event, process };
@@ -263,7 +242,7 @@ static uint32_t count_stack(struct aggregator *a, uint32_t process, const struct
 		return number;
 	number = a->stack_table.count;
 	if (a->raw_frame_count + frame_count > WINDOW_FRAME_COUNT_MAX ||
-	    table_add(&a->stack_table, hash, stack_hash, a))
+	    table_add(&a->stack_table, hash))
 		return TABLE_NONE;
 	a->raw_stacks[number] = (struct raw_stack){
 		.process = process,
@@ -294,13 +273,6 @@ static bool entry_is(const void *context, uint32_t number, const void *key)
 	return known->thread == wanted->thread && known->stack == wanted->stack;
 }
 
-static uint64_t entry_hash(const void *context, uint32_t number)
-{
-	const struct raw_entry *entry = &((const struct aggregator *)context)->raw_entries[number];
-
-	return hash_entry(entry->thread, entry->stack);
-}
-
 static uint32_t count_entry(struct aggregator *a, uint32_t thread, uint32_t stack)
 {
 	struct raw_entry entry = { .thread = thread, .stack = stack };
@@ -310,7 +282,7 @@ static uint32_t count_entry(struct aggregator *a, uint32_t thread, uint32_t stac
 	if (number != TABLE_NONE)
 		return number;
 	number = a->entry_table.count;
-	if (table_add(&a->entry_table, hash, entry_hash, a))
+	if (table_add(&a->entry_table, hash))
 		return TABLE_NONE;
 	a->raw_entries[number] = entry;
 	return number;
@@ -370,11 +342,6 @@ static bool file_is(const void *context, uint32_t number, const void *key)
 	       str_equal(placed->path, str_from(file->path));
 }
 
-static uint64_t file_hash(const void *context, uint32_t number)
-{
-	return hash_file(&((const struct aggregator *)context)->window.files[number].identity);
-}
-
 /* Many processes map one file, each mapping with a struct of its own. */
 static uint32_t place_file(struct aggregator *a, struct file *file)
 {
@@ -386,7 +353,7 @@ static uint32_t place_file(struct aggregator *a, struct file *file)
 
 	if (index == TABLE_NONE) {
 		index = a->file_table.count;
-		if (table_add(&a->file_table, hash, file_hash, a))
+		if (table_add(&a->file_table, hash))
 			return WINDOW_NONE;
 		a->window.files[index] = (struct window_file){ .identity = file->identity,
 							       .path = str_from(file->path) };

@@ -13,13 +13,6 @@ static uint64_t hash_key(uint32_t parent, uint32_t name)
 	return hash ^ hash >> 32;
 }
 
-static uint64_t hash_of(const void *context, uint32_t number)
-{
-	const struct merge_node *node = &((const struct merge *)context)->nodes.items[number];
-
-	return hash_key(node->parent, node->name);
-}
-
 static bool equals(const void *context, uint32_t number, const void *key)
 {
 	const struct merge_node *node = &((const struct merge *)context)->nodes.items[number];
@@ -42,7 +35,7 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 		return -ENOMEM;
 	merge->nodes.items[merge->nodes.count] = node;
 
-	int err = table_add(&merge->table, hash, hash_of, merge);
+	int err = table_add(&merge->table, hash);
 
 	if (err)
 		return err == -ENOSPC ? -E2BIG : err;

@@ -81,13 +81,6 @@ static bool equals(const void *context, uint32_t number, const void *key)
 	return str_equal(pool_get(context, number), *(const struct str *)key);
 }
 
-static uint64_t hash_of(const void *context, uint32_t number)
-{
-	struct str item = pool_get(context, number);
-
-	return table_hash_bytes(item.text, item.size, 0);
-}
-
 uint32_t pool_find(const struct pool *pool, const void *bytes, size_t size)
 {
 	struct str key = { size ? bytes : "", size };
@@ -141,7 +134,7 @@ int64_t pool_add(struct pool *pool, const void *bytes, size_t size)
 		return err;
 
 	number = pool->table.count;
-	err = table_add(&pool->table, hash, hash_of, pool);
+	err = table_add(&pool->table, hash);
 	if (err)
 		return err == -ENOSPC ? -E2BIG : err;
 

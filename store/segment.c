@@ -19,14 +19,6 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return hash ^ hash >> 29;
 }
 
-static uint64_t node_hash(const void *context, uint32_t number)
-{
-	const struct segment *segment = context;
-	struct tree_node node = segment->tree.nodes.items[number];
-
-	return mix(node.parent, node.location);
-}
-
 static bool node_equals(const void *context, uint32_t number, const void *key)
 {
 	const struct segment *segment = context;
@@ -57,13 +49,6 @@ static bool location_equals(const void *context, uint32_t number, const void *ke
 	       segment->tree.builds.items[number] == wanted->build;
 }
 
-static uint64_t sum_hash(const void *context, uint32_t number)
-{
-	const struct segment *segment = context;
-
-	return mix(segment->sums.items[number].key, segment->sums.items[number].node);
-}
-
 static bool sum_equals(const void *context, uint32_t number, const void *key)
 {
 	const struct segment *segment = context;
@@ -86,8 +71,7 @@ int segment_init(struct segment *segment, uint32_t number, int64_t first_window)
 
 	/* The reserved location has a number, so it has a place in the table. */
 	if (!err)
-		err = table_add(&segment->locations, location_hash(segment, TREE_CALLERS_MISSING),
-				location_hash, segment);
+		err = table_add(&segment->locations, location_hash(segment, TREE_CALLERS_MISSING));
 	segment->locations_written = segment->tree.builds.count;
 	return err;
 }
@@ -114,8 +98,7 @@ int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t a
 		return found;
 
 	int64_t number = tree_add_location(&segment->tree, build, address);
-	int err = number < 0 ? (int)number
-			     : table_add(&segment->locations, hash, location_hash, segment);
+	int err = number < 0 ? (int)number : table_add(&segment->locations, hash);
 
 	if (err) {
 		/* Tree and table keep step. */
@@ -138,7 +121,7 @@ int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t loca
 		return found;
 
 	int64_t number = tree_add_node(&segment->tree, parent, location);
-	int err = number < 0 ? (int)number : table_add(&segment->nodes, hash, node_hash, segment);
+	int err = number < 0 ? (int)number : table_add(&segment->nodes, hash);
 
 	if (err) {
 		if (number >= 0)
@@ -183,7 +166,7 @@ int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key)
 		return -ENOMEM;
 	segment->sums.items[segment->sums.count] = sum;
 
-	int err = table_add(&segment->sum_table, hash, sum_hash, segment);
+	int err = table_add(&segment->sum_table, hash);
 
 	if (err)
 		return err;

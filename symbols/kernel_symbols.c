@@ -94,13 +94,6 @@ static uint64_t hash_of_name(struct str name, uint32_t number)
 	return table_hash_bytes(name.text, name.size, str_equal(name, STR("bpf")) ? number : 0);
 }
 
-static uint64_t part_hash(const void *context, uint32_t number)
-{
-	const struct kernel_symbols *kernel = context;
-
-	return hash_of_name(kernel->parts[number].kernel_part.name, number);
-}
-
 /* Names point into the parts, which move. */
 static int grow_parts(struct kernel_symbols *kernel)
 {
@@ -157,8 +150,7 @@ static int find_part(struct kernel_symbols *kernel, struct str module, uint32_t 
 	if (number == TABLE_NONE) {
 		int err = add_part(kernel, module, &number);
 		if (!err)
-			err = table_add(&kernel->parts_by_name, hash_of_name(module, number),
-					part_hash, kernel);
+			err = table_add(&kernel->parts_by_name, hash_of_name(module, number));
 		if (err)
 			return err;
 	}

@@ -21,13 +21,6 @@ static uint64_t identity_hash(const struct identity *identity)
 	return table_hash_bytes(identity->bytes, identity->size, identity->kind);
 }
 
-static uint64_t state_hash(const void *context, uint32_t number)
-{
-	const struct states *states = context;
-
-	return identity_hash(&states->items[number].identity);
-}
-
 void states_init(struct states *states)
 {
 	*states = (struct states){ .capacity = 0 };
@@ -62,9 +55,8 @@ static void states_forget(struct states *states)
 		states->items[kept] = *state;
 		states->items[kept].alias_of = TABLE_NONE;
 		/* The table has the room it had before, so this can't fail. */
-		int err =
-			table_add(&states->by_identity,
-				  identity_hash(&states->items[kept].identity), state_hash, states);
+		int err = table_add(&states->by_identity,
+				    identity_hash(&states->items[kept].identity));
 		assert(!err);
 		kept++;
 	}
@@ -95,7 +87,7 @@ struct state *states_get(struct states *states, const struct identity *identity)
 	struct state *state = &states->items[table->count];
 
 	*state = (struct state){ .identity = *identity, .alias_of = TABLE_NONE };
-	return table_add(table, identity_hash(identity), state_hash, states) ? NULL : state;
+	return table_add(table, identity_hash(identity)) ? NULL : state;
 }
 
 void states_set(struct states *states, const struct identity *identity, enum module_state value)

@@ -63,7 +63,7 @@ rule "no comment that was meant to go" "$(c_files | xargs grep -nE '(^|[[:space:
 rule "no reminder left behind" "$(c_files | xargs grep -nE '(TODO|FIXME|\bXXX\b|HACK)')"
 rule "no registry's address" "$(ours '*package-lock.json' | xargs -r grep -nE '"resolved"|registry\.' /dev/null)"
 rule "no file of more than 900 lines" \
-	"$(c_files | xargs wc -l | awk '$2 != "total" && $1 > 900 { print $2 ": " $1 " lines" }')"
+	"$(c_files | grep -v "^tests/" | xargs wc -l | awk '$2 != "total" && $1 > 900 { print $2 ": " $1 " lines" }')"
 
 echo "1..$number"
 [ "$failures" -eq 0 ]

@@ -44,13 +44,6 @@ static bool same_name(const void *context, uint32_t number, const void *key)
 	return str_equal(layout->names[number], *name);
 }
 
-static uint64_t hash_of_name(const void *context, uint32_t number)
-{
-	const struct layout *layout = context;
-
-	return table_hash_bytes(layout->names[number].text, layout->names[number].size, 0);
-}
-
 /* The name's index, entering it when it is new; TABLE_NONE without memory. */
 static uint32_t intern(struct layout *layout, struct str name)
 {
@@ -65,7 +58,7 @@ static uint32_t intern(struct layout *layout, struct str name)
 
 	assert(index < table->count_max);
 	layout->names[index] = name;
-	return table_add(table, hash, hash_of_name, layout) ? TABLE_NONE : index;
+	return table_add(table, hash) ? TABLE_NONE : index;
 }
 
 static int place(struct layout *layout, uint64_t x, struct flame_bar bar)

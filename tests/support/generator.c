@@ -78,11 +78,6 @@ static bool stack_equal(const void *context, uint32_t number, const void *key)
 	return ((const uint64_t *)context)[number] == *(const uint64_t *)key;
 }
 
-static uint64_t stack_hash(const void *context, uint32_t number)
-{
-	return mix(((const uint64_t *)context)[number]);
-}
-
 struct generator *generator_free(struct generator *generator)
 {
 	if (!generator)
@@ -302,7 +297,7 @@ static uint32_t add_stack(struct generator *g, uint32_t service)
 	stack->frame_count = w->frame_count - stack->first_frame;
 	g->stack_hashes[number] = hash;
 
-	int err = table_add(&g->stack_table, mix(hash), stack_hash, g->stack_hashes);
+	int err = table_add(&g->stack_table, mix(hash));
 
 	assert(!err);
 	return number;
@@ -325,7 +320,7 @@ static void add_sample(struct generator *g, uint32_t sample)
 							   .event = EVENT_CPU };
 		g->entry_keys[entry] = key;
 
-		int err = table_add(&g->entry_table, mix(key), stack_hash, g->entry_keys);
+		int err = table_add(&g->entry_table, mix(key));
 
 		assert(!err);
 	}

@@ -5,6 +5,7 @@ import * as api from "./api";
 import { process, range, SPAN_MS, span, type Range } from "./state";
 
 const REFRESH_MS = 5_000, RETRY_MS = 2_000;
+const FIRST_MS = 400, FIRST_SPAN_MS = 8_000; // somebody who has just started it waits for the first picture
 const CONTEXT_PART = 0.5; // of a picked range that is shown on either side of it, when it is an old one
 const NODES = 6_000; // more than a 4K screen has room for
 
@@ -84,6 +85,13 @@ async function ask(signal: AbortSignal) {
   });
 }
 
+/** So little is stored that each second of it changes the picture, and names are still being read. */
+function isFirst(): boolean {
+  const said = status.value;
+  if (!said || said.time_ms - said.started_ms > 60_000) return false;
+  return (said.store.newest_ms ?? 0) - (said.store.oldest_ms ?? 0) < FIRST_SPAN_MS;
+}
+
 /** Asks now; what is still on its way for an older wish is dropped. */
 export async function refresh() {
   asking?.abort();
@@ -106,7 +114,7 @@ export async function refresh() {
   if (asking !== mine) return;
   const failing = silentSince.value !== null;
   if (failing) timer = window.setTimeout(refresh, RETRY_MS);
-  else if (!paused.value && !document.hidden) timer = window.setTimeout(refresh, REFRESH_MS);
+  else if (!paused.value && !document.hidden) timer = window.setTimeout(refresh, isFirst() ? FIRST_MS : REFRESH_MS);
 }
 
 export function startLive() {

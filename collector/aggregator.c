@@ -59,7 +59,8 @@ struct aggregator {
 	struct table process_table, thread_table, stack_table, entry_table, file_table;
 
 	struct window window;
-	uint32_t *placed; /* of each entry, how many of its times stand */
+	struct file **files; /* of the window's files, kept alive: a re-scan may let go of them */
+	uint32_t *placed;    /* of each entry, how many of its times stand */
 	struct window_name vdso;
 };
 
@@ -90,6 +91,7 @@ int aggregator_new(struct processes *processes, struct aggregator **ret)
 	a->window.processes = pages(PROCESS_MAX, sizeof(a->window.processes[0]));
 	a->window.threads = pages(WINDOW_THREAD_COUNT_MAX, sizeof(a->window.threads[0]));
 	a->window.files = pages(WINDOW_FILE_COUNT_MAX, sizeof(a->window.files[0]));
+	a->files = pages(WINDOW_FILE_COUNT_MAX, sizeof(struct file *));
 	a->window.frames = pages(WINDOW_FRAME_COUNT_MAX, sizeof(a->window.frames[0]));
 	a->window.stacks = pages(WINDOW_STACK_COUNT_MAX, sizeof(a->window.stacks[0]));
 	a->window.entries = pages(WINDOW_ENTRY_COUNT_MAX, sizeof(a->window.entries[0]));
@@ -101,8 +103,8 @@ int aggregator_new(struct processes *processes, struct aggregator **ret)
 	table_init(&a->file_table, WINDOW_FILE_COUNT_MAX);
 	if (!a->raw_processes || !a->raw_threads || !a->raw_stacks || !a->raw_entries ||
 	    !a->raw_frames || !a->sample_entries || !a->sample_boot_ns || !a->placed ||
-	    !a->window.processes || !a->window.threads || !a->window.files || !a->window.frames ||
-	    !a->window.stacks || !a->window.entries || !a->window.times_ms)
+	    !a->window.processes || !a->window.threads || !a->window.files || !a->files ||
+	    !a->window.frames || !a->window.stacks || !a->window.entries || !a->window.times_ms)
 		return -ENOMEM;
 	a->vdso.function = STR("[vdso]");
 	a->window.names = &a->vdso;
@@ -111,11 +113,18 @@ int aggregator_new(struct processes *processes, struct aggregator **ret)
 	return 0;
 }
 
+static void let_go_of_files(struct aggregator *a)
+{
+	for (uint32_t i = 0; a->files && i < a->file_table.count; i++)
+		a->files[i] = file_unref(a->files[i]);
+}
+
 struct aggregator *aggregator_free(struct aggregator *a)
 {
 	if (!a)
 		return NULL;
 
+	let_go_of_files(a);
 	table_done(&a->process_table);
 	table_done(&a->thread_table);
 	table_done(&a->stack_table);
@@ -132,6 +141,7 @@ struct aggregator *aggregator_free(struct aggregator *a)
 	free(a->window.processes);
 	free(a->window.threads);
 	free(a->window.files);
+	free(a->files);
 	free(a->window.frames);
 	free(a->window.stacks);
 	free(a->window.entries);
@@ -357,6 +367,7 @@ static uint32_t place_file(struct aggregator *a, struct file *file)
 			return WINDOW_NONE;
 		a->window.files[index] = (struct window_file){ .identity = file->identity,
 							       .path = str_from(file->path) };
+		a->files[index] = file_ref(file);
 		a->window.file_count = a->file_table.count;
 	}
 	file->window_number = a->window_number;
@@ -600,6 +611,7 @@ struct window *aggregator_window(struct aggregator *a, uint64_t start_boot_ns, u
 
 void aggregator_clear(struct aggregator *a)
 {
+	let_go_of_files(a);
 	table_clear(&a->process_table);
 	table_clear(&a->thread_table);
 	table_clear(&a->stack_table);

@@ -270,6 +270,23 @@ static void counts_what_does_not_fit(void **state)
 	assert_int_equal(window->sample_count, WINDOW_STACK_COUNT_MAX + 1);
 }
 
+/* A re-scan in the middle of a window, or another mapping, frees what nobody else holds. */
+static void keeps_files_that_processes_let_go_of(void **state)
+{
+	(void)state;
+	fixture.event.frames[0] = 0x10010;
+	fixture.event.user_frame_count = 1;
+	aggregator_add(fixture.aggregator, &fixture.event);
+
+	const struct window *window =
+		aggregator_window(fixture.aggregator, START_NS, START_NS + 1000 * MS);
+
+	assert_int_equal(window->file_count, 1);
+	note(SIDEBAND_MAPPED, 0x10000, 0x20000, 0, "/another-name-altogether");
+	note(SIDEBAND_MAPPED, 0x10000, 0x20000, 0, "/yet-another");
+	assert_true(str_equal(window->files[0].path, STR("/program")));
+}
+
 static void begins_anew_after_clearing(void **state)
 {
 	(void)state;
@@ -302,6 +319,7 @@ int main(void)
 		TEST(names_an_unknown_process_by_its_sample),
 		TEST(puts_times_outside_on_the_edge),
 		TEST(counts_what_does_not_fit),
+		TEST(keeps_files_that_processes_let_go_of),
 		TEST(begins_anew_after_clearing),
 	};
 

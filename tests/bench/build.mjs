@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this machine busy with a build of this project takes on disk: MINUTES of it, 5 unless said.
 import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { figure, sleep, start } from "./hearth.mjs";
 
 const minutes = Number(process.env.MINUTES_BUILD ?? 5);
@@ -10,7 +11,7 @@ let stopping = false;
 
 function buildAgain() {
   if (stopping) return;
-  builder = spawn("make", ["-s", "-j2", "-B", "BUILD=build/bench", "build/bench/libstore.a", "build/bench/libweb.a"], { stdio: "ignore" });
+  builder = spawn("make", ["-s", "-j2", "-B", "BUILD=build/bench", "build/bench/libstore.a", "build/bench/libsymbols.a", "build/bench/libcollector.a"], { stdio: "ignore" });
   builder.on("exit", buildAgain);
 }
 
@@ -24,5 +25,6 @@ try {
 } finally {
   stopping = true;
   builder?.kill();
+  rmSync("build/bench", { recursive: true, force: true });
   await hearth.stop();
 }

@@ -106,7 +106,8 @@ static void finds_a_burner_and_its_two_functions(void **state)
 
 	/* Meanwhile another spent its time in the kernel. */
 	flame = wait_for_flame(pid_selector(kernel_pid, selector, sizeof(selector)), 1, 10);
-	/* libc's read() sets up no frame: the walk by frame pointers skips its caller, not main(). */
+	/* libc's read() sets up no frame: the walk by frame pointers skips its caller, not main().
+	 */
 	assert_true(flame_has_below(flame, "ksys_read", 2, "main"));
 	assert_true(flame_has_below(flame, "vfs_read", 2, "ksys_read"));
 	total = json_number_value(json_object_get(flame, "total"));
@@ -196,7 +197,7 @@ static double ticks_to_seconds(uint64_t ticks)
 static struct cpu_times read_times(pid_t pid)
 {
 	struct cpu_times times = { 0 };
-	char path[64], line[1024] = "";
+	char line[1024] = "";
 	struct str rest, word;
 	FILE *file = fopen("/proc/stat", "re");
 
@@ -212,18 +213,7 @@ static struct cpu_times read_times(pid_t pid)
 			times.host += ticks_to_seconds(ticks);
 	}
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	assert_non_null(file);
-	assert_non_null(fgets(line, sizeof(line), file));
-	(void)fclose(file);
-	rest = str_from(strrchr(line, ')') + 2);
-	for (int i = 3; i <= 15 && parse_next(&rest, ' ', &word); i++) {
-		uint64_t ticks;
-
-		if (i >= 14 && parse_u64(word, &ticks) == 0)
-			times.process += ticks_to_seconds(ticks);
-	}
+	times.process = cpu_seconds_of(pid);
 	return times;
 }
 

@@ -366,6 +366,29 @@ bool flame_has_below(json_t *flame, const char *function, int kind, const char *
 	return false;
 }
 
+double cpu_seconds_of(pid_t pid)
+{
+	char path[64], line[1024] = "";
+	struct str rest, word;
+	double seconds = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	assert_non_null(fgets(line, sizeof(line), file));
+	(void)fclose(file);
+	rest = str_from(strrchr(line, ')') + 2);
+	for (int i = 3; i <= 15 && parse_next(&rest, ' ', &word); i++) {
+		uint64_t ticks;
+
+		if (i >= 14 && parse_u64(word, &ticks) == 0)
+			seconds += (double)ticks / (double)sysconf(_SC_CLK_TCK);
+	}
+	return seconds;
+}
+
 void need_bpf(void)
 {
 	const char *required = getenv("HEARTH_REQUIRE_BPF");

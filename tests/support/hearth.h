@@ -73,6 +73,9 @@ double flame_total(json_t *flame, const char *function);
 /* Whether a node of this name and kind (-1: any) lies below one of that name. */
 bool flame_has_below(json_t *flame, const char *function, int kind, const char *below);
 
+/* User and system time of a living process, as /proc/PID/stat has it. */
+double cpu_seconds_of(pid_t pid);
+
 double now_seconds(void);
 void sleep_seconds(double seconds);
 

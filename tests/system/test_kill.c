@@ -43,29 +43,6 @@ static double total_until(const struct hearth *hearth, int64_t from_ms, int64_t 
 	return total;
 }
 
-static double cpu_seconds_of(pid_t pid)
-{
-	char path[64], line[1024] = "";
-	struct str rest, word;
-	double seconds = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-
-	FILE *file = fopen(path, "re");
-
-	assert_non_null(file);
-	assert_non_null(fgets(line, sizeof(line), file));
-	(void)fclose(file);
-	rest = str_from(strrchr(line, ')') + 2);
-	for (int i = 3; i <= 15 && parse_next(&rest, ' ', &word); i++) {
-		uint64_t ticks;
-
-		if (i >= 14 && parse_u64(word, &ticks) == 0)
-			seconds += (double)ticks / (double)sysconf(_SC_CLK_TCK);
-	}
-	return seconds;
-}
-
 static pid_t wait_for_program(const struct hearth *hearth, const char *name, pid_t not_this)
 {
 	double end = now_seconds() + 20;

@@ -18,6 +18,8 @@ enum {
 	GAP_COUNT_MAX = 1024,
 	ITEM_COUNT_MAX = 1 << 20,
 	NUMBER_COUNT_MAX = 1 << 24,
+	/* Itself and its share of the slots. */
+	LOCATION_COST = sizeof(struct batch_location) + 16,
 };
 
 static_assert(sizeof(struct batch_series) == 16, "hashed as bytes: no padding");
@@ -32,12 +34,13 @@ int batch_new(size_t memory_max, struct batch **ret)
 	if (!batch)
 		return -ENOMEM;
 
-	struct pool *pools[] = { &batch->texts, &batch->label_sets, &batch->series, &batch->builds,
-				 &batch->names, &batch->locations,  &batch->stacks };
+	struct pool *pools[] = { &batch->texts,	 &batch->label_sets, &batch->series,
+				 &batch->builds, &batch->names,	     &batch->stacks };
 
 	batch->room = memory_max;
 	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
 		pool_init(pools[i], NUMBER_COUNT_MAX, &batch->room);
+	table_init(&batch->locations.table, NUMBER_COUNT_MAX);
 	*ret = batch;
 	return 0;
 }
@@ -51,7 +54,8 @@ struct batch *batch_free(struct batch *batch)
 	pool_done(&batch->series);
 	pool_done(&batch->builds);
 	pool_done(&batch->names);
-	pool_done(&batch->locations);
+	table_done(&batch->locations.table);
+	array_done(&batch->locations.items);
 	pool_done(&batch->stacks);
 	array_done(&batch->items);
 	array_done(&batch->times);
@@ -68,7 +72,9 @@ void batch_clear(struct batch *batch)
 	pool_clear(&batch->series);
 	pool_clear(&batch->builds);
 	pool_clear(&batch->names);
-	pool_clear(&batch->locations);
+	batch->room += batch->locations.items.count * (size_t)LOCATION_COST;
+	table_clear(&batch->locations.table);
+	batch->locations.items.count = 0;
 	pool_clear(&batch->stacks);
 	batch->room += batch->items.count * sizeof(batch->items.items[0]) +
 		       batch->times.count * sizeof(batch->times.items[0]);
@@ -203,14 +209,85 @@ int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct 
 	return pool_add(&batch->builds, &build, sizeof(build));
 }
 
+static uint64_t location_hash(const struct batch_location *location)
+{
+	return table_hash_bytes(location, sizeof(*location), 0);
+}
+
+static bool location_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct batch_location *known =
+		&((const struct batch_locations *)context)->items.items[number];
+	const struct batch_location *wanted = key;
+
+	return known->address == wanted->address && known->build == wanted->build;
+}
+
+static int64_t add_location(struct batch *batch, const struct batch_location *location,
+			    uint64_t hash)
+{
+	struct batch_locations *locations = &batch->locations;
+	uint32_t known = table_find(&locations->table, hash, location, location_equals, locations);
+
+	if (known != TABLE_NONE)
+		return known;
+	if (batch->room < LOCATION_COST)
+		return -E2BIG;
+	if (array_reserve(&locations->items, 1) < 0)
+		return -ENOMEM;
+
+	int err = table_add(&locations->table, hash);
+
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	batch->room -= LOCATION_COST;
+	locations->items.items[locations->items.count] = *location;
+	return locations->items.count++;
+}
+
+int batch_add_locations(struct batch *batch, const struct batch_place *places, size_t count,
+			uint32_t *ret_numbers)
+{
+	enum { TOGETHER = 32 };
+	struct batch_locations *locations = &batch->locations;
+
+	for (size_t first = 0; first < count; first += TOGETHER) {
+		struct batch_location wanted[TOGETHER];
+		uint64_t hashes[TOGETHER];
+		size_t some = count - first < TOGETHER ? count - first : TOGETHER;
+
+		for (size_t i = 0; i < some; i++) {
+			wanted[i] = (struct batch_location){ .build = places[first + i].build,
+							     .address = places[first + i].address };
+			if (wanted[i].build >= pool_count(&batch->builds))
+				return -EINVAL;
+			hashes[i] = location_hash(&wanted[i]);
+			table_prefetch(&locations->table, hashes[i]);
+		}
+		for (size_t i = 0; i < some; i++) {
+			uint32_t number = table_candidate(&locations->table, hashes[i]);
+
+			if (number != TABLE_NONE)
+				__builtin_prefetch(&locations->items.items[number]);
+		}
+		for (size_t i = 0; i < some; i++) {
+			int64_t number = add_location(batch, &wanted[i], hashes[i]);
+
+			if (number < 0)
+				return (int)number;
+			ret_numbers[first + i] = (uint32_t)number;
+		}
+	}
+	return 0;
+}
+
 int64_t batch_add_location(struct batch *batch, uint32_t build, uint64_t address)
 {
-	if (build >= pool_count(&batch->builds))
-		return -EINVAL;
+	struct batch_place place = { build, address };
+	uint32_t number = 0;
+	int err = batch_add_locations(batch, &place, 1, &number);
 
-	struct batch_location location = { .build = build, .address = address };
-
-	return pool_add(&batch->locations, &location, sizeof(location));
+	return err ? err : (int64_t)number;
 }
 
 int64_t batch_add_named_location(struct batch *batch, const struct named_line *lines, size_t count)
@@ -237,7 +314,7 @@ int64_t batch_add_named_location(struct batch *batch, const struct named_line *l
 
 	struct batch_location location = { .build = BATCH_NAMED, .address = (uint64_t)number };
 
-	return pool_add(&batch->locations, &location, sizeof(location));
+	return add_location(batch, &location, location_hash(&location));
 }
 
 int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
@@ -249,7 +326,7 @@ int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t c
 	if (flags & ~(unsigned)STACK_TRUNCATED)
 		return -EINVAL;
 	for (size_t i = 0; i < count; i++)
-		if (locations[i] >= pool_count(&batch->locations))
+		if (locations[i] >= batch->locations.items.count)
 			return -EINVAL;
 
 	batch->scratch.count = 0;

@@ -68,6 +68,14 @@ int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct 
 /* A location in a build. address is what is looked up: of a return address, one before. */
 int64_t batch_add_location(struct batch *batch, uint32_t build, uint64_t address);
 
+/* All of a stack at once, which is faster: numbers, count of them, or a negative errno. */
+struct batch_place {
+	uint32_t build;
+	uint64_t address;
+};
+int batch_add_locations(struct batch *batch, const struct batch_place *places, size_t count,
+			uint32_t *ret_numbers);
+
 /* A location that brings its names: one line for each inlined function, innermost first. */
 struct named_line {
 	struct str function;

@@ -55,6 +55,12 @@ struct batch_gap {
 	uint8_t reason;
 };
 
+/* Each once, numbered like the things of a pool; most of what a batch is made of. */
+struct batch_locations {
+	struct table table;
+	ARRAY(struct batch_location) items;
+};
+
 struct batch {
 	size_t room; /* bytes left of memory_max, shared by all pools */
 	struct pool texts;
@@ -62,8 +68,8 @@ struct batch {
 	struct pool series;	/* struct batch_series */
 	struct pool builds;	/* struct batch_build */
 	struct pool names;	/* struct batch_line, innermost first */
-	struct pool locations;	/* struct batch_location */
-	struct pool stacks;	/* the flags, then locations, leaf first: all uint32_t */
+	struct batch_locations locations;
+	struct pool stacks; /* the flags, then locations, leaf first: all uint32_t */
 	ARRAY(struct batch_item) items;
 	ARRAY(uint16_t) times;
 	ARRAY(struct batch_gap) gaps;

@@ -73,14 +73,14 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	size_t counts[] = { pool_count(&batch->texts),	pool_count(&batch->label_sets),
 			    pool_count(&batch->series), pool_count(&batch->series),
 			    pool_count(&batch->series), pool_count(&batch->builds),
-			    pool_count(&batch->names),	pool_count(&batch->locations),
+			    pool_count(&batch->names),	batch->locations.items.count,
 			    pool_count(&batch->stacks), pool_count(&batch->stacks) };
 	size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	size_t total = 0;
 
 	for (size_t i = 0; i < part_count; i++)
 		total += counts[i];
-	total = total * sizeof(uint32_t) + pool_count(&batch->locations);
+	total = total * sizeof(uint32_t) + batch->locations.items.count;
 	mapping->memory = malloc(total ? total : 1);
 	if (!mapping->memory)
 		return -ENOMEM;
@@ -93,7 +93,7 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	}
 	mapping->is_kernel = (bool *)next;
 	for (uint32_t i = 0; i < pool_count(&batch->stacks); i++)
-		mapping->stack_nodes[i] = TREE_NO_PARENT;
+		mapping->stack_services[i] = TREE_NO_PARENT;
 	return 0;
 }
 
@@ -188,55 +188,207 @@ static int map_builds(struct live *live, const struct batch *batch, struct mappi
 	return 0;
 }
 
+/* How far ahead memory is asked for: some ten searches are under way at once. */
+enum { AHEAD = 16, WALKER_COUNT = 32 };
+
+/* A location's key in the segment. */
+struct place {
+	uint32_t build;
+	bool is_kernel;
+	uint64_t address;
+};
+
+static struct place find_place(const struct batch *batch, const struct mapping *mapping,
+			       uint32_t location)
+{
+	struct batch_location from = batch->locations.items.items[location];
+	const struct batch_build *build;
+
+	if (from.build == BATCH_NAMED)
+		return (struct place){ TREE_BUILD_NAMED, false, mapping->names[from.address] };
+	build = (const void *)pool_get(&batch->builds, from.build).text;
+	return (struct place){ mapping->builds[from.build],
+			       build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE,
+			       from.address };
+}
+
 static int map_locations(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
-	for (uint32_t i = 0; i < pool_count(&batch->locations); i++) {
-		struct batch_location from;
-		int64_t number = 0;
+	uint32_t count = batch->locations.items.count;
+	struct place ahead[2 * AHEAD];
 
-		memcpy(&from, pool_get(&batch->locations, i).text, sizeof(from));
-		if (from.build == BATCH_NAMED) {
-			mapping->is_kernel[i] = false;
-			number = segment_add_location(&live->segment, TREE_BUILD_NAMED,
-						      mapping->names[from.address]);
-		} else {
-			const struct batch_build *build =
-				(const void *)pool_get(&batch->builds, from.build).text;
+	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
+		struct place *place = &ahead[i % (2 * AHEAD)];
 
-			mapping->is_kernel[i] =
-				build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE;
-			number = segment_add_location(&live->segment, mapping->builds[from.build],
-						      from.address);
+		if (i >= 2 * AHEAD) {
+			int64_t number =
+				segment_add_location(&live->segment, place->build, place->address);
+
+			if (number < 0)
+				return (int)number;
+			mapping->locations[i - 2 * AHEAD] = (uint32_t)number;
+			mapping->is_kernel[i - 2 * AHEAD] = place->is_kernel;
 		}
-		if (number < 0)
-			return (int)number;
-		mapping->locations[i] = (uint32_t)number;
+		if (i >= AHEAD && i < count + AHEAD) {
+			struct place *later = &ahead[(i - AHEAD) % (2 * AHEAD)];
+
+			segment_expect_location(&live->segment, 2, later->build, later->address);
+		}
+		if (i < count) {
+			*place = find_place(batch, mapping, i);
+			segment_expect_location(&live->segment, 1, place->build, place->address);
+		}
 	}
 	return 0;
 }
 
-/* The node of a stack below its service's root. */
-static int64_t map_stack(struct live *live, const struct batch *batch, struct mapping *mapping,
-			 uint32_t stack, uint32_t service)
-{
-	if (mapping->stack_nodes[stack] != TREE_NO_PARENT &&
-	    mapping->stack_services[stack] == service)
-		return mapping->stack_nodes[stack];
+/* A stack on its way from the root of its service to its leaf. */
+struct walker {
+	uint32_t stack;
+	uint32_t service;
+	const uint32_t *next; /* location of the batch, towards the leaf */
+	uint32_t left;
+	uint32_t node;
+};
 
-	struct str item = pool_get(&batch->stacks, stack);
+struct walkers {
+	struct walker walkers[WALKER_COUNT];
+	uint32_t count;
+};
+
+static int walker_start(struct segment *segment, const struct batch *batch, struct walker *walker)
+{
+	struct str item = pool_get(&batch->stacks, walker->stack);
 	const uint32_t *numbers = (const void *)item.text;
-	int64_t node = segment_add_node(&live->segment, TREE_NO_PARENT, service);
+	int64_t node = segment_add_node(segment, TREE_NO_PARENT, walker->service);
 
 	if (node >= 0 && numbers[0] & STACK_TRUNCATED)
-		node = segment_add_node(&live->segment, (uint32_t)node, TREE_CALLERS_MISSING);
-	for (size_t i = item.size / sizeof(numbers[0]) - 1; node >= 0 && i > 0; i--)
-		node = segment_add_node(&live->segment, (uint32_t)node,
-					mapping->locations[numbers[i]]);
-	if (node >= 0) {
-		mapping->stack_nodes[stack] = (uint32_t)node;
-		mapping->stack_services[stack] = service;
+		node = segment_add_node(segment, (uint32_t)node, TREE_CALLERS_MISSING);
+	if (node < 0)
+		return (int)node;
+	walker->left = (uint32_t)(item.size / sizeof(numbers[0]) - 1);
+	walker->next = numbers + walker->left;
+	walker->node = (uint32_t)node;
+	return 0;
+}
+
+/* Those that are at their leaf give way. */
+static void let_go_arrived(struct walkers *walkers, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < walkers->count;) {
+		const struct walker *walker = &walkers->walkers[i];
+
+		if (walker->left > 0) {
+			i++;
+			continue;
+		}
+		mapping->stack_nodes[walker->stack] = walker->node;
+		walkers->walkers[i] = walkers->walkers[--walkers->count];
 	}
-	return node;
+}
+
+/* A frame each in turn: every step waits for memory, but not for that of the others. */
+static int walk_together(struct segment *segment, const struct batch *batch,
+			 struct mapping *mapping, struct walkers *walkers)
+{
+	for (uint32_t i = 0; i < walkers->count; i++) {
+		int err = walker_start(segment, batch, &walkers->walkers[i]);
+
+		if (err)
+			return err;
+	}
+	let_go_arrived(walkers, mapping);
+	while (walkers->count > 0) {
+		for (int step = 1; step <= 2; step++)
+			for (uint32_t i = 0; i < walkers->count; i++)
+				segment_expect_node(segment, step, walkers->walkers[i].node,
+						    mapping->locations[*walkers->walkers[i].next]);
+		for (uint32_t i = 0; i < walkers->count; i++) {
+			struct walker *walker = &walkers->walkers[i];
+			int64_t node = segment_add_node(segment, walker->node,
+							mapping->locations[*walker->next]);
+
+			if (node < 0)
+				return (int)node;
+			walker->node = (uint32_t)node;
+			walker->next--;
+			walker->left--;
+		}
+		let_go_arrived(walkers, mapping);
+	}
+	return 0;
+}
+
+/* The nodes of all stacks, each in the service that it occurs in first. */
+static int map_stacks(struct segment *segment, const struct batch *batch, struct mapping *mapping)
+{
+	struct walkers walkers = { .count = 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
+		const struct batch_item *item = &batch->items.items[i];
+
+		if (mapping->stack_services[item->stack] != TREE_NO_PARENT)
+			continue;
+		mapping->stack_services[item->stack] = mapping->services[item->series];
+		walkers.walkers[walkers.count++] =
+			(struct walker){ .stack = item->stack,
+					 .service = mapping->services[item->series] };
+		if (walkers.count == WALKER_COUNT)
+			err = walk_together(segment, batch, mapping, &walkers);
+	}
+	return err ? err : walk_together(segment, batch, mapping, &walkers);
+}
+
+/* Of one item; stacks that occur in two services, such as those of the kernel alone, are few. */
+static int64_t find_node(struct segment *segment, const struct batch *batch,
+			 struct mapping *mapping, const struct batch_item *item)
+{
+	uint32_t service = mapping->services[item->series];
+	uint32_t first = mapping->stack_nodes[item->stack];
+
+	if (mapping->stack_services[item->stack] == service)
+		return first;
+
+	struct walkers walkers = { .walkers = { { .stack = item->stack, .service = service } },
+				   .count = 1 };
+	int err = walk_together(segment, batch, mapping, &walkers);
+	int64_t node = mapping->stack_nodes[item->stack];
+
+	mapping->stack_nodes[item->stack] = first;
+	return err ? err : node;
+}
+
+/* sums[i] is where the i-th item is added up; on the way the item's node. */
+static int map_sums(struct segment *segment, const struct batch *batch, struct mapping *mapping,
+		    uint32_t *sums)
+{
+	uint32_t count = batch->items.count;
+
+	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
+		if (i >= 2 * AHEAD) {
+			uint32_t *sum = &sums[i - 2 * AHEAD];
+			uint32_t series = batch->items.items[i - 2 * AHEAD].series;
+			int64_t found = segment_find_sum(segment, *sum, mapping->keys[series]);
+
+			if (found < 0)
+				return (int)found;
+			*sum = (uint32_t)found;
+		}
+		if (i >= AHEAD && i < count + AHEAD)
+			segment_expect_sum(segment, 2, sums[i - AHEAD],
+					   mapping->keys[batch->items.items[i - AHEAD].series]);
+		if (i < count) {
+			const struct batch_item *item = &batch->items.items[i];
+			int64_t node = find_node(segment, batch, mapping, item);
+
+			if (node < 0)
+				return (int)node;
+			sums[i] = (uint32_t)node;
+			segment_expect_sum(segment, 1, sums[i], mapping->keys[item->series]);
+		}
+	}
+	return 0;
 }
 
 static bool stack_is_kernel(const struct batch *batch, const struct mapping *mapping,
@@ -260,17 +412,13 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 		err = map_builds(live, batch, mapping);
 	if (!err)
 		err = map_locations(live, batch, mapping);
+	if (!err)
+		err = map_stacks(&live->segment, batch, mapping);
+	if (!err)
+		err = map_sums(&live->segment, batch, mapping, sums);
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
-		int64_t node = map_stack(live, batch, mapping, item->stack,
-					 mapping->services[item->series]);
-		int64_t sum = node < 0 ? node
-				       : segment_find_sum(&live->segment, (uint32_t)node,
-							  mapping->keys[item->series]);
 
-		if (sum < 0)
-			return (int)sum;
-		sums[i] = (uint32_t)sum;
 		err = segment_add_pair(&live->segment,
 				       (struct pair){ mapping->series[item->series],
 						      mapping->label_sets[item->labels] });

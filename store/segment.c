@@ -88,6 +88,49 @@ void segment_done(struct segment *segment)
 	segment->number = 0;
 }
 
+void segment_expect_location(const struct segment *segment, int step, uint32_t build,
+			     uint64_t address)
+{
+	uint64_t hash = mix(build, address);
+	uint32_t number = TABLE_NONE;
+
+	if (step == 1)
+		table_prefetch(&segment->locations, hash);
+	else
+		number = table_candidate(&segment->locations, hash);
+	if (number != TABLE_NONE) {
+		__builtin_prefetch(&segment->tree.addresses.items[number]);
+		__builtin_prefetch(&segment->tree.builds.items[number]);
+	}
+}
+
+void segment_expect_node(const struct segment *segment, int step, uint32_t parent,
+			 uint32_t location)
+{
+	uint64_t hash = mix(parent, location);
+	uint32_t number = TABLE_NONE;
+
+	if (step == 1)
+		table_prefetch(&segment->nodes, hash);
+	else
+		number = table_candidate(&segment->nodes, hash);
+	if (number != TABLE_NONE)
+		__builtin_prefetch(&segment->tree.nodes.items[number]);
+}
+
+void segment_expect_sum(const struct segment *segment, int step, uint32_t node, uint32_t key)
+{
+	uint64_t hash = mix(key, node);
+	uint32_t number = TABLE_NONE;
+
+	if (step == 1)
+		table_prefetch(&segment->sum_table, hash);
+	else
+		number = table_candidate(&segment->sum_table, hash);
+	if (number != TABLE_NONE)
+		__builtin_prefetch(&segment->sums.items[number]);
+}
+
 int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address)
 {
 	struct location_key key = { address, build };

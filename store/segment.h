@@ -61,6 +61,16 @@ void segment_done(struct segment *segment);
 int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address);
 int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location);
 
+/*
+ * Whoever adds many things says so beforehand, step 1 well before step 2 and that well before
+ * adding: nearly every search misses the cache (base/table.h).
+ */
+void segment_expect_location(const struct segment *segment, int step, uint32_t build,
+			     uint64_t address);
+void segment_expect_node(const struct segment *segment, int step, uint32_t parent,
+			 uint32_t location);
+void segment_expect_sum(const struct segment *segment, int step, uint32_t node, uint32_t key);
+
 /* The same for what is added up; a sum starts at zero, and adding to it can't fail. */
 int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period);
 int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key);

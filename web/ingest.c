@@ -128,7 +128,7 @@ static int64_t add_sample_labels(struct ingest *ingest, const struct window *win
 	return added;
 }
 
-static int64_t add_kernel_location(struct ingest *ingest, uint64_t address)
+static int find_kernel_place(struct ingest *ingest, uint64_t address, struct batch_place *ret)
 {
 	struct kernel_location location = { 0 };
 	int err = symbols_kernel_location(ingest->server->symbols, address, &location);
@@ -137,62 +137,98 @@ static int64_t add_kernel_location(struct ingest *ingest, uint64_t address)
 		batch_add_build(ingest->batch, is_module ? BUILD_KERNEL_MODULE : BUILD_KERNEL,
 				&location.identity, is_module ? location.module : STR("kernel"));
 
+	if (build < 0)
+		return (int)build;
 	/* Without a symbol list the address is all there is. */
-	return build < 0 ? build
-			 : batch_add_location(ingest->batch, (uint32_t)build,
-					      err ? address : location.offset);
+	*ret = (struct batch_place){ (uint32_t)build, err ? address : location.offset };
+	return 0;
 }
 
-static int64_t add_file_location(struct ingest *ingest, const struct window *window, uint32_t file,
-				 uint64_t address)
+static int find_file_place(struct ingest *ingest, const struct window *window, uint32_t file,
+			   uint64_t address, struct batch_place *ret)
 {
 	if (ingest->builds[file] == WINDOW_NONE) {
 		const struct window_file *f = &window->files[file];
 		int64_t build = batch_add_build(ingest->batch, BUILD_FILE, &f->identity, f->path);
 
 		if (build < 0)
-			return build;
+			return (int)build;
 		ingest->builds[file] = (uint32_t)build;
 	}
-	return batch_add_location(ingest->batch, ingest->builds[file], address);
+	*ret = (struct batch_place){ ingest->builds[file], address };
+	return 0;
 }
 
-static int64_t add_location(struct ingest *ingest, const struct window *window,
-			    const struct window_process *process, const struct window_frame *frame)
+/* Where a frame is that does not bring its name. */
+static int find_place(struct ingest *ingest, const struct window *window,
+		      const struct window_process *process, const struct window_frame *frame,
+		      struct batch_place *ret)
 {
 	static const struct identity nobody = { 0 };
 	/* A return address lies behind its call, maybe in the next function. */
 	uint64_t address = frame->address - (frame->position == FRAME_RETURN ? 1 : 0);
-	int64_t build;
+	enum build_kind kind = BUILD_UNMAPPED;
 
-	switch ((enum frame_kind)frame->kind) {
-	case FRAME_KERNEL:
-		return add_kernel_location(ingest, address);
-	case FRAME_FILE:
-		return add_file_location(ingest, window, frame->reference, address);
-	case FRAME_NAMED: {
-		const struct window_name *name = &window->names[frame->reference];
-		struct named_line line = { name->function, name->file, name->line };
+	if (frame->kind == FRAME_KERNEL)
+		return find_kernel_place(ingest, address, ret);
+	if (frame->kind == FRAME_FILE)
+		return find_file_place(ingest, window, frame->reference, address, ret);
+	if (frame->kind == FRAME_ANONYMOUS || frame->kind == FRAME_RUNTIME)
+		kind = BUILD_ANONYMOUS;
 
-		return batch_add_named_location(ingest->batch, &line, 1);
+	int64_t build = batch_add_build(ingest->batch, kind, &nobody, process->name);
+
+	if (build < 0)
+		return (int)build;
+	*ret = (struct batch_place){ (uint32_t)build, address };
+	return 0;
+}
+
+enum { DEPTH_MAX = FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX };
+
+/* The locations of a stack, leaf first: those in builds together, and in between those with names.
+ */
+static int add_locations(struct ingest *ingest, const struct window *window,
+			 const struct window_process *process, const struct window_frame *frames,
+			 uint32_t count, uint32_t *locations)
+{
+	struct batch_place places[DEPTH_MAX];
+	uint32_t place_count = 0;
+
+	assert(count <= DEPTH_MAX);
+	for (uint32_t i = 0; i <= count; i++) {
+		if (i == count || frames[i].kind == FRAME_NAMED) {
+			int err = batch_add_locations(ingest->batch, places, place_count,
+						      locations + i - place_count);
+
+			if (err)
+				return err;
+			place_count = 0;
+		}
+		if (i < count && frames[i].kind == FRAME_NAMED) {
+			const struct window_name *name = &window->names[frames[i].reference];
+			struct named_line line = { name->function, name->file, name->line };
+			int64_t location = batch_add_named_location(ingest->batch, &line, 1);
+
+			if (location < 0)
+				return (int)location;
+			locations[i] = (uint32_t)location;
+		} else if (i < count) {
+			int err = find_place(ingest, window, process, &frames[i],
+					     &places[place_count++]);
+
+			if (err)
+				return err;
+		}
 	}
-	case FRAME_ANONYMOUS:
-	case FRAME_RUNTIME:
-		build = batch_add_build(ingest->batch, BUILD_ANONYMOUS, &nobody, process->name);
-		break;
-	case FRAME_UNMAPPED:
-	default:
-		build = batch_add_build(ingest->batch, BUILD_UNMAPPED, &nobody, process->name);
-		break;
-	}
-	return build < 0 ? build : batch_add_location(ingest->batch, (uint32_t)build, address);
+	return 0;
 }
 
 static int64_t add_stack(struct ingest *ingest, const struct window *window, uint32_t number,
 			 const struct window_process *process)
 {
 	const struct window_stack *stack = &window->stacks[number];
-	uint32_t locations[FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX];
+	uint32_t locations[DEPTH_MAX];
 	uint32_t count = stack->frame_count;
 	bool is_whole =
 		stack->verdict == VERDICT_COMPLETE || stack->verdict == VERDICT_NO_USER_STACK;
@@ -200,18 +236,16 @@ static int64_t add_stack(struct ingest *ingest, const struct window *window, uin
 	if (ingest->stacks[number] != WINDOW_NONE)
 		return ingest->stacks[number];
 	/* The root side goes, and the stack says so. */
-	if (count > FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX) {
-		count = FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX;
+	if (count > DEPTH_MAX) {
+		count = DEPTH_MAX;
 		is_whole = false;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t location = add_location(ingest, window, process,
-						&window->frames[stack->first_frame + i]);
 
-		if (location < 0)
-			return location;
-		locations[i] = (uint32_t)location;
-	}
+	int err = add_locations(ingest, window, process, &window->frames[stack->first_frame], count,
+				locations);
+
+	if (err)
+		return err;
 
 	int64_t added =
 		batch_add_stack(ingest->batch, locations, count, is_whole ? 0 : STACK_TRUNCATED);

@@ -16,7 +16,7 @@
  * are passed as descriptors. What arrives is checked before it is used, at both ends.
  */
 enum {
-	LINK_VERSION = 1,
+	LINK_VERSION = 2,
 	/* A packet, header included. With the kernel's default of 208 kB a socket
 	 * (net.core.wmem_max) takes at least two. */
 	LINK_PACKET_SIZE_MAX = 64 << 10,
@@ -34,6 +34,10 @@ enum link_type {
 	LINK_KERNEL =
 		7, /* collector → server: /proc/kallsyms and maybe /sys/kernel/notes, opened */
 	LINK_REFUSE = 8, /* either: a reason; the connection ends */
+	/* The unwind table of a file: base/unwind_table.h. sequence: the collector's number. */
+	LINK_TABLE_WISH = 9, /* collector → server: as LINK_FILE without an error */
+	LINK_TABLE = 10,     /* server → collector: struct unwind_table_header and what follows */
+	LINK_NO_TABLE = 11,  /* server → collector: as LINK_FILE with an error */
 	LINK_TYPE_COUNT,
 };
 

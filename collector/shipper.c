@@ -302,6 +302,9 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 	case LINK_WINDOW:
 	case LINK_FILE:
 	case LINK_KERNEL:
+	case LINK_TABLE_WISH:
+	case LINK_TABLE:
+	case LINK_NO_TABLE:
 	case LINK_TYPE_COUNT:
 		break;
 	}

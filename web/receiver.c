@@ -234,6 +234,9 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 	case LINK_ACK:
 	case LINK_WISH:
 	case LINK_REFUSE:
+	case LINK_TABLE_WISH:
+	case LINK_TABLE:
+	case LINK_NO_TABLE:
 	case LINK_TYPE_COUNT:
 		break;
 	}

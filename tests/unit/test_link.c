@@ -276,7 +276,7 @@ static void refuses_headers_that_no_end_of_ours_sends(void **state)
 
 	for (size_t size = 1; size < LINK_HEADER_SIZE; size++) {
 		send_raw(pair->ends[0],
-			 "hrth\1\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
+			 "hrth\2\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
 			 0);
 		assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 	}
@@ -294,7 +294,7 @@ static void refuses_a_packet_that_is_too_large(void **state)
 	struct link_message message;
 
 	assert_non_null(bytes);
-	memcpy(bytes, "hrth\1\0\5", 7);
+	memcpy(bytes, "hrth\2\0\5", 7);
 	send_raw(pair->ends[0], bytes, LINK_PACKET_SIZE_MAX + 1, NULL, 0);
 	assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 }

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/forest.h"
+#include "store/function_table.h"
+#include "store/invert.h"
 #include "store/merge.h"
 #include "store/naming.h"
 #include "store/reader.h"
+#include "store/sandwich.h"
 #include "store/selector.h"
 
 /*
@@ -17,22 +21,18 @@
  *
  * Rows by service need no sums of their own, since each service has its own tree. For rows by
  * another label the nodes that each row touches are gathered, and make a small forest.
+ *
+ * What turns stacks around looks at all of them, since many light ones may end in one function:
+ * bottom-up graphs, sandwiches and lists of functions cut nothing before they are done.
  */
 enum {
 	/* Nodes that differ only in the place of a call merge: look at so many times what is
 	   wanted. */
 	CUT_FACTOR = 2,
 	CUT_COUNT_MIN = 8192,
-	/* Totals in sixteenths of an octave. */
-	BUCKET_BITS = 4,
-	BUCKET_COUNT = 64 << BUCKET_BITS,
 	TOUCH_COUNT_MAX = 8 << 20,
 	ROW_COUNT_MAX = 1 << 20,
 };
-
-#define HIDDEN (UINT32_C(1) << 31) /* in mapped: too light, and the rest is who counts it */
-
-static_assert(MERGE_NODE_COUNT_MAX < HIDDEN, "the bit is free");
 
 enum rows {
 	ROWS_NONE,
@@ -47,15 +47,6 @@ struct touch {
 	uint64_t value;
 };
 
-/* Trees with values; each root's location is its service, or its row. */
-struct forest {
-	const struct tree_node *nodes;
-	uint64_t *self;
-	uint64_t *total;
-	const uint32_t *hidden; /* of a summary: what was left out below each node; else NULL */
-	uint32_t count;
-};
-
 struct flame_question {
 	struct store *store;
 	const struct store_question *asked;
@@ -63,8 +54,12 @@ struct flame_question {
 	enum rows rows;
 	bool reads_blocks;    /* the selector speaks of nothing that blocks do not know */
 	bool reads_summaries; /* everything of a type is asked for, and not too closely */
+	bool is_exact;	      /* nothing is cut before everything is merged */
 	struct naming *naming;
 	struct merge merge;
+	struct function_table *functions;	  /* is filled in place of the merge; or NULL */
+	const struct sandwich_function *function; /* only stacks through it are merged; or NULL */
+	uint64_t view_total;			  /* of the others, too */
 	uint32_t last_ordinal;
 	bool has_ordinal;
 	struct pool row_values; /* ROWS_LABEL: values of the label */
@@ -256,59 +251,14 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 
 /* ---- merging --------------------------------------------------------------------------------- */
 
-static void add_up(const struct forest *forest)
-{
-	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
-	for (uint32_t i = forest->count; i-- > 0;) {
-		uint32_t parent = forest->nodes[i].parent;
-
-		assert(parent == TREE_NO_PARENT || parent < i);
-		if (parent != TREE_NO_PARENT && forest->total[i])
-			forest->total[parent] =
-				saturated_sum(forest->total[parent], forest->total[i]);
-	}
-}
-
-static unsigned bucket_of(uint64_t total)
-{
-	unsigned exponent = 63 - (unsigned)__builtin_clzll(total);
-
-	if (exponent < BUCKET_BITS)
-		return (unsigned)total;
-	return (exponent - BUCKET_BITS + 1) << BUCKET_BITS |
-	       (unsigned)(total >> (exponent - BUCKET_BITS) & ((1 << BUCKET_BITS) - 1));
-}
-
-/* The least total that falls into a bucket. */
-static uint64_t bucket_start(unsigned bucket)
-{
-	if (bucket < 1 << BUCKET_BITS)
-		return bucket;
-
-	unsigned shift = (bucket >> BUCKET_BITS) - 1;
-
-	return (uint64_t)((bucket & ((1 << BUCKET_BITS) - 1)) | 1 << BUCKET_BITS) << shift;
-}
-
 /* The total from which on nodes are worth merging: 1 for all. */
 static uint64_t find_cut(const struct flame_question *question, const struct forest *forest)
 {
-	uint32_t counts[BUCKET_COUNT] = { 0 };
 	uint64_t keep = (uint64_t)question->options->node_count_max * CUT_FACTOR;
-	uint64_t seen = 0;
-	unsigned bucket = BUCKET_COUNT;
 
-	if (keep < CUT_COUNT_MIN)
-		keep = CUT_COUNT_MIN;
-	/* Which nodes lie below the call site is known by names alone. */
-	if (forest->count <= keep || question->options->call_site_count > 0)
-		return 1;
-	for (uint32_t i = 0; i < forest->count; i++)
-		if (forest->total[i])
-			counts[bucket_of(forest->total[i])]++;
-	while (bucket > 0 && (seen == 0 || seen + counts[bucket - 1] <= keep))
-		seen += counts[--bucket];
-	return bucket > 0 ? bucket_start(bucket) : 1;
+	return question->is_exact
+		       ? 1
+		       : forest_find_cut(forest, keep < CUT_COUNT_MIN ? CUT_COUNT_MIN : keep);
 }
 
 static int64_t map_root(struct flame_question *question, const struct catalog *catalog,
@@ -389,9 +339,9 @@ static int64_t map_node(struct flame_question *question, const struct catalog *c
 
 	if (is_root)
 		weigh(question, MERGE_ROOT, total);
-	if (parent & HIDDEN || (total < cut && !(is_root && question->rows != ROWS_LABEL))) {
-		question->merge.nodes.items[parent & ~HIDDEN].hidden++;
-		return parent | HIDDEN;
+	if (parent & FOREST_HIDDEN || (total < cut && !(is_root && question->rows != ROWS_LABEL))) {
+		question->merge.nodes.items[parent & ~FOREST_HIDDEN].hidden++;
+		return parent | FOREST_HIDDEN;
 	}
 	if (!is_root)
 		return map_location(question, catalog, node.location, parent, total);
@@ -403,17 +353,66 @@ static int64_t map_node(struct flame_question *question, const struct catalog *c
 	return place;
 }
 
+/* Whether one of the location's frames is the sandwich's function. */
+static int location_holds(struct flame_question *question, const struct catalog *catalog,
+			  uint32_t location, bool *ret)
+{
+	const struct tree *tree = question->tree;
+	struct frame_names *frames = &question->named.items[location];
+	int err = 0;
+
+	if (frames->count)
+		return 0;
+	err = naming_find(question->naming, catalog, tree->builds.items[location],
+			  tree->addresses.items[location], frames);
+	for (uint32_t i = 0; !err && i < frames->count; i++)
+		*ret |= sandwich_function_is(question->function,
+					     naming_frame(question->naming, frames->first + i));
+	return err;
+}
+
+/* For a sandwich: which nodes are needed. *ret is the caller's to free. */
+static int find_needed(struct flame_question *question, const struct catalog *catalog,
+		       const struct forest *forest, bool **ret)
+{
+	autofree bool *needed = calloc((size_t)forest->count + 1, sizeof(needed[0]));
+	autofree bool *holds = calloc((size_t)question->tree->builds.count + 1, sizeof(holds[0]));
+	int err = needed && holds ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < forest->count; i++) {
+		struct tree_node node = forest->nodes[i];
+
+		if (node.parent == TREE_NO_PARENT)
+			question->view_total =
+				saturated_sum(question->view_total, forest->total[i]);
+		else if (node.location != TREE_CALLERS_MISSING && forest->total[i] > 0)
+			err = location_holds(question, catalog, node.location,
+					     &holds[node.location]);
+	}
+	if (err)
+		return err;
+	sandwich_mark(forest, holds, needed);
+	*ret = TAKE(needed);
+	return 0;
+}
+
 static int merge_forest(struct flame_question *question, const struct catalog *catalog,
 			const struct forest *forest, uint64_t cut)
 {
 	uint32_t location_count = question->tree->builds.count;
+	autofree bool *needed = NULL;
+	int err = 0;
 
 	question->named.count = 0;
 	if (array_reserve(&question->named, location_count) < 0)
 		return -ENOMEM;
 	memset(question->named.items, 0, location_count * sizeof(question->named.items[0]));
+	if (question->function)
+		err = find_needed(question, catalog, forest, &needed);
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < forest->count; i++) {
-		if (forest->total[i] == 0)
+		if (forest->total[i] == 0 || (needed && !needed[i]))
 			continue;
 
 		int64_t place = map_node(question, catalog, forest, i, cut);
@@ -421,7 +420,7 @@ static int merge_forest(struct flame_question *question, const struct catalog *c
 		if (place < 0)
 			return (int)place;
 		question->mapped.items[i] = (uint32_t)place;
-		if (!(place & HIDDEN)) {
+		if (!(place & FOREST_HIDDEN)) {
 			struct merge_node *node = &question->merge.nodes.items[place];
 
 			node->self = saturated_sum(node->self, forest->self[i]);
@@ -564,85 +563,11 @@ static int merge_rows(struct flame_question *question, const struct catalog *cat
 				 .total = question->total.items,
 				 .count = count };
 
-	add_up(&forest);
+	forest_add_up(&forest);
 	return merge_forest(question, catalog, &forest, find_cut(question, &forest));
 }
 
 /* ---- summaries ------------------------------------------------------------------------------- */
-
-static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_t *locations,
-			 const uint32_t *mapped, struct tree *to)
-{
-	if (node.parent == TREE_NO_PARENT)
-		return tree_add_node(to, TREE_NO_PARENT, node.location);
-	if (node.location != TREE_CALLERS_MISSING && !locations[node.location]) {
-		int64_t number = tree_add_location(to, from->builds.items[node.location],
-						   from->addresses.items[node.location]);
-
-		if (number < 0)
-			return number;
-		locations[node.location] = (uint32_t)number;
-	}
-	return tree_add_node(to, mapped[node.parent], locations[node.location]);
-}
-
-/*
- * Whoever looks at the whole host looks again a moment later, and finished segments don't change:
- * what of a segment passed the cut is kept, a tenth of it, and the next time is that much faster.
- */
-static int summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
-		     uint32_t *mapped, struct cached **ret)
-{
-	autoclean(cached) struct cached *summary = cached_new();
-	autofree uint32_t *locations = calloc((size_t)tree->builds.count + 1, sizeof(locations[0]));
-	size_t count = 0;
-	int err = summary && locations ? tree_init(&summary->tree) : -ENOMEM;
-
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < forest->count; i++)
-		count += forest->total[i] >= cut || tree_is_root(tree, i);
-	summary->self = calloc(count + 1, sizeof(summary->self[0]));
-	summary->total = calloc(count + 1, sizeof(summary->total[0]));
-	summary->hidden = calloc(count + 1, sizeof(summary->hidden[0]));
-	if (!summary->self || !summary->total || !summary->hidden)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < forest->count; i++) {
-		struct tree_node node = forest->nodes[i];
-		bool is_root = node.parent == TREE_NO_PARENT;
-
-		if (forest->total[i] == 0)
-			continue;
-		if (!is_root && (mapped[node.parent] & HIDDEN || forest->total[i] < cut)) {
-			mapped[i] = mapped[node.parent] | HIDDEN;
-			summary->hidden[mapped[i] & ~HIDDEN]++;
-			continue;
-		}
-
-		int64_t number = copy_node(tree, node, locations, mapped, &summary->tree);
-
-		if (number < 0)
-			return (int)number;
-		assert((size_t)number < count);
-		mapped[i] = (uint32_t)number;
-		summary->self[number] = forest->self[i];
-		summary->total[number] = forest->total[i];
-	}
-	tree_trim(&summary->tree);
-	summary->size =
-		tree_memory(&summary->tree) + count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
-	*ret = TAKE(summary);
-	return 0;
-}
-
-static struct forest summary_forest(const struct cached *summary)
-{
-	return (struct forest){ .nodes = summary->tree.nodes.items,
-				.self = summary->self,
-				.total = summary->total,
-				.hidden = summary->hidden,
-				.count = summary->tree.nodes.count };
-}
 
 /* What the segment has in common with every question for this type and the whole host. */
 static bool may_summarize(const struct flame_question *question, const struct reading *reading)
@@ -751,16 +676,18 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 
 	if (forest.count == 0)
 		return 0;
-	add_up(&forest);
+	forest_add_up(&forest);
+	if (question->functions)
+		return function_table_add(question->functions, reader->catalog, tree, &forest);
 	cut = find_cut(question, &forest);
 	if (!may_summarize(question, reading))
 		return merge_forest(question, reader->catalog, &forest, cut);
-	err = summarize(tree, &forest, cut, question->mapped.items, &summary);
+	err = forest_summarize(tree, &forest, cut, question->mapped.items, &summary);
 	if (err)
 		return err;
 	summary->sample_count = question->merge.sample_count - question->samples_before;
 	cache_add(question->store->cache, summary_key(question, reader, reading), summary);
-	forest = summary_forest(summary);
+	forest = forest_of_summary(summary);
 	question->tree = &summary->tree;
 	return merge_forest(question, reader->catalog, &forest, 1);
 }
@@ -772,7 +699,7 @@ static int end_segment(void *context, struct reader *reader, const struct readin
 	int err = check_roots(question->tree, reader->catalog);
 
 	if (!err && question->cached && question->cached->self) {
-		struct forest forest = summary_forest(question->cached);
+		struct forest forest = forest_of_summary(question->cached);
 
 		err = merge_forest(question, reader->catalog, &forest, 1);
 	} else if (!err) {
@@ -795,9 +722,35 @@ static enum rows rows_of(const struct flame_options *options)
 	return ROWS_LABEL;
 }
 
-static int ask(struct flame_question *question, struct flame *ret)
+/* ---- questions ------------------------------------------------------------------------------- */
+
+static int question_start(struct flame_question *question)
 {
+	const struct store_question *asked = question->asked;
 	const struct flame_options *options = question->options;
+
+	question->rows = rows_of(options);
+	/* Which nodes lie below a call site is known by names alone. */
+	question->is_exact = question->function || options->is_bottom_up ||
+			     options->call_site_count > 0 || options->node_count_max == 0;
+	question->reads_blocks =
+		question->rows != ROWS_LABEL &&
+		(!asked->selector ||
+		 selector_uses_only(asked->selector, block_labels,
+				    sizeof(block_labels) / sizeof(block_labels[0])));
+	question->reads_summaries = question->reads_blocks && asked->type.size > 0 &&
+				    (!asked->selector || selector_count(asked->selector) == 0) &&
+				    !question->is_exact && !question->functions &&
+				    options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
+	pool_init(&question->row_values, ROW_COUNT_MAX, NULL);
+
+	int err = naming_new(question->store->symbols, &question->naming);
+
+	return err ? err : merge_init(&question->merge, question->naming, options->by_module);
+}
+
+static int question_read(struct flame_question *question)
+{
 	struct reader_question reader_question = { .context = question,
 						   .asked = question->asked,
 						   .wants_entries = true,
@@ -806,51 +759,65 @@ static int ask(struct flame_question *question, struct flame *ret)
 						   .run = add_run,
 						   .entry = add_entry,
 						   .segment_end = end_segment };
-	int err = naming_new(question->store->symbols, &question->naming);
 
+	return reader_ask(question->store, &reader_question);
+}
+
+static void question_done(struct flame_question *question)
+{
+	cached_release(question->cached);
+	naming_free(question->naming);
+	merge_done(&question->merge);
+	pool_done(&question->row_values);
+	array_done(&question->self);
+	array_done(&question->total);
+	array_done(&question->mapped);
+	array_done(&question->named);
+	array_done(&question->touches);
+	array_done(&question->forest_nodes);
+}
+
+/* The same samples, by where they ended. */
+static int lay_out_bottom_up(struct flame_question *question, struct flame *ret)
+{
+	const struct merge *merge = &question->merge;
+	autofree struct inverted_stack *stacks =
+		calloc((size_t)merge->nodes.count + 1, sizeof(stacks[0]));
+	struct merge answer = { 0 };
+	uint32_t count = 0;
+	int err = stacks ? merge_init(&answer, question->naming, merge->by_module) : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < merge->nodes.count; i++)
+		if (merge->nodes.items[i].self > 0)
+			stacks[count++] = (struct inverted_stack){ i, merge->nodes.items[i].self };
+	answer.sample_count = merge->sample_count;
 	if (!err)
-		err = merge_init(&question->merge, question->naming);
+		err = invert(merge, stacks, count, question->rows != ROWS_NONE,
+			     question->options->node_count_max,
+			     question->asked->deadline_monotonic_ns, &answer);
 	if (!err)
-		err = reader_ask(question->store, &reader_question);
-	if (!err && options->call_site_count > 0)
-		err = merge_keep_call_site(&question->merge, question->naming, options->call_site,
-					   options->call_site_count, question->rows != ROWS_NONE);
-	if (!err)
-		err = merge_lay_out(&question->merge, question->naming, options->node_count_max,
+		err = merge_lay_out(&answer, question->naming, question->options->node_count_max,
 				    ret);
+	merge_done(&answer);
 	return err;
 }
 
 int store_flame(struct store *store, const struct store_question *asked,
 		const struct flame_options *options, struct flame *ret)
 {
-	struct flame_question question = {
-		.store = store, .asked = asked, .options = options, .rows = rows_of(options)
-	};
+	struct flame_question question = { .store = store, .asked = asked, .options = options };
+	int err = question_start(&question);
 
-	question.reads_blocks =
-		question.rows != ROWS_LABEL &&
-		(!asked->selector ||
-		 selector_uses_only(asked->selector, block_labels,
-				    sizeof(block_labels) / sizeof(block_labels[0])));
-	question.reads_summaries = question.reads_blocks && asked->type.size > 0 &&
-				   (!asked->selector || selector_count(asked->selector) == 0) &&
-				   options->call_site_count == 0 &&
-				   options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
-	pool_init(&question.row_values, ROW_COUNT_MAX, NULL);
-
-	int err = ask(&question, ret);
-
-	cached_release(question.cached);
-	naming_free(question.naming);
-	merge_done(&question.merge);
-	pool_done(&question.row_values);
-	array_done(&question.self);
-	array_done(&question.total);
-	array_done(&question.mapped);
-	array_done(&question.named);
-	array_done(&question.touches);
-	array_done(&question.forest_nodes);
+	if (!err)
+		err = question_read(&question);
+	if (!err && options->call_site_count > 0)
+		err = merge_keep_call_site(&question.merge, question.naming, options->call_site,
+					   options->call_site_count, question.rows != ROWS_NONE);
+	if (!err)
+		err = options->is_bottom_up ? lay_out_bottom_up(&question, ret)
+					    : merge_lay_out(&question.merge, question.naming,
+							    options->node_count_max, ret);
+	question_done(&question);
 	return err;
 }
 
@@ -858,4 +825,51 @@ void flame_done(struct flame *flame)
 {
 	free(flame->memory);
 	*flame = (struct flame){ 0 };
+}
+
+int store_functions(struct store *store, const struct store_question *asked,
+		    const struct functions_options *options, struct functions *ret)
+{
+	const struct flame_options flame_options = { 0 };
+	struct function_table functions = { 0 };
+	struct flame_question question = {
+		.store = store, .asked = asked, .options = &flame_options, .functions = &functions
+	};
+	int err = question_start(&question);
+
+	function_table_init(&functions, question.naming, options->search);
+	if (!err)
+		err = question_read(&question);
+	if (!err)
+		err = function_table_lay_out(&functions, options, ret);
+	function_table_done(&functions);
+	question_done(&question);
+	return err;
+}
+
+int store_sandwich(struct store *store, const struct store_question *asked,
+		   const struct sandwich_options *options, struct sandwich *ret)
+{
+	const struct flame_options flame_options = { .by_module = true, .truncated_nodes = true };
+	struct sandwich_function function = { .of_any_module = !options->module.text };
+	struct flame_question question = {
+		.store = store, .asked = asked, .options = &flame_options, .function = &function
+	};
+	int err = question_start(&question);
+	int64_t name = err ? err : naming_text(question.naming, options->function);
+	int64_t module = err ? err : naming_text(question.naming, options->module);
+
+	if (!err && (name < 0 || module < 0))
+		err = (int)(name < 0 ? name : module);
+	function.name = (uint32_t)name;
+	function.module = (uint32_t)module;
+	if (!err)
+		err = question_read(&question);
+	if (!err)
+		err = sandwich_lay_out(&question.merge, question.naming, &function,
+				       options->node_count_max, asked->deadline_monotonic_ns, ret);
+	if (!err)
+		ret->view_total = question.view_total;
+	question_done(&question);
+	return err;
 }

@@ -6,19 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t hash_key(uint32_t parent, uint32_t name)
+#include "store/reader.h"
+
+static uint64_t hash_key(uint32_t parent, uint32_t name, uint32_t module)
 {
 	uint64_t hash = ((uint64_t)parent << 32 | name) * UINT64_C(0x9e3779b97f4a7c15);
+
+	hash ^= module * UINT64_C(0xff51afd7ed558ccd);
 
 	return hash ^ hash >> 32;
 }
 
 static bool equals(const void *context, uint32_t number, const void *key)
 {
-	const struct merge_node *node = &((const struct merge *)context)->nodes.items[number];
+	const struct merge *merge = context;
+	const struct merge_node *node = &merge->nodes.items[number];
 	const struct merge_node *wanted = key;
 
-	return node->parent == wanted->parent && node->name == wanted->name && number != MERGE_ROOT;
+	return node->parent == wanted->parent && node->name == wanted->name &&
+	       (!merge->by_module || node->module == wanted->module) && number != MERGE_ROOT;
 }
 
 int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name frame)
@@ -26,7 +32,7 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 	struct merge_node node = {
 		.parent = parent, .name = frame.name, .module = frame.module, .kind = frame.kind
 	};
-	uint64_t hash = hash_key(parent, frame.name);
+	uint64_t hash = hash_key(parent, frame.name, merge->by_module ? frame.module : 0);
 	uint32_t found = table_find(&merge->table, hash, &node, equals, merge);
 
 	if (found != TABLE_NONE)
@@ -42,11 +48,11 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 	return merge->nodes.count++;
 }
 
-int merge_init(struct merge *merge, struct naming *naming)
+int merge_init(struct merge *merge, struct naming *naming, bool by_module)
 {
 	int64_t name = naming_text(naming, STR("total"));
 
-	*merge = (struct merge){ 0 };
+	*merge = (struct merge){ .by_module = by_module };
 	table_init(&merge->table, MERGE_NODE_COUNT_MAX);
 	if (name < 0)
 		return (int)name;
@@ -57,6 +63,15 @@ int merge_init(struct merge *merge, struct naming *naming)
 
 	assert(root <= MERGE_ROOT);
 	return root < 0 ? (int)root : 0;
+}
+
+void merge_weigh(struct merge *merge, uint32_t node, uint64_t self, uint64_t total)
+{
+	struct merge_node *weighed = &merge->nodes.items[node];
+
+	assert(node < merge->nodes.count);
+	weighed->self = saturated_sum(weighed->self, self);
+	weighed->total = saturated_sum(weighed->total, total);
 }
 
 void merge_done(struct merge *merge)
@@ -213,8 +228,13 @@ static int compare_siblings(const void *a, const void *b, void *context)
 
 	if (x->parent != y->parent)
 		return x->parent < y->parent ? -1 : 1;
-	return str_compare(naming_get(layout->naming, x->name),
-			   naming_get(layout->naming, y->name));
+
+	int order = str_compare(naming_get(layout->naming, x->name),
+				naming_get(layout->naming, y->name));
+
+	return order ? order
+		     : str_compare(naming_get(layout->naming, x->module),
+				   naming_get(layout->naming, y->module));
 }
 
 static int layout_init(struct layout *layout)

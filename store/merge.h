@@ -31,19 +31,30 @@ struct merge {
 	ARRAY(struct merge_node) nodes;
 	struct table table;
 	uint64_t sample_count;
+	bool by_module; /* functions of one name in different modules are two */
 };
 
-/* Makes the root. */
-int merge_init(struct merge *merge, struct naming *naming);
+/* Makes the root, which is named "total". */
+int merge_init(struct merge *merge, struct naming *naming, bool by_module);
 void merge_done(struct merge *merge);
 
 /* The child of this name, made with nothing in it when it is not there; or a negative errno. */
 int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name frame);
 
+/* More weight for a node. */
+void merge_weigh(struct merge *merge, uint32_t node, uint64_t self, uint64_t total);
+
+static inline struct frame_name merge_frame(const struct merge_node *node)
+{
+	return (struct frame_name){ .name = node->name,
+				    .module = node->module,
+				    .kind = node->kind };
+}
+
 /* Keeps only what lies below this path, and the path. groups: it begins below the rows. */
 int merge_keep_call_site(struct merge *merge, struct naming *naming, const struct str *path,
 			 size_t count, bool groups);
 
-/* Cuts to the heaviest nodes and lays the rest out. */
+/* Cuts to the heaviest nodes and lays the rest out. node_count_max 0: cuts nothing. */
 int merge_lay_out(struct merge *merge, struct naming *naming, uint32_t node_count_max,
 		  struct flame *ret);

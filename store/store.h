@@ -178,11 +178,65 @@ struct flame_options {
 	bool truncated_nodes; /* whether FLAME_TRUNCATED nodes are wanted */
 	const struct str *call_site; /* keep only stacks that begin so, root first (names) */
 	size_t call_site_count;
+	bool by_module;	   /* functions of one name in different modules are two */
+	bool is_bottom_up; /* what ran stands below the root (or the rows), and below each function
+			      its callers; self is what had no caller */
 };
 
 int store_flame(struct store *store, const struct store_question *question,
 		const struct flame_options *options, struct flame *ret);
 void flame_done(struct flame *flame);
+
+/* The heaviest functions, from every stack that matches: nothing is cut before they are summed. */
+struct functions_options {
+	struct str search; /* part of a name or a module, in either case; empty: all */
+	bool by_total;	   /* else by self */
+	uint32_t limit;
+};
+
+struct function_row {
+	struct str name;
+	struct str module; /* base name of the binary; "" for none */
+	uint64_t self;
+	uint64_t total; /* of each stack once, however often the function calls itself */
+	uint8_t kind;	/* enum flame_kind */
+};
+
+struct functions {
+	struct function_row *rows; /* descending */
+	uint32_t count;
+	uint32_t matched_count; /* functions that match, with those beyond the limit */
+	uint64_t matched_self;	/* their self together */
+	uint64_t matched_total; /* of stacks that hold one of them */
+	uint64_t total;		/* of all stacks */
+	void *memory;
+};
+
+int store_functions(struct store *store, const struct store_question *question,
+		    const struct functions_options *options, struct functions *ret);
+void functions_done(struct functions *functions);
+
+/*
+ * Who calls a function, and what it calls: two flame graphs whose node 0 is the function, the one
+ * with callers below it bottom-up. Of a function that calls itself the outermost call counts, so
+ * that both weigh what the function weighs in a list of functions.
+ */
+struct sandwich_options {
+	struct str function;
+	struct str module; /* a NULL text: of any */
+	uint32_t node_count_max;
+};
+
+struct sandwich {
+	struct flame callers;
+	struct flame callees;
+	uint64_t self;	     /* of all its calls, inner ones too */
+	uint64_t view_total; /* of all stacks, also those without the function */
+};
+
+int store_sandwich(struct store *store, const struct store_question *question,
+		   const struct sandwich_options *options, struct sandwich *ret);
+void sandwich_done(struct sandwich *sandwich);
 
 /* Times within the question's range in which nothing was recorded. */
 struct store_gap {

@@ -18,7 +18,10 @@ void page_status(struct server *server, struct request *request, struct reply *r
 void page_processes(struct server *server, struct request *request, struct reply *reply);
 void page_timeline(struct server *server, struct request *request, struct reply *reply);
 void page_flame(struct server *server, struct request *request, struct reply *reply);
+void page_functions(struct server *server, struct request *request, struct reply *reply);
+void page_sandwich(struct server *server, struct request *request, struct reply *reply);
 void page_labels(struct server *server, struct request *request, struct reply *reply);
+void page_types(struct server *server, struct request *request, struct reply *reply);
 
 /* ---- what the handlers share ------------------------------------------------------------------
  */
@@ -46,6 +49,19 @@ struct page_number {
 };
 bool page_read_number(struct page_question *question, const struct request *request,
 		      const struct page_number *number, uint64_t *ret, struct reply *reply);
+
+/* What was recorded in the range; leaves out of the question what came since. */
+struct recorded_time;
+int page_view_start(struct page_question *question, struct server *server,
+		    struct recorded_time *recorded);
+
+/* from_ms, to_ms, recorded_ms, unit, cpus: with their keys. */
+struct json_writer;
+void page_write_view(struct json_writer *json, const struct page_question *question,
+		     const struct recorded_time *recorded, uint32_t cpu_count);
+
+/* The columns of a flame graph; names are written so much higher. */
+void page_write_nodes(struct json_writer *json, const struct flame *flame, uint32_t name_shift);
 
 /* CPUs of the host, at least 1. */
 uint32_t page_cpu_count(const struct server *server);

@@ -44,7 +44,10 @@ static const struct route routes_table[] = {
 	{ ROUTE_ASK, "/api/v1/processes", page_processes },
 	{ ROUTE_ASK, "/api/v1/timeline", page_timeline },
 	{ ROUTE_ASK, "/api/v1/flame", page_flame },
+	{ ROUTE_ASK, "/api/v1/functions", page_functions },
+	{ ROUTE_ASK, "/api/v1/sandwich", page_sandwich },
 	{ ROUTE_ASK, "/api/v1/labels", page_labels },
+	{ ROUTE_ASK, "/api/v1/types", page_types },
 
 	{ ROUTE_CALL, QUERIER "ProfileTypes", querier_profile_types },
 	{ ROUTE_CALL, QUERIER "LabelNames", querier_label_names },

@@ -14,126 +14,9 @@
 #include "base/cleanup.h"
 #include "store/batch.h"
 #include "store/store.h"
-#include "tests/support/exchange.h"
-#include "tests/support/small_server.h"
-#include "web/json.h"
-#include "web/profile_type.h"
-#include "web/routes.h"
+#include "tests/support/answers.h"
 
-#define BASE_MS INT64_C(1700000000000)
-
-#define CPU "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
-
-struct fixture {
-	struct small_server small;
-	struct routes *routes;
-	struct batch *batch;
-};
-
-/* One stack, root first, of one process. */
-struct sample {
-	const char *service;
-	const char *pid;
-	const char *frames; /* "main;a" */
-	uint64_t value;
-};
-
-static uint32_t add_stack(struct batch *batch, const char *frames)
-{
-	uint32_t locations[16];
-	size_t count = 0;
-	const char *end = frames + strlen(frames);
-
-	/* Leaf first. */
-	while (end > frames) {
-		const char *start = end;
-
-		while (start > frames && start[-1] != ';')
-			start--;
-
-		struct named_line line = { .function = { start, (size_t)(end - start) } };
-		int64_t location = batch_add_named_location(batch, &line, 1);
-
-		assert_true(location >= 0);
-		locations[count++] = (uint32_t)location;
-		end = start > frames ? start - 1 : start;
-	}
-
-	int64_t stack = batch_add_stack(batch, locations, count, 0);
-
-	assert_true(stack >= 0);
-	return (uint32_t)stack;
-}
-
-static void add_sample(struct batch *batch, const struct sample *sample)
-{
-	struct label series_labels[] = {
-		{ STR("service_name"), str_from(sample->service) },
-		{ STR("process_name"), str_from(sample->service) },
-	};
-	char process[32];
-
-	snprintf(process, sizeof(process), "%s.100.1", sample->pid);
-
-	struct label sample_labels[] = {
-		{ STR("pid"), str_from(sample->pid) },
-		{ STR("process"), str_from(process) },
-	};
-	int64_t labels = batch_add_labels(batch, series_labels, 2);
-	int64_t own = batch_add_labels(batch, sample_labels, 2);
-
-	assert_true(labels >= 0 && own >= 0);
-
-	int64_t series = batch_add_series(batch, (uint32_t)labels, PROFILE_TYPE_CPU, 1);
-
-	assert_true(series >= 0);
-
-	struct batch_entry entry = {
-		.series = (uint32_t)series,
-		.sample_labels = (uint32_t)own,
-		.stack = add_stack(batch, sample->frames),
-		.count = 1,
-		.value = sample->value,
-	};
-
-	assert_int_equal(batch_add_entry(batch, &entry), 0);
-}
-
-/* A window of a second with these samples. */
-static void append(struct fixture *fixture, int64_t start_ms, const struct sample *samples,
-		   size_t count)
-{
-	batch_clear(fixture->batch);
-	batch_set_time(fixture->batch, (struct batch_time){ start_ms, start_ms + 1000 });
-	for (size_t i = 0; i < count; i++)
-		add_sample(fixture->batch, &samples[i]);
-	assert_int_equal(store_append(fixture->small.server.store, fixture->batch), 0);
-	assert_int_equal(store_commit(fixture->small.server.store), 0);
-}
-
-static int open_all(void **state)
-{
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-	assert_non_null(fixture);
-	small_server_open(&fixture->small);
-	fixture->small.server.counters.cpu_count = 2;
-	assert_int_equal(routes_new(&fixture->small.server, &fixture->routes), 0);
-	assert_int_equal(batch_new(16 << 20, &fixture->batch), 0);
-	*state = fixture;
-	return 0;
-}
-
-static int close_all(void **state)
-{
-	struct fixture *fixture = *state;
-
-	routes_free(fixture->routes);
-	batch_free(fixture->batch);
-	small_server_close(&fixture->small);
-	free(fixture);
-	return 0;
-}
+#define JSON "application/json"
 
 static void fill_with_vectors(struct fixture *fixture)
 {
@@ -150,25 +33,12 @@ static void fill_with_vectors(struct fixture *fixture)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
-static void call(struct fixture *fixture, const char *method, const char *body,
-		 struct exchange *exchange)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/querier.v1.QuerierService/%s", method);
-	exchange_init(exchange, "POST", path);
-	exchange->request.path.text = path;
-	exchange_header(exchange, "Content-Type", "application/json");
-	exchange_body(exchange, str_from(body));
-	routes_answer(fixture->routes, &exchange->request, &exchange->reply);
-}
-
 static void assert_answer(struct fixture *fixture, const char *method, const char *body,
 			  const char *expected)
 {
 	autoclean(exchange) struct exchange exchange;
 
-	call(fixture, method, body, &exchange);
+	call(fixture, method, JSON, str_from(body), &exchange);
 	assert_string_equal(exchange_text(&exchange), expected);
 	assert_int_equal(exchange.reply.status, 200);
 }
@@ -178,41 +48,10 @@ static void assert_error(struct fixture *fixture, const char *method, const char
 {
 	autoclean(exchange) struct exchange exchange;
 
-	call(fixture, method, body, &exchange);
+	call(fixture, method, JSON, str_from(body), &exchange);
 	if (!strstr(exchange_text(&exchange), expected))
 		fail_msg("%s: %s", body, exchange_text(&exchange));
 	assert_int_equal(exchange.reply.status, status);
-}
-
-/* The page's answer, parsed; the caller's to free. */
-static struct json_value *get(struct fixture *fixture, const char *target)
-{
-	autoclean(exchange) struct exchange exchange;
-	char error[JSON_ERROR_SIZE] = "";
-	struct json_value *value = NULL;
-
-	exchange_init(&exchange, "GET", target);
-	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
-	if (exchange.reply.status != 200)
-		fail_msg("%s: %s", target, exchange_text(&exchange));
-	assert_int_equal(json_value_parse(str_from(exchange_text(&exchange)), &value, error), 0);
-	return value;
-}
-
-static double number(const struct json_value *value, const char *name)
-{
-	double result = 0;
-
-	assert_true(json_value_number(json_value_member(value, name), &result));
-	return result;
-}
-
-static void assert_text(const struct json_value *value, const char *name, const char *expected)
-{
-	struct str text = { 0 };
-
-	assert_true(json_value_text(json_value_member(value, name), &text));
-	assert_true(str_equal(text, str_from(expected)));
 }
 
 #define ASK "\"profile_typeID\":\"" CPU "\",\"start\":1,\"end\":\"1700003600000\""
@@ -312,8 +151,8 @@ static void takes_a_format_that_nobody_knows(void **state)
 {
 	autoclean(exchange) struct exchange exchange;
 
-	call(*state, "SelectMergeStacktraces",
-	     "{" ASK ",\"format\":99,\"labelSelector\":\"\",\"newField\":[{}]}", &exchange);
+	call(*state, "SelectMergeStacktraces", JSON,
+	     STR("{" ASK ",\"format\":99,\"labelSelector\":\"\",\"newField\":[{}]}"), &exchange);
 	assert_int_equal(exchange.reply.status, 200);
 }
 
@@ -439,7 +278,7 @@ static void hides_names_that_old_clients_choke_on(void **state)
 	batch_set_time(fixture->batch, (struct batch_time){ BASE_MS, BASE_MS + 1000 });
 
 	int64_t labels = batch_add_labels(fixture->batch, &label, 1);
-	int64_t series = batch_add_series(fixture->batch, (uint32_t)labels, PROFILE_TYPE_CPU, 1);
+	int64_t series = batch_add_series(fixture->batch, (uint32_t)labels, STR(CPU), 1);
 	int64_t none = batch_add_labels(fixture->batch, NULL, 0);
 	struct batch_entry entry = { .series = (uint32_t)series,
 				     .sample_labels = (uint32_t)none,
@@ -450,7 +289,7 @@ static void hides_names_that_old_clients_choke_on(void **state)
 	assert_int_equal(batch_add_entry(fixture->batch, &entry), 0);
 	assert_int_equal(store_append(fixture->small.server.store, fixture->batch), 0);
 
-	call(fixture, "LabelNames", "{}", &exchange);
+	call(fixture, "LabelNames", JSON, STR("{}"), &exchange);
 	assert_null(strstr(exchange_text(&exchange), "k8s.pod"));
 	assert_non_null(strstr(exchange_text(&exchange), "__profile_type__"));
 
@@ -460,192 +299,6 @@ static void hides_names_that_old_clients_choke_on(void **state)
 	exchange_body(&modern, STR("{}"));
 	routes_answer(fixture->routes, &modern.request, &modern.reply);
 	assert_non_null(strstr(exchange_text(&modern), "k8s.pod"));
-}
-
-/* ---- the page ---------------------------------------------------------------------------------
- */
-
-#define RANGE "from=1700000000000&to=1700000010000"
-
-/* Four windows of a second: 0.5 cores of x on pid 1, 0.25 of y on pid 2. */
-static void fill_with_seconds(struct fixture *fixture)
-{
-	static const struct sample samples[] = {
-		{ "x", "1", "main;a", 500000000 },
-		{ "y", "2", "main;b", 250000000 },
-	};
-
-	for (int64_t i = 0; i < 4; i++)
-		append(fixture, BASE_MS + i * 1000, samples, 2);
-}
-
-static void tells_who_uses_the_cpu(void **state)
-{
-	fill_with_seconds(*state);
-
-	autoclean(json_value) struct json_value *answer =
-		get(*state, "/api/v1/processes?" RANGE "&limit=1&points=5");
-	const struct json_value *rows = json_value_member(answer, "rows");
-	const struct json_value *row = json_value_item(rows, 0);
-	const struct json_value *spark = json_value_member(row, "spark");
-	double value = -1;
-
-	assert_true(number(answer, "cpus") == 2);
-	assert_true(number(answer, "cores") == 0.75);
-	assert_int_equal(json_value_count(rows), 1);
-	assert_text(row, "process", "1.100.1");
-	assert_text(row, "process_name", "x");
-	assert_text(row, "service_name", "x");
-	assert_true(number(row, "pid") == 1);
-	/* Four of the ten seconds were recorded. */
-	assert_true(number(row, "cores") == 0.5);
-	assert_true(number(row, "share") == 0.25);
-	assert_true(number(row, "last_seen_ms") == (double)(BASE_MS + 3000));
-	assert_int_equal(json_value_count(spark), 5);
-	assert_true(json_value_number(json_value_item(spark, 0), &value) && value == 0.5);
-	/* Nothing was recorded there: not known is not idle. */
-	assert_false(json_value_number(json_value_item(spark, 4), &value));
-	assert_true(number(json_value_member(answer, "more"), "rows") == 1);
-	assert_true(number(json_value_member(answer, "more"), "cores") == 0.25);
-}
-
-static void tells_when_the_cpu_was_used(void **state)
-{
-	fill_with_seconds(*state);
-
-	autoclean(json_value) struct json_value *answer =
-		get(*state, "/api/v1/timeline?" RANGE "&step_ms=3000&by=service_name&limit=1");
-	const struct json_value *series = json_value_member(answer, "series");
-	const struct json_value *row = json_value_item(series, 0);
-	const struct json_value *cores = json_value_member(row, "cores");
-	double value = -1;
-
-	/* Pieces begin at multiples of 3 s: the first lies 2 s before the data. */
-	assert_true(number(answer, "from_ms") == (double)(BASE_MS - BASE_MS % 3000));
-	assert_true(number(answer, "step_ms") == 3000);
-	assert_int_equal(json_value_count(series), 1);
-	assert_text(json_value_member(row, "labels"), "service_name", "x");
-	assert_int_equal(json_value_count(cores), (size_t)(BASE_MS % 3000 + 10000) / 3000 + 1);
-	/* Where nothing was recorded is nothing, and half a piece is no lower for it. */
-	for (size_t i = 0; i < json_value_count(cores); i++) {
-		bool is_number = json_value_number(json_value_item(cores, i), &value);
-
-		assert_int_equal(is_number, i < 2);
-		if (is_number)
-			assert_true(value == 0.5);
-	}
-	assert_true(number(json_value_member(answer, "more"), "rows") == 1);
-	assert_int_equal(json_value_count(json_value_member(answer, "gaps")), 0);
-}
-
-static void draws_the_flame_graph_in_columns(void **state)
-{
-	static const char *const columns[] = { "parent", "name",  "module", "kind",
-					       "self",	 "total", "hidden" };
-
-	fill_with_seconds(*state);
-
-	autoclean(json_value) struct json_value *answer =
-		get(*state, "/api/v1/flame?" RANGE "&nodes=100");
-	const struct json_value *nodes = json_value_member(answer, "nodes");
-	const struct json_value *names = json_value_member(answer, "names");
-
-	assert_true(number(answer, "total") == 3000000000.0);
-	assert_true(number(answer, "samples") == 8);
-	assert_true(number(answer, "recorded_ms") == 4000);
-	assert_text(answer, "unit", "nanoseconds");
-	/* The root, a row for each service, and below each main and a leaf. */
-	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-		assert_int_equal(json_value_count(json_value_member(nodes, columns[i])), 7);
-
-	int64_t name = 0;
-	struct str text = { 0 };
-
-	assert_true(
-		json_value_integer(json_value_item(json_value_member(nodes, "name"), 1), &name));
-	assert_true(json_value_text(json_value_item(names, (size_t)name), &text));
-	assert_true(str_equal(text, STR("x")));
-
-	/* A question that names its service needs no rows for it. */
-	autoclean(json_value) struct json_value *one =
-		get(*state, "/api/v1/flame?" RANGE "&query=%7Bservice_name%3D%22x%22%7D");
-
-	assert_int_equal(
-		json_value_count(json_value_member(json_value_member(one, "nodes"), "name")), 3);
-
-	autoclean(json_value) struct json_value *flat =
-		get(*state, "/api/v1/flame?" RANGE "&rows=");
-
-	assert_int_equal(
-		json_value_count(json_value_member(json_value_member(flat, "nodes"), "name")), 4);
-}
-
-static void lists_labels_and_says_how_it_is(void **state)
-{
-	fill_with_seconds(*state);
-
-	autoclean(json_value) struct json_value *names = get(*state, "/api/v1/labels?" RANGE);
-	autoclean(json_value) struct json_value *values =
-		get(*state, "/api/v1/labels?" RANGE "&name=service_name");
-	autoclean(json_value) struct json_value *status = get(*state, "/api/v1/status");
-	autoclean(exchange) struct exchange metrics;
-	struct fixture *fixture = *state;
-
-	assert_true(json_value_count(json_value_member(names, "names")) >= 4);
-	assert_int_equal(json_value_count(json_value_member(values, "values")), 2);
-	assert_true(number(json_value_member(status, "store"), "samples") == 8);
-	assert_text(json_value_member(status, "host"), "name", "box");
-	assert_text(json_value_member(status, "collector"), "state", "absent");
-	assert_true(number(json_value_member(json_value_member(status, "collector"), "lost"),
-			   "ring_full") == 0);
-
-	exchange_init(&metrics, "GET", "/metrics");
-	routes_answer(fixture->routes, &metrics.request, &metrics.reply);
-	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_store_samples 8\n"));
-	assert_non_null(
-		strstr(exchange_text(&metrics), "\nhearth_lost_total{kind=\"ring_full\"} 0\n"));
-	assert_non_null(
-		strstr(exchange_text(&metrics),
-		       "\nhearth_requests_total{route=\"/api/v1/labels\",status=\"200\"} 2\n"));
-	assert_non_null(strstr(exchange_text(&metrics),
-			       "hearth_request_duration_seconds_bucket{route=\"/api/v1/labels\","
-			       "le=\"+Inf\"} 2\n"));
-	assert_non_null(strstr(exchange_text(&metrics), "\nprocess_open_fds "));
-}
-
-static void names_the_wrong_parameter(void **state)
-{
-	static const struct {
-		const char *target;
-		const char *parameter;
-	} cases[] = {
-		{ "/api/v1/flame?from=yesterday", "from" },
-		{ "/api/v1/flame?to=%22", "to" },
-		{ "/api/v1/flame?from=now&to=now-1h", "from" },
-		{ "/api/v1/flame?nodes=0", "nodes" },
-		{ "/api/v1/flame?nodes=100001", "nodes" },
-		{ "/api/v1/flame?type=cpu", "type" },
-		{ "/api/v1/flame?query=%7Bx", "query" },
-		{ "/api/v1/processes?limit=501", "limit" },
-		{ "/api/v1/processes?points=x", "points" },
-		{ "/api/v1/timeline?points=2001", "points" },
-		{ "/api/v1/timeline?from=now-1d&step_ms=1", "step_ms" },
-		{ "/api/v1/timeline?by=a,b,c,d,e,f,g,h,i", "by" },
-	};
-	struct fixture *fixture = *state;
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		autoclean(exchange) struct exchange exchange;
-		autoclean(json_value) struct json_value *answer = NULL;
-		char error[JSON_ERROR_SIZE] = "";
-
-		exchange_init(&exchange, "GET", cases[i].target);
-		routes_answer(fixture->routes, &exchange.request, &exchange.reply);
-		assert_int_equal(exchange.reply.status, 400);
-		assert_int_equal(
-			json_value_parse(str_from(exchange_text(&exchange)), &answer, error), 0);
-		assert_text(answer, "parameter", cases[i].parameter);
-	}
 }
 
 static void answers_an_empty_store(void **state)
@@ -659,6 +312,12 @@ static void answers_an_empty_store(void **state)
 		"/api/v1/flame",
 		"/api/v1/labels",
 		"/api/v1/labels?name=pid",
+		"/api/v1/functions",
+		"/api/v1/functions?search=x",
+		"/api/v1/sandwich?function=x",
+		"/api/v1/flame?view=bottom_up",
+		"/api/v1/flame?view=bottom_up&rows=pid",
+		"/api/v1/types",
 	};
 
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
@@ -682,11 +341,6 @@ int main(void)
 		TEST(refuses_steps_that_make_no_sense),
 		TEST(lists_types_names_values_and_series),
 		TEST(hides_names_that_old_clients_choke_on),
-		TEST(tells_who_uses_the_cpu),
-		TEST(tells_when_the_cpu_was_used),
-		TEST(draws_the_flame_graph_in_columns),
-		TEST(lists_labels_and_says_how_it_is),
-		TEST(names_the_wrong_parameter),
 		TEST(answers_an_empty_store),
 	};
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/forest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/merge.h"
+#include "store/reader.h"
+
+enum {
+	/* Totals in sixteenths of an octave. */
+	BUCKET_BITS = 4,
+	BUCKET_COUNT = 64 << BUCKET_BITS,
+};
+
+static_assert(MERGE_NODE_COUNT_MAX < FOREST_HIDDEN && TREE_NODE_COUNT_MAX < FOREST_HIDDEN,
+	      "the bit is free");
+
+void forest_add_up(const struct forest *forest)
+{
+	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
+	for (uint32_t i = forest->count; i-- > 0;) {
+		uint32_t parent = forest->nodes[i].parent;
+
+		assert(parent == TREE_NO_PARENT || parent < i);
+		if (parent != TREE_NO_PARENT && forest->total[i])
+			forest->total[parent] =
+				saturated_sum(forest->total[parent], forest->total[i]);
+	}
+}
+
+/* ---- cutting --------------------------------------------------------------------------------- */
+
+static unsigned bucket_of(uint64_t total)
+{
+	unsigned exponent = 63 - (unsigned)__builtin_clzll(total);
+
+	if (exponent < BUCKET_BITS)
+		return (unsigned)total;
+	return (exponent - BUCKET_BITS + 1) << BUCKET_BITS |
+	       (unsigned)(total >> (exponent - BUCKET_BITS) & ((1 << BUCKET_BITS) - 1));
+}
+
+/* The least total that falls into a bucket. */
+static uint64_t bucket_start(unsigned bucket)
+{
+	if (bucket < 1 << BUCKET_BITS)
+		return bucket;
+
+	unsigned shift = (bucket >> BUCKET_BITS) - 1;
+
+	return (uint64_t)((bucket & ((1 << BUCKET_BITS) - 1)) | 1 << BUCKET_BITS) << shift;
+}
+
+uint64_t forest_find_cut(const struct forest *forest, uint64_t keep)
+{
+	uint32_t counts[BUCKET_COUNT] = { 0 };
+	uint64_t seen = 0;
+	unsigned bucket = BUCKET_COUNT;
+
+	if (forest->count <= keep)
+		return 1;
+	for (uint32_t i = 0; i < forest->count; i++)
+		if (forest->total[i])
+			counts[bucket_of(forest->total[i])]++;
+	while (bucket > 0 && (seen == 0 || seen + counts[bucket - 1] <= keep))
+		seen += counts[--bucket];
+	return bucket > 0 ? bucket_start(bucket) : 1;
+}
+
+/* ---- summaries ------------------------------------------------------------------------------- */
+
+static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_t *locations,
+			 const uint32_t *mapped, struct tree *to)
+{
+	if (node.parent == TREE_NO_PARENT)
+		return tree_add_node(to, TREE_NO_PARENT, node.location);
+	if (node.location != TREE_CALLERS_MISSING && !locations[node.location]) {
+		int64_t number = tree_add_location(to, from->builds.items[node.location],
+						   from->addresses.items[node.location]);
+
+		if (number < 0)
+			return number;
+		locations[node.location] = (uint32_t)number;
+	}
+	return tree_add_node(to, mapped[node.parent], locations[node.location]);
+}
+
+int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
+		     uint32_t *mapped, struct cached **ret)
+{
+	autoclean(cached) struct cached *summary = cached_new();
+	autofree uint32_t *locations = calloc((size_t)tree->builds.count + 1, sizeof(locations[0]));
+	size_t count = 0;
+	int err = summary && locations ? tree_init(&summary->tree) : -ENOMEM;
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < forest->count; i++)
+		count += forest->total[i] >= cut || tree_is_root(tree, i);
+	summary->self = calloc(count + 1, sizeof(summary->self[0]));
+	summary->total = calloc(count + 1, sizeof(summary->total[0]));
+	summary->hidden = calloc(count + 1, sizeof(summary->hidden[0]));
+	if (!summary->self || !summary->total || !summary->hidden)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < forest->count; i++) {
+		struct tree_node node = forest->nodes[i];
+		bool is_root = node.parent == TREE_NO_PARENT;
+
+		if (forest->total[i] == 0)
+			continue;
+		if (!is_root && (mapped[node.parent] & FOREST_HIDDEN || forest->total[i] < cut)) {
+			mapped[i] = mapped[node.parent] | FOREST_HIDDEN;
+			summary->hidden[mapped[i] & ~FOREST_HIDDEN]++;
+			continue;
+		}
+
+		int64_t number = copy_node(tree, node, locations, mapped, &summary->tree);
+
+		if (number < 0)
+			return (int)number;
+		assert((size_t)number < count);
+		mapped[i] = (uint32_t)number;
+		summary->self[number] = forest->self[i];
+		summary->total[number] = forest->total[i];
+	}
+	tree_trim(&summary->tree);
+	summary->size =
+		tree_memory(&summary->tree) + count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+	*ret = TAKE(summary);
+	return 0;
+}
+
+struct forest forest_of_summary(const struct cached *summary)
+{
+	return (struct forest){ .nodes = summary->tree.nodes.items,
+				.self = summary->self,
+				.total = summary->total,
+				.hidden = summary->hidden,
+				.count = summary->tree.nodes.count };
+}

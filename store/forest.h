@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "store/cache.h"
+#include "store/tree.h"
+
+/*
+ * Trees with values: nodes numbered from parent to child, as in a segment's tree, and what each
+ * weighs. A root's location is its service, or whatever row it stands for.
+ */
+struct forest {
+	const struct tree_node *nodes;
+	uint64_t *self;
+	uint64_t *total;
+	const uint32_t *hidden; /* of a summary: what was left out below each node; else NULL */
+	uint32_t count;
+};
+
+/* In place of a node's number: it was too light, and the rest is the number of who counts it. */
+#define FOREST_HIDDEN (UINT32_C(1) << 31)
+
+/* total of each node from self of all, in one backward pass. */
+void forest_add_up(const struct forest *forest);
+
+/* The total from which on there are about so many nodes, no more unless they weigh the same; 1 for
+ * all. */
+uint64_t forest_find_cut(const struct forest *forest, uint64_t keep);
+
+/*
+ * Whoever looks at the whole host looks again a moment later, and finished segments don't change:
+ * what of a segment passed the cut is kept, a tenth of it, and the next time is that much faster.
+ * mapped: scratch, one for each node.
+ */
+int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
+		     uint32_t *mapped, struct cached **ret);
+struct forest forest_of_summary(const struct cached *summary);

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/function_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "store/reader.h"
+
+enum { FUNCTION_COUNT_MAX = 4 << 20 };
+
+#define NOBODY UINT32_MAX
+
+void function_table_init(struct function_table *functions, struct naming *naming, struct str search)
+{
+	*functions = (struct function_table){ .naming = naming, .search = search };
+	table_init(&functions->table, FUNCTION_COUNT_MAX);
+}
+
+void function_table_done(struct function_table *functions)
+{
+	array_done(&functions->sums);
+	array_done(&functions->by_frame);
+	table_done(&functions->table);
+}
+
+/* ---- which functions ------------------------------------------------------------------------- */
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool holds(struct str text, struct str part)
+{
+	for (size_t start = 0; start + part.size <= text.size; start++) {
+		size_t i = 0;
+
+		while (i < part.size && lower(text.text[start + i]) == lower(part.text[i]))
+			i++;
+		if (i == part.size)
+			return true;
+	}
+	return false;
+}
+
+static bool is_match(const struct function_table *functions, struct frame_name name)
+{
+	return holds(naming_get(functions->naming, name.name), functions->search) ||
+	       holds(naming_get(functions->naming, name.module), functions->search);
+}
+
+static bool equals(const void *context, uint32_t number, const void *key)
+{
+	const struct function_sum *sum =
+		&((const struct function_table *)context)->sums.items[number];
+	const struct frame_name *wanted = key;
+
+	return sum->name.name == wanted->name && sum->name.module == wanted->module;
+}
+
+/* The sum of a frame's function, made when it is new; or a negative errno. */
+static int64_t find_sum(struct function_table *functions, uint32_t frame)
+{
+	uint32_t count = functions->by_frame.count;
+	struct frame_name name = naming_frame(functions->naming, frame);
+
+	if (frame >= count) {
+		size_t more = frame + 1 - count;
+
+		if (array_reserve(&functions->by_frame, more) < 0)
+			return -ENOMEM;
+		memset(functions->by_frame.items + count, 0,
+		       more * sizeof(functions->by_frame.items[0]));
+		functions->by_frame.count += (uint32_t)more;
+	}
+	if (functions->by_frame.items[frame])
+		return functions->by_frame.items[frame] - 1;
+
+	uint64_t hash = ((uint64_t)name.name << 32 | name.module) * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t number;
+
+	hash ^= hash >> 32;
+	number = table_find(&functions->table, hash, &name, equals, functions);
+	if (number == TABLE_NONE) {
+		number = functions->sums.count;
+		if (array_reserve(&functions->sums, 1) < 0)
+			return -ENOMEM;
+
+		int err = table_add(&functions->table, hash);
+
+		if (err)
+			return err == -ENOSPC ? -E2BIG : err;
+		functions->sums.items[functions->sums.count++] =
+			(struct function_sum){ .name = name,
+					       .is_match = is_match(functions, name) };
+	}
+	functions->by_frame.items[frame] = number + 1;
+	return number;
+}
+
+/* ---- walking a segment ----------------------------------------------------------------------- */
+
+struct walk {
+	struct function_table *functions;
+	const struct catalog *catalog;
+	const struct tree *tree;
+	const struct forest *forest;
+	struct frame_names *named; /* of the tree's locations; no frames: not asked yet */
+	uint32_t *first_child;
+	uint32_t *next_sibling;
+	uint32_t match_depth;
+};
+
+static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret)
+{
+	uint32_t location = walk->forest->nodes[node].location;
+	int err = 0;
+
+	*ret = (struct frame_names){ 0 };
+	if (walk->forest->nodes[node].parent == TREE_NO_PARENT || location == TREE_CALLERS_MISSING)
+		return 0;
+	if (walk->named[location].count == 0)
+		err = naming_find(walk->functions->naming, walk->catalog,
+				  walk->tree->builds.items[location],
+				  walk->tree->addresses.items[location], &walk->named[location]);
+	if (!err)
+		*ret = walk->named[location];
+	return err;
+}
+
+static int enter(struct walk *walk, uint32_t node)
+{
+	struct function_table *functions = walk->functions;
+	uint64_t total = walk->forest->total[node];
+	struct frame_names frames;
+	int err = find_frames(walk, node, &frames);
+
+	for (uint32_t i = 0; !err && i < frames.count; i++) {
+		int64_t number = find_sum(functions, frames.first + i);
+
+		if (number < 0)
+			return (int)number;
+
+		struct function_sum *sum = &functions->sums.items[number];
+
+		if (sum->on_path++ == 0)
+			sum->total = saturated_sum(sum->total, total);
+		if (sum->is_match && walk->match_depth++ == 0)
+			functions->matched_total = saturated_sum(functions->matched_total, total);
+		if (i == frames.count - 1)
+			sum->self = saturated_sum(sum->self, walk->forest->self[node]);
+	}
+	return err;
+}
+
+static int leave(struct walk *walk, uint32_t node)
+{
+	struct frame_names frames;
+	int err = find_frames(walk, node, &frames);
+
+	for (uint32_t i = 0; !err && i < frames.count; i++) {
+		int64_t number = find_sum(walk->functions, frames.first + i);
+
+		assert(number >= 0);
+
+		struct function_sum *sum = &walk->functions->sums.items[number];
+
+		sum->on_path--;
+		walk->match_depth -= sum->is_match;
+	}
+	return err;
+}
+
+/* Depth first, without recursion: the depth is foreign. */
+static int walk_tree(struct walk *walk, uint32_t root)
+{
+	uint32_t node = root;
+	int err = enter(walk, node);
+
+	while (!err) {
+		if (walk->first_child[node] != NOBODY) {
+			node = walk->first_child[node];
+			err = enter(walk, node);
+			continue;
+		}
+		err = leave(walk, node);
+		while (!err && node != root && walk->next_sibling[node] == NOBODY) {
+			node = walk->forest->nodes[node].parent;
+			err = leave(walk, node);
+		}
+		if (err || node == root)
+			break;
+		node = walk->next_sibling[node];
+		err = enter(walk, node);
+	}
+	return err;
+}
+
+int function_table_add(struct function_table *functions, const struct catalog *catalog,
+		       const struct tree *tree, const struct forest *forest)
+{
+	autofree struct frame_names *named =
+		calloc((size_t)tree->builds.count + 1, sizeof(named[0]));
+	autofree uint32_t *first_child = malloc(((size_t)forest->count + 1) * sizeof(uint32_t));
+	autofree uint32_t *next_sibling = malloc(((size_t)forest->count + 1) * sizeof(uint32_t));
+	struct walk walk = { .functions = functions,
+			     .catalog = catalog,
+			     .tree = tree,
+			     .forest = forest,
+			     .named = named,
+			     .first_child = first_child,
+			     .next_sibling = next_sibling };
+	int err = 0;
+
+	if (!named || !first_child || !next_sibling)
+		return -ENOMEM;
+	memset(first_child, 0xff, forest->count * sizeof(uint32_t));
+	memset(next_sibling, 0xff, forest->count * sizeof(uint32_t));
+	for (uint32_t i = forest->count; i-- > 0;) {
+		uint32_t parent = forest->nodes[i].parent;
+
+		if (parent == TREE_NO_PARENT || forest->total[i] == 0)
+			continue;
+		next_sibling[i] = first_child[parent];
+		first_child[parent] = i;
+	}
+	for (uint32_t i = 0; !err && i < forest->count; i++) {
+		if (forest->nodes[i].parent != TREE_NO_PARENT || forest->total[i] == 0)
+			continue;
+		functions->total = saturated_sum(functions->total, forest->total[i]);
+		err = walk_tree(&walk, i);
+		assert(err || walk.match_depth == 0);
+	}
+	return err;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+struct order {
+	const struct function_table *functions;
+	bool by_total;
+};
+
+static int compare_sums(const void *a, const void *b, void *context)
+{
+	const struct order *order = context;
+	const struct naming *naming = order->functions->naming;
+	const struct function_sum *x = &order->functions->sums.items[*(const uint32_t *)a];
+	const struct function_sum *y = &order->functions->sums.items[*(const uint32_t *)b];
+	int difference = 0;
+
+	if (!order->by_total && x->self != y->self)
+		return x->self > y->self ? -1 : 1;
+	if (x->total != y->total)
+		return x->total > y->total ? -1 : 1;
+	if (x->self != y->self)
+		return x->self > y->self ? -1 : 1;
+	difference =
+		str_compare(naming_get(naming, x->name.name), naming_get(naming, y->name.name));
+	return difference ? difference
+			  : str_compare(naming_get(naming, x->name.module),
+					naming_get(naming, y->name.module));
+}
+
+static struct str copy(struct str text, char **next)
+{
+	struct str result = { *next, text.size };
+
+	if (text.size)
+		memcpy(*next, text.text, text.size);
+	*next += text.size;
+	return result;
+}
+
+/* Rows and their texts in one piece of memory. */
+static int write_rows(const struct function_table *functions, const uint32_t *order, uint32_t count,
+		      struct functions *ret)
+{
+	size_t size = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct frame_name name = functions->sums.items[order[i]].name;
+
+		size += naming_get(functions->naming, name.name).size +
+			naming_get(functions->naming, name.module).size;
+	}
+	ret->memory = malloc(count * sizeof(ret->rows[0]) + size + 1);
+	if (!ret->memory)
+		return -ENOMEM;
+	ret->rows = ret->memory;
+	ret->count = count;
+
+	char *next = (char *)(ret->rows + count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct function_sum *sum = &functions->sums.items[order[i]];
+
+		ret->rows[i] = (struct function_row){
+			.name = copy(naming_get(functions->naming, sum->name.name), &next),
+			.module = copy(naming_get(functions->naming, sum->name.module), &next),
+			.kind = sum->name.kind,
+			.self = sum->self,
+			.total = sum->total,
+		};
+	}
+	return 0;
+}
+
+int function_table_lay_out(const struct function_table *functions,
+			   const struct functions_options *options, struct functions *ret)
+{
+	autofree uint32_t *order = calloc((size_t)functions->sums.count + 1, sizeof(order[0]));
+	struct functions answer = { .total = functions->total,
+				    .matched_total = functions->matched_total };
+
+	if (!order)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < functions->sums.count; i++) {
+		if (!functions->sums.items[i].is_match)
+			continue;
+		order[answer.matched_count++] = i;
+		answer.matched_self =
+			saturated_sum(answer.matched_self, functions->sums.items[i].self);
+	}
+	qsort_r(order, answer.matched_count, sizeof(order[0]), compare_sums,
+		&(struct order){ functions, options->by_total });
+
+	int err = write_rows(functions, order,
+			     answer.matched_count < options->limit ? answer.matched_count
+								   : options->limit,
+			     &answer);
+
+	if (!err)
+		*ret = answer;
+	return err;
+}
+
+void functions_done(struct functions *functions)
+{
+	free(functions->memory);
+	*functions = (struct functions){ 0 };
+}

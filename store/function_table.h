@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/table.h"
+#include "store/array.h"
+#include "store/forest.h"
+#include "store/naming.h"
+#include "store/store.h"
+
+/*
+ * Functions, with what they weigh themselves and with everything below them. Summed up segment by
+ * segment, on the trees as they are stored: nothing is merged for it and nothing is cut, so that
+ * the answer is exact however long the time is. One thread at a time.
+ */
+struct function_sum {
+	struct frame_name name;
+	uint32_t on_path; /* while a tree is walked: how many frames above are this function */
+	bool is_match;	  /* of the search */
+	uint64_t self;
+	uint64_t total;
+};
+
+struct function_table {
+	struct naming *naming;
+	struct str search; /* part of a name or a module, in either case; empty: all match */
+	ARRAY(struct function_sum) sums;
+	struct table table;
+	ARRAY(uint32_t) by_frame; /* the naming's frame to its sum, + 1; 0: not looked up yet */
+	uint64_t matched_total;	  /* of stacks that hold a match */
+	uint64_t total;		  /* of all stacks */
+};
+
+void function_table_init(struct function_table *functions, struct naming *naming,
+			 struct str search);
+void function_table_done(struct function_table *functions);
+
+/* Adds a segment's stacks, whose totals are added up. Frames are named by the catalog. */
+int function_table_add(struct function_table *functions, const struct catalog *catalog,
+		       const struct tree *tree, const struct forest *forest);
+
+/* The heaviest of those that match. */
+int function_table_lay_out(const struct function_table *functions,
+			   const struct functions_options *options, struct functions *ret);

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The page's own API: questions to a real store, and the values of the answers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "store/store.h"
+#include "tests/support/answers.h"
+
+#define RANGE "from=1700000000000&to=1700000010000"
+
+/* Four windows of a second: 0.5 cores of x on pid 1, 0.25 of y on pid 2. */
+static void fill_with_seconds(struct fixture *fixture)
+{
+	static const struct sample samples[] = {
+		{ "x", "1", "main;a", 500000000 },
+		{ "y", "2", "main;b", 250000000 },
+	};
+
+	for (int64_t i = 0; i < 4; i++)
+		append(fixture, BASE_MS + i * 1000, samples, 2);
+}
+
+static void tells_who_uses_the_cpu(void **state)
+{
+	fill_with_seconds(*state);
+
+	autoclean(json_value) struct json_value *answer =
+		get(*state, "/api/v1/processes?" RANGE "&limit=1&points=5");
+	const struct json_value *rows = json_value_member(answer, "rows");
+	const struct json_value *row = json_value_item(rows, 0);
+	const struct json_value *spark = json_value_member(row, "spark");
+	double value = -1;
+
+	assert_true(number(answer, "cpus") == 2);
+	assert_true(number(answer, "cores") == 0.75);
+	assert_int_equal(json_value_count(rows), 1);
+	assert_text(row, "process", "1.100.1");
+	assert_text(row, "process_name", "x");
+	assert_text(row, "service_name", "x");
+	assert_true(number(row, "pid") == 1);
+	/* Four of the ten seconds were recorded. */
+	assert_true(number(row, "cores") == 0.5);
+	assert_true(number(row, "share") == 0.25);
+	assert_true(number(row, "last_seen_ms") == (double)(BASE_MS + 3000));
+	assert_int_equal(json_value_count(spark), 5);
+	assert_true(json_value_number(json_value_item(spark, 0), &value) && value == 0.5);
+	/* Nothing was recorded there: not known is not idle. */
+	assert_false(json_value_number(json_value_item(spark, 4), &value));
+	assert_true(number(json_value_member(answer, "more"), "rows") == 1);
+	assert_true(number(json_value_member(answer, "more"), "cores") == 0.25);
+}
+
+static void tells_when_the_cpu_was_used(void **state)
+{
+	fill_with_seconds(*state);
+
+	autoclean(json_value) struct json_value *answer =
+		get(*state, "/api/v1/timeline?" RANGE "&step_ms=3000&by=service_name&limit=1");
+	const struct json_value *series = json_value_member(answer, "series");
+	const struct json_value *row = json_value_item(series, 0);
+	const struct json_value *cores = json_value_member(row, "cores");
+	double value = -1;
+
+	/* Pieces begin at multiples of 3 s: the first lies 2 s before the data. */
+	assert_true(number(answer, "from_ms") == (double)(BASE_MS - BASE_MS % 3000));
+	assert_true(number(answer, "step_ms") == 3000);
+	assert_int_equal(json_value_count(series), 1);
+	assert_text(json_value_member(row, "labels"), "service_name", "x");
+	assert_int_equal(json_value_count(cores), (size_t)(BASE_MS % 3000 + 10000) / 3000 + 1);
+	/* Where nothing was recorded is nothing, and half a piece is no lower for it. */
+	for (size_t i = 0; i < json_value_count(cores); i++) {
+		bool is_number = json_value_number(json_value_item(cores, i), &value);
+
+		assert_int_equal(is_number, i < 2);
+		if (is_number)
+			assert_true(value == 0.5);
+	}
+	assert_true(number(json_value_member(answer, "more"), "rows") == 1);
+	assert_int_equal(json_value_count(json_value_member(answer, "gaps")), 0);
+}
+
+static void draws_the_flame_graph_in_columns(void **state)
+{
+	static const char *const columns[] = { "parent", "name",  "module", "kind",
+					       "self",	 "total", "hidden" };
+
+	fill_with_seconds(*state);
+
+	autoclean(json_value) struct json_value *answer =
+		get(*state, "/api/v1/flame?" RANGE "&nodes=100");
+	const struct json_value *nodes = json_value_member(answer, "nodes");
+	const struct json_value *names = json_value_member(answer, "names");
+
+	assert_true(number(answer, "total") == 3000000000.0);
+	assert_true(number(answer, "samples") == 8);
+	assert_true(number(answer, "recorded_ms") == 4000);
+	assert_text(answer, "unit", "nanoseconds");
+	/* The root, a row for each service, and below each main and a leaf. */
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+		assert_int_equal(json_value_count(json_value_member(nodes, columns[i])), 7);
+
+	int64_t name = 0;
+	struct str text = { 0 };
+
+	assert_true(
+		json_value_integer(json_value_item(json_value_member(nodes, "name"), 1), &name));
+	assert_true(json_value_text(json_value_item(names, (size_t)name), &text));
+	assert_true(str_equal(text, STR("x")));
+
+	/* A question that names its service needs no rows for it. */
+	autoclean(json_value) struct json_value *one =
+		get(*state, "/api/v1/flame?" RANGE "&query=%7Bservice_name%3D%22x%22%7D");
+
+	assert_int_equal(
+		json_value_count(json_value_member(json_value_member(one, "nodes"), "name")), 3);
+
+	autoclean(json_value) struct json_value *flat =
+		get(*state, "/api/v1/flame?" RANGE "&rows=");
+
+	assert_int_equal(
+		json_value_count(json_value_member(json_value_member(flat, "nodes"), "name")), 4);
+}
+
+static void lists_labels_and_says_how_it_is(void **state)
+{
+	fill_with_seconds(*state);
+
+	autoclean(json_value) struct json_value *names = get(*state, "/api/v1/labels?" RANGE);
+	autoclean(json_value) struct json_value *values =
+		get(*state, "/api/v1/labels?" RANGE "&name=service_name");
+	autoclean(json_value) struct json_value *status = get(*state, "/api/v1/status");
+	autoclean(exchange) struct exchange metrics;
+	struct fixture *fixture = *state;
+
+	assert_true(json_value_count(json_value_member(names, "names")) >= 4);
+	assert_int_equal(json_value_count(json_value_member(values, "values")), 2);
+	assert_true(number(json_value_member(status, "store"), "samples") == 8);
+	assert_text(json_value_member(status, "host"), "name", "box");
+	assert_text(json_value_member(status, "collector"), "state", "absent");
+	assert_true(number(json_value_member(json_value_member(status, "collector"), "lost"),
+			   "ring_full") == 0);
+
+	exchange_init(&metrics, "GET", "/metrics");
+	routes_answer(fixture->routes, &metrics.request, &metrics.reply);
+	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_store_samples 8\n"));
+	assert_non_null(
+		strstr(exchange_text(&metrics), "\nhearth_lost_total{kind=\"ring_full\"} 0\n"));
+	assert_non_null(
+		strstr(exchange_text(&metrics),
+		       "\nhearth_requests_total{route=\"/api/v1/labels\",status=\"200\"} 2\n"));
+	assert_non_null(strstr(exchange_text(&metrics),
+			       "hearth_request_duration_seconds_bucket{route=\"/api/v1/labels\","
+			       "le=\"+Inf\"} 2\n"));
+	assert_non_null(strstr(exchange_text(&metrics), "\nprocess_open_fds "));
+}
+
+static void names_the_wrong_parameter(void **state)
+{
+	static const struct {
+		const char *target;
+		const char *parameter;
+	} cases[] = {
+		{ "/api/v1/flame?from=yesterday", "from" },
+		{ "/api/v1/flame?to=%22", "to" },
+		{ "/api/v1/flame?from=now&to=now-1h", "from" },
+		{ "/api/v1/flame?nodes=0", "nodes" },
+		{ "/api/v1/flame?nodes=100001", "nodes" },
+		{ "/api/v1/flame?type=cpu", "type" },
+		{ "/api/v1/flame?query=%7Bx", "query" },
+		{ "/api/v1/processes?limit=501", "limit" },
+		{ "/api/v1/processes?points=x", "points" },
+		{ "/api/v1/flame?view=inside_out", "view" },
+		{ "/api/v1/functions?limit=2001", "limit" },
+		{ "/api/v1/functions?sort=name", "sort" },
+		{ "/api/v1/sandwich", "function" },
+		{ "/api/v1/sandwich?function=a&nodes=0", "nodes" },
+		{ "/api/v1/types?from=x", "from" },
+		{ "/api/v1/timeline?points=2001", "points" },
+		{ "/api/v1/timeline?from=now-1d&step_ms=1", "step_ms" },
+		{ "/api/v1/timeline?by=a,b,c,d,e,f,g,h,i", "by" },
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(exchange) struct exchange exchange;
+		autoclean(json_value) struct json_value *answer = NULL;
+		char error[JSON_ERROR_SIZE] = "";
+
+		exchange_init(&exchange, "GET", cases[i].target);
+		routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+		assert_int_equal(exchange.reply.status, 400);
+		assert_int_equal(
+			json_value_parse(str_from(exchange_text(&exchange)), &answer, error), 0);
+		assert_text(answer, "parameter", cases[i].parameter);
+	}
+}
+
+/* ---- functions --------------------------------------------------------------------------------
+ */
+
+static void assert_get(struct fixture *fixture, const char *target, const char *expected)
+{
+	autoclean(exchange) struct exchange exchange;
+
+	exchange_init(&exchange, "GET", target);
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_string_equal(exchange_text(&exchange), expected);
+	assert_int_equal(exchange.reply.status, 200);
+}
+
+/* a calls itself by way of b. */
+static void fill_with_calls(struct fixture *fixture)
+{
+	static const struct sample samples[] = {
+		{ "x", "1", "main;a;b;a", 3 },
+		{ "x", "1", "main;a", 4 },
+		{ "y", "2", "init;b", 5 },
+		{ "y", "2", "init;b;Ab", 1 },
+	};
+
+	append(fixture, BASE_MS, samples, 4);
+}
+
+#define VIEW                                                                                       \
+	"{\"from_ms\":1700000000000,\"to_ms\":1700000010000,\"recorded_ms\":1000,"                 \
+	"\"unit\":\"nanoseconds\",\"cpus\":2,"
+
+static void lists_functions(void **state)
+{
+	fill_with_calls(*state);
+	assert_get(*state, "/api/v1/functions?" RANGE "&limit=2",
+		   VIEW "\"total\":13,\"rows\":["
+			"{\"name\":\"a\",\"module\":\"\",\"kind\":4,\"self\":7,\"total\":7},"
+			"{\"name\":\"b\",\"module\":\"\",\"kind\":4,\"self\":5,\"total\":9}],"
+			"\"more\":{\"rows\":3,\"self\":1}}");
+	assert_get(*state, "/api/v1/functions?" RANGE "&search=A&sort=total",
+		   VIEW "\"total\":13,\"rows\":["
+			"{\"name\":\"a\",\"module\":\"\",\"kind\":4,\"self\":7,\"total\":7},"
+			"{\"name\":\"main\",\"module\":\"\",\"kind\":4,\"self\":0,\"total\":7},"
+			"{\"name\":\"Ab\",\"module\":\"\",\"kind\":4,\"self\":1,\"total\":1}],"
+			"\"more\":{\"rows\":0,\"self\":0},"
+			"\"matched\":{\"rows\":3,\"self\":8,\"total\":8}}");
+	assert_get(*state, "/api/v1/functions?" RANGE "&query=%7Bservice_name%3D%22z%22%7D",
+		   VIEW "\"total\":0,\"rows\":[],\"more\":{\"rows\":0,\"self\":0}}");
+}
+
+static void shows_callers_and_callees(void **state)
+{
+	fill_with_calls(*state);
+	assert_get(*state, "/api/v1/sandwich?" RANGE "&function=a",
+		   VIEW
+		   "\"view_total\":13,\"function\":\"a\",\"module\":\"\",\"kind\":4,"
+		   "\"self\":7,\"total\":7,\"names\":[\"\",\"a\",\"main\",\"\",\"a\",\"b\"],"
+		   "\"callers\":{\"parent\":[0,0],\"name\":[1,2],\"module\":[0,0],\"kind\":[4,4],"
+		   "\"self\":[0,7],\"total\":[7,7],\"hidden\":[0,0]},"
+		   "\"callees\":{\"parent\":[0,0,1],\"name\":[4,5,4],\"module\":[3,3,3],"
+		   "\"kind\":[4,4,4],\"self\":[4,0,3],\"total\":[7,3,3],\"hidden\":[0,0,0]}}");
+	assert_get(*state, "/api/v1/sandwich?" RANGE "&function=nobody&module=x",
+		   VIEW
+		   "\"view_total\":13,\"function\":\"nobody\",\"module\":\"x\",\"kind\":0,"
+		   "\"self\":0,\"total\":0,\"names\":[\"\",\"nobody\",\"x\",\"\",\"nobody\",\"x\"],"
+		   "\"callers\":{\"parent\":[0],\"name\":[1],\"module\":[2],\"kind\":[0],"
+		   "\"self\":[0],\"total\":[0],\"hidden\":[0]},"
+		   "\"callees\":{\"parent\":[0],\"name\":[4],\"module\":[5],\"kind\":[0],"
+		   "\"self\":[0],\"total\":[0],\"hidden\":[0]}}");
+}
+
+static void turns_the_flame_graph_around(void **state)
+{
+	fill_with_calls(*state);
+	assert_get(*state, "/api/v1/flame?" RANGE "&view=bottom_up",
+		   VIEW "\"total\":13,\"samples\":4,"
+			"\"names\":[\"\",\"total\",\"Ab\",\"b\",\"init\",\"a\",\"main\"],"
+			"\"nodes\":{\"parent\":[0,0,1,2,0,4,5,6,4,0,9],"
+			"\"name\":[1,2,3,4,5,3,5,6,6,3,4],\"module\":[0,0,0,0,0,0,0,0,0,0,0],"
+			"\"kind\":[0,4,4,4,4,4,4,4,4,4,4],\"self\":[0,0,0,1,0,0,0,3,4,0,5],"
+			"\"total\":[13,1,1,1,7,3,3,3,4,5,5],\"hidden\":[0,0,0,0,0,0,0,0,0,0,0]},"
+			"\"hidden\":0,\"gaps\":[]}");
+
+	/* With rows each turns around its own. */
+	autoclean(json_value) struct json_value *rows =
+		get(*state, "/api/v1/flame?" RANGE "&view=bottom_up&rows=service_name");
+
+	assert_int_equal(
+		json_value_count(json_value_member(json_value_member(rows, "nodes"), "name")), 13);
+	assert_true(number(rows, "total") == 13);
+}
+
+static void lists_profile_types(void **state)
+{
+	fill_with_calls(*state);
+	assert_get(*state, "/api/v1/types?" RANGE,
+		   "{\"types\":[{\"id\":\"" CPU "\",\"name\":\"process_cpu\","
+		   "\"sample_type\":\"cpu\",\"sample_unit\":\"nanoseconds\","
+		   "\"period_type\":\"cpu\",\"period_unit\":\"nanoseconds\"}]}");
+	assert_get(*state, "/api/v1/types?from=1&to=2", "{\"types\":[]}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+		TEST(tells_who_uses_the_cpu),
+		TEST(tells_when_the_cpu_was_used),
+		TEST(draws_the_flame_graph_in_columns),
+		TEST(lists_labels_and_says_how_it_is),
+		TEST(names_the_wrong_parameter),
+		TEST(lists_functions),
+		TEST(shows_callers_and_callees),
+		TEST(turns_the_flame_graph_around),
+		TEST(lists_profile_types),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -480,6 +480,8 @@ static int gather_row(struct flame_question *question, const struct touch *touch
 			place[node] = 1;
 			nodes->numbers.items[nodes->numbers.count++] = node;
 		}
+	if (nodes->numbers.count == 0)
+		return 0;
 	if (array_reserve(&question->forest_nodes, nodes->numbers.count) < 0)
 		return -ENOMEM;
 	qsort(nodes->numbers.items, nodes->numbers.count, sizeof(nodes->numbers.items[0]),

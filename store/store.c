@@ -480,7 +480,7 @@ static int append_anywhere(struct store *store, const struct batch *batch, struc
 		err = store_commit(store);
 	if (!err)
 		err = append_to(store, span, batch);
-	if (err == -E2BIG) {
+	if (err == -E2BIG && span) {
 		err = store_close_span(store, span->is_late ? &store->late : &store->open);
 		if (!err)
 			err = find_span(store, time_ms, &span);

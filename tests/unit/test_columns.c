@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zstd.h>
+
+#include "store/columns.h"
+
+struct fixture {
+	struct codec *codec;
+	struct buf blob;
+};
+
+static int set_up(void **state)
+{
+	static struct fixture fixture;
+
+	fixture = (struct fixture){ .blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
+	*state = &fixture;
+	return codec_new(&fixture.codec);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	codec_free(fixture->codec);
+	buf_done(&fixture->blob);
+	return 0;
+}
+
+/* A blob as somebody else would make it: a frame with these plain bytes. */
+static void forge(struct fixture *fixture, const void *plain, size_t size)
+{
+	buf_clear(&fixture->blob);
+
+	void *room = buf_grow(&fixture->blob, ZSTD_compressBound(size));
+	size_t packed = ZSTD_compress(room, fixture->blob.size, plain, size, 1);
+
+	assert_false(ZSTD_isError(packed));
+	fixture->blob.size = packed;
+}
+
+static void runs_come_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct slice slices[] = { { INT64_C(1700000000000), INT64_C(1700000001000) },
+				  { INT64_C(1699999999000), INT64_C(1700000003000) } };
+	struct run list[] = {
+		{ .slice = 0,
+		  .series = 9,
+		  .labels = 4000000000,
+		  .entry_count = 3,
+		  .samples = 7,
+		  .kernel_samples = 2,
+		  .timed = true },
+		{ .slice = 0, .series = 1, .labels = 0, .entry_count = 0 },
+		{ .slice = 1,
+		  .series = 2,
+		  .labels = 1,
+		  .entry_count = 1,
+		  .samples = UINT64_MAX,
+		  .kernel_samples = UINT64_MAX,
+		  .valued = true,
+		  .value = UINT64_MAX,
+		  .kernel_value = 1 },
+	};
+	struct runs runs = { .slices = { slices, 2, 2 }, .runs = { list, 3, 3 } };
+	autoclean(runs) struct runs again = { 0 };
+
+	assert_int_equal(codec_pack_runs(fixture->codec, &runs, &fixture->blob), 0);
+	/* Twice, into the same memory. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(codec_unpack_runs(fixture->codec, fixture->blob.bytes,
+						   fixture->blob.size, &again),
+				 0);
+	assert_int_equal(again.slices.count, 2);
+	assert_memory_equal(again.slices.items, slices, sizeof(slices));
+	assert_int_equal(again.runs.count, 3);
+	for (int i = 0; i < 3; i++) {
+		const struct run *run = &again.runs.items[i];
+
+		assert_int_equal(run->slice, list[i].slice);
+		assert_int_equal(run->series, list[i].series);
+		assert_int_equal(run->labels, list[i].labels);
+		assert_int_equal(run->entry_count, list[i].entry_count);
+		assert_int_equal(run->samples, list[i].samples);
+		assert_int_equal(run->kernel_samples, list[i].kernel_samples);
+		assert_int_equal(run->timed, list[i].timed);
+		assert_int_equal(run->valued, list[i].valued);
+		assert_int_equal(run->value, list[i].value);
+		assert_int_equal(run->kernel_value, list[i].kernel_value);
+	}
+}
+
+static void assert_same(const struct entry *a, const struct entry *b)
+{
+	assert_int_equal(a->node, b->node);
+	assert_int_equal(a->count, b->count);
+	assert_int_equal(a->value, b->value);
+}
+
+static void entries_come_back_list_by_list(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct entry entries[] = {
+		{ 0, 1, 0 }, { 0, UINT64_MAX, 0 }, { UINT32_MAX, 300, 0 }, { 5, 1, UINT64_MAX }
+	};
+	struct entry_writer writer;
+	struct entry_reader reader;
+	struct entry entry;
+
+	entry_writer_init(&writer);
+	for (int i = 0; i < 3; i++)
+		entry_writer_add(&writer, entries[i], false);
+	entry_writer_start_list(&writer);
+	entry_writer_add(&writer, entries[3], true);
+	assert_int_equal(codec_pack_entries(fixture->codec, &writer, &fixture->blob), 0);
+	entry_writer_done(&writer);
+
+	for (int skip = 0; skip < 2; skip++) {
+		assert_int_equal(codec_unpack_entries(fixture->codec, fixture->blob.bytes,
+						      fixture->blob.size, &reader),
+				 0);
+		if (skip)
+			assert_int_equal(entry_reader_skip(&reader, 3, false), 0);
+		for (int i = 0; i < 3 && !skip; i++) {
+			assert_int_equal(entry_reader_next(&reader, false, &entry), 0);
+			assert_same(&entry, &entries[i]);
+		}
+		entry_reader_start_list(&reader);
+		assert_int_equal(entry_reader_next(&reader, true, &entry), 0);
+		assert_same(&entry, &entries[3]);
+		assert_int_equal(entry_reader_next(&reader, false, &entry), -EBADMSG);
+	}
+}
+
+static void make_tree(struct tree *tree)
+{
+	assert_int_equal(tree_init(tree), 0);
+	assert_int_equal(tree_add_location(tree, 1, UINT64_MAX), 1);
+	assert_int_equal(tree_add_location(tree, 2, 0), 2);
+	assert_int_equal(tree_add_node(tree, TREE_NO_PARENT, 77), 0);
+	assert_int_equal(tree_add_node(tree, 0, TREE_CALLERS_MISSING), 1);
+	assert_int_equal(tree_add_node(tree, 1, 2), 2);
+	assert_int_equal(tree_add_node(tree, TREE_NO_PARENT, 4), 3);
+	assert_int_equal(tree_add_location(tree, TREE_BUILD_NAMED, 5), 3);
+	assert_int_equal(tree_add_node(tree, 0, 3), 4);
+}
+
+/* In two pieces, as windows bring them. */
+static void trees_come_back_in_pieces(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(buf) struct buf more = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	struct tree tree, again;
+	uint32_t first_nodes[] = { 0, 3 };
+	uint32_t first_locations[] = { 1, 3 };
+
+	make_tree(&tree);
+	assert_int_equal(tree_init(&again), 0);
+	for (int i = 0; i < 2; i++) {
+		struct tree part = tree;
+
+		part.builds.count = part.addresses.count = i ? 4 : 3;
+		part.nodes.count = i ? 5 : 3;
+		assert_int_equal(
+			codec_pack_locations(fixture->codec, &part, first_locations[i], &more), 0);
+		assert_int_equal(
+			codec_pack_nodes(fixture->codec, &part, first_nodes[i], &fixture->blob), 0);
+		assert_int_equal(
+			codec_unpack_locations(fixture->codec, more.bytes, more.size, 3, &again),
+			0);
+		assert_int_equal(codec_unpack_nodes(fixture->codec, fixture->blob.bytes,
+						    fixture->blob.size, &again),
+				 0);
+	}
+	assert_int_equal(again.nodes.count, 5);
+	assert_memory_equal(again.nodes.items, tree.nodes.items, 5 * sizeof(struct tree_node));
+	assert_memory_equal(again.addresses.items, tree.addresses.items, 4 * sizeof(uint64_t));
+	assert_memory_equal(again.builds.items, tree.builds.items, 4 * sizeof(uint32_t));
+	/* The second piece does not follow on itself, nor do builds exist that the file lacks. */
+	assert_int_equal(
+		codec_unpack_nodes(fixture->codec, fixture->blob.bytes, fixture->blob.size, &again),
+		-EBADMSG);
+	tree_done(&again);
+	assert_int_equal(codec_pack_locations(fixture->codec, &tree, 1, &more), 0);
+	assert_int_equal(tree_init(&again), 0);
+	assert_int_equal(codec_unpack_locations(fixture->codec, more.bytes, more.size, 2, &again),
+			 -EBADMSG);
+	tree_done(&again);
+	tree_done(&tree);
+}
+
+static void pairs_come_back(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct pair pairs[] = { { 3, UINT32_MAX }, { UINT32_MAX, 0 }, { 0, 1 } };
+	struct pairs again = { 0 };
+
+	assert_int_equal(codec_pack_pairs(fixture->codec, pairs, 3, &fixture->blob), 0);
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &again),
+		0);
+	assert_int_equal(again.pairs.count, 3);
+	assert_memory_equal(again.pairs.items, pairs, sizeof(pairs));
+	array_done(&again.pairs);
+}
+
+/* SQLite does not see a bit that fell over inside a blob: the frame's checksum must. */
+static void every_flipped_bit_is_seen(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pairs[64];
+	struct pairs again = { 0 };
+
+	for (uint32_t i = 0; i < 64; i++)
+		pairs[i] = (struct pair){ i * i * 7, i * 1000003 };
+	assert_int_equal(codec_pack_pairs(fixture->codec, pairs, 64, &fixture->blob), 0);
+	for (size_t bit = 0; bit < fixture->blob.size * 8; bit++) {
+		fixture->blob.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+
+		int err = codec_unpack_pairs(fixture->codec, fixture->blob.bytes,
+					     fixture->blob.size, &again);
+
+		/* A few bits of the frame's header mean nothing: then it reads as it was. */
+		if (!err)
+			assert_memory_equal(again.pairs.items, pairs, sizeof(pairs));
+		else
+			assert_int_equal(err, -EBADMSG);
+		fixture->blob.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	for (size_t size = 0; size < fixture->blob.size; size++)
+		assert_int_equal(
+			codec_unpack_pairs(fixture->codec, fixture->blob.bytes, size, &again),
+			-EBADMSG);
+	array_done(&again.pairs);
+}
+
+static void counts_beyond_what_is_there_allocate_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	/* Version, sizes of two columns; then a count of 2^27 pairs in a column of five bytes. */
+	uint8_t plain[] = { 1, 5, 0, 0x80, 0x80, 0x80, 0x40, 0 };
+	struct pairs pairs = { 0 };
+
+	forge(fixture, plain, sizeof(plain));
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &pairs),
+		-EBADMSG);
+	assert_true(pairs.pairs.capacity <= 16);
+	/* A version that is not ours, a column that ends beyond the end, bytes that nobody claims.
+	 */
+	plain[3] = 0;
+	plain[1] = 1;
+	forge(fixture, plain, 4);
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &pairs),
+		0);
+	forge(fixture, plain, 5);
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &pairs),
+		-EBADMSG);
+	forge(fixture, plain, 3);
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &pairs),
+		-EBADMSG);
+	plain[0] = 9;
+	forge(fixture, plain, 4);
+	assert_int_equal(
+		codec_unpack_pairs(fixture->codec, fixture->blob.bytes, fixture->blob.size, &pairs),
+		-EBADMSG);
+	array_done(&pairs.pairs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(runs_come_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(entries_come_back_list_by_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(trees_come_back_in_pieces, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(counts_beyond_what_is_there_allocate_nothing,
+						set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

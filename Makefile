@@ -157,9 +157,10 @@ deps-test:
 
 UNIT_TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 LIVE_TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/test_*.c))
+FAULT_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fault/test_*.c))
 SYSTEM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/system/test_*.c))
 FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCHES      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench_*.c))
+BENCHES      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 SUPPORT      := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 TARGETS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/targets/*.c))
 
@@ -168,8 +169,13 @@ test: ## install what is missing, build, and pass all tests
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory test-built
 
+.PHONY: test-long
+test-long: ## the same with hours of kills, faults, random questions and fuzzing
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)HEARTH_LONG=1 $(MAKE) --no-print-directory test-built
+
 .PHONY: test-built test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZERS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(TARGETS)
+test-programs: all $(UNIT_TESTS) $(FUZZERS) $(FAULT_TESTS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(TARGETS)
 test-built: test-programs
 	$(Q)BUILD=$(BUILD) SANITIZE=$(SANITIZE) sh tests/run.sh
 
@@ -185,10 +191,13 @@ $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENER
 $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED) $(TARGETS)
 	$(call say,TEST)
 	$(call test_link,-lcmocka)
+$(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+	$(call say,TEST)
+	$(call test_link,-lcmocka)
 $(BUILD)/tests/system/test_%: tests/system/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)
 	$(call test_link,-lcmocka)
-$(BUILD)/tests/bench/bench_%: tests/bench/bench_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+$(BUILD)/tests/bench/%: tests/bench/%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,BENCH)
 	$(call test_link,-lcmocka)
 

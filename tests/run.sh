@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the tests that are built: tests/run.sh [unit] [fuzz] [shape] [live] [system] [ui], all of them
-# without an argument. Every program speaks TAP; the last line counts what they said.
+# Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui], all of
+# them without an argument. Every program speaks TAP; the last line counts what they said.
 #
+# HEARTH_LONG=1 (make test-long) gives each test hours where it has minutes, hunts with every fuzzer for
+# FUZZ_SECONDS (60), and runs what threads do to the store under ThreadSanitizer.
 # HEARTH_REQUIRE_BPF=1 makes a test that is skipped for want of rights a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,7 +14,10 @@ export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
 
+: "${HEARTH_LONG:=}" "${FUZZ_SECONDS:=60}"
+export HEARTH_LONG
 TIME_LIMIT_S=300
+[ "$HEARTH_LONG" != 1 ] || TIME_LIMIT_S=7200
 passed=0 failed=0 skipped=0
 output=$(mktemp) || exit 1
 trap 'rm -f "$output"' EXIT
@@ -63,6 +68,7 @@ fuzzers() {
 		case $program in *.d | *'*') continue ;; esac
 		name=$(basename "$program")
 		run "fuzz/$name" "$program" "tests/fuzz/corpus/${name#fuzz_}"
+		[ "$HEARTH_LONG" != 1 ] || run "fuzz/hunt_${name#fuzz_}" sh tests/fuzz/hunt.sh "${name#fuzz_}" "$FUZZ_SECONDS"
 	done
 }
 
@@ -77,10 +83,10 @@ ui() {
 	done
 }
 
-[ $# -gt 0 ] || set -- shape unit fuzz live system ui
+[ $# -gt 0 ] || set -- shape unit fuzz fault live system ui
 for kind; do
 	case $kind in
-	unit | live | system) programs "$kind" ;;
+	unit | fault | live | system) programs "$kind" ;;
 	fuzz) fuzzers ;;
 	shape) run shape sh tests/shape.sh ;;
 	ui) ui ;;

@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), "hearth-recording-"));
 
 async function replay(samples, services, seconds, measure) {
   const recording = join(folder, "recording");
-  const made = spawnSync(`${build}/tests/bench/bench_generate`, [recording, String(seconds), String(samples), String(services)],
+  const made = spawnSync(`${build}/tests/bench/generate`, [recording, String(seconds), String(samples), String(services)],
     { encoding: "utf8" });
   if (made.status !== 0) throw new Error(`cannot generate a recording: ${made.stderr}`);
   const hearth = await start("serve", "--replay", recording, "--retention-age", "off");

@@ -11,7 +11,7 @@ printf '%s, %s CPUs, kernel %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)"
 size=$(stat -c %s "$BUILD/hearth")
 printf "%-66s %10d B\n" "the program, with debug information" "$size"
 for program in "$BUILD"/tests/bench/bench_*; do
-	case $program in *.d | */bench_generate | *'*') continue ;; esac
+	case $program in *.d | *'*') continue ;; esac
 	"$program"
 done
 for script in start query overhead build; do

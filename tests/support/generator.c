@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,71 +10,60 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/table.h"
+#include "store/batch.h"
+#include "tests/support/busy_host.h"
 
 enum {
-
-	SHARED_MODULES = 12,
-	DEPTH_MAX = 96,
 	NAME_SIZE = 48,
-	KERNEL_IMAGE_SIZE = 12 << 20,
+	/* The rhythm's peak over its mean, with room for the dice. */
+	SAMPLES_OVER_MEAN_MAX = 3,
+	BUILD_ID_SIZE = 20,
 };
 
 #define KERNEL_START UINT64_C(0xffffffff81000000)
+#define TEXT_START   UINT64_C(0x1000)
 #define BOOT_NS	     (UINT64_C(1000) * (uint64_t)CLOCK_NS_PER_S)
+
+static const char cpu_type[] = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
 struct names {
 	char process[NAME_SIZE];
 	char cgroup[NAME_SIZE];
+	char executable[NAME_SIZE];
 };
 
 struct generator {
 	struct generator_options options;
-	uint64_t random;
+	struct busy_host *host;
 	uint64_t second;
-	double *service_sums; /* cumulated shares */
-	struct names *names;
-	char (*paths)[NAME_SIZE];
+	uint32_t sample_max;
+	struct names *names;	      /* of each service */
+	char (*libraries)[NAME_SIZE]; /* paths of the shared modules */
 
 	struct window window;
-	uint64_t *stack_hashes;
-	struct table stack_table;
-	uint64_t *entry_keys; /* thread and stack */
-	struct table entry_table;
+	uint32_t *file_of; /* of each shared module and then each service's own; or WINDOW_NONE */
+
+	/* Equal things of a window are one: the keys of what is in the arrays. */
+	uint64_t *stack_hashes, *entry_keys, *thread_keys;
+	uint32_t *process_numbers, *process_services;
+	uint64_t *leaf_starts; /* of each stack: the leaf's function */
+	struct table stack_table, entry_table, thread_table, process_table;
+
 	uint16_t *sample_times; /* by sample, with its entry, until they are sorted into place */
 	uint32_t *sample_entries;
+
+	/* Numbers in the batch that is filled. */
+	uint32_t *batch_builds, *batch_series, *batch_threads, *batch_stacks;
 };
 
-/* splitmix64: short, and the same on every machine. */
-static uint64_t mix(uint64_t x)
-{
-	x += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return x ^ (x >> 31);
-}
-
-static uint64_t next_random(struct generator *generator)
-{
-	generator->random += UINT64_C(0x9e3779b97f4a7c15);
-	return mix(generator->random);
-}
-
-static double next_unit(struct generator *generator)
-{
-	return (double)(next_random(generator) >> 11) * 0x1p-53;
-}
-
-/* 0 … count - 1, the first ones far more often: what a branch in a program looks like. */
-static uint32_t skewed(struct generator *generator, uint32_t count)
-{
-	double u = next_unit(generator);
-
-	return (uint32_t)((double)count * u * u * u * u * u);
-}
-
-static bool stack_equal(const void *context, uint32_t number, const void *key)
+static bool u64_equal(const void *context, uint32_t number, const void *key)
 {
 	return ((const uint64_t *)context)[number] == *(const uint64_t *)key;
+}
+
+static bool u32_equal(const void *context, uint32_t number, const void *key)
+{
+	return ((const uint32_t *)context)[number] == *(const uint32_t *)key;
 }
 
 struct generator *generator_free(struct generator *generator)
@@ -83,15 +71,26 @@ struct generator *generator_free(struct generator *generator)
 	if (!generator)
 		return NULL;
 
+	busy_host_free(generator->host);
 	table_done(&generator->stack_table);
 	table_done(&generator->entry_table);
-	free(generator->service_sums);
+	table_done(&generator->thread_table);
+	table_done(&generator->process_table);
 	free(generator->names);
-	free(generator->paths);
+	free(generator->libraries);
+	free(generator->file_of);
 	free(generator->stack_hashes);
 	free(generator->entry_keys);
+	free(generator->thread_keys);
+	free(generator->process_numbers);
+	free(generator->process_services);
+	free(generator->leaf_starts);
 	free(generator->sample_times);
 	free(generator->sample_entries);
+	free(generator->batch_builds);
+	free(generator->batch_series);
+	free(generator->batch_threads);
+	free(generator->batch_stacks);
 	free(generator->window.processes);
 	free(generator->window.threads);
 	free(generator->window.files);
@@ -103,236 +102,239 @@ struct generator *generator_free(struct generator *generator)
 	return NULL;
 }
 
-static int allocate(struct generator *g)
+/* calloc() of an array into a pointer to it; false when there is no memory. */
+#define MAKE(pointer, count) (((pointer) = calloc((count), sizeof((pointer)[0]))) != NULL)
+
+static bool allocate(struct generator *g)
 {
-	const struct generator_options *o = &g->options;
-	uint32_t processes = o->service_count * o->processes_per_service;
-	uint32_t samples = o->samples_per_window;
+	uint32_t services = g->options.service_count;
+	uint32_t samples = g->sample_max;
 	struct window *w = &g->window;
 
-	w->file_count = o->service_count + SHARED_MODULES;
-	g->service_sums = calloc(o->service_count, sizeof(g->service_sums[0]));
-	g->names = calloc(processes, sizeof(g->names[0]));
-	g->paths = calloc(w->file_count, sizeof(g->paths[0]));
-	g->stack_hashes = calloc(samples, sizeof(g->stack_hashes[0]));
-	g->entry_keys = calloc(samples, sizeof(g->entry_keys[0]));
-	g->sample_times = calloc(samples, sizeof(g->sample_times[0]));
-	g->sample_entries = calloc(samples, sizeof(g->sample_entries[0]));
-	w->processes = calloc(processes, sizeof(w->processes[0]));
-	w->threads = calloc(processes, sizeof(w->threads[0]));
-	w->files = calloc(w->file_count, sizeof(w->files[0]));
-	w->frames = calloc((size_t)samples * DEPTH_MAX, sizeof(w->frames[0]));
-	w->stacks = calloc(samples, sizeof(w->stacks[0]));
-	w->entries = calloc(samples, sizeof(w->entries[0]));
-	w->times_ms = calloc(samples, sizeof(w->times_ms[0]));
-	return g->service_sums && g->names && g->paths && g->stack_hashes && g->entry_keys &&
-			       g->sample_times && g->sample_entries && w->processes && w->threads &&
-			       w->files && w->frames && w->stacks && w->entries && w->times_ms
-		       ? 0
-		       : -ENOMEM;
+	table_init(&g->stack_table, samples + 1);
+	table_init(&g->entry_table, samples + 1);
+	table_init(&g->thread_table, samples + 1);
+	table_init(&g->process_table, samples + 1);
+	return MAKE(g->names, services) && MAKE(g->libraries, MODULE_OWN) &&
+	       MAKE(g->file_of, MODULE_OWN + services) && MAKE(g->stack_hashes, samples) &&
+	       MAKE(g->entry_keys, samples) && MAKE(g->thread_keys, samples) &&
+	       MAKE(g->process_numbers, samples) && MAKE(g->process_services, samples) &&
+	       MAKE(g->leaf_starts, samples) && MAKE(g->sample_times, samples) &&
+	       MAKE(g->sample_entries, samples) && MAKE(g->batch_builds, MODULE_OWN + services) &&
+	       MAKE(g->batch_series, samples) && MAKE(g->batch_threads, samples) &&
+	       MAKE(g->batch_stacks, samples) && MAKE(w->processes, samples) &&
+	       MAKE(w->threads, samples) && MAKE(w->files, MODULE_OWN + services) &&
+	       MAKE(w->frames, (size_t)samples * WALK_DEPTH_MAX) && MAKE(w->stacks, samples) &&
+	       MAKE(w->entries, samples) && MAKE(w->times_ms, samples);
 }
 
-static void make_files(struct generator *g)
+static void make_names(struct generator *g)
 {
-	struct window *w = &g->window;
-
-	for (uint32_t i = 0; i < w->file_count; i++) {
-		struct window_file *file = &w->files[i];
-
-		snprintf(g->paths[i], NAME_SIZE,
-			 i < SHARED_MODULES ? "/usr/lib/libshared%u.so" : "/srv/bin/service%u", i);
-		file->path = str_from(g->paths[i]);
-		file->identity.kind = IDENTITY_GNU_BUILD_ID;
-		file->identity.size = 20;
-		for (unsigned byte = 0; byte < 20; byte++)
-			file->identity.bytes[byte] =
-				(uint8_t)mix(g->options.seed + i * UINT64_C(31) + byte);
-	}
-}
-
-static void make_processes(struct generator *g)
-{
-	struct window *w = &g->window;
-	double sum = 0;
-
-	for (uint32_t service = 0; service < g->options.service_count; service++) {
-		sum += pow(service + 1.0, -1.05);
-		g->service_sums[service] = sum;
-	}
-	w->process_count = w->thread_count =
-		g->options.service_count * g->options.processes_per_service;
-	for (uint32_t i = 0; i < w->process_count; i++) {
-		uint32_t service = i / g->options.processes_per_service;
+	for (uint32_t i = 0; i < MODULE_OWN; i++)
+		snprintf(g->libraries[i], NAME_SIZE,
+			 i == MODULE_LIBC ? "/usr/lib/libc.so.6" : "/usr/lib/libshared%u.so", i);
+	for (uint32_t i = 0; i < g->options.service_count; i++) {
 		struct names *names = &g->names[i];
 
-		snprintf(names->process, sizeof(names->process), "service%u",
-			 service + SHARED_MODULES);
-		snprintf(names->cgroup, sizeof(names->cgroup), "/system.slice/service%u.service",
-			 service);
-		w->processes[i] = (struct window_process){
-			.key = { .pid = 1000 + i,
-				 .exec_generation = 1,
-				 .start_boot_ns = 5000000000 + i },
-			.namespace_pid = 1000 + i,
-			.executable_file = SHARED_MODULES + service,
-			.name = str_from(names->process),
-			.comm = str_from(names->process),
-			.executable = str_from(g->paths[SHARED_MODULES + service]),
-			.cgroup = str_from(names->cgroup),
-		};
-		w->threads[i] = (struct window_thread){ .process = i,
-							.tid = 1000 + i,
-							.name = str_from(names->process) };
+		snprintf(names->process, NAME_SIZE, "service%u", i);
+		snprintf(names->cgroup, NAME_SIZE, "/system.slice/service%u.service", i);
+		snprintf(names->executable, NAME_SIZE, "/srv/bin/service%u", i);
 	}
 }
 
 int generator_new(const struct generator_options *options, struct generator **ret)
 {
-	assert(options->samples_per_window > 0 &&
-	       options->samples_per_window <= WINDOW_ENTRY_COUNT_MAX);
-	assert(options->service_count > 0 && options->processes_per_service > 0);
-	assert(options->service_count * options->processes_per_service <= WINDOW_PROCESS_COUNT_MAX);
-
+	struct busy_host_options host_options = {
+		.seed = options->seed,
+		.service_count = options->service_count,
+		.process_count = options->process_count,
+		.samples_per_s = options->samples_per_window,
+		.is_steady = !options->has_rhythm,
+		.start_unix_s = options->start_unix_ns / CLOCK_NS_PER_S,
+	};
 	struct generator *g = calloc(1, sizeof(*g));
 
 	if (!g)
 		return -ENOMEM;
 	g->options = *options;
-	g->random = mix(options->seed);
-	table_init(&g->stack_table, options->samples_per_window + 1);
-	table_init(&g->entry_table, options->samples_per_window + 1);
-	if (allocate(g)) {
+	g->sample_max = options->samples_per_window;
+	if (options->has_rhythm)
+		g->sample_max = SAMPLES_OVER_MEAN_MAX * g->sample_max + 1000;
+	assert(g->sample_max <= WINDOW_ENTRY_COUNT_MAX);
+
+	int err = busy_host_new(&host_options, &g->host);
+
+	if (err || !allocate(g)) {
 		generator_free(g);
-		return -ENOMEM;
+		return err ? err : -ENOMEM;
 	}
+	make_names(g);
 	g->window.collector = options->seed | 1;
 	g->window.frequency_hz = options->frequency_hz;
 	g->window.cpu_count = options->cpu_count;
 	g->window.boot_to_unix_ns = options->start_unix_ns - (int64_t)BOOT_NS;
-	make_files(g);
-	make_processes(g);
 	*ret = g;
 	return 0;
 }
 
-static uint32_t pick_service(struct generator *g)
+/* ---- a window -------------------------------------------------------------------------------- */
+
+/* What an array's key has as number: the one it had, or the next, of which the caller is told. */
+static uint32_t intern(struct table *table, uint64_t hash, const void *key,
+		       bool (*equal)(const void *, uint32_t, const void *), const void *keys,
+		       bool *ret_is_new)
 {
-	double at = next_unit(g) * g->service_sums[g->options.service_count - 1];
-	uint32_t low = 0, high = g->options.service_count - 1;
+	uint32_t number = table_find(table, hash, key, equal, keys);
 
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
+	*ret_is_new = number == TABLE_NONE;
+	if (*ret_is_new) {
+		number = table->count;
 
-		if (g->service_sums[middle] < at)
-			low = middle + 1;
-		else
-			high = middle;
+		int err = table_add(table, hash);
+
+		assert(!err);
+		(void)err;
 	}
-	return low;
-}
-
-/* The kind of program decides how deep its stacks are and how many branches a function has. */
-static uint32_t walk_user(struct generator *g, uint32_t service, uint64_t *trail, uint32_t *modules)
-{
-	uint64_t character = mix(g->options.seed ^ service);
-	uint32_t typical_depth = 8 + (uint32_t)(character % 28);
-	uint32_t branches = 2 + (uint32_t)(character >> 8) % 10;
-	uint64_t at = character;
-	uint32_t depth = 0;
-
-	/* A function's hash says whether it is a leaf, so that the depth adds no stacks of its own.
-	 */
-	do {
-		uint32_t fan_out = 1 + (uint32_t)(mix(at) % branches);
-
-		at = mix(at ^ skewed(g, fan_out));
-		trail[depth] = at;
-		modules[depth] =
-			at % 5 < 3 ? SHARED_MODULES + service
-				   : (uint32_t)((character >> (8 * (at % 4))) % SHARED_MODULES);
-		depth++;
-	} while (depth < DEPTH_MAX &&
-		 (depth < typical_depth / 2 || (at >> 20) % typical_depth > 2));
-	return depth;
-}
-
-/* Appends the frames, leaf first; equal stacks get the number they have. */
-static uint32_t add_stack(struct generator *g, uint32_t service)
-{
-	struct window *w = &g->window;
-	uint64_t trail[DEPTH_MAX];
-	uint32_t modules[DEPTH_MAX];
-	uint32_t depth = walk_user(g, service, trail, modules);
-	uint32_t kernel_depth = next_unit(g) < 0.12 ? 4 + skewed(g, 8) : 0;
-	uint64_t leaf = skewed(g, 12);
-	uint64_t hash = mix(trail[depth - 1] ^ (uint64_t)service << 32 ^ leaf ^
-			    (uint64_t)kernel_depth << 48);
-	uint32_t known =
-		table_find(&g->stack_table, mix(hash), &hash, stack_equal, g->stack_hashes);
-
-	if (known != TABLE_NONE)
-		return known;
-
-	uint32_t number = w->stack_count++;
-	struct window_stack *stack = &w->stacks[number];
-
-	*stack =
-		(struct window_stack){ .first_frame = w->frame_count, .verdict = VERDICT_COMPLETE };
-	for (uint32_t i = 0; i < kernel_depth; i++)
-		w->frames[w->frame_count++] = (struct window_frame){
-			.address = KERNEL_START + mix(kernel_depth * 64 + i) % KERNEL_IMAGE_SIZE,
-			.kind = FRAME_KERNEL,
-			.position = i == 0 ? FRAME_LEAF : FRAME_RETURN,
-		};
-	for (uint32_t i = depth; i > 0; i--)
-		w->frames[w->frame_count++] = (struct window_frame){
-			.address =
-				0x1000 + (trail[i - 1] % (8 << 20)) + (i == depth ? leaf * 4 : 0),
-			.reference = modules[i - 1],
-			.kind = FRAME_FILE,
-			.position = i < depth	   ? FRAME_RETURN
-				    : kernel_depth ? FRAME_INTERRUPTED
-						   : FRAME_LEAF,
-		};
-	stack->frame_count = w->frame_count - stack->first_frame;
-	g->stack_hashes[number] = hash;
-
-	int err = table_add(&g->stack_table, mix(hash));
-
-	assert(!err);
 	return number;
 }
 
-static void add_sample(struct generator *g, uint32_t sample)
+static uint32_t add_file(struct generator *g, uint32_t module, const struct busy_sample *sample)
+{
+	bool is_own = module == MODULE_OWN;
+	uint32_t place = is_own ? MODULE_OWN + sample->service : module;
+	struct window *w = &g->window;
+
+	if (g->file_of[place] != WINDOW_NONE)
+		return g->file_of[place];
+	g->file_of[place] = w->file_count;
+
+	struct window_file *file = &w->files[w->file_count++];
+
+	file->path = str_from(is_own ? g->names[sample->service].executable : g->libraries[module]);
+	file->identity.kind = IDENTITY_GNU_BUILD_ID;
+	file->identity.size = BUILD_ID_SIZE;
+	for (uint32_t i = 0; i < BUILD_ID_SIZE; i++)
+		file->identity.bytes[i] = (uint8_t)hash_mix(
+			((uint64_t)place << 32 | (is_own ? sample->version : 0)) * BUILD_ID_SIZE +
+			i + 1);
+	return g->file_of[place];
+}
+
+static uint32_t add_process(struct generator *g, const struct busy_sample *sample)
 {
 	struct window *w = &g->window;
-	uint32_t service = pick_service(g);
-	uint32_t thread = service * g->options.processes_per_service +
-			  (uint32_t)(next_random(g) % g->options.processes_per_service);
-	uint32_t stack = add_stack(g, service);
-	uint64_t key = (uint64_t)thread << 32 | stack;
-	uint32_t entry = table_find(&g->entry_table, mix(key), &key, stack_equal, g->entry_keys);
+	bool is_new;
+	uint32_t number = intern(&g->process_table, hash_mix(sample->process + UINT64_C(1)),
+				 &sample->process, u32_equal, g->process_numbers, &is_new);
+	uint32_t pid = 1000 + sample->process * 64;
+	const struct names *names = &g->names[sample->service];
 
-	if (entry == TABLE_NONE) {
-		entry = w->entry_count++;
+	if (!is_new)
+		return number;
+	g->process_numbers[number] = sample->process;
+	g->process_services[number] = sample->service;
+	w->processes[number] = (struct window_process){
+		.key = { .pid = pid,
+			 .exec_generation = 1,
+			 .start_boot_ns = UINT64_C(5000000000) + sample->process },
+		.namespace_pid = pid,
+		.executable_file = add_file(g, MODULE_OWN, sample),
+		.name = str_from(names->process),
+		.comm = str_from(names->process),
+		.executable = str_from(names->executable),
+		.cgroup = str_from(names->cgroup),
+	};
+	w->process_count++;
+	return number;
+}
+
+static uint32_t add_thread(struct generator *g, const struct busy_sample *sample)
+{
+	struct window *w = &g->window;
+	uint64_t key = (uint64_t)sample->process << 32 | sample->thread;
+	bool is_new;
+	uint32_t number = intern(&g->thread_table, hash_mix(key + 1), &key, u64_equal,
+				 g->thread_keys, &is_new);
+
+	if (!is_new)
+		return number;
+	g->thread_keys[number] = key;
+
+	uint32_t process = add_process(g, sample);
+
+	w->threads[number] =
+		(struct window_thread){ .process = process,
+					.tid = w->processes[process].key.pid + sample->thread,
+					.name = w->processes[process].name };
+	w->thread_count++;
+	return number;
+}
+
+/* The frames, leaf first; equal stacks get the number they have. */
+static uint32_t add_stack(struct generator *g, const struct busy_sample *sample)
+{
+	struct window *w = &g->window;
+	struct walk walk;
+	bool is_new;
+
+	busy_host_walk(g->host, sample, &walk);
+
+	uint32_t number =
+		intern(&g->stack_table, walk.hash, &walk.hash, u64_equal, g->stack_hashes, &is_new);
+
+	if (!is_new)
+		return number;
+	g->stack_hashes[number] = walk.hash;
+	w->stacks[number] = (struct window_stack){ .first_frame = w->frame_count,
+						   .frame_count = walk.depth,
+						   .verdict = VERDICT_COMPLETE };
+	w->stack_count++;
+	for (uint32_t i = walk.depth; i > 0; i--) {
+		const struct walk_frame *frame = &walk.frames[i - 1];
+		bool is_kernel = frame->module == MODULE_KERNEL;
+		bool is_leaf = i == walk.depth;
+		bool is_user_leaf = walk.kernel_depth && i == walk.depth - walk.kernel_depth;
+		uint64_t base = is_kernel ? KERNEL_START : TEXT_START;
+
+		w->frames[w->frame_count++] = (struct window_frame){
+			.address = base + frame->address,
+			.reference = is_kernel ? 0 : add_file(g, frame->module, sample),
+			.kind = is_kernel ? FRAME_KERNEL : FRAME_FILE,
+			.position = is_leaf	   ? FRAME_LEAF
+				    : is_user_leaf ? FRAME_INTERRUPTED
+						   : FRAME_RETURN,
+		};
+		if (is_leaf)
+			g->leaf_starts[number] = base + frame->start;
+	}
+	return number;
+}
+
+static void add_sample(struct generator *g, uint32_t number, const struct busy_sample *sample)
+{
+	struct window *w = &g->window;
+	uint32_t thread = add_thread(g, sample);
+	uint32_t stack = add_stack(g, sample);
+	uint64_t key = (uint64_t)thread << 32 | stack;
+	bool is_new;
+	uint32_t entry =
+		intern(&g->entry_table, hash_mix(key + 1), &key, u64_equal, g->entry_keys, &is_new);
+
+	if (is_new) {
+		g->entry_keys[entry] = key;
 		w->entries[entry] = (struct window_entry){ .thread = thread,
 							   .stack = stack,
 							   .event = EVENT_CPU };
-		g->entry_keys[entry] = key;
-
-		int err = table_add(&g->entry_table, mix(key));
-
-		assert(!err);
+		w->entry_count++;
 	}
 	w->entries[entry].count++;
 	w->entries[entry].weight += (uint64_t)CLOCK_NS_PER_S / g->options.frequency_hz;
-	g->sample_entries[sample] = entry;
-	/* Samples are made in the order of time, so that each entry's times ascend. */
-	g->sample_times[sample] =
-		(uint16_t)((uint64_t)sample * 1000 / g->options.samples_per_window);
+	g->sample_entries[number] = entry;
+	g->sample_times[number] = sample->time_ms;
 }
 
-static void place_times(struct generator *g)
+/* Samples of a service come in the order of time, and with them those of an entry. */
+static void place_times(struct generator *g, uint32_t sample_count)
 {
 	struct window *w = &g->window;
 
@@ -342,7 +344,7 @@ static void place_times(struct generator *g)
 		w->time_count += w->entries[i].count;
 		g->entry_keys[i] = 0; /* now: how many of its times stand */
 	}
-	for (uint32_t i = 0; i < g->options.samples_per_window; i++) {
+	for (uint32_t i = 0; i < sample_count; i++) {
 		uint32_t entry = g->sample_entries[i];
 
 		w->times_ms[w->entries[entry].first_time + g->entry_keys[entry]++] =
@@ -353,16 +355,141 @@ static void place_times(struct generator *g)
 const struct window *generator_next(struct generator *g)
 {
 	struct window *w = &g->window;
+	uint32_t sample_count = 0;
+	const struct busy_sample *samples = busy_host_next(g->host, &sample_count);
 
+	assert(sample_count <= g->sample_max);
 	w->sequence = ++g->second;
 	w->start_boot_ns = BOOT_NS + (g->second - 1) * (uint64_t)CLOCK_NS_PER_S;
 	w->end_boot_ns = w->start_boot_ns + (uint64_t)CLOCK_NS_PER_S;
 	w->stack_count = w->frame_count = w->entry_count = 0;
+	w->process_count = w->thread_count = w->file_count = 0;
 	table_clear(&g->stack_table);
 	table_clear(&g->entry_table);
-	for (uint32_t i = 0; i < g->options.samples_per_window; i++)
-		add_sample(g, i);
-	place_times(g);
-	w->sample_count = g->options.samples_per_window;
+	table_clear(&g->thread_table);
+	table_clear(&g->process_table);
+	for (uint32_t i = 0; i < MODULE_OWN + g->options.service_count; i++)
+		g->file_of[i] = WINDOW_NONE;
+	for (uint32_t i = 0; i < sample_count; i++)
+		add_sample(g, i, &samples[i]);
+	place_times(g, sample_count);
+	w->sample_count = sample_count;
 	return w;
+}
+
+/* ---- into a batch ---------------------------------------------------------------------------- */
+
+static int fill_builds(struct generator *g, struct batch *batch, uint32_t *ret_kernel)
+{
+	static const struct identity kernel = { .kind = IDENTITY_GNU_BUILD_ID,
+						.size = BUILD_ID_SIZE,
+						.bytes = "the generated kernel" };
+	int64_t number = batch_add_build(batch, BUILD_KERNEL, &kernel, STR("kernel"));
+
+	*ret_kernel = (uint32_t)number;
+	for (uint32_t i = 0; number >= 0 && i < g->window.file_count; i++) {
+		const struct window_file *file = &g->window.files[i];
+
+		number = batch_add_build(batch, BUILD_FILE, &file->identity, file->path);
+		g->batch_builds[i] = (uint32_t)number;
+	}
+	return number < 0 ? (int)number : 0;
+}
+
+static int fill_labels(struct generator *g, struct batch *batch)
+{
+	const struct window *w = &g->window;
+	int64_t number = 0;
+
+	for (uint32_t i = 0; number >= 0 && i < w->process_count; i++) {
+		struct str name = w->processes[i].name;
+		struct label labels[] = { { STR("service_name"), name },
+					  { STR("process_name"), name },
+					  { STR("host"), STR("generated") } };
+
+		number = batch_add_labels(batch, labels, sizeof(labels) / sizeof(labels[0]));
+		if (number >= 0)
+			number = batch_add_series(batch, (uint32_t)number, str_from(cpu_type),
+						  (uint64_t)CLOCK_NS_PER_S / w->frequency_hz);
+		g->batch_series[i] = (uint32_t)number;
+	}
+	for (uint32_t i = 0; number >= 0 && i < w->thread_count; i++) {
+		const struct process_key *key = &w->processes[w->threads[i].process].key;
+		char pid[16], tid[16], process[64];
+
+		snprintf(pid, sizeof(pid), "%u", key->pid);
+		snprintf(tid, sizeof(tid), "%u", w->threads[i].tid);
+		snprintf(process, sizeof(process), "%u.%llu.%u", key->pid,
+			 (unsigned long long)(key->start_boot_ns / CLOCK_NS_PER_MS),
+			 key->exec_generation);
+
+		struct label labels[] = { { STR("pid"), str_from(pid) },
+					  { STR("process"), str_from(process) },
+					  { STR("tid"), str_from(tid) },
+					  { STR("thread_name"), w->threads[i].name } };
+
+		number = batch_add_labels(batch, labels, sizeof(labels) / sizeof(labels[0]));
+		g->batch_threads[i] = (uint32_t)number;
+	}
+	return number < 0 ? (int)number : 0;
+}
+
+static int fill_stacks(struct generator *g, bool leaf_functions, uint32_t kernel,
+		       struct batch *batch)
+{
+	const struct window *w = &g->window;
+	int64_t number = 0;
+
+	for (uint32_t i = 0; number >= 0 && i < w->stack_count; i++) {
+		const struct window_stack *stack = &w->stacks[i];
+		uint32_t locations[WALK_DEPTH_MAX];
+
+		for (uint32_t k = 0; number >= 0 && k < stack->frame_count; k++) {
+			const struct window_frame *frame = &w->frames[stack->first_frame + k];
+			/* A return address lies behind its call. */
+			uint64_t address = frame->address - (frame->position == FRAME_RETURN);
+
+			if (k == 0 && leaf_functions)
+				address = g->leaf_starts[i];
+			number = batch_add_location(batch,
+						    frame->kind == FRAME_KERNEL
+							    ? kernel
+							    : g->batch_builds[frame->reference],
+						    address);
+			locations[k] = (uint32_t)number;
+		}
+		if (number >= 0)
+			number = batch_add_stack(batch, locations, stack->frame_count, 0);
+		g->batch_stacks[i] = (uint32_t)number;
+	}
+	return number < 0 ? (int)number : 0;
+}
+
+int generator_fill(struct generator *g, bool leaf_functions, struct batch *batch)
+{
+	const struct window *w = &g->window;
+	int64_t start_ms = ((int64_t)w->start_boot_ns + w->boot_to_unix_ns) / CLOCK_NS_PER_MS;
+	uint32_t kernel = 0;
+	int err = fill_builds(g, batch, &kernel);
+
+	assert(w->sequence > 0);
+	batch_set_time(batch, (struct batch_time){ start_ms, start_ms + 1000 });
+	batch_set_source(batch, w->collector, w->sequence);
+	if (!err)
+		err = fill_labels(g, batch);
+	if (!err)
+		err = fill_stacks(g, leaf_functions, kernel, batch);
+	for (uint32_t i = 0; !err && i < w->entry_count; i++) {
+		const struct window_entry *entry = &w->entries[i];
+
+		err = batch_add_entry(
+			batch, &(struct batch_entry){
+				       .series = g->batch_series[w->threads[entry->thread].process],
+				       .sample_labels = g->batch_threads[entry->thread],
+				       .stack = g->batch_stacks[entry->stack],
+				       .count = entry->count,
+				       .value = entry->weight,
+				       .times_ms = &w->times_ms[entry->first_time] });
+	}
+	return err;
 }

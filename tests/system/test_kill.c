@@ -21,16 +21,9 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "tests/support/hearth.h"
+#include "tests/support/tier.h"
 
-enum { KILL_COUNT = 50 };
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	uint64_t value;
-
-	return text && parse_u64(str_from(text), &value) == 0 ? value : otherwise;
-}
+enum { KILL_COUNT = 50, KILL_COUNT_LONG = 300 };
 
 static double total_until(const struct hearth *hearth, int64_t from_ms, int64_t to_ms)
 {
@@ -127,8 +120,8 @@ static void check_files(const char *folder)
 static void survives_being_killed_at_any_moment(void **state)
 {
 	static const char *const options[] = { "--frequency", "499", "--window", "1s", NULL };
-	uint64_t kills = setting("HEARTH_KILLS", KILL_COUNT);
-	uint64_t seed = setting("HEARTH_SEED", (uint64_t)time(NULL));
+	uint64_t kills = tier_number("HEARTH_KILLS", KILL_COUNT, KILL_COUNT_LONG);
+	uint64_t seed = tier_seed();
 	char target[256];
 	const char *arguments[] = { build_path("tests/live/targets/burn", target, sizeof(target)),
 				    "100000", NULL };
@@ -139,7 +132,6 @@ static void survives_being_killed_at_any_moment(void **state)
 
 	(void)state;
 	need_bpf();
-	print_message("# HEARTH_SEED=%llu\n", (unsigned long long)seed);
 	srandom((unsigned)seed);
 	child_start(&burn, arguments, 0);
 	hearth_start(&hearth, "run", options);

@@ -109,7 +109,7 @@ static struct generator *busy_host(void)
 {
 	struct generator_options options = { .seed = 3,
 					     .service_count = 5,
-					     .processes_per_service = 2,
+					     .process_count = 10,
 					     .samples_per_window = 200,
 					     .cpu_count = 2,
 					     .frequency_hz = 100,
@@ -184,11 +184,11 @@ static void makes_labels_of_processes_and_threads(void **state)
 	} wanted[] = {
 		{ STR("service_name"), STR("service0") },
 		{ STR("systemd_unit"), STR("service0.service") },
-		{ STR("process_name"), STR("service12") },
-		{ STR("thread_name"), STR("service12") },
+		{ STR("process_name"), STR("service0") },
+		{ STR("thread_name"), STR("service0") },
 		{ STR("host"), STR("box") },
 		{ STR("pid"), STR("1000") },
-		{ STR("tid"), STR("1001") },
+		{ STR("tid"), STR("1000") },
 		{ STR("process"), STR("1000.5000.1") },
 	};
 

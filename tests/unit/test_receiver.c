@@ -95,7 +95,7 @@ static struct generator *busy_host(void)
 {
 	struct generator_options options = { .seed = COLLECTOR,
 					     .service_count = 3,
-					     .processes_per_service = 2,
+					     .process_count = 6,
 					     .samples_per_window = SAMPLES,
 					     .cpu_count = 2,
 					     .frequency_hz = 100,

@@ -85,7 +85,7 @@ static int set_up(void **state)
 					   .context = scene };
 	struct generator_options load = { .seed = 1,
 					  .service_count = 4,
-					  .processes_per_service = 2,
+					  .process_count = 8,
 					  .samples_per_window = 200,
 					  .cpu_count = 2,
 					  .frequency_hz = 99 };

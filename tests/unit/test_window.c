@@ -65,7 +65,7 @@ static void takes_a_busy_host_in_few_bytes(void **state)
 	(void)state;
 	struct generator_options options = { .seed = 7,
 					     .service_count = 40,
-					     .processes_per_service = 4,
+					     .process_count = 160,
 					     .samples_per_window = 6336,
 					     .cpu_count = 64,
 					     .frequency_hz = 99 };

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/link.h"
+#include "base/parse.h"
+#include "store/batch.h"
+#include "store/store.h"
+#include "tests/support/generator.h"
+#include "web/recording.h"
+
+static const char usage[] = "usage: generate [--store] [--rhythm] TARGET [SECONDS [SAMPLES "
+			    "[SERVICES [SEED [PROCESSES]]]]]\n"
+			    "\n"
+			    "An invented busy host of SERVICES (400) with PROCESSES (7 a service "
+			    "and a half) living at once,\n"
+			    "which takes SAMPLES (6336) a second, for SECONDS (60), ending now; "
+			    "equal SEEDs (1) make equal\n"
+			    "hosts. TARGET is written: a recording for 'hearth serve --replay "
+			    "TARGET', or with --store a data\n"
+			    "folder with all of it stored, at full speed. With --rhythm the load "
+			    "follows the time of day, and\n"
+			    "SAMPLES is its mean.\n";
+
+enum {
+	COMMIT_SECONDS = 5, /* as the server's --window */
+	MAINTAIN_SECONDS = 60,
+	BATCH_SIZE_MAX = 64 << 20,
+};
+
+enum { SECONDS, SAMPLES, SERVICES, SEED, PROCESSES, NUMBER_COUNT };
+
+struct task {
+	bool to_store;
+	bool has_rhythm;
+	const char *target;
+	uint64_t numbers[NUMBER_COUNT];
+	struct generator *generator;
+};
+
+static int fail(int err, const char *what)
+{
+	fprintf(stderr, "generate: %s: %s\n", what, strerror(-err));
+	return 1;
+}
+
+/* ---- a recording ----------------------------------------------------------------------------- */
+
+static int add_hello(struct recording *recording, uint64_t collector)
+{
+	struct link_hello hello = { .collector = collector, .kernel_release = STR("generated") };
+	autoclean(buf) struct buf payload = BUF(1024);
+
+	link_encode_hello(&hello, &payload);
+	return payload.error
+		       ? payload.error
+		       : recording_add(recording, &(struct link_message){ .type = LINK_HELLO,
+									  .payload = payload.bytes,
+									  .size = payload.size,
+									  .fds = { -1, -1 } });
+}
+
+static int write_recording(const struct task *task)
+{
+	autoclean(recording) struct recording *recording = NULL;
+	autoclean(buf) struct buf payload = BUF(WINDOW_SIZE_MAX);
+	int err = recording_create(task->target, &recording);
+
+	if (!err)
+		err = add_hello(recording, task->numbers[SEED] | 1);
+	for (uint64_t second = 0; second < task->numbers[SECONDS] && !err; second++) {
+		const struct window *window = generator_next(task->generator);
+
+		buf_clear(&payload);
+		window_encode(window, &payload);
+		err = payload.error;
+		if (!err)
+			err = recording_add(recording,
+					    &(struct link_message){ .type = LINK_WINDOW,
+								    .sequence = window->sequence,
+								    .payload = payload.bytes,
+								    .size = payload.size,
+								    .fds = { -1, -1 } });
+	}
+	return err;
+}
+
+/* ---- a store --------------------------------------------------------------------------------- */
+
+struct times {
+	uint64_t generating_ns;
+	uint64_t filling_ns; /* batches, as the server does */
+	uint64_t storing_ns;
+	uint64_t samples;
+};
+
+static int store_second(const struct task *task, uint64_t second, struct store *store,
+			struct batch *batch, struct times *times)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	const struct window *window = generator_next(task->generator);
+	int64_t end_ms = ((int64_t)window->end_boot_ns + window->boot_to_unix_ns) / CLOCK_NS_PER_MS;
+	int err;
+
+	times->samples += window->sample_count;
+	uint64_t made_ns = clock_monotonic_ns();
+
+	batch_clear(batch);
+	err = generator_fill(task->generator, false, batch);
+
+	uint64_t filled_ns = clock_monotonic_ns();
+
+	times->generating_ns += made_ns - start_ns;
+	times->filling_ns += filled_ns - made_ns;
+	if (!err)
+		err = store_append(store, batch);
+	if (!err && (second + 1) % COMMIT_SECONDS == 0)
+		err = store_commit(store);
+	/* The time of the data, so that a month is sealed as if it had passed. */
+	if (!err && (second + 1) % MAINTAIN_SECONDS == 0)
+		err = store_maintain(store, end_ms);
+	times->storing_ns += clock_monotonic_ns() - filled_ns;
+	return err;
+}
+
+static int fill_store(const struct task *task)
+{
+	autoclean(store) struct store *store = NULL;
+	autoclean(batch) struct batch *batch = NULL;
+	struct store_options options = { .folder = task->target };
+	struct store_status status = { 0 };
+	struct times times = { 0 };
+	uint64_t said_ns = clock_monotonic_ns();
+	int err = store_open(&options, &store);
+
+	if (!err)
+		err = batch_new(BATCH_SIZE_MAX, &batch);
+	for (uint64_t second = 0; second < task->numbers[SECONDS] && !err; second++) {
+		err = store_second(task, second, store, batch, &times);
+		if (clock_monotonic_ns() - said_ns > 5 * (uint64_t)CLOCK_NS_PER_S) {
+			said_ns = clock_monotonic_ns();
+			fprintf(stderr, "generate: %.1f of %.1f hours\n", (double)second / 3600,
+				(double)task->numbers[SECONDS] / 3600);
+		}
+	}
+	if (!err)
+		err = store_commit(store);
+	if (err)
+		return err;
+	store_status(store, &status);
+	printf("%llu samples, %.2f B each; %.0f ns each to generate, %.0f ns to make batches of, "
+	       "%.0f ns to store\n",
+	       (unsigned long long)times.samples, (double)status.bytes / (double)times.samples,
+	       (double)times.generating_ns / (double)times.samples,
+	       (double)times.filling_ns / (double)times.samples,
+	       (double)times.storing_ns / (double)times.samples);
+	return 0;
+}
+
+static int parse_arguments(struct task *task, int argument_count, char **arguments)
+{
+	int place = -1; /* of the next number; -1: the target comes first */
+
+	for (int i = 1; i < argument_count; i++) {
+		if (!strcmp(arguments[i], "--store"))
+			task->to_store = true;
+		else if (!strcmp(arguments[i], "--rhythm"))
+			task->has_rhythm = true;
+		else if (place < 0)
+			task->target = arguments[i], place = 0;
+		else if (place == NUMBER_COUNT ||
+			 parse_u64(str_from(arguments[i]), &task->numbers[place++]))
+			return -EINVAL;
+	}
+	if (!task->numbers[PROCESSES])
+		task->numbers[PROCESSES] = task->numbers[SERVICES] * 15 / 2;
+	return task->target && task->numbers[SAMPLES] && task->numbers[SERVICES] &&
+			       task->numbers[PROCESSES] >= task->numbers[SERVICES]
+		       ? 0
+		       : -EINVAL;
+}
+
+int main(int argument_count, char **arguments)
+{
+	struct task task = { .numbers = { 60, 6336, 400, 1, 0 } };
+
+	if (parse_arguments(&task, argument_count, arguments)) {
+		fputs(usage, stderr);
+		return 64;
+	}
+
+	struct generator_options options = {
+		.seed = task.numbers[SEED],
+		.service_count = (uint32_t)task.numbers[SERVICES],
+		.process_count = (uint32_t)task.numbers[PROCESSES],
+		.samples_per_window = (uint32_t)task.numbers[SAMPLES],
+		.has_rhythm = task.has_rhythm,
+		.cpu_count = (uint32_t)(task.numbers[SAMPLES] + 98) / 99,
+		.frequency_hz = 99,
+		.start_unix_ns = clock_unix_ns() - (int64_t)task.numbers[SECONDS] * CLOCK_NS_PER_S,
+	};
+	int err = generator_new(&options, &task.generator);
+
+	if (!err)
+		err = task.to_store ? fill_store(&task) : write_recording(&task);
+	generator_free(task.generator);
+	return err ? fail(err, task.target) : 0;
+}

@@ -68,7 +68,7 @@ all: $(BUILD)/hearth ## build/hearth, the program
 # The page, the skeletons and the schema are made first: any source may include them.
 GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h
 
-$(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/run.o $(ARCHIVES)
+$(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/check_config.o $(BUILD)/obj/run.o $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
@@ -224,7 +224,7 @@ bench: all $(BENCHES) $(TARGETS) ## every figure of the bars
 
 # ---- checks ---------------------------------------------------------------------------------------
 
-C_SOURCES := $(wildcard main.c run.c $(addsuffix /*.c,$(FOLDERS)))
+C_SOURCES := $(wildcard main.c check_config.c run.c $(addsuffix /*.c,$(FOLDERS)))
 
 .PHONY: check
 check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
@@ -232,7 +232,7 @@ check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
 
 .PHONY: format
 format: ## lay out the sources by .clang-format
-	$(Q)clang-format -i main.c run.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
+	$(Q)clang-format -i main.c check_config.[ch] run.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
 
 compile_commands.json: ## for clangd
 	$(Q)$(MAKE) --no-print-directory clean
@@ -243,6 +243,7 @@ compile_commands.json: ## for clangd
 .PHONY: install
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/hearth
+	install -D -m 644 packaging/hearth.conf $(DESTDIR)/etc/hearth/hearth.conf
 	install -D -m 644 docs/hearth.1 $(DESTDIR)$(PREFIX)/share/man/man1/hearth.1
 
 .PHONY: clean

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "base/settings_file.h"
+#include "check_config.h"
 #include "collector/collect.h"
 #include "run.h"
 #include "version.h"
@@ -25,7 +27,11 @@ static const struct command commands[] = {
 	{ "serve", SETTING_OF_SERVE, serve_main, "keep profiles and show them" },
 };
 
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]), HELP_SIZE_MAX = 16384 };
+enum {
+	COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]),
+	HELP_SIZE_MAX = 16384,
+	ERRORS_SIZE_MAX = 64 << 10
+};
 
 static void print_help(const struct command *only)
 {
@@ -35,7 +41,8 @@ static void print_help(const struct command *only)
 		buf_printf(&text, "usage: hearth COMMAND [OPTIONS]\n\n"
 				  "See what a Linux host spends its time on.\n\n");
 		for (size_t i = 0; i < COMMAND_COUNT; i++)
-			buf_printf(&text, "  %-10s%s\n", commands[i].name, commands[i].help);
+			buf_printf(&text, "  %-14s%s\n", commands[i].name, commands[i].help);
+		buf_printf(&text, "  %-14s%s\n", "check-config", CHECK_CONFIG_HELP);
 		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
 				  "  hearth --version         which hearth this is\n\n"
 				  "As root, 'hearth run' is all it takes; then open "
@@ -57,18 +64,20 @@ static bool asks_for_help(int argument_count, char **arguments)
 
 static int run_command(const struct command *command, int argument_count, char **arguments)
 {
+	autoclean(buf) struct buf errors = BUF(ERRORS_SIZE_MAX);
 	struct settings settings;
-	char error[SETTINGS_ERROR_SIZE];
 
 	if (asks_for_help(argument_count, arguments)) {
 		print_help(command);
 		return 0;
 	}
-	settings_defaults(&settings);
-	if (settings_parse(&settings, command->settings, argument_count,
-			   (const char *const *)arguments, error)) {
-		log_error("%s", error);
-		return EX_USAGE;
+
+	int err = settings_load(command->settings, argument_count, (const char *const *)arguments,
+				&settings, &errors);
+
+	if (err) {
+		log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
+		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
 	}
 	if (settings.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
@@ -89,10 +98,13 @@ int main(int argument_count, char **arguments)
 		print_help(NULL);
 		return 0;
 	}
+	if (!strcmp(arguments[1], "check-config"))
+		return check_config_main(argument_count - 2, (const char *const *)arguments + 2);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (!strcmp(arguments[1], commands[i].name))
 			return run_command(&commands[i], argument_count - 2, arguments + 2);
-	log_error("unknown command '%s'; there are run, collect and serve, see --help",
-		  arguments[1]);
+	log_error(
+		"unknown command '%s'; there are run, collect, serve and check-config, see --help",
+		arguments[1]);
 	return EX_USAGE;
 }

@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/folder.h"
+#include "base/hangup.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "collector/collect.h"
@@ -48,8 +49,11 @@ static struct account find_account(void)
 	const struct passwd *entry;
 	uint64_t uid;
 
-	if (account.uid != 0)
+	if (account.uid != 0) {
+		entry = getpwuid(account.uid);
+		snprintf(account.name, sizeof(account.name), "%s", entry ? entry->pw_name : "we");
 		return account;
+	}
 
 	entry = getpwnam("hearth");
 	if (!entry && sudo && parse_u64(str_from(sudo), &uid) == 0 && uid > 0 && uid < UINT32_MAX)
@@ -80,44 +84,57 @@ static int become(const struct account *account)
  * it can't, since "permission denied" on the last one would send a person looking in the wrong
  * place.
  */
-static int check_passable(const struct account *account, const char *folder)
+static int try_to_pass(const struct account *account, const char *folder)
 {
 	char path[PATH_MAX];
-	int err = 0;
 
 	if (!realpath(folder, path))
-		return -errno;
-	if (!account->is_own && (setegid(account->gid) || seteuid(account->uid)))
-		return -errno;
-	for (char *end = path + 1; !err; end++) {
+		return log_error_errno(-errno, "cannot find the data folder '%s'", folder);
+
+	int err = become(account);
+
+	if (err)
+		return log_error_errno(err, "cannot become user '%s'", account->name);
+	for (char *end = path + 1;; end++) {
 		if (*end != '/' && *end != '\0')
 			continue;
 
 		char last = *end;
 
 		*end = '\0';
-		if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS)) {
-			err = -errno;
+		if (access(path, X_OK)) {
 			log_error("user '%s' can't enter the folder '%s' on the way to the data "
-				  "folder; "
-				  "choose another with --data DIR",
+				  "folder; choose another with --data DIR",
 				  account->name, path);
+			return -EACCES;
 		}
 		*end = last;
 		if (last == '\0')
 			break;
 	}
-	if (!err && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS)) {
-		err = -errno;
+	if (access(path, W_OK)) {
 		log_error("user '%s' can't write to the data folder '%s'; choose another with "
 			  "--data DIR",
 			  account->name, path);
+		return -EACCES;
 	}
-	/* What was given up for the check comes back, or nothing more must be done as who we are.
-	 */
-	if (!account->is_own && (seteuid(0) || setegid(0)))
-		abort();
-	return err;
+	return 0;
+}
+
+/* In a child, which becomes the account for good: ids that we change and change back would clear
+ * our parent-death signal, and one that did not come back would leave us as nobody knows who. */
+static int check_passable(const struct account *account, const char *folder)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (child < 0)
+		return log_error_errno(-errno, "cannot start a process");
+	if (child == 0)
+		_exit(try_to_pass(account, folder) ? 1 : 0);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EACCES;
 }
 
 static int prepare_data_folder(const struct account *account, const char *path)
@@ -322,11 +339,26 @@ static void start_due(struct program *programs, const struct settings *settings,
 			plan_restart(&programs[i]);
 }
 
+/* We read first, and what is started again has what we read; the programs then do the same. */
+static enum hangup_answer reload(const struct program *programs, struct settings *settings,
+				 const struct hangup *hangup)
+{
+	enum hangup_answer answer;
+
+	settings->is_supervised = false;
+	answer = hangup_handle(hangup, settings);
+	settings->is_supervised = true;
+	if (answer == HANGUP_CHANGED)
+		signal_programs(programs, SIGHUP);
+	return answer;
+}
+
 /* Returns the exit code when all is over. */
-static int supervise(struct program *programs, const struct settings *settings, int signals,
+static int supervise(struct program *programs, struct settings *settings, int signals,
 		     const sigset_t *old_mask)
 {
 	enum { STOP_TIME_S = 10 };
+	struct hangup hangup = hangup_init();
 	bool stopping = false;
 	uint64_t stop_deadline_ns = 0;
 	int exit_code = 0;
@@ -341,6 +373,9 @@ static int supervise(struct program *programs, const struct settings *settings, 
 
 		while (read(signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
 			if (signal.ssi_signo == SIGCHLD)
+				continue;
+			if (signal.ssi_signo == SIGHUP && !stopping &&
+			    reload(programs, settings, &hangup) != HANGUP_STOP)
 				continue;
 			signal_programs(programs, stopping ? SIGKILL : SIGTERM);
 			if (!stopping)
@@ -380,6 +415,8 @@ int run_main(const struct settings *caller_settings)
 {
 	struct settings settings = *caller_settings;
 	struct account account = find_account();
+
+	settings.is_supervised = true;
 
 	if (prepare_data_folder(&account, settings.data))
 		return EX_CANTCREAT;

@@ -38,6 +38,15 @@ enum {
 	 * hosts; a process costs 1 to 4 kB. */
 	PROCESS_COUNT_MAX = 16384,
 
+	/* ---- settings ---- */
+
+	/* Files of one configuration: hearth.conf and what is in conf.d. */
+	SETTINGS_FILE_COUNT_MAX = 32,
+	/* Of one of them. The sample, which names every setting, has 4 kB. */
+	SETTINGS_FILE_SIZE_MAX = 256 << 10,
+	/* Lines told of what is wrong with all of them; more help nobody. */
+	SETTINGS_ERROR_COUNT_MAX = 20,
+
 	/* ---- the store ---- */
 	STORE_PATH_SIZE_MAX = 4096,
 };

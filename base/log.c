@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/parse.h"
+
 enum { LINE_SIZE_MAX = 2048 };
 
 static _Atomic int highest_level = LOG_LEVEL_INFO;
@@ -75,4 +77,12 @@ int log_write_errno(enum log_level level, int err, const char *format, ...)
 	write_line(level, format, args, strerror_r(err < 0 ? -err : err, text, sizeof(text)));
 	va_end(args);
 	return err;
+}
+
+void log_lines(enum log_level level, struct str lines)
+{
+	struct str line;
+
+	while (parse_next(&lines, '\n', &line))
+		log_write(level, "%.*s", STR_PRINT(line));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/str.h"
+
 /*
  * Messages for the person who runs the program: one line each on standard error. Under systemd
  * (JOURNAL_STREAM is set) a line begins with its level, "<3>"; else with "hearth: " alone.
@@ -28,6 +30,9 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 /* Writes "TEXT: strerror(-err)" and returns err, so that a caller logs and leaves in one line. */
 int log_write_errno(enum log_level level, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Each line of the text, which ends with a newline, as a message. */
+void log_lines(enum log_level level, struct str lines);
 
 #define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

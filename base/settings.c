@@ -2,6 +2,7 @@
 #include "base/settings.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,15 @@ struct setting {
 	uint64_t least, most;	  /* of a number; 0 is allowed besides when can_be_off */
 	bool can_be_off;	  /* "off" stands for 0 */
 	unsigned commands;	  /* enum setting_command, together */
-	bool is_reloadable;	  /* may change while the program runs */
+	unsigned flags;
 	const char *help;
 };
 
 enum {
-	ALL = SETTING_OF_RUN | SETTING_OF_COLLECT | SETTING_OF_SERVE,
+	RELOADABLE = 1,	 /* may change while the program runs */
+	NOT_IN_FILE = 2, /* of one run: for the command line and the environment */
+
+	ALL = SETTING_OF_ALL,
 	SERVING = SETTING_OF_RUN | SETTING_OF_SERVE,
 	COLLECTING = SETTING_OF_RUN | SETTING_OF_COLLECT,
 };
@@ -43,48 +47,59 @@ enum {
 
 /* clang-format off */
 static const struct setting table[] = {
-	{ "data", KIND_TEXT, FIELD(data), "DIR", NULL, 0, 0, false, ALL, false,
+	{ "config", KIND_TEXT, FIELD(config), "FILE", NULL, 0, 0, false, ALL, NOT_IN_FILE,
+	  "settings are read from FILE and from *.conf in conf.d beside it; " SETTINGS_FILE },
+	{ "data", KIND_TEXT, FIELD(data), "DIR", "/var/lib/hearth", 0, 0, false, ALL, 0,
 	  "where profiles and symbols are kept" },
-	{ "http", KIND_TEXT, FIELD(http), "ADDR:PORT", "127.0.0.1:4040", 0, 0, false, SERVING, false,
+	{ "http", KIND_TEXT, FIELD(http), "ADDR:PORT", "127.0.0.1:4040", 0, 0, false, SERVING, 0,
 	  "page and API; loopback only; port 0 takes a free one and prints it" },
-	{ "otlp-grpc", KIND_TEXT, FIELD(otlp_grpc), "ADDR:PORT", "127.0.0.1:4317", 0, 0, false, SERVING, false,
+	{ "otlp-grpc", KIND_TEXT, FIELD(otlp_grpc), "ADDR:PORT", "127.0.0.1:4317", 0, 0, false, SERVING, 0,
 	  "OTLP over gRPC; accepted, not in use until OTLP is received" },
-	{ "otlp-http", KIND_TEXT, FIELD(otlp_http), "ADDR:PORT", "127.0.0.1:4318", 0, 0, false, SERVING, false,
+	{ "otlp-http", KIND_TEXT, FIELD(otlp_http), "ADDR:PORT", "127.0.0.1:4318", 0, 0, false, SERVING, 0,
 	  "OTLP over HTTP; accepted, not in use until OTLP is received" },
 	/* Above 10 kHz the samples themselves would be what burns the CPU. */
-	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, false,
+	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, RELOADABLE,
 	  "samples a second on each CPU" },
 	/* The store keeps times within a window in a byte of 20 ms. */
-	{ "window", KIND_DURATION, FIELD(window_ns), "TIME", "5s", SECONDS(1), SECONDS(5), false, SERVING, false,
+	{ "window", KIND_DURATION, FIELD(window_ns), "TIME", "5s", SECONDS(1), SECONDS(5), false, SERVING, 0,
 	  "data time of one stored row, and of one commit" },
-	{ "retention-age", KIND_DURATION, FIELD(retention_age_ns), "TIME", "14d", SECONDS(600), UINT64_MAX, true, SERVING, false,
+	{ "retention-age", KIND_DURATION, FIELD(retention_age_ns), "TIME", "14d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
 	  "older profiles are dropped, or 'off'" },
-	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "20G", 1 << 20, UINT64_MAX, true, SERVING, false,
+	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "20G", 1 << 20, UINT64_MAX, true, SERVING, RELOADABLE,
 	  "the oldest profiles are dropped beyond it, or 'off'" },
-	{ "span", KIND_DURATION, FIELD(span_ns), "TIME", "6h", SECONDS(60), SECONDS(86400), false, SERVING, false,
+	{ "span", KIND_DURATION, FIELD(span_ns), "TIME", "6h", SECONDS(60), SECONDS(86400), false, SERVING, 0,
 	  "data time of one file of profiles" },
-	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, false,
+	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, 0,
 	  "where collector and server meet; collector.sock in the data folder" },
-	{ "record", KIND_TEXT, FIELD(record), "FILE", NULL, 0, 0, false, SERVING, false,
+	{ "record", KIND_TEXT, FIELD(record), "FILE", NULL, 0, 0, false, SERVING, NOT_IN_FILE,
 	  "also write what the collector sends to FILE" },
-	{ "replay", KIND_TEXT, FIELD(replay), "FILE", NULL, 0, 0, false, SETTING_OF_SERVE, false,
+	{ "replay", KIND_TEXT, FIELD(replay), "FILE", NULL, 0, 0, false, SETTING_OF_SERVE, NOT_IN_FILE,
 	  "read such a FILE instead of listening for a collector" },
-	{ "verbose", KIND_SWITCH, FIELD(verbose), NULL, NULL, 0, 0, false, ALL, true,
+	{ "verbose", KIND_SWITCH, FIELD(verbose), NULL, NULL, 0, 0, false, ALL, RELOADABLE,
 	  "say more on standard error" },
 };
 /* clang-format on */
 
 enum { TABLE_COUNT = sizeof(table) / sizeof(table[0]) };
 
+static_assert((int)TABLE_COUNT <= (int)SETTING_COUNT_MAX, "each has a place for its source");
+
 static int set_text(const struct setting *setting, struct settings *settings, struct str value)
 {
 	char *text = (char *)settings + setting->offset;
 
-	if (value.size == 0 || value.size >= SETTING_TEXT_SIZE)
+	/* Nothing is a value only where it is the default. */
+	if ((value.size == 0 && setting->default_text) || value.size >= SETTING_TEXT_SIZE)
 		return -EINVAL;
-	memcpy(text, value.text, value.size);
+	if (value.size > 0)
+		memcpy(text, value.text, value.size);
 	text[value.size] = '\0';
 	return 0;
+}
+
+static int set_switch(const struct setting *setting, struct settings *settings, struct str value)
+{
+	return parse_bool(value, (bool *)((char *)settings + setting->offset));
 }
 
 static int set_number(const struct setting *setting, struct settings *settings, struct str value)
@@ -120,11 +135,20 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 
 static int set_value(const struct setting *setting, struct settings *settings, struct str value)
 {
-	assert(setting->kind != KIND_SWITCH);
-	return setting->kind == KIND_TEXT ? set_text(setting, settings, value)
-					  : set_number(setting, settings, value);
+	switch (setting->kind) {
+	case KIND_TEXT:
+		return set_text(setting, settings, value);
+	case KIND_SWITCH:
+		return set_switch(setting, settings, value);
+	case KIND_COUNT:
+	case KIND_DURATION:
+	case KIND_SIZE:
+		break;
+	}
+	return set_number(setting, settings, value);
 }
 
+/* Root has the system's folder, as the table says. */
 static void default_data_folder(struct settings *settings)
 {
 	const char *state = getenv("XDG_STATE_HOME");
@@ -132,8 +156,8 @@ static void default_data_folder(struct settings *settings)
 	int size;
 
 	if (geteuid() == 0)
-		size = snprintf(settings->data, sizeof(settings->data), "/var/lib/hearth");
-	else if (state && state[0] == '/')
+		return;
+	if (state && state[0] == '/')
 		size = snprintf(settings->data, sizeof(settings->data), "%s/hearth", state);
 	else
 		size = snprintf(settings->data, sizeof(settings->data), "%s/.local/state/hearth",
@@ -156,12 +180,19 @@ void settings_defaults(struct settings *settings)
 	default_data_folder(settings);
 }
 
-static const struct setting *find_setting(struct str name, enum setting_command command)
+int settings_find(struct str name)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if ((table[i].commands & command) && str_equal(name, str_from(table[i].name)))
-			return &table[i];
-	return NULL;
+		if (str_equal(name, str_from(table[i].name)))
+			return (int)i;
+	return -ENOENT;
+}
+
+static const struct setting *find_setting(struct str name, enum setting_command command)
+{
+	int place = settings_find(name);
+
+	return place >= 0 && (table[place].commands & command) ? &table[place] : NULL;
 }
 
 /* Levenshtein's distance; names are short. */
@@ -189,10 +220,11 @@ static unsigned distance(struct str a, struct str b)
 	return row[b.size];
 }
 
-static const char *nearest_name(struct str name, enum setting_command command)
+static const char *nearest_name(struct str name, enum setting_command command,
+				unsigned distance_max)
 {
 	const char *nearest = NULL;
-	unsigned least = 4; /* what is further away is another word */
+	unsigned least = distance_max + 1;
 
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
 		if (!(table[i].commands & command))
@@ -208,10 +240,16 @@ static const char *nearest_name(struct str name, enum setting_command command)
 	return nearest;
 }
 
+const char *settings_nearest(struct str name, unsigned distance_max)
+{
+	return nearest_name(name, SETTING_OF_ALL, distance_max);
+}
+
 static int refuse_unknown(struct str name, enum setting_command command,
 			  char reterr[static SETTINGS_ERROR_SIZE])
 {
-	const char *nearest = nearest_name(name, command);
+	/* What is further away is another word. */
+	const char *nearest = nearest_name(name, command, 3);
 
 	if (nearest)
 		snprintf(reterr, SETTINGS_ERROR_SIZE, "unknown option '--%.*s'; is '--%s' meant?",
@@ -246,11 +284,43 @@ static const char *expectation(const struct setting *setting, char *text, size_t
 			 (unsigned long long)(setting->least >> 20), off);
 		break;
 	case KIND_TEXT:
-	case KIND_SWITCH:
 		snprintf(text, size, "a text of 1 to %d bytes", SETTING_TEXT_SIZE - 1);
+		break;
+	case KIND_SWITCH:
+		snprintf(text, size, "'yes' or 'no'");
 		break;
 	}
 	return text;
+}
+
+/* Sets it, and remembers where that was said. */
+static int assign(const struct setting *setting, struct settings *settings, struct str value,
+		  struct setting_source source, char reterr[static SETTINGS_ERROR_SIZE])
+{
+	char expected[128];
+
+	if (set_value(setting, settings, value)) {
+		snprintf(reterr, SETTINGS_ERROR_SIZE, "'%.*s' is not %s",
+			 (int)(value.size < 100 ? value.size : 100), value.text ? value.text : "",
+			 expectation(setting, expected, sizeof(expected)));
+		return -EINVAL;
+	}
+	settings->sources[setting - table] = source;
+	return 0;
+}
+
+int settings_assign(struct settings *settings, struct str name, struct str value,
+		    struct setting_source source, char reterr[static SETTINGS_ERROR_SIZE])
+{
+	const struct setting *setting = find_setting(name, SETTING_OF_ALL);
+
+	assert(setting);
+	if (source.origin == ORIGIN_FILE && (setting->flags & NOT_IN_FILE)) {
+		snprintf(reterr, SETTINGS_ERROR_SIZE,
+			 "is for the command line and the environment, not for files");
+		return -EINVAL;
+	}
+	return assign(setting, settings, value, source, reterr);
 }
 
 int settings_parse(struct settings *settings, enum setting_command command, int argument_count,
@@ -259,10 +329,11 @@ int settings_parse(struct settings *settings, enum setting_command command, int 
 	for (int i = 0; i < argument_count; i++) {
 		struct str argument = str_from(arguments[i]);
 		struct str name;
+		char reason[SETTINGS_ERROR_SIZE];
 
 		if (!str_starts_with(argument, STR("--"))) {
 			snprintf(reterr, SETTINGS_ERROR_SIZE,
-				 "'%s' is not understood; options begin with '--', see --help",
+				 "'%.200s' is not understood; options begin with '--', see --help",
 				 arguments[i]);
 			return -EINVAL;
 		}
@@ -277,16 +348,9 @@ int settings_parse(struct settings *settings, enum setting_command command, int 
 
 		if (!setting)
 			return refuse_unknown(name, command, reterr);
-		if (setting->kind == KIND_SWITCH) {
-			if (has_value) {
-				snprintf(reterr, SETTINGS_ERROR_SIZE, "--%s takes no value",
-					 setting->name);
-				return -EINVAL;
-			}
-			*(bool *)((char *)settings + setting->offset) = true;
-			continue;
-		}
-		if (!has_value) {
+		if (!has_value && setting->kind == KIND_SWITCH) {
+			value = STR("yes");
+		} else if (!has_value) {
 			if (i + 1 == argument_count) {
 				snprintf(reterr, SETTINGS_ERROR_SIZE, "--%s wants a value: %s",
 					 setting->name, setting->value_word);
@@ -294,13 +358,10 @@ int settings_parse(struct settings *settings, enum setting_command command, int 
 			}
 			value = str_from(arguments[++i]);
 		}
-		if (set_value(setting, settings, value)) {
-			char expected[128];
-
-			snprintf(reterr, SETTINGS_ERROR_SIZE, "--%s: '%.*s' is not %s",
-				 setting->name, (int)(value.size < 100 ? value.size : 100),
-				 value.text ? value.text : "",
-				 expectation(setting, expected, sizeof(expected)));
+		if (assign(setting, settings, value,
+			   (struct setting_source){ .origin = ORIGIN_COMMAND_LINE }, reason)) {
+			snprintf(reterr, SETTINGS_ERROR_SIZE, "--%s: %.350s", setting->name,
+				 reason);
 			return -EINVAL;
 		}
 	}
@@ -332,4 +393,217 @@ void settings_help(enum setting_command command, struct buf *text)
 			   setting->default_text ? setting->default_text : "",
 			   setting->default_text ? ")" : "");
 	}
+}
+
+/* ---- values as text -----------------------------------------------------------------------------
+ */
+
+struct unit {
+	uint64_t size;
+	const char *name;
+};
+
+/* The largest unit of which it is a whole number. */
+static void print_in_units(uint64_t number, const struct unit *units, struct buf *text)
+{
+	while (number % units->size != 0)
+		units++;
+	buf_printf(text, "%llu%s", (unsigned long long)(number / units->size), units->name);
+}
+
+static void print_value(const struct setting *setting, const struct settings *settings,
+			struct buf *text)
+{
+	static const struct unit durations[] = {
+		{ SECONDS(86400), "d" },
+		{ SECONDS(3600), "h" },
+		{ SECONDS(60), "m" },
+		{ SECONDS(1), "s" },
+		{ CLOCK_NS_PER_MS, "ms" },
+		{ 1000, "us" },
+		{ 1, "ns" },
+	};
+	static const struct unit sizes[] = {
+		{ UINT64_C(1) << 40, "T" }, { 1 << 30, "G" }, { 1 << 20, "M" },
+		{ 1 << 10, "K" },	    { 1, "" },
+	};
+	const char *field = (const char *)settings + setting->offset;
+	uint64_t number = 0;
+
+	if (setting->kind == KIND_TEXT) {
+		bool is_quoted = false;
+
+		for (const char *c = field; *c && !is_quoted; c++)
+			is_quoted = (unsigned char)*c <= ' ' || strchr("#;\"", *c);
+		buf_printf(text, is_quoted ? "\"%s\"" : "%s", field);
+		return;
+	}
+	if (setting->kind == KIND_SWITCH) {
+		buf_printf(text, "%s", *(const bool *)field ? "yes" : "no");
+		return;
+	}
+	memcpy(&number, field, sizeof(number));
+	if (number == 0 && setting->can_be_off)
+		buf_printf(text, "off");
+	else if (setting->kind == KIND_DURATION)
+		print_in_units(number, durations, text);
+	else if (setting->kind == KIND_SIZE)
+		print_in_units(number, sizes, text);
+	else
+		buf_printf(text, "%llu", (unsigned long long)number);
+}
+
+void settings_variable(const char *name, struct buf *text)
+{
+	buf_printf(text, "HEARTH_");
+	for (const char *c = name; *c; c++)
+		buf_add_u8(text, *c == '-' ? '_' : (uint8_t)toupper((unsigned char)*c));
+}
+
+static void print_source(const struct setting *setting, const struct settings *settings,
+			 struct buf *text)
+{
+	const struct setting_source *source = &settings->sources[setting - table];
+
+	switch ((enum setting_origin)source->origin) {
+	case ORIGIN_DEFAULT:
+		buf_printf(text, "default");
+		break;
+	case ORIGIN_FILE:
+		assert(source->file < settings->file_count);
+		buf_printf(text, "%s:%u", settings->files[source->file], source->line);
+		break;
+	case ORIGIN_ENVIRONMENT:
+		settings_variable(setting->name, text);
+		break;
+	case ORIGIN_COMMAND_LINE:
+		buf_printf(text, "--%s", setting->name);
+		break;
+	case ORIGIN_START:
+		buf_printf(text, "since the start; another value takes a restart");
+		break;
+	}
+}
+
+void settings_show(const struct settings *settings, struct buf *text)
+{
+	enum { VALUE_COLUMN = 48 };
+
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		size_t start = text->size;
+
+		/* What no file may say stands in a comment, so that this can be one. */
+		if (table[i].flags & NOT_IN_FILE)
+			buf_printf(text, "# ");
+		buf_printf(text, "%s = ", table[i].name);
+		print_value(&table[i], settings, text);
+		do
+			buf_add_u8(text, ' ');
+		while (!text->error && text->size - start < VALUE_COLUMN);
+		buf_printf(text, "# ");
+		print_source(&table[i], settings, text);
+		buf_printf(text, "\n");
+	}
+}
+
+static void print_limits(const struct setting *setting, struct buf *text)
+{
+	char expected[128];
+
+	if (setting->kind != KIND_TEXT)
+		buf_printf(text, "# Takes %s.\n", expectation(setting, expected, sizeof(expected)));
+	if (setting->flags & RELOADABLE)
+		buf_printf(text, "# SIGHUP takes it over.\n");
+}
+
+void settings_sample(struct buf *text)
+{
+	buf_printf(
+		text,
+		"# Settings of hearth, all of them with their defaults. Remove the '#' in front of "
+		"one to "
+		"change\n"
+		"# it; 'hearth check-config' tells whether all is well, and with --show what is in "
+		"force.\n"
+		"# Files in conf.d beside this one, HEARTH_... in the environment and options "
+		"win over it.\n");
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		const struct setting *setting = &table[i];
+		const char *value = setting->default_text;
+
+		if (setting->flags & NOT_IN_FILE)
+			continue;
+		if (!value)
+			value = setting->kind == KIND_SWITCH ? "no" : "";
+		buf_printf(text, "\n# %s: %s.\n", setting->name, setting->help);
+		print_limits(setting, text);
+		buf_printf(text, "#%s =%s%s\n", setting->name, value[0] ? " " : "", value);
+	}
+}
+
+/* ---- changing while running ---------------------------------------------------------------------
+ */
+
+static bool is_same(const struct setting *setting, const struct settings *a,
+		    const struct settings *b)
+{
+	const char *x = (const char *)a + setting->offset;
+	const char *y = (const char *)b + setting->offset;
+
+	switch (setting->kind) {
+	case KIND_TEXT:
+		return strcmp(x, y) == 0;
+	case KIND_SWITCH:
+		return *(const bool *)x == *(const bool *)y;
+	case KIND_COUNT:
+	case KIND_DURATION:
+	case KIND_SIZE:
+		break;
+	}
+	return memcmp(x, y, sizeof(uint64_t)) == 0;
+}
+
+static void copy_value(const struct setting *setting, struct settings *to,
+		       const struct settings *from)
+{
+	static const size_t sizes[] = {
+		[KIND_TEXT] = SETTING_TEXT_SIZE,    [KIND_COUNT] = sizeof(uint64_t),
+		[KIND_DURATION] = sizeof(uint64_t), [KIND_SIZE] = sizeof(uint64_t),
+		[KIND_SWITCH] = sizeof(bool),
+	};
+
+	memcpy((char *)to + setting->offset, (const char *)from + setting->offset,
+	       sizes[setting->kind]);
+}
+
+unsigned settings_adopt(struct settings *settings, struct settings *loaded, struct buf *report)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		const struct setting *setting = &table[i];
+		bool is_reloadable = setting->flags & RELOADABLE;
+
+		if (is_same(setting, settings, loaded))
+			continue;
+		if (setting->commands & settings->command) {
+			buf_printf(report, "%s: ", setting->name);
+			print_value(setting, settings, report);
+			buf_printf(report, " -> ");
+			print_value(setting, loaded, report);
+			buf_printf(report, " (");
+			print_source(setting, loaded, report);
+			buf_printf(report, ")%s\n", is_reloadable ? "" : ", takes a restart");
+			count += is_reloadable;
+		}
+		if (!is_reloadable) {
+			copy_value(setting, loaded, settings);
+			loaded->sources[i] = (struct setting_source){ .origin = ORIGIN_START };
+		}
+	}
+	loaded->is_supervised = settings->is_supervised;
+	memcpy(loaded->collector_reason, settings->collector_reason,
+	       sizeof(loaded->collector_reason));
+	*settings = *loaded;
+	return count;
 }

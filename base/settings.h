@@ -6,17 +6,47 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 
 /*
  * Every setting: one table in settings.c gives its name, type, unit, default, limits, help, and
- * whether it can be changed while running. --help, the parser of the command line and what the
- * status page shows are made from it, and a configuration file will be.
+ * whether it can be changed while running. --help, the parsers of the command line, of files and of
+ * the environment, `hearth check-config` and the sample file are made from it.
+ *
+ * A setting has one name everywhere: --retention-age, HEARTH_RETENTION_AGE, and in a file
+ * retention-age, or age in the section [retention]. What is said later wins: defaults, files,
+ * environment, command line.
  */
-enum { SETTING_TEXT_SIZE = 512 };
+#define SETTINGS_FILE "/etc/hearth/hearth.conf"
+
+enum { SETTING_TEXT_SIZE = 512, SETTING_COUNT_MAX = 64 };
+
+enum setting_command {
+	SETTING_OF_RUN = 1,
+	SETTING_OF_COLLECT = 2,
+	SETTING_OF_SERVE = 4,
+	SETTING_OF_ALL = SETTING_OF_RUN | SETTING_OF_COLLECT | SETTING_OF_SERVE,
+};
+
+/* Where a value was said. */
+enum setting_origin {
+	ORIGIN_DEFAULT = 0,
+	ORIGIN_FILE = 1,
+	ORIGIN_ENVIRONMENT = 2,
+	ORIGIN_COMMAND_LINE = 3,
+	ORIGIN_START = 4, /* since the start; now something else is said, which takes a restart */
+};
+
+struct setting_source {
+	uint8_t origin; /* enum setting_origin */
+	uint8_t file;	/* of ORIGIN_FILE: index into files */
+	uint32_t line;	/* of ORIGIN_FILE */
+};
 
 struct settings {
-	char data[SETTING_TEXT_SIZE]; /* folder of spans and symbols */
-	char http[SETTING_TEXT_SIZE]; /* ADDRESS:PORT */
+	char config[SETTING_TEXT_SIZE]; /* "": SETTINGS_FILE, which may be missing */
+	char data[SETTING_TEXT_SIZE];	/* folder of spans and symbols */
+	char http[SETTING_TEXT_SIZE];	/* ADDRESS:PORT */
 	char otlp_grpc[SETTING_TEXT_SIZE];
 	char otlp_http[SETTING_TEXT_SIZE];
 	char collector_socket[SETTING_TEXT_SIZE]; /* "" : DATA/collector.sock */
@@ -29,14 +59,19 @@ struct settings {
 	uint64_t span_ns;
 	bool verbose;
 
-	/* Not a setting: why there is no collector, as hearth run found out; else "". */
-	char collector_reason[SETTING_TEXT_SIZE];
-};
+	/* Not settings: where each came from, by its place in the table; what was read; and with
+	 * what settings_load() was called, so that settings_reload() can do it again. */
+	struct setting_source sources[SETTING_COUNT_MAX];
+	char files[SETTINGS_FILE_COUNT_MAX][SETTING_TEXT_SIZE];
+	uint32_t file_count;
+	enum setting_command command;
+	int argument_count;
+	const char *const *arguments;
 
-enum setting_command {
-	SETTING_OF_RUN = 1,
-	SETTING_OF_COLLECT = 2,
-	SETTING_OF_SERVE = 4,
+	/* Set by hearth run for its programs: it tells of what SIGHUP changed, once for both. */
+	bool is_supervised;
+	/* Why there is no collector, as hearth run found out; else "". */
+	char collector_reason[SETTING_TEXT_SIZE];
 };
 
 /*
@@ -54,9 +89,38 @@ enum { SETTINGS_ERROR_SIZE = 384 };
 int settings_parse(struct settings *settings, enum setting_command command, int argument_count,
 		   const char *const *arguments, char reterr[static SETTINGS_ERROR_SIZE]);
 
-/* Where the collector and the server meet: --collector-socket, or collector.sock in the data
- * folder. */
+/*
+ * Sets what a file or the environment says: the setting's whole name and its value. Settings of
+ * every command are known there, since one file serves all. -EINVAL with the reason in reterr,
+ * which does not say where: the caller knows.
+ */
+int settings_assign(struct settings *settings, struct str name, struct str value,
+		    struct setting_source source, char reterr[static SETTINGS_ERROR_SIZE]);
+
+/* The place of a setting in the table, that is in sources; -ENOENT. */
+int settings_find(struct str name);
+
+/* The known name that takes the fewest changed letters, or NULL when all take more than so many. */
+const char *settings_nearest(struct str name, unsigned distance_max);
+
+/* The environment's name of a setting, HEARTH_RETENTION_AGE. */
+void settings_variable(const char *name, struct buf *text);
+
+/* Where collector and server meet: --collector-socket, or collector.sock in the data folder. */
 int settings_socket_path(const struct settings *settings, char *path, size_t size);
 
 /* The lines of --help for this command. */
 void settings_help(enum setting_command command, struct buf *text);
+
+/* Every setting with its value and where it came from, as a file that settings_load() reads. */
+void settings_show(const struct settings *settings, struct buf *text);
+
+/* The commented sample file: every setting that a file may hold, with its help and default. */
+void settings_sample(struct buf *text);
+
+/*
+ * Takes over from newly loaded ones what may change while the program runs, and adds a line to the
+ * report for each setting of the command that differs: what it becomes and where that is said, or
+ * that it takes a restart. Returns how many were taken over. Uses *loaded up.
+ */
+unsigned settings_adopt(struct settings *settings, struct settings *loaded, struct buf *report);

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hangup.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "collector/aggregator.h"
@@ -42,7 +43,8 @@ enum {
 #define STALL_NS (UINT64_C(3) * (uint64_t)CLOCK_NS_PER_S)
 
 struct collector {
-	const struct settings *settings;
+	struct settings *settings;
+	struct hangup hangup;
 	struct sampler *sampler;
 	struct sideband *sideband;
 	struct processes *processes;
@@ -213,6 +215,7 @@ static int open_plumbing(struct collector *collector)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 
@@ -357,6 +360,29 @@ static bool has_new_cpu(struct collector *collector, uint64_t now)
 	return false;
 }
 
+/*
+ * The exit code, or -1 to go on. Another frequency takes events that are opened anew: a period that
+ * is changed in one that runs is not what its samples say they weigh.
+ */
+static int handle_signal(struct collector *collector)
+{
+	uint64_t frequency_hz = collector->settings->frequency_hz;
+	struct signalfd_siginfo signal;
+
+	if (read(collector->signals, &signal, sizeof(signal)) != (ssize_t)sizeof(signal))
+		return -1;
+	if (signal.ssi_signo != SIGHUP ||
+	    hangup_handle(&collector->hangup, collector->settings) == HANGUP_STOP)
+		return 0;
+	if (collector->settings->frequency_hz == frequency_hz)
+		return -1;
+	log_notice("starting again to sample %llu times a second",
+		   (unsigned long long)collector->settings->frequency_hz);
+	/* What is still to be told was sampled at this one. */
+	collector->settings->frequency_hz = frequency_hz;
+	return RESTART_CODE;
+}
+
 static int run(struct collector *collector)
 {
 	enum { READY_COUNT = 8 };
@@ -371,8 +397,12 @@ static int run(struct collector *collector)
 		for (int i = 0; i < count; i++) {
 			uint64_t expirations;
 
-			if (ready[i].data.fd == collector->signals)
-				return 0;
+			if (ready[i].data.fd == collector->signals) {
+				int code = handle_signal(collector);
+
+				if (code >= 0)
+					return code;
+			}
 			if (ready[i].data.fd == collector->timer)
 				is_tick = read(collector->timer, &expirations,
 					       sizeof(expirations)) > 0;
@@ -417,10 +447,12 @@ static void ship_the_rest(struct collector *collector)
 	} while (clock_monotonic_ns() < deadline);
 }
 
-int collect_main(const struct settings *settings)
+int collect_main(const struct settings *caller_settings)
 {
+	struct settings settings = *caller_settings;
 	autoclean(collector) struct collector collector = {
-		.settings = settings,
+		.settings = &settings,
+		.hangup = hangup_init(),
 		.epoll = -1,
 		.timer = -1,
 		.signals = -1,
@@ -465,7 +497,7 @@ int collect_main(const struct settings *settings)
 	collector.slept_ns = (int64_t)(now - clock_monotonic_ns());
 	collector.gap = GAP_NOT_RUNNING;
 	log_info("sampling %u CPUs %llu times a second", collector.cpu_count,
-		 (unsigned long long)settings->frequency_hz);
+		 (unsigned long long)settings.frequency_hz);
 
 	int code = run(&collector);
 

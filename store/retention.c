@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -30,6 +31,13 @@ static uint64_t all_bytes(const struct store *store)
 		bytes += span->is_sealed ? span->bytes : span_file_bytes(span->path);
 	}
 	return bytes;
+}
+
+void store_set_retention(struct store *store, int64_t age_ms, uint64_t bytes)
+{
+	assert(age_ms >= 0);
+	store->retention_age_ms = age_ms;
+	store->retention_bytes = bytes;
 }
 
 void store_retain(struct store *store, int64_t now_unix_ms)

@@ -57,6 +57,9 @@ int64_t store_newest_ms(struct store *store);
 /* Seals spans that are full, drops those that retention lets go. Call every few seconds. */
 int store_maintain(struct store *store, int64_t now_unix_ms);
 
+/* What the next store_maintain() lets go; 0: no limit. Any thread. */
+void store_set_retention(struct store *store, int64_t age_ms, uint64_t bytes);
+
 struct store_status {
 	uint32_t span_count;
 	uint32_t damaged_count; /* files set aside */

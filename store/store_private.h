@@ -35,8 +35,8 @@ struct store {
 	char *folder; /* of the span files */
 	struct symbols *symbols;
 	int64_t span_ms;
-	int64_t retention_age_ms;
-	uint64_t retention_bytes;
+	_Atomic int64_t retention_age_ms; /* may be changed by any thread */
+	_Atomic uint64_t retention_bytes;
 	int lock_fd;
 	struct cache *cache;
 

@@ -358,6 +358,13 @@ static int parse_address(const char *address, struct sockaddr_in *ret,
 	return 0;
 }
 
+int http1_check_address(const char *address, char reterr[static HTTP1_ERROR_SIZE])
+{
+	struct sockaddr_in ignored;
+
+	return parse_address(address, &ignored, reterr);
+}
+
 /* Asks the kernel, since civetweb only says that it could not start. */
 static int probe_address(const struct sockaddr_in *address, char reterr[static HTTP1_ERROR_SIZE])
 {

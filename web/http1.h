@@ -25,6 +25,9 @@ enum { HTTP1_ERROR_SIZE = 320 };
 int http1_start(const char *address, struct server *server, struct http1 **ret, uint16_t *ret_port,
 		char reterr[static HTTP1_ERROR_SIZE]);
 
+/* Whether http1_start() would take the address for one, without asking the kernel. */
+int http1_check_address(const char *address, char reterr[static HTTP1_ERROR_SIZE]);
+
 /* Answers what is being asked, then ends. Accepts NULL, returns NULL. */
 struct http1 *http1_stop(struct http1 *http);
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/folder.h"
+#include "base/hangup.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
@@ -110,13 +111,32 @@ static void print_addresses(const struct server *server, uint16_t port)
 		 server->host_name[0] ? server->host_name : "HOST");
 }
 
-static int wait_for_signal(const sigset_t *mask)
+/* The parts' own copies change; what all threads read in server->settings stays that of the start.
+ */
+static enum hangup_answer reload(struct server *server, struct settings *settings,
+				 const struct hangup *hangup)
 {
-	int number = 0;
+	enum hangup_answer answer = hangup_handle(hangup, settings);
 
-	while (number != SIGTERM && number != SIGINT)
+	if (answer == HANGUP_CHANGED)
+		store_set_retention(server->store,
+				    (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS),
+				    settings->retention_size);
+	return answer;
+}
+
+static int wait_for_signal(struct server *server, const sigset_t *mask)
+{
+	struct settings settings = *server->settings;
+	struct hangup hangup = hangup_init();
+	bool goes_on = true;
+	int number;
+
+	while (goes_on) {
 		if (sigwait(mask, &number))
 			return EX_OSERR;
+		goes_on = number == SIGHUP && reload(server, &settings, &hangup) != HANGUP_STOP;
+	}
 	/* A second one ends it at once. */
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
@@ -174,7 +194,7 @@ static int serve(struct server *server, const sigset_t *mask)
 		code = err == -EINVAL || err == -EPERM ? EX_CONFIG : EX_UNAVAILABLE;
 	} else {
 		print_addresses(server, port);
-		code = wait_for_signal(mask);
+		code = wait_for_signal(server, mask);
 		log_info("stopping");
 	}
 	/* No more windows, then what is there is committed, then no more answers. */
@@ -185,9 +205,9 @@ static int serve(struct server *server, const sigset_t *mask)
 }
 
 /*
- * A question takes some ten MB for some ten ms. Left alone, glibc raises the size from which it maps
- * memory to what was freed last, and then keeps such blocks for ever, in an arena for each of the
- * HTTP threads.
+ * A question takes some ten MB for some ten ms. Left alone, glibc raises the size from which it
+ * maps memory to what was freed last, and then keeps such blocks for ever, in an arena for each of
+ * the HTTP threads.
  */
 static void tame_malloc(void)
 {

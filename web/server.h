@@ -35,7 +35,7 @@ struct server_counters {
 };
 
 struct server {
-	const struct settings *settings;
+	const struct settings *settings; /* as at the start, whatever SIGHUP changed since */
 	struct store *store;
 	struct symbols *symbols;
 	struct server_counters counters;

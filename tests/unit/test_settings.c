@@ -70,7 +70,8 @@ static void refuses_in_words_that_help(void **state)
 		{ SETTING_OF_RUN, "--retention-size", "1K", "is not a size of 1M or more" },
 		{ SETTING_OF_RUN, "--data", NULL, "--data wants a value: DIR" },
 		{ SETTING_OF_RUN, "--data=", NULL, "--data: '' is not a text" },
-		{ SETTING_OF_RUN, "--verbose=yes", NULL, "--verbose takes no value" },
+		{ SETTING_OF_RUN, "--verbose=maybe", NULL,
+		  "--verbose: 'maybe' is not 'yes' or 'no'" },
 		{ SETTING_OF_RUN, "data", NULL, "'data' is not understood" },
 		{ SETTING_OF_RUN, "--", NULL, "unknown option '--'" },
 		{ SETTING_OF_COLLECT, "--http", "127.0.0.1:1", "unknown option '--http'" },
@@ -126,6 +127,95 @@ static void finds_the_socket_beside_the_data(void **state)
 	assert_int_equal(settings_socket_path(&settings, path, 2), -ENAMETOOLONG);
 }
 
+static void remembers_where_it_was_said(void **state)
+{
+	const char *arguments[] = { "--frequency", "49", "--verbose", "--verbose=no" };
+	struct settings settings;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	settings_defaults(&settings);
+	assert_int_equal(
+		settings_parse(&settings, SETTING_OF_RUN, COUNT(arguments), arguments, error), 0);
+	assert_false(settings.verbose);
+	assert_int_equal(settings.sources[settings_find(STR("frequency"))].origin,
+			 ORIGIN_COMMAND_LINE);
+	assert_int_equal(settings.sources[settings_find(STR("verbose"))].origin,
+			 ORIGIN_COMMAND_LINE);
+	assert_int_equal(settings.sources[settings_find(STR("http"))].origin, ORIGIN_DEFAULT);
+	assert_int_equal(settings_find(STR("htt")), -ENOENT);
+	assert_string_equal(settings_nearest(STR("retention-sise"), 1), "retention-size");
+	assert_null(settings_nearest(STR("retention-sise"), 0));
+}
+
+/* What SIGHUP may do, and what it may not. */
+static void takes_over_what_may_change(void **state)
+{
+	const char *arguments[] = { "--frequency=49",	     "--window=1s",
+				    "--retention-size=512M", "--retention-age=off",
+				    "--http=127.0.0.1:1",    "--verbose" };
+	autoclean(buf) struct buf report = BUF(65536);
+	struct settings settings, loaded;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	settings_defaults(&settings);
+	settings_defaults(&loaded);
+	settings.command = SETTING_OF_SERVE;
+	assert_int_equal(
+		settings_parse(&loaded, SETTING_OF_ALL, COUNT(arguments), arguments, error), 0);
+	assert_int_equal(settings_adopt(&settings, &loaded, &report), 3);
+	buf_add_u8(&report, 0);
+	assert_string_equal((char *)report.bytes,
+			    "http: 127.0.0.1:4040 -> 127.0.0.1:1 (--http), takes a restart\n"
+			    "window: 5s -> 1s (--window), takes a restart\n"
+			    "retention-age: 14d -> off (--retention-age)\n"
+			    "retention-size: 20G -> 512M (--retention-size)\n"
+			    "verbose: no -> yes (--verbose)\n");
+	assert_string_equal(settings.http, "127.0.0.1:4040");
+	assert_int_equal(settings.sources[settings_find(STR("http"))].origin, ORIGIN_START);
+	assert_int_equal(settings.window_ns, 5000000000);
+	assert_int_equal(settings.retention_age_ns, 0);
+	assert_int_equal(settings.retention_size, UINT64_C(512) << 20);
+	assert_true(settings.verbose);
+	/* Another command's, which nobody is told of. */
+	assert_int_equal(settings.frequency_hz, 49);
+
+	buf_clear(&report);
+	loaded = settings;
+	assert_int_equal(settings_adopt(&settings, &loaded, &report), 0);
+	assert_int_equal(report.size, 0);
+}
+
+static void shows_values_in_the_words_that_set_them(void **state)
+{
+	const char *arguments[] = { "--retention-age=36h", "--span=90m", "--window=1500ms",
+				    "--data=/a #b" };
+	const char *const lines[] = {
+		"retention-age = 36h                             # --retention-age\n",
+		"span = 90m                                      # --span\n",
+		"window = 1500ms                                 # --window\n",
+		"data = \"/a #b\"                                  # --data\n",
+		"retention-size = 1536K                          # default\n",
+		"frequency = 99                                  # default\n",
+		"# replay =                                      # default\n",
+	};
+	autoclean(buf) struct buf text = BUF(65536);
+	struct settings settings;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	settings_defaults(&settings);
+	assert_int_equal(
+		settings_parse(&settings, SETTING_OF_RUN, COUNT(arguments), arguments, error), 0);
+	settings.retention_size = 1536 << 10;
+	settings_show(&settings, &text);
+	buf_add_u8(&text, 0);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr((char *)text.bytes, lines[i]))
+			fail_msg("no '%s' in:\n%s", lines[i], (char *)text.bytes);
+}
+
 static void help_names_only_what_the_command_takes(void **state)
 {
 	autoclean(buf) struct buf text = BUF(65536);
@@ -147,6 +237,9 @@ int main(void)
 		cmocka_unit_test(refuses_in_words_that_help),
 		cmocka_unit_test(refuses_a_text_that_does_not_fit),
 		cmocka_unit_test(finds_the_socket_beside_the_data),
+		cmocka_unit_test(remembers_where_it_was_said),
+		cmocka_unit_test(takes_over_what_may_change),
+		cmocka_unit_test(shows_values_in_the_words_that_set_them),
 		cmocka_unit_test(help_names_only_what_the_command_takes),
 	};
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "base/settings_file.h"
+#include "web/http1.h"
+
+enum { TEXT_SIZE_MAX = 64 << 10 };
+
+struct request {
+	bool shows, wants_defaults, wants_help;
+	const char **options; /* for settings_load() */
+	int option_count;
+};
+
+static void print_help(void)
+{
+	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+
+	buf_printf(&text,
+		   "usage: hearth check-config [--show | --defaults] [FILE] [OPTIONS]\n\n%s\n\n"
+		   "  --show                   every setting with its value and where it is said\n"
+		   "  --defaults               a commented file of all settings\n"
+		   "  FILE                     as --config FILE\n",
+		   CHECK_CONFIG_HELP);
+	settings_help(SETTING_OF_ALL, &text);
+	fwrite(text.bytes, 1, text.size, stdout);
+}
+
+/* Takes our own arguments out. A bare word before the first option is the file. */
+static void read_arguments(struct request *request, int argument_count,
+			   const char *const *arguments)
+{
+	for (int i = 0; i < argument_count; i++) {
+		const char *argument = arguments[i];
+
+		if (!strcmp(argument, "--show")) {
+			request->shows = true;
+		} else if (!strcmp(argument, "--defaults")) {
+			request->wants_defaults = true;
+		} else if (!strcmp(argument, "--help") || !strcmp(argument, "-h")) {
+			request->wants_help = true;
+		} else {
+			if (argument[0] != '-' && request->option_count == 0)
+				request->options[request->option_count++] = "--config";
+			request->options[request->option_count++] = argument;
+		}
+	}
+}
+
+/* What only the parts can judge. */
+static int check_further(const struct settings *settings)
+{
+	char reason[HTTP1_ERROR_SIZE];
+
+	if (http1_check_address(settings->http, reason)) {
+		log_error("http: %s", reason);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
+static int check(const struct request *request)
+{
+	autoclean(buf) struct buf errors = BUF(TEXT_SIZE_MAX);
+	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+	struct settings settings;
+	int err = settings_load(SETTING_OF_ALL, request->option_count, request->options, &settings,
+				&errors);
+
+	log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
+	if (err)
+		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
+	if (request->shows) {
+		settings_show(&settings, &text);
+		fwrite(text.bytes, 1, text.size, stdout);
+		return check_further(&settings);
+	}
+
+	int code = check_further(&settings);
+
+	if (code == 0 && settings.file_count == 0)
+		printf("no file of settings, and nothing wrong with the others\n");
+	for (uint32_t i = 0; code == 0 && i < settings.file_count; i++)
+		printf("%s: nothing is wrong\n", settings.files[i]);
+	return code;
+}
+
+int check_config_main(int argument_count, const char *const *arguments)
+{
+	struct request request = { .option_count = 0 };
+	int code = 0;
+
+	/* A bare word becomes two. */
+	request.options = calloc((size_t)argument_count * 2 + 1, sizeof(request.options[0]));
+	if (!request.options)
+		return EX_OSERR;
+	read_arguments(&request, argument_count, arguments);
+	if (request.wants_help) {
+		print_help();
+	} else if (request.wants_defaults) {
+		autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+
+		settings_sample(&text);
+		fwrite(text.bytes, 1, text.size, stdout);
+	} else {
+		code = check(&request);
+	}
+	free(request.options);
+	return code;
+}

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 /*
  * Text that somebody else owns: a slice with its size in bytes, not ended by a NUL and not checked
@@ -39,6 +40,16 @@ static inline bool str_ends_with(struct str s, struct str suffix)
 {
 	return s.size >= suffix.size && (suffix.size == 0 || memcmp(s.text + s.size - suffix.size,
 								    suffix.text, suffix.size) == 0);
+}
+
+/* Whether the part stands somewhere in the text, letters of ASCII in either case. */
+static inline bool str_holds_caseless(struct str text, struct str part)
+{
+	for (size_t start = 0; start + part.size <= text.size; start++)
+		if (part.size == 0 ||
+		    strncasecmp(text.text + start, part.text, part.size) == 0)
+			return true;
+	return false;
 }
 
 /* Bytewise order; a prefix comes before what it begins. */

@@ -28,28 +28,10 @@ void function_table_done(struct function_table *functions)
 
 /* ---- which functions ------------------------------------------------------------------------- */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool holds(struct str text, struct str part)
-{
-	for (size_t start = 0; start + part.size <= text.size; start++) {
-		size_t i = 0;
-
-		while (i < part.size && lower(text.text[start + i]) == lower(part.text[i]))
-			i++;
-		if (i == part.size)
-			return true;
-	}
-	return false;
-}
-
 static bool is_match(const struct function_table *functions, struct frame_name name)
 {
-	return holds(naming_get(functions->naming, name.name), functions->search) ||
-	       holds(naming_get(functions->naming, name.module), functions->search);
+	return str_holds_caseless(naming_get(functions->naming, name.name), functions->search) ||
+	       str_holds_caseless(naming_get(functions->naming, name.module), functions->search);
 }
 
 static bool equals(const void *context, uint32_t number, const void *key)

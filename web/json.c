@@ -157,3 +157,11 @@ bool json_value_number(const struct json_value *value, double *ret)
 	*ret = json_number_value(inner(value));
 	return true;
 }
+
+bool json_value_boolean(const struct json_value *value, bool *ret)
+{
+	if (!json_is_boolean(inner(value)))
+		return false;
+	*ret = json_is_true(inner(value));
+	return true;
+}

@@ -35,5 +35,6 @@ const struct json_value *json_value_item(const struct json_value *array, size_t 
 bool json_value_text(const struct json_value *value, struct str *ret);
 bool json_value_integer(const struct json_value *value, int64_t *ret);
 bool json_value_number(const struct json_value *value, double *ret);
+bool json_value_boolean(const struct json_value *value, bool *ret);
 
 DEFINE_CLEANUP(struct json_value *, json_value, json_value_free)

@@ -20,6 +20,7 @@ void page_timeline(struct server *server, struct request *request, struct reply 
 void page_flame(struct server *server, struct request *request, struct reply *reply);
 void page_functions(struct server *server, struct request *request, struct reply *reply);
 void page_sandwich(struct server *server, struct request *request, struct reply *reply);
+void page_changes(struct server *server, struct request *request, struct reply *reply);
 void page_labels(struct server *server, struct request *request, struct reply *reply);
 void page_types(struct server *server, struct request *request, struct reply *reply);
 
@@ -38,6 +39,9 @@ struct page_question {
 /* False when the reply tells what is wrong; done() in either case. */
 bool page_question_read(struct page_question *question, const struct request *request,
 			struct reply *reply);
+/* The same with another default of from. */
+bool page_question_read_since(struct page_question *question, const struct request *request,
+			      struct str since, struct reply *reply);
 void page_question_done(struct page_question *question);
 
 /* A number between the limits; false when the reply tells what is wrong. */

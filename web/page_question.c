@@ -30,9 +30,15 @@ static bool read_selector(struct page_question *question, struct str text, struc
 bool page_question_read(struct page_question *question, const struct request *request,
 			struct reply *reply)
 {
+	return page_question_read_since(question, request, (struct str){ 0 }, reply);
+}
+
+bool page_question_read_since(struct page_question *question, const struct request *request,
+			      struct str since, struct reply *reply)
+{
 	char error[TIME_RANGE_ERROR_SIZE] = "";
 	const char *parameter = NULL;
-	struct str from = { 0 };
+	struct str from = since;
 	struct str to = { 0 };
 	struct str query = { 0 };
 	struct str type = PROFILE_TYPE_CPU;

@@ -52,7 +52,7 @@ static void add_sample(struct batch *batch, const struct sample *sample)
 
 	struct label sample_labels[] = {
 		{ STR("pid"), str_from(sample->pid) },
-		{ STR("process"), str_from(process) },
+		{ STR("process"), str_from(sample->process ? sample->process : process) },
 	};
 	int64_t labels = batch_add_labels(batch, series_labels, 2);
 	int64_t own = batch_add_labels(batch, sample_labels, 2);

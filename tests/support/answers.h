@@ -30,6 +30,7 @@ struct sample {
 	const char *pid;
 	const char *frames; /* "main;a" */
 	uint64_t value;
+	const char *process; /* NULL: "PID.100.1" */
 };
 
 /* For cmocka: a struct fixture with an empty store. */

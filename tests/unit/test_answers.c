@@ -21,10 +21,10 @@
 static void fill_with_vectors(struct fixture *fixture)
 {
 	static const struct sample samples[] = {
-		{ "x", "1", "main;a", 3 },
-		{ "x", "1", "main;b;c", 5 },
-		{ "x", "2", "main;b", 2 },
-		{ "x", "2", "init", 1 },
+		{ "x", "1", "main;a", 3, NULL },
+		{ "x", "1", "main;b;c", 5, NULL },
+		{ "x", "2", "main;b", 2, NULL },
+		{ "x", "2", "init", 1, NULL },
 	};
 
 	append(fixture, BASE_MS, samples, 4);
@@ -168,7 +168,7 @@ static void fill_with_times(struct fixture *fixture)
 	} windows[] = { { -1000, 1 }, { 0, 2 }, { 1, 4 }, { 50000, 8 } };
 
 	for (size_t i = 0; i < 4; i++) {
-		struct sample sample = { "x", "1", "main", windows[i].value };
+		struct sample sample = { "x", "1", "main", windows[i].value, NULL };
 
 		append(fixture, BASE_MS + windows[i].offset_ms, &sample, 1);
 	}
@@ -196,9 +196,9 @@ static void puts_profiles_on_a_grid_from_the_start(void **state)
 static void groups_and_limits_series(void **state)
 {
 	static const struct sample samples[] = {
-		{ "x", "1", "main", 5 },
-		{ "y", "2", "main", 7 },
-		{ "x", "3", "main", 1 },
+		{ "x", "1", "main", 5, NULL },
+		{ "y", "2", "main", 7, NULL },
+		{ "x", "3", "main", 1, NULL },
 	};
 
 	append(*state, BASE_MS, samples, 3);
@@ -318,6 +318,8 @@ static void answers_an_empty_store(void **state)
 		"/api/v1/flame?view=bottom_up",
 		"/api/v1/flame?view=bottom_up&rows=pid",
 		"/api/v1/types",
+		"/api/v1/changes",
+		"/api/v1/processes?by=service&search=x",
 	};
 
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,8 +19,8 @@
 static void fill_with_seconds(struct fixture *fixture)
 {
 	static const struct sample samples[] = {
-		{ "x", "1", "main;a", 500000000 },
-		{ "y", "2", "main;b", 250000000 },
+		{ "x", "1", "main;a", 500000000, NULL },
+		{ "y", "2", "main;b", 250000000, NULL },
 	};
 
 	for (int64_t i = 0; i < 4; i++)
@@ -181,6 +182,11 @@ static void names_the_wrong_parameter(void **state)
 		{ "/api/v1/sandwich", "function" },
 		{ "/api/v1/sandwich?function=a&nodes=0", "nodes" },
 		{ "/api/v1/types?from=x", "from" },
+		{ "/api/v1/processes?by=pid", "by" },
+		{ "/api/v1/changes?base_from=x", "base_from" },
+		{ "/api/v1/changes?base_to=x", "base_to" },
+		{ "/api/v1/changes?base_from=2&base_to=1", "base_from" },
+		{ "/api/v1/changes?limit=101", "limit" },
 		{ "/api/v1/timeline?points=2001", "points" },
 		{ "/api/v1/timeline?from=now-1d&step_ms=1", "step_ms" },
 		{ "/api/v1/timeline?by=a,b,c,d,e,f,g,h,i", "by" },
@@ -201,6 +207,133 @@ static void names_the_wrong_parameter(void **state)
 	}
 }
 
+static void finds_processes_and_services(void **state)
+{
+	static const struct sample samples[] = {
+		{ "nginx", "12", "main;a", 500000000, NULL },
+		{ "nginx", "123", "main;a", 100000000, NULL },
+		{ "sshd", "7", "main;b", 250000000, NULL },
+	};
+
+	append(*state, BASE_MS, samples, 1);
+	append(*state, BASE_MS + 1000, samples, 3);
+
+	autoclean(json_value) struct json_value *by_pid =
+		get(*state, "/api/v1/processes?" RANGE "&search=12");
+	const struct json_value *rows = json_value_member(by_pid, "rows");
+
+	/* A pid is all of its digits; the sums are of everything that there is. */
+	assert_int_equal(json_value_count(rows), 1);
+	assert_text(json_value_item(rows, 0), "process", "12.100.1");
+	assert_true(number(json_value_item(rows, 0), "first_seen_ms") == (double)BASE_MS);
+	assert_true(number(by_pid, "cores") == 0.675);
+	assert_true(number(json_value_member(by_pid, "more"), "rows") == 0);
+
+	autoclean(json_value) struct json_value *by_name =
+		get(*state, "/api/v1/processes?" RANGE "&search=GIN&limit=1");
+
+	assert_text(json_value_item(json_value_member(by_name, "rows"), 0), "process", "12.100.1");
+	assert_true(number(json_value_member(by_name, "more"), "rows") == 1);
+	assert_true(number(json_value_member(by_name, "more"), "cores") == 0.05);
+
+	autoclean(json_value) struct json_value *services =
+		get(*state, "/api/v1/processes?" RANGE "&by=service&points=10");
+	const struct json_value *first = json_value_item(json_value_member(services, "rows"), 0);
+	double spark = -1;
+
+	assert_int_equal(json_value_count(json_value_member(services, "rows")), 2);
+	assert_text(first, "service_name", "nginx");
+	assert_true(number(first, "processes") == 2);
+	assert_true(number(first, "cores") == 0.55);
+	assert_true(number(first, "first_seen_ms") == (double)BASE_MS);
+	assert_true(number(first, "last_seen_ms") == (double)(BASE_MS + 1000));
+	assert_false(json_value_has(first, "process"));
+	assert_false(json_value_has(first, "exited"));
+	assert_true(
+		json_value_number(json_value_item(json_value_member(first, "spark"), 0), &spark) &&
+		spark == 0.55);
+}
+
+/* "PID.START.": this process's own, as the collector would say it. */
+static void own_process(char text[static 64], int exec)
+{
+	char stat[1024];
+	FILE *file = fopen("/proc/self/stat", "r");
+	unsigned long long ticks = 0;
+
+	assert_non_null(file);
+	assert_true(fgets(stat, sizeof(stat), file) != NULL);
+	fclose(file);
+
+	/* Of this program's name we know that it holds no parenthesis. */
+	char *next = strchr(stat, ')') + 2;
+
+	for (int i = 0; i < 19; i++)
+		next = strchr(next, ' ') + 1;
+	assert_int_equal(sscanf(next, "%llu", &ticks), 1);
+	/* Somewhere within the tick. */
+	snprintf(text, 64, "%d.%llu.%d", getpid(),
+		 ticks * 1000 / (unsigned)sysconf(_SC_CLK_TCK) + 7, exec);
+}
+
+static void assert_exited(const struct json_value *answer, const char *process, int expected)
+{
+	const struct json_value *rows = json_value_member(answer, "rows");
+
+	for (size_t i = 0; i < json_value_count(rows); i++) {
+		const struct json_value *row = json_value_item(rows, i);
+		struct str text = { 0 };
+		bool exited = false;
+
+		assert_true(json_value_text(json_value_member(row, "process"), &text));
+		if (!str_equal(text, str_from(process)))
+			continue;
+		assert_int_equal(json_value_has(row, "exited"), expected >= 0);
+		if (expected >= 0) {
+			assert_true(json_value_boolean(json_value_member(row, "exited"), &exited));
+			assert_int_equal(exited, expected);
+		}
+		return;
+	}
+	fail_msg("no row of %s", process);
+}
+
+static void tells_who_is_gone(void **state)
+{
+	struct fixture *fixture = *state;
+	char before[64];
+	char now[64];
+
+	own_process(before, 1);
+	own_process(now, 2);
+
+	struct sample samples[] = {
+		{ "x", "1", "main", 1, before },   { "x", "1", "main", 1, now },
+		{ "x", "1", "main", 1, "1.1.1" },  { "x", "1", "main", 1, "4194304.7.1" },
+		{ "x", "1", "main", 1, "pushed" },
+	};
+
+	append(fixture, BASE_MS, samples, 1);
+	append(fixture, BASE_MS + 1000, samples + 1, 4);
+
+	autoclean(json_value) struct json_value *answer = get(fixture, "/api/v1/processes?" RANGE);
+
+	assert_exited(answer, now, 0);
+	/* It has become another program. */
+	assert_exited(answer, before, 1);
+	/* Its pid belongs to another now, or to nobody. */
+	assert_exited(answer, "1.1.1", 1);
+	assert_exited(answer, "4194304.7.1", 1);
+	assert_exited(answer, "pushed", -1);
+
+	/* What was recorded elsewhere is not looked for here. */
+	fixture->small.server.counters.collector_state = COLLECTOR_REPLAY;
+
+	autoclean(json_value) struct json_value *replay = get(fixture, "/api/v1/processes?" RANGE);
+
+	assert_exited(replay, now, -1);
+}
+
 /* ---- functions --------------------------------------------------------------------------------
  */
 
@@ -218,10 +351,10 @@ static void assert_get(struct fixture *fixture, const char *target, const char *
 static void fill_with_calls(struct fixture *fixture)
 {
 	static const struct sample samples[] = {
-		{ "x", "1", "main;a;b;a", 3 },
-		{ "x", "1", "main;a", 4 },
-		{ "y", "2", "init;b", 5 },
-		{ "y", "2", "init;b;Ab", 1 },
+		{ "x", "1", "main;a;b;a", 3, NULL },
+		{ "x", "1", "main;a", 4, NULL },
+		{ "y", "2", "init;b", 5, NULL },
+		{ "y", "2", "init;b;Ab", 1, NULL },
 	};
 
 	append(fixture, BASE_MS, samples, 4);
@@ -302,6 +435,65 @@ static void lists_profile_types(void **state)
 	assert_get(*state, "/api/v1/types?from=1&to=2", "{\"types\":[]}");
 }
 
+/* ---- changes ----------------------------------------------------------------------------------
+ */
+
+#define CHANGES "/api/v1/changes?from=1700000010000&to=1700000019999&base_from=1700000000000"
+
+/* Ten seconds of each. */
+static void fill_with_changes(struct fixture *fixture)
+{
+	static const struct sample before[] = {
+		{ "postgres", "1", "main;loop;query", 400000000, NULL },
+		{ "postgres", "1", "main;loop;vacuum;scan", 10000000, NULL },
+		{ "steady", "2", "main", 200000000, NULL },
+		{ "leaving", "3", "main;work", 100000000, NULL },
+	};
+	static const struct sample now[] = {
+		{ "postgres", "1", "main;loop;query", 405000000, NULL },
+		{ "postgres", "1", "main;loop;vacuum;scan", 310000000, NULL },
+		{ "postgres", "1", "main;loop;vacuum;clean", 300000000, NULL },
+		{ "steady", "2", "main", 209000000, NULL },
+		{ "new", "4", "main;work", 50000000, NULL },
+	};
+
+	for (int64_t i = 0; i < 10; i++) {
+		append(fixture, BASE_MS + i * 1000, before, 4);
+		append(fixture, BASE_MS + 10000 + i * 1000, now, 5);
+	}
+}
+
+static void tells_what_changed_and_where(void **state)
+{
+	fill_with_changes(*state);
+	/* vacuum explains it: below it there are two, above it most was there before. */
+	assert_get(*state, CHANGES,
+		   "{\"from_ms\":1700000010000,\"to_ms\":1700000019999,\"recorded_ms\":10000,"
+		   "\"base_from_ms\":1700000000000,\"base_to_ms\":1700000009999,"
+		   "\"base_recorded_ms\":10000,\"cpus\":2,\"cores\":1.274,\"base_cores\":0.71,"
+		   "\"rows\":[{\"service_name\":\"postgres\",\"cores\":1.015,\"base_cores\":0.41,"
+		   "\"frame\":{\"name\":\"vacuum\",\"module\":\"\",\"kind\":4,\"cores\":0.61,"
+		   "\"base_cores\":0.01,\"path\":[\"main\",\"loop\",\"vacuum\"]}},"
+		   "{\"service_name\":\"leaving\",\"cores\":0,\"base_cores\":0.1,\"frame\":null},"
+		   "{\"service_name\":\"new\",\"cores\":0.05,\"base_cores\":0,\"frame\":null}],"
+		   "\"more\":{\"rows\":0}}");
+
+	autoclean(json_value) struct json_value *one = get(*state, CHANGES "&limit=1");
+
+	assert_int_equal(json_value_count(json_value_member(one, "rows")), 1);
+	assert_true(number(json_value_member(one, "more"), "rows") == 2);
+
+	/* Nothing to compare with is no change. */
+	autoclean(json_value) struct json_value *first =
+		get(*state, "/api/v1/changes?from=1700000000000&to=1700000009999");
+
+	assert_true(number(first, "base_from_ms") == 1699998200000.0);
+	assert_true(number(first, "base_to_ms") == 1699999999999.0);
+	assert_true(number(first, "base_recorded_ms") == 0);
+	assert_true(number(first, "cores") == 0.71);
+	assert_int_equal(json_value_count(json_value_member(first, "rows")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +507,9 @@ int main(void)
 		TEST(shows_callers_and_callees),
 		TEST(turns_the_flame_graph_around),
 		TEST(lists_profile_types),
+		TEST(finds_processes_and_services),
+		TEST(tells_who_is_gone),
+		TEST(tells_what_changed_and_where),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree behind a flame graph, in columns: preorder, the widest child first, "more" last.
-import type { Flame } from "../api";
+// The tree behind a flame graph, in columns: preorder, siblings as they were given.
+import type { Columns, Func } from "./types";
 
 export const ROOT = 0, GROUP = 1, KERNEL = 2, NATIVE = 3, RUNTIME = 4, UNNAMED = 5, CUT = 6, MORE = 7;
 
 export const KIND_WORDS = ["Host", "Group", "Kernel", "Native", "Runtime", "Unnamed", "Callers missing", "More"];
+
+export type Values = Float64Array | Int32Array;
 
 export interface Tree {
   readonly count: number;
@@ -13,92 +15,109 @@ export interface Tree {
   readonly name: Int32Array;
   readonly module: Int32Array;
   readonly kind: Uint8Array;
-  readonly self: Float64Array;
-  readonly total: Float64Array;
+  readonly self: Values;
+  readonly total: Values;
   readonly hidden: Int32Array;
+  readonly inlined: Uint8Array | null;
   readonly end: Int32Array; // the first node after this one's subtree
   readonly depth: Uint16Array;
-  readonly path: Uint32Array; // a hash of the names from the root: what survives a refresh
-  readonly tint: Uint8Array; // by place in names: 0…3, the shade that a module of that name has
+  /** Nodes 1 … callers - 1 hang below whom they call: all in bottom-up, one side of the sandwich. */
+  readonly callers: number;
+  readonly isSandwich: boolean;
+  readonly viewTotal: number; // what shares are of
 }
 
-function hash(text: string): number {
+export function hash(text: string): number {
   let value = 2166136261;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619);
   return value >>> 0;
 }
 
-/** The same module has the same shade on every host, every day. */
-export const tintOf = (module: string) => (hash(module) >>> 8) & 3;
+const ints = (given: ArrayLike<number>, count: number) =>
+  given instanceof Int32Array && given.length === count ? given : Int32Array.from(slice(given, count));
+const bytes = (given: ArrayLike<number>, count: number) =>
+  given instanceof Uint8Array && given.length === count ? given : Uint8Array.from(slice(given, count));
 
-/** Node indices of the answer in the order in which they are drawn. */
-function widestFirst(parent: Int32Array, kind: readonly number[], total: readonly number[]): Int32Array {
+function values(given: ArrayLike<number>, count: number): Values {
+  if ((given instanceof Float64Array || given instanceof Int32Array) && given.length === count) return given;
+  return Float64Array.from(slice(given, count));
+}
+
+function slice(given: ArrayLike<number>, count: number): ArrayLike<number> {
+  return given.length === count ? given : Array.prototype.slice.call(given, 0, count);
+}
+
+/** Where each subtree ends and how deep nodes lie; null when the columns are not in preorder. */
+function shapeOf(parent: Int32Array): { end: Int32Array; depth: Uint16Array } | null {
+  const count = parent.length, end = new Int32Array(count), depth = new Uint16Array(count);
+  const open: number[] = [0]; // the path to the node before, by depth
+  for (let i = 1; i < count; i++) {
+    const up = parent[i];
+    if (up < 0 || up >= i) return null;
+    const level = depth[up] + 1;
+    if (open[level - 1] !== up) return null;
+    // What was open below the parent ends here.
+    for (let j = open.length - 1; j >= level; j--) end[open[j]] = i;
+    open.length = level;
+    open[level] = i;
+    depth[i] = level;
+  }
+  for (const node of open) end[node] = count;
+  return { end, depth };
+}
+
+/** The order that makes preorder of columns in which parents merely stand before their children. */
+function preorder(parent: Int32Array): Int32Array {
   const count = parent.length;
   const start = new Int32Array(count + 1);
   for (let i = 1; i < count; i++) start[parent[i] + 1]++;
   for (let i = 0; i < count; i++) start[i + 1] += start[i];
-  const next = start.slice();
-  const children = new Int32Array(Math.max(0, count - 1));
+  const next = start.slice(), children = new Int32Array(count);
   for (let i = 1; i < count; i++) children[next[parent[i]]++] = i;
-
-  const narrower = (a: number, b: number) =>
-    Number(kind[a] === MORE) - Number(kind[b] === MORE) || total[b] - total[a] || a - b;
-  const order = new Int32Array(count);
-  const open = new Int32Array(count);
-  let depth = 0, done = 0;
-  if (count > 0) open[depth++] = 0;
+  const order = new Int32Array(count), open = new Int32Array(count + 1);
+  let depth = 1, done = 0; // open[0] is 0, the root
   while (depth > 0) {
     const node = open[--depth];
     order[done++] = node;
-    const own = children.subarray(start[node], start[node + 1]);
-    if (own.length > 1) own.sort(narrower);
-    for (let i = own.length - 1; i >= 0; i--) open[depth++] = own[i];
+    for (let i = start[node + 1] - 1; i >= start[node]; i--) open[depth++] = children[i];
   }
   return order;
 }
 
-export function treeOf(answer: Pick<Flame, "names" | "nodes">): Tree {
-  const { names, nodes } = answer;
-  const count = Math.min(...Object.values(nodes).map((column) => column.length));
-  const given = new Int32Array(count);
-  for (let i = 1; i < count; i++) {
-    const up = nodes.parent[i];
-    given[i] = up >= 0 && up < i ? up : 0; // a parent stands before its children
-  }
-  const order = widestFirst(given, nodes.kind, nodes.total);
-  const place = new Int32Array(count);
-  for (let i = 0; i < count; i++) place[order[i]] = i;
+const arranged = (given: ArrayLike<number>, order: Int32Array) => Float64Array.from(order, (from) => given[from]);
 
-  const hashes = Uint32Array.from(names, hash);
-  const tree = {
-    count, names,
-    parent: new Int32Array(count), name: new Int32Array(count), module: new Int32Array(count),
-    kind: new Uint8Array(count), self: new Float64Array(count), total: new Float64Array(count),
-    hidden: new Int32Array(count), end: new Int32Array(count), depth: new Uint16Array(count),
-    path: new Uint32Array(count), tint: Uint8Array.from(names, tintOf),
+export interface Form {
+  callers?: number;
+  isSandwich?: boolean;
+  viewTotal?: number;
+}
+
+export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Columns }, form: Form = {}): Tree {
+  const lengths = [nodes.parent, nodes.name, nodes.module, nodes.kind, nodes.self, nodes.total, nodes.hidden];
+  const count = Math.min(...lengths.map((column) => column.length));
+  let parent = ints(nodes.parent, count), columns = nodes;
+  let shape = shapeOf(parent);
+  if (!shape && count > 0) {
+    const given = parent.map((up, i) => (up >= 0 && up < i ? up : 0)); // a parent stands before its children
+    const order = preorder(given), place = new Int32Array(count);
+    for (let i = 0; i < count; i++) place[order[i]] = i;
+    parent = Int32Array.from(order, (from) => place[given[from]]);
+    const of = (column: ArrayLike<number>) => arranged(column, order);
+    columns = {
+      parent, name: of(nodes.name), module: of(nodes.module), kind: of(nodes.kind), self: of(nodes.self),
+      total: of(nodes.total), hidden: of(nodes.hidden), inlined: nodes.inlined && of(nodes.inlined),
+    };
+    shape = shapeOf(parent)!;
+  }
+  const total = values(columns.total, count);
+  return {
+    count, names, parent, total,
+    name: ints(columns.name, count), module: ints(columns.module, count), kind: bytes(columns.kind, count),
+    self: values(columns.self, count), hidden: ints(columns.hidden, count),
+    inlined: columns.inlined && columns.inlined.length >= count ? bytes(columns.inlined, count) : null,
+    ...(shape ?? { end: new Int32Array(0), depth: new Uint16Array(0) }),
+    callers: form.callers ?? 1, isSandwich: form.isSandwich ?? false, viewTotal: form.viewTotal ?? total[0] ?? 0,
   };
-  for (let i = 0; i < count; i++) {
-    const from = order[i], up = place[given[from]];
-    tree.parent[i] = up;
-    tree.name[i] = nodes.name[from];
-    tree.module[i] = nodes.module[from];
-    tree.kind[i] = nodes.kind[from];
-    tree.self[i] = nodes.self[from];
-    tree.total[i] = nodes.total[from];
-    tree.hidden[i] = nodes.hidden[from];
-    tree.end[i] = i + 1;
-    if (i === 0) {
-      tree.path[0] = 1; // its own name is the page's affair
-      continue;
-    }
-    tree.depth[i] = tree.depth[up] + 1;
-    tree.path[i] = Math.imul(tree.path[up] ^ (hashes[tree.name[i]] ?? 0) ^ tree.kind[i], 16777619) + tree.depth[i];
-  }
-  for (let i = count - 1; i > 0; i--) {
-    const up = tree.parent[i];
-    if (tree.end[i] > tree.end[up]) tree.end[up] = tree.end[i];
-  }
-  return tree;
 }
 
 export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] ?? "";
@@ -106,20 +125,61 @@ export const moduleOf = (tree: Tree, node: number) => tree.names[tree.module[nod
 
 /** Whether a node stands for code, and not for the host, a service or what was left out. */
 export const isFrame = (kind: number) => kind >= KERNEL && kind <= CUT;
+/** Whether a node is of a function that a table can list. */
+export const isCode = (kind: number) => kind >= KERNEL && kind <= UNNAMED;
 
-/** What a link says about a frame. */
-export const linkOf = (tree: Tree, node: number) =>
-  node > 0 ? nameOf(tree, node) + "~" + tree.path[node].toString(16) : null;
+export const funcOf = (tree: Tree, node: number): Func | null =>
+  isCode(tree.kind[node]) ? { name: nameOf(tree, node), module: moduleOf(tree, node) } : null;
 
-export const linkName = (link: string) => link.slice(0, link.lastIndexOf("~"));
+/** Tells whether nodes are of a function, by places in the names of a tree. */
+export function funcTest(tree: Tree, func: Func): (node: number) => boolean {
+  const name = tree.names.indexOf(func.name), module = func.module ? tree.names.indexOf(func.module) : -1;
+  if (name < 0 || (func.module && module < 0)) return () => false;
+  return (node) => tree.name[node] === name && isCode(tree.kind[node]) && (module < 0 || tree.module[node] === module);
+}
+
+/** What a path of names hashes to: the root's own name is the page's affair, so it is 1. */
+const ROOT_PATH = 1;
+const step = (path: number, name: number, kind: number, depth: number) =>
+  (Math.imul(path ^ name ^ kind, 16777619) + depth) >>> 0;
+
+function pathOf(tree: Tree, node: number): number {
+  let path = ROOT_PATH;
+  for (const at of lineage(tree, node)) if (at > 0) path = step(path, hash(nameOf(tree, at)), tree.kind[at], tree.depth[at]);
+  return path;
+}
 
 /** The node of a path, or -1. */
 export function findPath(tree: Tree, path: number): number {
-  return tree.path.indexOf(path);
+  const names = Uint32Array.from(tree.names, hash), paths = new Uint32Array(tree.count);
+  if (path === ROOT_PATH) return 0;
+  paths[0] = ROOT_PATH;
+  for (let i = 1; i < tree.count; i++) {
+    paths[i] = step(paths[tree.parent[i]], names[tree.name[i]] ?? 0, tree.kind[i], tree.depth[i]);
+    if (paths[i] === path) return i;
+  }
+  return -1;
 }
 
+/** Links that were given out, so that following one need not search the tree. */
+const given = new WeakMap<Tree, Map<string, number>>();
+
+/** What a link says about a frame; null for the root. */
+export function linkOf(tree: Tree, node: number): string | null {
+  if (node <= 0) return null;
+  const link = nameOf(tree, node) + "~" + pathOf(tree, node).toString(16);
+  const known = given.get(tree) ?? new Map<string, number>();
+  given.set(tree, known.set(link, node));
+  return link;
+}
+
+export const linkName = (link: string) => link.slice(0, link.lastIndexOf("~"));
+
+/** The node that a link names: 0 without a link, -1 when it is not there. */
 export function findLink(tree: Tree, link: string | null): number {
   if (!link) return 0;
+  const known = given.get(tree)?.get(link);
+  if (known !== undefined) return known;
   const path = parseInt(link.slice(link.lastIndexOf("~") + 1), 16);
   return Number.isNaN(path) ? -1 : findPath(tree, path);
 }
@@ -144,7 +204,7 @@ export function hottest(tree: Tree, limit: number): HotFunction[] {
   const found = new Map<number, HotFunction & { most: number }>();
   for (let i = 1; i < tree.count; i++) {
     const kind = tree.kind[i], self = tree.self[i];
-    if (self <= 0 || kind < KERNEL || kind > UNNAMED) continue;
+    if (self <= 0 || !isCode(kind)) continue;
     const key = tree.name[i] * 0x200000 + tree.module[i];
     const known = found.get(key);
     if (!known) {
@@ -168,39 +228,4 @@ export function byKind(tree: Tree): Float64Array {
     else sum[tree.kind[i]] += tree.self[i];
   }
   return sum;
-}
-
-export interface Search {
-  names: Uint8Array; // by place in names: whether it matches
-  frames: number; // matching nodes
-  total: number; // their time, each stack counted once
-}
-
-/** Looks for a text (case does not matter) or a pattern; null when there is nothing to look for. */
-export function searchFor(tree: Tree, text: string, isPattern: boolean): Search | null {
-  if (!text) return null;
-  let test: (name: string) => boolean;
-  if (isPattern) {
-    let pattern: RegExp;
-    try {
-      pattern = new RegExp(text, "i");
-    } catch {
-      return null;
-    }
-    test = (name) => pattern.test(name);
-  } else {
-    const wanted = text.toLowerCase();
-    test = (name) => name.toLowerCase().includes(wanted);
-  }
-  const names = Uint8Array.from(tree.names, (name) => Number(test(name)));
-  const found: Search = { names, frames: 0, total: 0 };
-  let inside = 0; // the end of the outermost match that is open
-  for (let i = 1; i < tree.count; i++) {
-    if (!isFrame(tree.kind[i]) || !names[tree.name[i]]) continue;
-    found.frames++;
-    if (i < inside) continue;
-    found.total += tree.total[i];
-    inside = tree.end[i];
-  }
-  return found;
 }

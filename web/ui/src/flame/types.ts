@@ -112,6 +112,7 @@ export interface FlameProps {
   onHover?(at: Pointed | null): void; // after the card's delay; the card itself is drawn in here
   onContext?(at: Pointed): void; // right click, the menu key, "."
   onPivot?(func: Func): void; // "s", and Sandwich in the sheet
+  onLeave?(): void; // from the sandwich back to the whole: its first crumb
   onCopy?(text: string, what: "frame" | "stack"): void; // "c", "C", Copy in the sheet
   onClear?(): void; // Escape, when nothing is zoomed or selected any more
   onMatches?(found: Matches | null): void;

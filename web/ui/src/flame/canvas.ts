@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bars onto a canvas: the rows that are in the window, colour by colour.
+import type { Palette } from "./palette";
+import { Bar, BOLD, describe, HATCH_STEP, type Picture, SMALL, STRIPE, TOOTH, topOf } from "./draw";
+
+const MEASURED_MAX = 20_000; // texts whose width is remembered
+
+/** Where bars are while a zoom is on its way: x · scale + shift, y + drop. */
+export interface Motion {
+  scale: number;
+  shift: number;
+  drop: number;
+}
+
+export class Painter {
+  private readonly context: CanvasRenderingContext2D;
+  private measured = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()];
+  private fonts = ["12px sans-serif", "600 12px sans-serif", "500 11px sans-serif"];
+  private font = -1;
+  private readonly bar = new Bar();
+
+  constructor(private readonly canvas: HTMLCanvasElement) {
+    this.context = canvas.getContext("2d")!;
+  }
+
+  /** Fonts may have changed. */
+  forget(family = getComputedStyle(document.body).fontFamily) {
+    this.fonts = [`400 12px ${family}`, `600 12px ${family}`, `500 11px ${family}`];
+    for (const widths of this.measured) widths.clear();
+  }
+
+  readonly measure = (text: string, font: number): number => {
+    const widths = this.measured[font];
+    let width = widths.get(text);
+    if (width === undefined) {
+      if (widths.size > MEASURED_MAX) widths.clear();
+      this.setFont(font);
+      width = this.context.measureText(text).width;
+      widths.set(text, width);
+    }
+    return width;
+  };
+
+  private setFont(font: number) {
+    if (font === this.font) return;
+    this.font = font;
+    this.context.font = this.fonts[font];
+  }
+
+  resize(width: number, height: number, ratio: number) {
+    const pixelWidth = Math.round(width * ratio), pixelHeight = Math.round(height * ratio);
+    if (this.canvas.width !== pixelWidth) this.canvas.width = pixelWidth;
+    if (this.canvas.height !== pixelHeight) this.canvas.height = pixelHeight;
+    this.font = -1; // a canvas of another size has forgotten it
+    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.clearRect(0, 0, width, height);
+  }
+
+  /** top: how far the canvas lies below the graph's first row, in px. */
+  paint(picture: Picture, palette: Palette, width: number, height: number, top: number, motion: Motion | null = null) {
+    const { layout, rowHeight } = picture, { bar } = this;
+    const { scale, shift, drop } = motion ?? { scale: 1, shift: 0, drop: 0 };
+    const rects = new Map<string, number[]>(), texts: { ink: string; font: number; text: string; x: number; y: number }[] = [];
+    const details: (() => void)[] = [];
+    for (let row = 0; row < layout.rows; row++) {
+      const y = topOf(picture, row) - top + drop;
+      if (y + rowHeight <= 0 || y >= height) continue;
+      for (let at = layout.rowStart[row]; at < layout.rowStart[row + 1]; at++) {
+        const x = layout.x[at] * scale + shift, own = layout.width[at] * scale;
+        if (x + own < 0 || x > width) continue;
+        // Of what is partly outside, only what is inside: its name stays in sight.
+        const left = Math.max(0, x), right = Math.min(width, x + own);
+        describe(picture, palette, at, left, y, right - left, this.measure, bar);
+        if (bar.fill) {
+          const list = rects.get(bar.fill);
+          if (list) list.push(bar.x, bar.y, bar.width);
+          else rects.set(bar.fill, [bar.x, bar.y, bar.width]);
+        }
+        this.collect(palette, details);
+        const middle = y + bar.height / 2 + 0.5;
+        if (bar.share) texts.push({ ink: bar.ink, font: SMALL, text: bar.share, x: bar.shareX, y: middle });
+        if (bar.folded) texts.push({ ink: bar.ink, font: SMALL, text: bar.folded, x: bar.x + 6, y: middle });
+        if (bar.name) texts.push({ ink: bar.ink, font: bar.font, text: bar.name, x: bar.nameX, y: middle });
+      }
+    }
+    const { context } = this;
+    for (const [fill, list] of rects) {
+      context.fillStyle = fill;
+      for (let i = 0; i < list.length; i += 3) context.fillRect(list[i], list[i + 1], list[i + 2], rowHeight - 1);
+    }
+    for (const detail of details) detail();
+    context.textBaseline = "middle";
+    texts.sort((a, b) => a.font - b.font || (a.ink < b.ink ? -1 : a.ink > b.ink ? 1 : 0));
+    for (const { ink, font, text, x, y } of texts) {
+      this.setFont(font);
+      context.fillStyle = ink;
+      context.fillText(text, x, y);
+    }
+  }
+
+  private collect(palette: Palette, details: (() => void)[]) {
+    const { x, y, width, height, stripe, isHatched, torn, isDashed } = this.bar;
+    if (isHatched) details.push(() => this.hatch(palette, x, y, width, height));
+    if (torn) details.push(() => this.torn(palette, x, torn < 0 ? y : y + height, width, -torn));
+    if (isDashed) details.push(() => this.dashes(palette, x, y, width, height));
+    if (stripe) {
+      details.push(() => {
+        this.context.fillStyle = stripe;
+        this.context.fillRect(x, y, STRIPE, height);
+      });
+    }
+  }
+
+  private dashes(palette: Palette, x: number, y: number, width: number, height: number) {
+    const { context } = this;
+    context.strokeStyle = palette.line;
+    context.lineWidth = 1;
+    context.setLineDash([3, 3]);
+    context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
+    context.setLineDash([]);
+  }
+
+  private hatch(palette: Palette, x: number, y: number, width: number, height: number) {
+    const { context } = this;
+    context.save();
+    context.beginPath();
+    context.rect(x, y, width, height);
+    context.clip();
+    context.strokeStyle = palette.hatch;
+    context.lineWidth = 1;
+    context.beginPath();
+    for (let at = Math.floor(x / HATCH_STEP) * HATCH_STEP - height; at < x + width; at += HATCH_STEP) {
+      context.moveTo(at, y + height);
+      context.lineTo(at + height, y);
+    }
+    context.stroke();
+    context.restore();
+  }
+
+  /** A saw edge where the callers are missing. into: 1 downwards from the edge, -1 upwards. */
+  private torn(palette: Palette, x: number, edge: number, width: number, into: number) {
+    const { context } = this, saw = new Path2D();
+    saw.moveTo(x, edge);
+    for (let i = 0; i * TOOTH < width + TOOTH; i++) saw.lineTo(Math.min(x + width, x + i * TOOTH), edge + (i % 2 ? 5 * into : 0));
+    const hole = new Path2D(saw);
+    hole.lineTo(x + width, edge - into);
+    hole.lineTo(x, edge - into);
+    context.fillStyle = palette.surface;
+    context.fill(hole);
+    context.strokeStyle = palette.line;
+    context.lineWidth = 1;
+    context.stroke(saw);
+  }
+
+  /** A frame around a bar: strong for the selected one. */
+  outline(picture: Picture, palette: Palette, at: number, row: number, top: number, isStrong: boolean) {
+    const { context } = this, line = isStrong ? 2 : 1.5, { layout, rowHeight } = picture;
+    const width = Math.max(3, layout.width[at] - 1);
+    context.lineWidth = line;
+    context.strokeStyle = isStrong ? palette.accent : palette.outline;
+    context.strokeRect(layout.x[at] + line / 2, topOf(picture, row) - top + line / 2, Math.max(1, width - line), rowHeight - 1 - line);
+  }
+
+  /** Words above the graph of a picture for export. */
+  words(palette: Palette, text: string, x: number, y: number, isTitle: boolean) {
+    this.setFont(isTitle ? BOLD : SMALL);
+    this.context.textBaseline = "alphabetic";
+    this.context.fillStyle = isTitle ? palette.outline : palette.note;
+    this.context.fillText(text, x, y);
+  }
+
+  ground(colour: string, width: number, height: number) {
+    this.context.fillStyle = colour;
+    this.context.fillRect(0, 0, width, height);
+  }
+}

@@ -31,12 +31,36 @@ enum {
 
 	/* ---- processes ---- */
 
-	/* Executable mappings of one process. Chromium has 90, a JVM with many agents 400; what maps more
-	 * is a test of patience, or a JIT that should be one mapping. */
+	/* Executable mappings of one process. Chromium has 90, a JVM with many agents 400; what
+	 * maps more is a test of patience, or a JIT that should be one mapping. */
 	MAPPING_COUNT_MAX = 8192,
-	/* Processes followed at once, those that have just ended included. pid_max is 32,768 on small
-	 * hosts; a process costs 1 to 4 kB. */
+	/* Processes followed at once, those that have just ended included. pid_max is 32,768 on
+	 * small hosts; a process costs 1 to 4 kB. */
 	PROCESS_COUNT_MAX = 16384,
+
+	/* ---- requests: what a stranger may ask of the server (web/limit.h names them) ---- */
+
+	/* Request line and headers: ours and Grafana's take 2 kB, a cookie may take 4. */
+	REQUEST_HEAD_SIZE_MAX = 16 << 10,
+	/* civetweb's table has one more, and drops in silence what finds no room in it. */
+	REQUEST_HEADER_COUNT_MAX = 63,
+	/* A question on the wire, and unpacked: one with 1,000 matchers takes 100 kB. */
+	REQUEST_QUESTION_SIZE_MAX = 1 << 20,
+	REQUEST_MESSAGE_SIZE_MAX = 1 << 20,
+	/* A gzip or zstd stream is no bomb as long as it becomes not more than so many times its
+	 * size; asked once past 1 MiB, since small texts pack very well. */
+	REQUEST_RATIO_MAX = 200,
+	/* A body, however its sender trickles it; and so many bytes a second on the average once
+	 * the grace is over, since a sender holds a thread. */
+	REQUEST_BODY_SECONDS_MAX = 30,
+	REQUEST_BODY_RATE_MIN = 1024,
+	REQUEST_BODY_GRACE_SECONDS = 5,
+	/* Questions to the store take 20 ms of a CPU; more at once only make all of them late. */
+	QUESTION_RUNNING_MAX = 4,
+	QUESTION_WAITING_MAX = 8,
+	ANSWER_SECONDS_MAX = 30,
+	/* A flame graph of a million nodes takes 40 MB as text. */
+	REPLY_SIZE_MAX = 64 << 20,
 
 	/* ---- settings ---- */
 

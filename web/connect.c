@@ -16,7 +16,6 @@
 #include "web/reply.h"
 
 enum {
-	MESSAGE_SIZE_MAX = 1 << 20, /* unpacked; a question with 1,000 matchers takes 100 kB */
 	MESSAGE_TEXT_SIZE = 512,
 	TIMEOUT_DIGIT_COUNT_MAX = 10, /* of the protocol */
 	NAME_SIZE_MAX = 64,
@@ -89,6 +88,7 @@ void connect_failure(struct reply *reply, int err)
 		if (strcmp(connect_code_name(code), failure.code) != 0)
 			continue;
 		connect_error(reply, code, "%s", failure.sentence);
+		reply->limit = failure.limit;
 		return;
 	}
 	assert(!"a code of the table");
@@ -159,7 +159,7 @@ bool connect_check_headers(struct request *request, struct reply *reply)
 
 struct json_value *connect_read_message(struct request *request, struct reply *reply)
 {
-	autoclean(buf) struct buf body = BUF(MESSAGE_SIZE_MAX);
+	autoclean(buf) struct buf body = BUF(REQUEST_MESSAGE_SIZE_MAX);
 	char error[JSON_ERROR_SIZE] = "";
 	struct json_value *message = NULL;
 	int err = request_read_body(request, &body);
@@ -176,7 +176,8 @@ struct json_value *connect_read_message(struct request *request, struct reply *r
 		return NULL;
 	case -E2BIG:
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "the message is larger than %d bytes", MESSAGE_SIZE_MAX);
+			      "the message is larger than %d bytes", REQUEST_MESSAGE_SIZE_MAX);
+		reply->limit = LIMIT_UNPACKED_SIZE;
 		return NULL;
 	case -ETIMEDOUT:
 		connect_error(reply, CONNECT_DEADLINE_EXCEEDED, "the body came too slowly");

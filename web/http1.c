@@ -23,10 +23,10 @@
 #include "web/routes.h"
 #include "web/server.h"
 
-static_assert(MG_MAX_HEADERS <= REQUEST_HEADER_COUNT_MAX, "every header that civetweb keeps");
+static_assert(MG_MAX_HEADERS == REQUEST_HEADER_COUNT_MAX + 1, "a full table may have lost some");
 
 enum {
-	HEAD_SIZE_MAX = 16384, /* of a request: civetweb's buffer; of an answer: ours take 1 kB */
+	HEAD_SIZE_MAX = 16384, /* of an answer; ours take 1 kB */
 	/*
 	 * civetweb's read returns when all that was asked for is there, and waits up to
 	 * request_timeout_ms for each byte. Asking for few keeps our own clock in force.
@@ -38,6 +38,7 @@ enum {
 
 struct http1 {
 	struct mg_context *context;
+	struct server *server;
 	struct routes *routes;
 	struct sockaddr_in address;
 	bool uses_library;
@@ -69,8 +70,7 @@ static bool is_length(const char *text)
 
 /*
  * civetweb lets these through, and a proxy or the next request might read them in another way
- * (RFC 9112 6.3 and 3.2). It also keeps 64 headers and drops what follows, a Content-Length too, so
- * that a full table may be one that lost some.
+ * (RFC 9112 6.3 and 3.2).
  */
 static const char *objection(const struct mg_request_info *info)
 {
@@ -78,8 +78,6 @@ static const char *objection(const struct mg_request_info *info)
 	int lengths = 0;
 	int encodings = 0;
 
-	if (info->num_headers >= MG_MAX_HEADERS)
-		return "too many headers";
 	for (int i = 0; i < info->num_headers; i++) {
 		const struct mg_header *header = &info->http_headers[i];
 
@@ -210,13 +208,23 @@ static void send_reply(struct mg_connection *connection, struct reply *reply, bo
 		(void)mg_write(connection, body->bytes, body->size);
 }
 
-static void refuse(struct mg_connection *connection, int status, const char *why)
+struct refusal {
+	int status;
+	enum limit limit; /* or LIMIT_NONE */
+	const char *why;
+};
+
+static void refuse(struct mg_connection *connection, struct refusal refusal)
 {
+	struct http1 *http = mg_get_user_data(mg_get_context(connection));
 	struct reply reply;
 
-	assert(status >= 400 && status < 600);
+	assert(refusal.status >= 400 && refusal.status < 600);
+	http->server->counters.requests_refused++;
+	if (refusal.limit != LIMIT_NONE)
+		http->server->counters.limits_hit[refusal.limit]++;
 	reply_init(&reply);
-	reply_error(&reply, status, NULL, "%s", why);
+	reply_error(&reply, refusal.status, NULL, "%s", refusal.why);
 	send_reply(connection, &reply, true, false);
 	reply_done(&reply);
 }
@@ -226,7 +234,7 @@ static int fill_request(struct exchange *exchange, struct request *request)
 	const struct mg_request_info *info = exchange->info;
 	struct in_addr address;
 
-	assert(info->num_headers < MG_MAX_HEADERS); /* objection() saw to it */
+	assert(info->num_headers <= REQUEST_HEADER_COUNT_MAX); /* begin_request() saw to it */
 	assert(request->header_count == 0);
 	request->method = str_from(info->request_method);
 	request->query = str_from(info->query_string);
@@ -257,7 +265,7 @@ static void answer(struct http1 *http, struct mg_connection *connection,
 	struct exchange exchange = {
 		.connection = connection,
 		.info = info,
-		.path = BUF(HEAD_SIZE_MAX),
+		.path = BUF(REQUEST_HEAD_SIZE_MAX),
 		.expects_continue = expects && strcasecmp(expects, "100-continue") == 0,
 		.has_body = info->content_length > 0 ||
 			    (!length && find_header(info, "transfer-encoding")),
@@ -282,14 +290,40 @@ static void answer(struct http1 *http, struct mg_connection *connection,
 
 enum { ANSWERED = 200 }; /* any number above 0 tells civetweb that nothing is left to do */
 
+/*
+ * Without the spaces that may stand in it. civetweb can't say that a head did not fit its buffer,
+ * so that one is larger than what we take.
+ */
+static size_t head_size(const struct mg_request_info *info)
+{
+	size_t size = strlen(info->request_method) + str_from(info->local_uri_raw).size +
+		      str_from(info->query_string).size + strlen("  HTTP/1.1\r\n\r\n");
+
+	for (int i = 0; i < info->num_headers; i++)
+		size += strlen(info->http_headers[i].name) + strlen(info->http_headers[i].value) +
+			strlen(": \r\n");
+	return size;
+}
+
 static int begin_request(struct mg_connection *connection)
 {
 	const struct mg_request_info *info = mg_get_request_info(connection);
 	struct http1 *http = mg_get_user_data(mg_get_context(connection));
 	const char *why = objection(info);
 
-	if (why)
-		refuse(connection, 400, why);
+	static_assert(REQUEST_HEADER_COUNT_MAX == 63 && REQUEST_HEAD_SIZE_MAX == 16384,
+		      "the sentences say so");
+	/* It keeps 64 and drops what follows, a Content-Length too: a full table may have lost
+	 * some. */
+	if (info->num_headers > REQUEST_HEADER_COUNT_MAX)
+		refuse(connection, (struct refusal){ 431, LIMIT_HEADER_COUNT,
+						     "there are more than 63 headers" });
+	else if (head_size(info) > REQUEST_HEAD_SIZE_MAX)
+		refuse(connection,
+		       (struct refusal){ 431, LIMIT_HEAD_SIZE,
+					 "request line and headers are longer than 16384 bytes" });
+	else if (why)
+		refuse(connection, (struct refusal){ .status = 400, .why = why });
 	else
 		answer(http, connection, info);
 	return ANSWERED;
@@ -298,10 +332,14 @@ static int begin_request(struct mg_connection *connection)
 /* What civetweb itself does not understand is answered in our words and with our headers, too. */
 static int http_error(struct mg_connection *connection, int status, const char *message)
 {
+	struct refusal refusal = {
+		.status = status >= 400 && status <= 599 ? status : 500,
+		.why = "this is no HTTP request that can be answered, or its line and headers are "
+		       "longer than 16384 bytes",
+	};
+
 	(void)message;
-	if (status < 400 || status > 599)
-		status = 500;
-	refuse(connection, status, "this is no HTTP request that can be answered");
+	refuse(connection, refusal);
 	return 0;
 }
 
@@ -407,7 +445,8 @@ static int start_civetweb(struct http1 *http, char reterr[static HTTP1_ERROR_SIZ
 	/* clang-format off */
 	const char *options[] = {
 		"listening_ports", where,
-		"num_threads", "32",
+		"num_threads", "32", /* routes.c counts on them */
+		"max_request_size", "65536", /* see head_size() */
 		"enable_keep_alive", "yes",
 		"keep_alive_timeout_ms", "500", /* a thread is held as long as its connection is */
 		"request_timeout_ms", "5000",
@@ -463,6 +502,7 @@ int http1_start(const char *address, struct server *server, struct http1 **ret, 
 		return err;
 	}
 	http->address = where;
+	http->server = server;
 	err = start_civetweb(http, reterr);
 	if (err)
 		return err;

@@ -74,6 +74,15 @@ static void add_collector(struct buf *buf, const struct server_counters *counter
 		    "Files that it opened for us.");
 }
 
+static void add_limits(struct buf *buf, const struct server_counters *counters)
+{
+	add_head(buf, "hearth_limit_hits_total", "counter",
+		 "Requests that were refused, or not answered, because of a limit.");
+	for (int limit = LIMIT_NONE + 1; limit < LIMIT_COUNT; limit++)
+		buf_printf(buf, "hearth_limit_hits_total{limit=\"%s\"} %" PRIu64 "\n",
+			   limit_name((enum limit)limit), counters->limits_hit[limit]);
+}
+
 static void add_store(struct buf *buf, const struct store_status *status)
 {
 	add_gauge(buf, "hearth_store_spans", status->span_count, "Span files.");
@@ -182,6 +191,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_counter(buf, "hearth_http_requests_total", server->counters.requests, "HTTP requests.");
 	add_counter(buf, "hearth_http_requests_refused_total", server->counters.requests_refused,
 		    "HTTP requests refused for what they are, not for what they ask.");
+	add_limits(buf, &server->counters);
 	if (server->request_counters)
 		request_counters_write(server->request_counters, buf);
 	add_process(buf);

@@ -65,22 +65,33 @@ struct failure failure_from_errno(int err)
 {
 	assert(err < 0);
 
+	static_assert(ANSWER_SECONDS_MAX == 30 && REPLY_SIZE_MAX == 64 << 20 &&
+			      QUESTION_RUNNING_MAX == 4 && QUESTION_WAITING_MAX == 8,
+		      "the sentences say so");
+
 	switch (err) {
 	case -ETIMEDOUT:
 		return (struct failure){ 504, "deadline_exceeded",
-					 "the answer took too long; ask for a shorter time" };
+					 "the answer took too long, 30 s or what the request "
+					 "allows; ask for a shorter time",
+					 LIMIT_ANSWER_TIME };
 	case -E2BIG:
 	case -EFBIG:
 		return (struct failure){ 413, "resource_exhausted",
-					 "the answer is too large; ask for less" };
+					 "the answer is larger than 64 MiB; ask for less",
+					 LIMIT_ANSWER_SIZE };
 	case -ENOMEM:
-		return (struct failure){ 503, "unavailable", "out of memory; try again later" };
+		return (struct failure){ 503, "unavailable", "out of memory; try again later",
+					 LIMIT_NONE };
 	case -EBUSY:
 	case -EAGAIN:
 		return (struct failure){ 503, "unavailable",
-					 "too many questions at once; try again in a second" };
+					 "4 questions run and 8 wait, which is the most at once; "
+					 "try again in a second",
+					 LIMIT_QUESTIONS };
 	default:
-		return (struct failure){ 500, "internal", "the store could not answer" };
+		return (struct failure){ 500, "internal", "the store could not answer",
+					 LIMIT_NONE };
 	}
 }
 
@@ -89,4 +100,5 @@ void reply_failure(struct reply *reply, int err)
 	struct failure failure = failure_from_errno(err);
 
 	reply_error(reply, failure.status, NULL, "%s", failure.sentence);
+	reply->limit = failure.limit;
 }

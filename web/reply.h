@@ -8,11 +8,6 @@
  * Making replies. An answer of ours is JSON unless its handler says otherwise. An error is one
  * readable sentence and tells nothing of paths, SQL or libraries.
  */
-enum {
-	/* A flame graph of a million nodes takes 40 MB as text. */
-	REPLY_SIZE_MAX = 64 << 20,
-};
-
 void reply_init(struct reply *reply);
 void reply_done(struct reply *reply);
 
@@ -31,6 +26,7 @@ struct failure {
 	int status;
 	const char *code; /* of Connect */
 	const char *sentence;
+	enum limit limit; /* that was hit, or LIMIT_NONE */
 };
 struct failure failure_from_errno(int err);
 

@@ -144,32 +144,49 @@ bool request_parameter(const struct request *request, struct str name, struct bu
 
 struct body_clock {
 	struct request *request;
-	uint64_t end_ns;
+	uint64_t start_ns, end_ns;
+	uint64_t size; /* that came so far */
 };
 
 static struct body_clock start_clock(struct request *request)
 {
-	uint64_t end_ns = clock_monotonic_ns() + REQUEST_BODY_TIME_NS_MAX;
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t end_ns = now_ns + UINT64_C(1) * REQUEST_BODY_SECONDS_MAX * CLOCK_NS_PER_S;
 
 	if (request->deadline_monotonic_ns && request->deadline_monotonic_ns < end_ns)
 		end_ns = request->deadline_monotonic_ns;
-	return (struct body_clock){ .request = request, .end_ns = end_ns };
+	return (struct body_clock){ .request = request, .start_ns = now_ns, .end_ns = end_ns };
 }
 
-static int64_t read_some(const struct body_clock *clock, void *bytes, size_t size)
+/* Too slow is who has sent less than the rate for the whole time, once that is more than a moment.
+ */
+static bool is_slow(const struct body_clock *clock, uint64_t now_ns)
+{
+	uint64_t elapsed_s = (now_ns - clock->start_ns) / (uint64_t)CLOCK_NS_PER_S;
+
+	return elapsed_s >= REQUEST_BODY_GRACE_SECONDS &&
+	       clock->size < elapsed_s * REQUEST_BODY_RATE_MIN;
+}
+
+static int64_t read_some(struct body_clock *clock, void *bytes, size_t size)
 {
 	struct request *request = clock->request;
+	uint64_t now_ns = clock_monotonic_ns();
 
 	if (!request->read_body)
 		return 0;
-	if (clock_monotonic_ns() >= clock->end_ns)
+	if (now_ns >= clock->end_ns)
 		return -ETIMEDOUT;
+	if (is_slow(clock, now_ns))
+		return -ETIME;
 
 	assert(size > 0);
 
 	int64_t count = request->read_body(request, bytes, size);
 
 	assert(count <= (int64_t)size);
+	if (count > 0)
+		clock->size += (uint64_t)count;
 	return count;
 }
 
@@ -182,7 +199,7 @@ static bool announces_more_than(const struct request *request, size_t limit)
 	       size > limit;
 }
 
-static int as_is(const struct body_clock *clock, struct buf *body)
+static int as_is(struct body_clock *clock, struct buf *body)
 {
 	uint8_t piece[READ_SIZE];
 	int64_t count;
@@ -272,7 +289,7 @@ static int unpack_gzip_piece(struct gzip_reader *gzip, struct buf *body, uint64_
 	return gzip->ended && gzip->stream.avail_in > 0 ? -EBADMSG : 0;
 }
 
-static int unpack_gzip(const struct body_clock *clock, struct buf *body)
+static int unpack_gzip(struct body_clock *clock, struct buf *body)
 {
 	struct gzip_reader gzip = { .ended = false };
 	uint8_t piece[READ_SIZE];
@@ -328,7 +345,7 @@ static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct buf *
 	return 0;
 }
 
-static int unpack_zstd(const struct body_clock *clock, struct buf *body)
+static int unpack_zstd(struct body_clock *clock, struct buf *body)
 {
 	ZSTD_DCtx *context = ZSTD_createDCtx();
 	uint8_t piece[READ_SIZE];

@@ -6,14 +6,14 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/str.h"
+#include "web/limit.h"
 
 /*
  * What a handler sees of a request, and the reply it writes. No type of the HTTP library is among
  * them: the same handler serves HTTP/1.1, later HTTP/2 and gRPC, and tests without a socket.
  */
-enum { REQUEST_HEADER_COUNT_MAX = 64 };
-
 struct header {
 	struct str name; /* as sent; compare without case */
 	struct str value;
@@ -68,7 +68,8 @@ bool request_parameter(const struct request *request, struct str name, struct bu
 
 /*
  * Reads the body as it is on the wire before anything scarce is taken for the request; read_body()
- * then gives it from memory. -E2BIG beyond held->bytes.limit, -ETIMEDOUT, or the reader's error.
+ * then gives it from memory. -E2BIG beyond held->bytes.limit, -ETIMEDOUT when it takes too long as
+ * a whole, -ETIME when it comes too slowly, or the reader's error.
  */
 struct held_body {
 	struct buf bytes;
@@ -78,15 +79,10 @@ int request_hold_body(struct request *request, struct held_body *held);
 
 /*
  * The whole body, Content-Encoding gzip and zstd undone; body->limit bounds what it unpacks to.
- * -E2BIG beyond it, -EBADMSG for a broken encoding, -EOPNOTSUPP for an unknown one, -ETIMEDOUT.
+ * -E2BIG beyond it, -EBADMSG for a broken encoding, -EOPNOTSUPP for an unknown one, -ETIMEDOUT,
+ * -ETIME.
  */
 int request_read_body(struct request *request, struct buf *body);
-
-/* A whole body takes no longer than this, however its sender trickles it. */
-#define REQUEST_BODY_TIME_NS_MAX (UINT64_C(30) * 1000000000)
-
-/* One gzip or zstd stream must not become more than this many times its size once past 1 MiB. */
-enum { REQUEST_RATIO_MAX = 200 };
 
 struct reply {
 	int status;		  /* 200 unless set */
@@ -97,4 +93,5 @@ struct reply {
 	const char *content_encoding; /* a literal, or NULL */
 	struct header headers[8];     /* more of them; texts are literals */
 	size_t header_count;
+	enum limit limit; /* of a refusal: the one that was hit */
 };

@@ -9,13 +9,13 @@
 
 #include "base/clock.h"
 
-enum { BUCKET_COUNT = 8, STATUS_COUNT = 20 };
+enum { BUCKET_COUNT = 8, STATUS_COUNT = 21 };
 
 /* Upper ends, in ms; what is longer is in none of them. */
 static const uint32_t bucket_ends_ms[BUCKET_COUNT] = { 1, 5, 20, 50, 100, 500, 2000, 10000 };
 
 /* Those that we answer; the last place counts all others. */
-static const int statuses[STATUS_COUNT] = { 200, 304, 400, 401, 403, 404, 405, 409, 413, 415,
+static const int statuses[STATUS_COUNT] = { 200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415,
 					    421, 429, 431, 499, 500, 501, 503, 504, 505, 0 };
 
 struct route_counters {

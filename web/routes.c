@@ -65,14 +65,9 @@ enum {
 	ROUTE_COUNT = sizeof(routes_table) / sizeof(routes_table[0]),
 	ROUTE_PAGE = ROUTE_COUNT - 1,
 	ROUTE_NONE = ROUTE_COUNT, /* counts what is answered before or without a route */
-
-	QUESTION_SIZE_MAX = 1 << 20, /* on the wire; see MESSAGE_SIZE_MAX of connect.c */
-	/* Questions take 20 ms of one CPU; more at once only make all of them late. */
-	RUNNING_MAX = 4,
-	WAITING_MAX = 8,
 };
 
-#define ANSWER_TIME_NS_MAX (UINT64_C(30) * 1000000000)
+#define ANSWER_TIME_NS_MAX ((uint64_t)ANSWER_SECONDS_MAX * (uint64_t)CLOCK_NS_PER_S)
 
 struct routes {
 	struct server *server;
@@ -84,7 +79,8 @@ struct routes {
 
 int routes_new(struct server *server, struct routes **ret)
 {
-	static_assert(WAITING_MAX + RUNNING_MAX < 32, "questions leave threads to the rest");
+	static_assert(QUESTION_WAITING_MAX + QUESTION_RUNNING_MAX < 32,
+		      "questions leave threads to the rest");
 	autoclean(routes) struct routes *routes = calloc(1, sizeof(*routes));
 
 	if (!routes)
@@ -99,7 +95,7 @@ int routes_new(struct server *server, struct routes **ret)
 	int err = request_counters_new(routes->names, ROUTE_COUNT + 1, &routes->counters);
 
 	if (!err)
-		err = slots_new(RUNNING_MAX, WAITING_MAX, &routes->slots);
+		err = slots_new(QUESTION_RUNNING_MAX, QUESTION_WAITING_MAX, &routes->slots);
 	if (err)
 		return err;
 
@@ -169,11 +165,23 @@ static bool hold_body(struct request *request, struct held_body *held, struct re
 		return true;
 	case -E2BIG:
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "a question takes no more than %d bytes", QUESTION_SIZE_MAX);
+			      "a question takes no more than %d bytes", REQUEST_QUESTION_SIZE_MAX);
 		reply->status = 413;
+		reply->limit = LIMIT_BODY_SIZE;
 		return false;
 	case -ETIMEDOUT:
-		connect_error(reply, CONNECT_DEADLINE_EXCEEDED, "the body came too slowly");
+		connect_error(reply, CONNECT_DEADLINE_EXCEEDED,
+			      "the body must be here within %d s, or what the request allows",
+			      REQUEST_BODY_SECONDS_MAX);
+		reply->status = 408;
+		reply->limit = LIMIT_BODY_TIME;
+		return false;
+	case -ETIME:
+		connect_error(reply, CONNECT_DEADLINE_EXCEEDED,
+			      "after %d s the body must have come with %d bytes a second or more",
+			      REQUEST_BODY_GRACE_SECONDS, REQUEST_BODY_RATE_MIN);
+		reply->status = 408;
+		reply->limit = LIMIT_BODY_RATE;
 		return false;
 	case -ENOMEM:
 		connect_failure(reply, err);
@@ -186,20 +194,22 @@ static bool hold_body(struct request *request, struct held_body *held, struct re
 
 static void refuse_crowd(const struct route *route, int err, struct reply *reply)
 {
-	if (route->kind != ROUTE_CALL)
+	if (route->kind != ROUTE_CALL) {
 		reply_failure(reply, err);
-	else if (err == -EBUSY)
-		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "too many questions at once; try again in a second");
-	else
+	} else if (err == -EBUSY) {
+		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED, "%s",
+			      failure_from_errno(err).sentence);
+		reply->limit = LIMIT_QUESTIONS;
+	} else {
 		connect_failure(reply, err);
+	}
 	reply_add_header(reply, "Retry-After", "1");
 }
 
 static void ask(struct routes *routes, struct request *request, const struct route *route,
 		struct reply *reply)
 {
-	struct held_body held = { .bytes = BUF(QUESTION_SIZE_MAX) };
+	struct held_body held = { .bytes = BUF(REQUEST_QUESTION_SIZE_MAX) };
 
 	assert(request->role != ROLE_NOBODY && request->deadline_monotonic_ns > 0);
 	if (route->kind != ROUTE_CALL || hold_body(request, &held, reply)) {
@@ -271,6 +281,8 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 
 	size_t number = answer(routes, request, reply);
 
+	if (reply->limit != LIMIT_NONE)
+		routes->server->counters.limits_hit[reply->limit]++;
 	request_counters_add(routes->counters, number, reply->status,
 			     clock_monotonic_ns() - start_ns);
 }

@@ -7,6 +7,7 @@
 
 #include "base/settings.h"
 #include "base/window.h"
+#include "web/limit.h"
 
 struct request_counters;
 struct store;
@@ -32,6 +33,7 @@ struct server_counters {
 	_Atomic uint64_t losses[LOSS_KIND_COUNT];
 	_Atomic uint64_t wishes_sent, files_received;
 	_Atomic uint64_t requests, requests_refused;
+	_Atomic uint64_t limits_hit[LIMIT_COUNT];
 };
 
 struct server {

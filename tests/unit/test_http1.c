@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +20,10 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/settings.h"
+#include "web/connect.h"
 #include "web/http1.h"
 #include "web/port_owner.h"
+#include "web/reply.h"
 #include "web/server.h"
 #include "web/slots.h"
 
@@ -177,6 +180,8 @@ static void refuses_heads_that_can_be_read_in_two_ways(void **state)
 static void refuses_more_headers_than_it_can_see(void **state)
 {
 	static const int counts[] = { 62, 63, 65, 100 };
+	struct fixture *fixture = *state;
+	uint64_t before = fixture->server.counters.limits_hit[LIMIT_HEADER_COUNT];
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		autoclean(buf) struct buf request = BUF(ANSWER_SIZE_MAX);
@@ -190,9 +195,11 @@ static void refuses_more_headers_than_it_can_see(void **state)
 					  "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n\r\n"));
 		exchange(*state, (struct str){ (char *)request.bytes, request.size }, &answer);
 		/* The first is one that is still read whole, the method is wrong. */
-		assert_int_equal(status_of(&answer), counts[i] == 62 ? 405 : 400);
+		assert_int_equal(status_of(&answer), counts[i] == 62 ? 405 : 431);
+		assert_true(counts[i] == 62 || contains(&answer, "there are more than 63 headers"));
 		assert_null(strstr((const char *)answer.bytes + 9, "HTTP/1.1 "));
 	}
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_HEADER_COUNT], before + 3);
 }
 
 static void refuses_a_head_that_is_too_long(void **state)
@@ -200,12 +207,38 @@ static void refuses_a_head_that_is_too_long(void **state)
 	autoclean(buf) struct buf request = BUF(ANSWER_SIZE_MAX);
 	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
 
+	struct fixture *fixture = *state;
+	uint64_t before = fixture->server.counters.limits_hit[LIMIT_HEAD_SIZE];
+
 	buf_add_str(&request, STR("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "));
 	for (int i = 0; i < 20000; i++)
 		buf_add_u8(&request, 'x');
 	buf_add_str(&request, STR("\r\n\r\n"));
-	exchange(*state, (struct str){ (char *)request.bytes, request.size }, &answer);
-	assert_true(status_of(&answer) >= 400);
+	exchange(fixture, (struct str){ (char *)request.bytes, request.size }, &answer);
+	assert_int_equal(status_of(&answer), 431);
+	assert_true(contains(&answer, "request line and headers are longer than 16384 bytes"));
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_HEAD_SIZE], before + 1);
+
+	/* One that fits no buffer is no request at all. */
+	buf_clear(&request);
+	buf_clear(&answer);
+	buf_add_str(&request, STR(HEAD("GET /healthz") "X: "));
+	for (int i = 0; i < 70000; i++)
+		buf_add_u8(&request, 'x');
+	exchange(fixture, (struct str){ (char *)request.bytes, request.size }, &answer);
+	assert_int_equal(status_of(&answer), 400);
+	assert_true(contains(&answer, "longer than 16384 bytes"));
+
+	/* And one that just fits. */
+	buf_clear(&request);
+	buf_clear(&answer);
+	buf_add_str(&request, STR(HEAD("GET /healthz") "X: "));
+	while (request.size < REQUEST_HEAD_SIZE_MAX - 4)
+		buf_add_u8(&request, 'x');
+	buf_add_str(&request, STR("\r\n\r\n"));
+	exchange(fixture, (struct str){ (char *)request.bytes, request.size }, &answer);
+	assert_int_equal(status_of(&answer), 200);
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_HEAD_SIZE], before + 1);
 }
 
 static void answers_no_foreign_page(void **state)
@@ -317,17 +350,89 @@ static void refuses_bodies_that_are_too_large(void **state)
 		.next_in = zeros, .avail_in = 64 << 20, .next_out = packed, .avail_out = 1 << 20
 	};
 
+	struct fixture *fixture = *state;
+	uint64_t before = fixture->server.counters.limits_hit[LIMIT_BODY_SIZE];
+	uint64_t unpacked = fixture->server.counters.limits_hit[LIMIT_UNPACKED_SIZE];
+
 	memset(text, ' ', 2 << 20);
 	call(*state, "", (struct str){ text, 2 << 20 }, &announced);
 	assert_int_equal(status_of(&announced), 413);
-	assert_true(contains(&announced, "resource_exhausted"));
+	assert_true(contains(&announced,
+			     "{\"code\":\"resource_exhausted\",\"message\":\"a question "
+			     "takes no more than 1048576 bytes\"}"));
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_BODY_SIZE], before + 1);
 
 	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, 0), Z_OK);
 	assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
 	(void)deflateEnd(&stream);
 	call(*state, "Content-Encoding: gzip\r\n",
 	     (struct str){ (char *)packed, (1 << 20) - stream.avail_out }, &bomb);
-	assert_true(contains(&bomb, "resource_exhausted"));
+	assert_true(contains(&bomb, "{\"code\":\"resource_exhausted\",\"message\":\"the message is "
+				    "larger than 1048576 bytes\"}"));
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_BODY_SIZE], before + 1);
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_UNPACKED_SIZE], unpacked + 1);
+}
+
+/* A byte now and then keeps no thread for longer than the grace. */
+static void refuses_bodies_that_come_too_slowly(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t before = fixture->server.counters.limits_hit[LIMIT_BODY_RATE];
+	autoclean(buf) struct buf answer = BUF(ANSWER_SIZE_MAX);
+	autoclose int fd = dial(fixture);
+	struct pollfd heard = { .fd = fd, .events = POLLIN };
+	int pieces = 0;
+
+	say(fd, STR(HEAD(CALL) "Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"));
+	while (pieces < 100 && poll(&heard, 1, 100) == 0) {
+		say(fd, STR("          "));
+		pieces++;
+	}
+	assert_in_range(pieces, 30, 90);
+	hear_all(fd, &answer);
+	assert_int_equal(status_of(&answer), 408);
+	assert_true(contains(&answer, "\"deadline_exceeded\",\"message\":\"after 5 s the body must "
+				      "have come with 1024 bytes a second or more\""));
+	assert_int_equal(fixture->server.counters.limits_hit[LIMIT_BODY_RATE], before + 1);
+}
+
+static void failures_name_their_limit(void **state)
+{
+	static const struct {
+		int err;
+		int status;
+		enum limit limit;
+		const char *why;
+	} cases[] = {
+		{ -ETIMEDOUT, 504, LIMIT_ANSWER_TIME, "30 s" },
+		{ -E2BIG, 413, LIMIT_ANSWER_SIZE, "64 MiB" },
+		{ -EFBIG, 413, LIMIT_ANSWER_SIZE, "64 MiB" },
+		{ -EBUSY, 503, LIMIT_QUESTIONS, "4 questions run and 8 wait" },
+		{ -EIO, 500, LIMIT_NONE, "the store could not answer" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reply page, call;
+
+		reply_init(&page);
+		reply_init(&call);
+		reply_failure(&page, cases[i].err);
+		connect_failure(&call, cases[i].err);
+		buf_add_u8(&page.body, 0);
+		buf_add_u8(&call.body, 0);
+		assert_int_equal(page.status, cases[i].status);
+		assert_int_equal(page.limit, cases[i].limit);
+		assert_int_equal(call.limit, cases[i].limit);
+		assert_true(contains(&page.body, cases[i].why));
+		assert_true(contains(&call.body, cases[i].why));
+		reply_done(&page);
+		reply_done(&call);
+	}
+	for (int limit = 0; limit < LIMIT_COUNT; limit++)
+		for (int other = 0; other < limit; other++)
+			assert_string_not_equal(limit_name((enum limit)limit),
+						limit_name((enum limit)other));
 }
 
 static void tells_what_is_wrong_with_a_message(void **state)
@@ -519,6 +624,8 @@ int main(void)
 		cmocka_unit_test(keeps_a_connection_for_the_next_request),
 		cmocka_unit_test(reads_plain_and_packed_and_chunked_bodies),
 		cmocka_unit_test(refuses_bodies_that_are_too_large),
+		cmocka_unit_test(refuses_bodies_that_come_too_slowly),
+		cmocka_unit_test(failures_name_their_limit),
 		cmocka_unit_test(tells_what_is_wrong_with_a_message),
 		cmocka_unit_test(goes_on_when_asked_whether_to),
 		cmocka_unit_test(serves_the_page_and_its_paths),

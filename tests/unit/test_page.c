@@ -158,6 +158,9 @@ static void lists_labels_and_says_how_it_is(void **state)
 	assert_non_null(strstr(exchange_text(&metrics),
 			       "hearth_request_duration_seconds_bucket{route=\"/api/v1/labels\","
 			       "le=\"+Inf\"} 2\n"));
+	assert_non_null(strstr(exchange_text(&metrics),
+			       "\nhearth_limit_hits_total{limit=\"questions\"} 0\n"));
+	assert_null(strstr(exchange_text(&metrics), "limit=\"none\""));
 	assert_non_null(strstr(exchange_text(&metrics), "\nprocess_open_fds "));
 }
 

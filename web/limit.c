@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/limit.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+const char *limit_name(enum limit limit)
+{
+	static const char *const names[LIMIT_COUNT] = {
+		[LIMIT_NONE] = "none",
+		[LIMIT_HEAD_SIZE] = "head_size",
+		[LIMIT_HEADER_COUNT] = "header_count",
+		[LIMIT_BODY_SIZE] = "body_size",
+		[LIMIT_UNPACKED_SIZE] = "unpacked_size",
+		[LIMIT_BODY_TIME] = "body_time",
+		[LIMIT_BODY_RATE] = "body_rate",
+		[LIMIT_QUESTIONS] = "questions",
+		[LIMIT_ANSWER_TIME] = "answer_time",
+		[LIMIT_ANSWER_SIZE] = "answer_size",
+	};
+
+	assert(limit < LIMIT_COUNT && names[limit] != NULL);
+	return names[limit];
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Which limit of base/limits.h a request ran into. Whoever refuses says so in a sentence that names
+ * the limit, and in reply->limit; it is counted where the reply goes out, and /metrics tells.
+ */
+enum limit {
+	LIMIT_NONE = 0,
+	LIMIT_HEAD_SIZE,     /* REQUEST_HEAD_SIZE_MAX */
+	LIMIT_HEADER_COUNT,  /* REQUEST_HEADER_COUNT_MAX */
+	LIMIT_BODY_SIZE,     /* REQUEST_QUESTION_SIZE_MAX, on the wire */
+	LIMIT_UNPACKED_SIZE, /* REQUEST_MESSAGE_SIZE_MAX */
+	LIMIT_BODY_TIME,     /* REQUEST_BODY_SECONDS_MAX */
+	LIMIT_BODY_RATE,     /* REQUEST_BODY_RATE_MIN */
+	LIMIT_QUESTIONS,     /* QUESTION_RUNNING_MAX and QUESTION_WAITING_MAX */
+	LIMIT_ANSWER_TIME,   /* ANSWER_SECONDS_MAX, or less when the request says so */
+	LIMIT_ANSWER_SIZE,   /* REPLY_SIZE_MAX */
+	LIMIT_COUNT,
+};
+
+/* As /metrics names it: "head_size". */
+const char *limit_name(enum limit limit);

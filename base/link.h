@@ -38,6 +38,9 @@ enum link_type {
 	LINK_TABLE_WISH = 9, /* collector → server: as LINK_FILE without an error */
 	LINK_TABLE = 10,     /* server → collector: struct unwind_table_header and what follows */
 	LINK_NO_TABLE = 11,  /* server → collector: as LINK_FILE with an error */
+	/* server → collector: the window of this sequence is no good and never will be; those
+	 * before and after it are not spoken of. */
+	LINK_REFUSE_WINDOW = 12,
 	LINK_TYPE_COUNT,
 };
 

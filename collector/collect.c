@@ -441,7 +441,7 @@ static void ship_the_rest(struct collector *collector)
 
 		(void)shipper_handle(collector->shipper, clock_monotonic_ns());
 		shipper_stats(collector->shipper, &shipped);
-		if (!shipped.connected || shipped.acknowledged == shipped.pushed)
+		if (!shipped.connected || shipped.acknowledged + shipped.given_up == shipped.pushed)
 			break;
 		(void)epoll_wait(collector->epoll, &ready, 1, 20);
 	} while (clock_monotonic_ns() < deadline);

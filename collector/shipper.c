@@ -68,17 +68,33 @@ int shipper_new(const struct shipper_options *options, struct shipper **ret)
 	return 0;
 }
 
+/* before: the one in front of it, NULL for the first. */
+static void drop(struct shipper *shipper, struct waiting *waiting, struct waiting *before)
+{
+	assert(before ? before->next == waiting : shipper->first == waiting);
+
+	if (before)
+		before->next = waiting->next;
+	else
+		shipper->first = waiting->next;
+	if (shipper->last == waiting)
+		shipper->last = before;
+	if (shipper->next_to_send == waiting)
+		shipper->next_to_send = waiting->next;
+	shipper->stats.backlog_size -= waiting->size;
+	free(waiting);
+}
+
 static void drop_first(struct shipper *shipper)
 {
-	struct waiting *first = shipper->first;
+	drop(shipper, shipper->first, NULL);
+}
 
-	shipper->first = first->next;
-	if (!shipper->first)
-		shipper->last = NULL;
-	if (shipper->next_to_send == first)
-		shipper->next_to_send = first->next;
-	shipper->stats.backlog_size -= first->size;
-	free(first);
+static void give_up(struct shipper *shipper, struct waiting *waiting, struct waiting *before)
+{
+	shipper->stats.given_up++;
+	shipper->stats.given_up_samples += waiting->sample_count;
+	drop(shipper, waiting, before);
 }
 
 struct shipper *shipper_free(struct shipper *shipper)
@@ -128,9 +144,7 @@ int shipper_push(struct shipper *shipper, const struct window *window)
 	/* The newest tells what happens now; the oldest goes. */
 	while (shipper->first &&
 	       shipper->stats.backlog_size + size > shipper->options.backlog_size_max) {
-		shipper->stats.given_up++;
-		shipper->stats.given_up_samples += shipper->first->sample_count;
-		drop_first(shipper);
+		give_up(shipper, shipper->first, NULL);
 	}
 	if (shipper->last)
 		shipper->last->next = waiting;
@@ -256,6 +270,21 @@ static void forget_committed(struct shipper *shipper, uint64_t sequence)
 	}
 }
 
+/* Sent again it would be refused again. */
+static void forget_refused(struct shipper *shipper, uint64_t sequence)
+{
+	struct waiting *before = NULL;
+
+	for (struct waiting *waiting = shipper->first; waiting; waiting = waiting->next) {
+		if (waiting->sequence == sequence) {
+			shipper->stats.refused++;
+			give_up(shipper, waiting, before);
+			return;
+		}
+		before = waiting;
+	}
+}
+
 static int grant_wish(struct shipper *shipper, const struct link_message *message)
 {
 	struct link_file file = { 0 };
@@ -293,6 +322,9 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 		return 0;
 	case LINK_ACK:
 		forget_committed(shipper, message->sequence);
+		return 0;
+	case LINK_REFUSE_WINDOW:
+		forget_refused(shipper, message->sequence);
 		return 0;
 	case LINK_WISH:
 		return grant_wish(shipper, message);

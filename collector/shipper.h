@@ -41,8 +41,9 @@ int shipper_fd(const struct shipper *shipper);
 int shipper_handle(struct shipper *shipper, uint64_t now_monotonic_ns);
 
 /*
- * Encodes the window and keeps it. What had to be given up to make room is counted in the stats and
- * belongs into the next window's losses (LOSS_BACKLOG_FULL) and gap.
+ * Encodes the window and keeps it. What had to be given up to make room, or because the server
+ * refused it for good, is counted in the stats and belongs into the next window's losses
+ * (LOSS_BACKLOG_FULL) and gap.
  */
 int shipper_push(struct shipper *shipper, const struct window *window);
 
@@ -50,7 +51,8 @@ struct shipper_stats {
 	bool connected;
 	uint64_t pushed; /* windows */
 	uint64_t acknowledged;
-	uint64_t given_up; /* windows */
+	uint64_t given_up; /* windows: no room for them, or refused by the server */
+	uint64_t refused;  /* of these */
 	uint64_t given_up_samples;
 	uint64_t backlog_size; /* bytes waiting now */
 	uint64_t wishes;

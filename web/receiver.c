@@ -46,6 +46,7 @@ struct receiver {
 	int socket; /* -1: none */
 	uint64_t collector;
 	struct window *held; /* ingest had no room for it */
+	bool has_refused;    /* a window, which was said */
 
 	pthread_mutex_t lock;
 	/* guarded by lock: */
@@ -73,6 +74,7 @@ static void disconnect(struct receiver *receiver, const char *why)
 	close(receiver->socket);
 	receiver->socket = -1;
 	receiver->collector = 0;
+	receiver->has_refused = false;
 	receiver->held = window_free(receiver->held);
 	set_state(receiver, COLLECTOR_ABSENT);
 }
@@ -190,18 +192,37 @@ static void hand_over(struct receiver *receiver, struct window *window)
 		window_free(window);
 }
 
+/*
+ * What is no good now will not be better when it is sent again, so the collector is to forget it.
+ * The packets of the connection are whole, and what follows may be good.
+ */
+static int refuse_window(struct receiver *receiver, uint64_t sequence, int reason)
+{
+	if (!receiver->has_refused)
+		log_warning_errno(reason, "the collector sent a window that is no good, refused; "
+					  "more of them are only counted");
+	receiver->has_refused = true;
+	receiver->server->counters.windows_refused++;
+	if (receiver->socket < 0)
+		return 0;
+	/* Without room for the answer it all begins anew. */
+	return link_send(receiver->socket, &(struct link_message){ .type = LINK_REFUSE_WINDOW,
+								   .sequence = sequence });
+}
+
 static int handle_window(struct receiver *receiver, const struct link_message *message)
 {
 	struct window *window = NULL;
 	int err = window_decode(message->payload, message->size, &window);
 
+	if (err == -ENOMEM)
+		return err;
 	if (!err && (window->collector != receiver->collector ||
 		     (receiver->socket >= 0 && window->sequence != message->sequence)))
 		err = -EBADMSG;
 	if (err) {
-		receiver->server->counters.windows_refused++;
 		window_free(window);
-		return err;
+		return refuse_window(receiver, message->sequence, err);
 	}
 	count_window(receiver, window);
 	hand_over(receiver, window);
@@ -237,6 +258,7 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 	case LINK_TABLE_WISH:
 	case LINK_TABLE:
 	case LINK_NO_TABLE:
+	case LINK_REFUSE_WINDOW:
 	case LINK_TYPE_COUNT:
 		break;
 	}

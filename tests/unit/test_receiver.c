@@ -392,10 +392,78 @@ static void takes_one_collector_at_a_time(void **state)
 	close(second);
 }
 
-static void hangs_up_on_what_makes_no_sense(void **state)
+static void assert_refused(int fd, uint64_t sequence)
+{
+	struct link_message message;
+
+	assert_int_equal(receive(fd, &message), 0);
+	assert_int_equal(message.type, LINK_REFUSE_WINDOW);
+	assert_int_equal(message.sequence, sequence);
+	link_message_done(&message);
+}
+
+static void refuses_windows_that_are_no_good(void **state)
 {
 	struct scene *scene = *state;
 	const struct server_counters *counters = &scene->small.server.counters;
+	const struct window *window = generator_next(scene->generator);
+	struct window *other = window_copy(window);
+	int fd = connect_by_hand(scene);
+
+	/* One that is none, one of another number, one of another collector; then a good one. */
+	greet(fd);
+	assert_int_equal(link_send(fd, &(struct link_message){ .type = LINK_WINDOW,
+							       .sequence = 7,
+							       .payload = "junk",
+							       .size = 4 }),
+			 0);
+	assert_refused(fd, 7);
+	send_window(fd, window, 2);
+	assert_refused(fd, 2);
+	other->collector++;
+	send_window(fd, other, 1);
+	assert_refused(fd, 1);
+	window_free(other);
+	assert_int_equal(counters->windows_refused, 3);
+	assert_int_equal(counters->windows_received, 0);
+	send_window(fd, window, 1);
+	await_acknowledgement(fd, 1);
+	assert_int_equal(counters->windows_received, 1);
+	close(fd);
+	stop_server(scene);
+	assert_int_equal(stored_samples(scene), SAMPLES);
+}
+
+/* It is not sent again, what stands around it arrives, and its samples are known to be lost. */
+static void a_refused_window_holds_nothing_up(void **state)
+{
+	struct scene *scene = *state;
+	const struct server_counters *counters = &scene->small.server.counters;
+	struct shipper_stats stats;
+	struct window *other;
+
+	push_windows(scene, 2);
+	other = window_copy(generator_next(scene->generator));
+	other->collector++;
+	assert_int_equal(shipper_push(scene->shipper, other), 0);
+	window_free(other);
+	push_windows(scene, 10);
+	/* A commit speaks for five seconds. */
+	ship_until(scene, 7);
+	shipper_stats(scene->shipper, &stats);
+	assert_int_equal(stats.refused, 1);
+	assert_int_equal(stats.given_up, 1);
+	assert_int_equal(stats.given_up_samples, SAMPLES);
+	assert_true(stats.connected);
+	stop_server(scene);
+	assert_int_equal(counters->windows_refused, 1);
+	assert_int_equal(counters->windows_received, 12);
+	assert_int_equal(stored_samples(scene), 12 * SAMPLES);
+}
+
+static void hangs_up_on_what_makes_no_sense(void **state)
+{
+	struct scene *scene = *state;
 	const struct window *window = generator_next(scene->generator);
 	int fd = connect_by_hand(scene);
 
@@ -403,33 +471,9 @@ static void hangs_up_on_what_makes_no_sense(void **state)
 	send_window(fd, window, 1);
 	assert_hung_up(fd);
 
-	/* A window that is none, one of another number, one of another collector. */
-	fd = connect_by_hand(scene);
-	greet(fd);
-	assert_int_equal(link_send(fd, &(struct link_message){ .type = LINK_WINDOW,
-							       .sequence = 1,
-							       .payload = "junk",
-							       .size = 4 }),
-			 0);
-	assert_hung_up(fd);
-	fd = connect_by_hand(scene);
-	greet(fd);
-	send_window(fd, window, 2);
-	assert_hung_up(fd);
-
-	struct window *other = window_copy(window);
-
-	other->collector++;
-	fd = connect_by_hand(scene);
-	greet(fd);
-	send_window(fd, other, 1);
-	assert_hung_up(fd);
-	window_free(other);
-	assert_int_equal(counters->windows_refused, 3);
-
 	/* What only a server says; a kernel without its symbols; a file without a reason. */
-	static const uint8_t types[] = { LINK_WELCOME, LINK_ACK,    LINK_WISH,
-					 LINK_REFUSE,  LINK_KERNEL, LINK_FILE };
+	static const uint8_t types[] = { LINK_WELCOME, LINK_ACK,  LINK_WISH,	     LINK_REFUSE,
+					 LINK_KERNEL,  LINK_FILE, LINK_REFUSE_WINDOW };
 
 	for (size_t i = 0; i < sizeof(types); i++) {
 		fd = connect_by_hand(scene);
@@ -544,6 +588,8 @@ int main(void)
 		SCENE_TEST(counts_once_what_is_sent_twice),
 		SCENE_TEST(survives_the_death_of_either_end),
 		SCENE_TEST(takes_one_collector_at_a_time),
+		SCENE_TEST(refuses_windows_that_are_no_good),
+		SCENE_TEST(a_refused_window_holds_nothing_up),
 		SCENE_TEST(hangs_up_on_what_makes_no_sense),
 		SCENE_TEST(answers_another_version_with_its_own),
 		SCENE_TEST(takes_the_place_of_a_dead_server_only),

@@ -410,6 +410,46 @@ static void grants_wishes(void **state)
 	assert_int_equal(stats_of(scene).files_passed, 1);
 }
 
+/* Wherever it stands, sent or not; one that is not there is none of ours. */
+static void forgets_what_is_refused(void **state)
+{
+	struct scene *scene = *state;
+
+	for (uint64_t sequence = 1; sequence <= 4; sequence++)
+		assert_int_equal(push(scene), sequence);
+	connect_both(scene, 0);
+	for (uint64_t sequence = 1; sequence <= 4; sequence++)
+		server_receives_window(scene, sequence);
+	server_sends(scene, LINK_REFUSE_WINDOW, 2);
+	server_sends(scene, LINK_REFUSE_WINDOW, 4);
+	server_sends(scene, LINK_REFUSE_WINDOW, 9);
+	assert_int_equal(handle(scene), 0);
+	assert_true(stats_of(scene).connected);
+	assert_int_equal(stats_of(scene).refused, 2);
+	assert_int_equal(stats_of(scene).given_up, 2);
+	assert_int_equal(stats_of(scene).given_up_samples, 400);
+	assert_int_equal(push(scene), 5);
+	assert_int_equal(handle(scene), 0);
+	server_receives_window(scene, 5);
+
+	/* A new server gets the others only. */
+	hang_up(scene);
+	stop_listening(scene);
+	assert_int_equal(handle(scene), 0);
+	pass_a_second(scene);
+	connect_both(scene, 0);
+	server_receives_window(scene, 1);
+	server_receives_window(scene, 3);
+	server_receives_window(scene, 5);
+	server_receives_nothing(scene);
+	server_sends(scene, LINK_REFUSE_WINDOW, 1);
+	server_sends(scene, LINK_ACK, 5);
+	assert_int_equal(handle(scene), 0);
+	assert_int_equal(stats_of(scene).acknowledged, 2);
+	assert_int_equal(stats_of(scene).refused, 3);
+	assert_int_equal(stats_of(scene).backlog_size, 0);
+}
+
 static void leaves_a_server_that_makes_no_sense(void **state)
 {
 	struct scene *scene = *state;
@@ -477,6 +517,7 @@ int main(void)
 		SCENE_TEST(gives_the_oldest_up_when_full),
 		SCENE_TEST(never_waits_for_a_server_that_does_not_read),
 		SCENE_TEST(grants_wishes),
+		SCENE_TEST(forgets_what_is_refused),
 		SCENE_TEST(leaves_a_server_that_makes_no_sense),
 		SCENE_TEST(says_when_the_server_is_of_another_version),
 		SCENE_TEST(copes_with_a_path_that_is_too_long),

@@ -36,6 +36,7 @@ struct setting {
 enum {
 	RELOADABLE = 1,	 /* may change while the program runs */
 	NOT_IN_FILE = 2, /* of one run: for the command line and the environment */
+	CAN_BE_AUTO = 4, /* "auto" stands for SETTING_AUTO */
 
 	ALL = SETTING_OF_ALL,
 	SERVING = SETTING_OF_RUN | SETTING_OF_SERVE,
@@ -65,8 +66,8 @@ static const struct setting table[] = {
 	  "data time of one stored row, and of one commit" },
 	{ "retention-age", KIND_DURATION, FIELD(retention_age_ns), "TIME", "14d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
 	  "older profiles are dropped, or 'off'" },
-	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "20G", 1 << 20, UINT64_MAX, true, SERVING, RELOADABLE,
-	  "the oldest profiles are dropped beyond it, or 'off'" },
+	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "auto", 1 << 20, UINT64_MAX - 1, true, SERVING, RELOADABLE | CAN_BE_AUTO,
+	  "the oldest profiles are dropped beyond it, or 'off'; auto: a tenth of the disk, at most 20G" },
 	{ "span", KIND_DURATION, FIELD(span_ns), "TIME", "6h", SECONDS(60), SECONDS(86400), false, SERVING, 0,
 	  "data time of one file of profiles" },
 	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, 0,
@@ -108,6 +109,11 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 	int err = -EINVAL;
 
 	if (setting->can_be_off && str_equal(value, STR("off"))) {
+		memcpy((char *)settings + setting->offset, &number, sizeof(number));
+		return 0;
+	}
+	if ((setting->flags & CAN_BE_AUTO) && str_equal(value, STR("auto"))) {
+		number = SETTING_AUTO;
 		memcpy((char *)settings + setting->offset, &number, sizeof(number));
 		return 0;
 	}
@@ -262,7 +268,9 @@ static int refuse_unknown(struct str name, enum setting_command command,
 
 static const char *expectation(const struct setting *setting, char *text, size_t size)
 {
-	const char *off = setting->can_be_off ? ", or 'off'" : "";
+	const char *off = setting->flags & CAN_BE_AUTO ? ", or 'off', or 'auto'"
+			  : setting->can_be_off	       ? ", or 'off'"
+						       : "";
 
 	switch (setting->kind) {
 	case KIND_COUNT:
@@ -445,6 +453,8 @@ static void print_value(const struct setting *setting, const struct settings *se
 	memcpy(&number, field, sizeof(number));
 	if (number == 0 && setting->can_be_off)
 		buf_printf(text, "off");
+	else if (number == SETTING_AUTO && (setting->flags & CAN_BE_AUTO))
+		buf_printf(text, "auto");
 	else if (setting->kind == KIND_DURATION)
 		print_in_units(number, durations, text);
 	else if (setting->kind == KIND_SIZE)

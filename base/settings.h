@@ -21,6 +21,9 @@
 
 enum { SETTING_TEXT_SIZE = 512, SETTING_COUNT_MAX = 64 };
 
+/* What a setting that was left to Hearth has for a number. */
+#define SETTING_AUTO UINT64_MAX
+
 enum setting_command {
 	SETTING_OF_RUN = 1,
 	SETTING_OF_COLLECT = 2,
@@ -55,7 +58,7 @@ struct settings {
 	uint64_t frequency_hz;
 	uint64_t window_ns;
 	uint64_t retention_age_ns; /* 0: off */
-	uint64_t retention_size;   /* bytes; 0: off */
+	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
 	bool verbose;
 

@@ -1,24 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/store_private.h"
 
-/* Whole sealed files go, oldest first; those that are written to, or read from to be sealed, stay.
+/*
+ * Which sealed files go. Whole files do, oldest first, and that is all that dropping is; those that
+ * are written to, or read from to be sealed, stay.
  */
 
-static struct span *oldest_sealed(struct store *store)
+enum { CLOCK_JUMP_MS = 3600 * 1000, CLOCK_TRUST_MS = 600 * 1000 };
+
+/* A shedding disk takes no more than what is older than this. */
+#define SHED_KEEP_MS INT64_C(86400000)
+
+/*
+ * By when a file is judged. Late data is old when it comes: it is kept for as long as other data
+ * from when its file was finished, or an import would be dropped on the day it was made.
+ */
+static int64_t age_time(const struct span *span)
 {
-	struct span *oldest = NULL;
+	if (span_class(span) == STORE_LATE && span->finished_ms > span->end_ms)
+		return span->finished_ms;
+	return span->end_ms;
+}
+
+/* The sealed file that goes first of those whose time lies before the limit, or NULL. */
+static struct span *first_to_go(struct store *store, int class, int64_t before_ms)
+{
+	struct span *first = NULL;
 
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		struct span *span = store->spans.spans.items[i];
 
-		if (span->is_sealed && (!oldest || span->end_ms < oldest->end_ms))
-			oldest = span;
+		if (!span->is_sealed || (class >= 0 && (int)span_class(span) != class))
+			continue;
+		if (age_time(span) < before_ms && (!first || age_time(span) < age_time(first)))
+			first = span;
 	}
-	return oldest;
+	return first;
 }
 
 static uint64_t all_bytes(const struct store *store)
@@ -33,34 +54,119 @@ static uint64_t all_bytes(const struct store *store)
 	return bytes;
 }
 
-void store_set_retention(struct store *store, int64_t age_ms, uint64_t bytes)
+static void drop(struct store *store, struct span *span, enum store_drop_reason reason)
 {
-	assert(age_ms >= 0);
-	store->retention_age_ms = age_ms;
-	store->retention_bytes = bytes;
+	/* A file that can't be removed would be found again for ever: it goes from the list. */
+	(void)unlink(span->path);
+	pthread_mutex_lock(&store->lock);
+	store->status.dropped_spans[reason]++;
+	pthread_mutex_unlock(&store->lock);
+	store_drop_span(store, span);
+}
+
+static void drop_old(struct store *store, const struct store_limits *limits, int64_t now_unix_ms)
+{
+	for (int i = 0; i < STORE_CLASS_COUNT; i++) {
+		int64_t age_ms = limits->age_ms[i];
+		struct span *span;
+
+		while (age_ms > 0 && (span = first_to_go(store, i, now_unix_ms - age_ms)))
+			drop(store, span, STORE_DROPPED_AGE);
+	}
+}
+
+uint64_t store_byte_limit(const struct store_limits *limits, uint64_t disk_bytes)
+{
+	uint64_t part = disk_bytes / STORE_DISK_PART;
+
+	if (limits->bytes != STORE_BYTES_AUTOMATIC)
+		return limits->bytes;
+	return part < STORE_BYTES_MOST ? part : STORE_BYTES_MOST;
+}
+
+static void drop_too_many(struct store *store, uint64_t limit)
+{
+	struct span *span;
+
+	while (limit > 0 && all_bytes(store) > limit && (span = first_to_go(store, -1, INT64_MAX)))
+		drop(store, span, STORE_DROPPED_SIZE);
+}
+
+/* Of what is not late: late data may be of any time, the future's as well. */
+static int64_t newest_ms(const struct store *store)
+{
+	int64_t newest = 0;
+
+	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
+		const struct span *span = store->spans.spans.items[i];
+
+		if (span_class(span) != STORE_LATE && span->end_ms > newest)
+			newest = span->end_ms;
+	}
+	return newest;
+}
+
+static void shed(struct store *store, int64_t now_unix_ms)
+{
+	int64_t keep_from_ms = newest_ms(store) - SHED_KEEP_MS;
+	struct span *span;
+
+	while (space_is_short(&store->space) && (span = first_to_go(store, -1, keep_from_ms))) {
+		drop(store, span, STORE_DROPPED_ROOM);
+		space_look(&store->space, now_unix_ms);
+	}
+}
+
+/*
+ * Whether the wall clock may be believed. After a jump of an hour it is watched for ten minutes: a
+ * host without a battery starts in 1970, or in a future that somebody typed, and its history must
+ * not go for it. A start with a clock that is far from the newest data counts as a jump.
+ */
+static bool clock_is_trusted(struct store *store, int64_t now_unix_ms)
+{
+	struct clock_watch *clock = &store->clock;
+	int64_t steady_ms = (int64_t)(clock_monotonic_ns() / CLOCK_NS_PER_MS);
+	int64_t offset_ms = now_unix_ms - steady_ms;
+	int64_t step_ms = offset_ms - clock->offset_ms;
+
+	if (step_ms > CLOCK_JUMP_MS || step_ms < -CLOCK_JUMP_MS)
+		clock->distrusted_until_ms = steady_ms + CLOCK_TRUST_MS;
+	clock->offset_ms = offset_ms;
+	return steady_ms >= clock->distrusted_until_ms;
+}
+
+void store_watch_clock(struct store *store)
+{
+	int64_t now_unix_ms = clock_unix_ms();
+	int64_t newest = newest_ms(store);
+
+	store->clock.offset_ms =
+		(newest ? newest : now_unix_ms) - (int64_t)(clock_monotonic_ns() / CLOCK_NS_PER_MS);
+	(void)clock_is_trusted(store, now_unix_ms);
+}
+
+void store_set_limits(struct store *store, const struct store_limits *limits)
+{
+	pthread_mutex_lock(&store->lock);
+	store->limits = *limits;
+	pthread_mutex_unlock(&store->lock);
 }
 
 void store_retain(struct store *store, int64_t now_unix_ms)
 {
-	for (;;) {
-		struct span *span = oldest_sealed(store);
+	struct store_limits limits;
 
-		if (!span)
-			return;
+	pthread_mutex_lock(&store->lock);
+	limits = store->limits;
+	pthread_mutex_unlock(&store->lock);
 
-		bool is_old = store->retention_age_ms > 0 &&
-			      span->end_ms < now_unix_ms - store->retention_age_ms;
-		bool is_too_much =
-			store->retention_bytes > 0 && all_bytes(store) > store->retention_bytes;
+	bool is_trusted = clock_is_trusted(store, now_unix_ms);
 
-		if (!is_old && !is_too_much)
-			return;
-		/* A file that can't be removed would be found again for ever: it goes from the
-		 * list. */
-		(void)unlink(span->path);
-		pthread_mutex_lock(&store->lock);
-		store->status.dropped_spans++;
-		pthread_mutex_unlock(&store->lock);
-		store_drop_span(store, span);
-	}
+	if (is_trusted)
+		drop_old(store, &limits, now_unix_ms);
+	drop_too_many(store, store_byte_limit(&limits, store->space.size_bytes));
+	shed(store, now_unix_ms);
+	pthread_mutex_lock(&store->lock);
+	store->status.clock_jumped = !is_trusted;
+	pthread_mutex_unlock(&store->lock);
 }

@@ -75,6 +75,16 @@ uint64_t span_file_bytes(const char *path)
 	return bytes;
 }
 
+int64_t span_file_time(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status))
+		return 0;
+	/* Sealing changes the mode: that is when it was done, whatever a copy made of the rest. */
+	return status.st_ctim.tv_sec * CLOCK_MS_PER_S + status.st_ctim.tv_nsec / CLOCK_NS_PER_MS;
+}
+
 int span_set_aside_file(const char *folder, const char *name)
 {
 	static const char *const suffixes[] = { "-wal", "-shm", "-journal", "" };
@@ -482,6 +492,7 @@ static int open_sealed(struct span *span, struct sources *sources)
 	span->is_sealed = true;
 	span->pool_is_immutable = true;
 	span->bytes = span_file_bytes(span->path);
+	span->finished_ms = span_file_time(span->path);
 	return err;
 }
 

@@ -56,7 +56,8 @@ struct span {
 	bool is_damaged; /* a reader found it so; the writer sets it aside */
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;
-	uint64_t bytes; /* when sealed */
+	uint64_t bytes;	     /* when sealed */
+	int64_t finished_ms; /* when it was sealed, by the wall clock of then */
 	struct gaps gaps;
 	struct live *live; /* NULL once it is full */
 
@@ -113,6 +114,9 @@ int span_set_aside(struct span *span);
 
 /* The same for a file that could not even be opened. */
 int span_set_aside_file(const char *folder, const char *name);
+
+/* When the file was last touched, ms since the epoch; 0 when it can't be asked. */
+int64_t span_file_time(const char *path);
 
 /* On disk, logs included. */
 uint64_t span_file_bytes(const char *path);

@@ -149,8 +149,7 @@ int store_open(const struct store_options *options, struct store **ret)
 	store->lock_fd = -1;
 	store->symbols = options->symbols;
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
-	store->retention_age_ms = options->retention_age_ms;
-	store->retention_bytes = options->retention_bytes;
+	store->limits = options->limits;
 	if (strlen(options->folder) > STORE_PATH_SIZE_MAX - 128)
 		return -ENAMETOOLONG;
 	if (asprintf(&store->folder, "%s/data", options->folder) < 0) {
@@ -165,6 +164,8 @@ int store_open(const struct store_options *options, struct store **ret)
 	if (!err)
 		err = make_folder(store->folder);
 	if (!err)
+		err = space_init(&store->space, options->folder);
+	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
 	if (!err)
 		err = open_all(store);
@@ -172,6 +173,7 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = resume(store);
 	if (err)
 		return err;
+	store_watch_clock(store);
 	*ret = TAKE(store);
 	return 0;
 }
@@ -194,6 +196,7 @@ struct store *store_close(struct store *store)
 	array_done(&store->spans.spans);
 	array_done(&store->sources.sources);
 	cache_free(store->cache);
+	space_done(&store->space);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_mutex_destroy(&store->lock);
@@ -291,6 +294,28 @@ static int drop_live(struct store *store, struct span *span)
 	return 0;
 }
 
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+static void publish_space(struct store *store)
+{
+	const struct space *space = &store->space;
+
+	pthread_mutex_lock(&store->lock);
+	store->status.state = space->state;
+	store->status.state_since_ms = space->since_unix_ms;
+	store->status.state_error = space->error;
+	store->status.disk_free = space->free_bytes;
+	store->status.disk_bytes = space->size_bytes;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_note_write(struct store *store, int err)
+{
+	/* SQLite can't open a log that there is no room for. */
+	if (space_note(&store->space, err == -ENOENT ? -EIO : err, clock_unix_ms()) || !err)
+		publish_space(store);
+}
+
 static int seal(struct store *store, struct span *span)
 {
 	int err = span_seal(span);
@@ -299,14 +324,17 @@ static int seal(struct store *store, struct span *span)
 		return store_set_aside(store, span);
 	if (err == -EBUSY)
 		return 0;
+	store_note_write(store, err);
 	if (err)
 		return err;
 
 	uint64_t bytes = span_file_bytes(span->path);
+	int64_t finished_ms = span_file_time(span->path);
 
 	pthread_mutex_lock(&store->lock);
 	span->is_sealed = true;
 	span->bytes = bytes;
+	span->finished_ms = finished_ms;
 	pthread_mutex_unlock(&store->lock);
 	return 0;
 }
@@ -326,6 +354,7 @@ int store_close_span(struct store *store, struct span **place)
 		*place = NULL;
 		return store_set_aside(store, span);
 	}
+	store_note_write(store, err);
 	if (!err)
 		err = drop_live(store, span);
 	if (err)
@@ -370,6 +399,7 @@ static int make_span(struct store *store, int64_t time_ms, bool is_late, struct 
 				range.from_ms = before->last_ms + 1;
 		}
 	err = span_create(store->folder, range, &span);
+	store_note_write(store, err);
 	if (err)
 		return err;
 	pthread_mutex_lock(&store->lock);
@@ -388,6 +418,7 @@ static int make_span(struct store *store, int64_t time_ms, bool is_late, struct 
 static int find_span(struct store *store, int64_t time_ms, struct span **ret)
 {
 	bool is_late = time_ms > clock_unix_ms() + STORE_FUTURE_MS ||
+		       time_ms < STORE_TIME_PLAUSIBLE_MS ||
 		       (store->open && time_ms < store->open->from_ms);
 	struct span **place = is_late ? &store->late : &store->open;
 	int err = 0;
@@ -435,8 +466,10 @@ static int ready_segment(struct store *store, struct span *span, int64_t time_ms
 	if (is_full || segment_is_full(span, time_ms)) {
 		if (store->running == span)
 			err = store_commit(store);
-		if (!err)
+		if (!err) {
 			err = span_finish_segment(span);
+			store_note_write(store, err);
+		}
 		if (err)
 			return err;
 	}
@@ -540,6 +573,8 @@ int store_append(struct store *store, const struct batch *batch)
 	if (batch->time.start_unix_ms < 0 || batch->time.end_unix_ms < batch->time.start_unix_ms ||
 	    batch->time.end_unix_ms > STORE_TIME_MAX)
 		return -EINVAL;
+	if (!space_may_write(&store->space))
+		return -ENOSPC;
 	if (batch->source) {
 		pthread_mutex_lock(&store->lock);
 
@@ -574,9 +609,12 @@ int store_commit(struct store *store)
 
 	if (!span)
 		return 0;
+	if (!space_may_write(&store->space))
+		return -ENOSPC;
 
 	int err = span_commit(span, &store->sources);
 
+	store_note_write(store, err);
 	if (error_is_damage(err)) {
 		(void)store_set_aside(store, span);
 		return -EIO;
@@ -612,8 +650,12 @@ static void summarize(struct store *store, struct store_status *ret)
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		const struct span *span = store->spans.spans.items[i];
 
+		uint64_t bytes = span->is_sealed ? span->bytes : span_file_bytes(span->path);
+
 		ret->span_count++;
-		ret->bytes += span->is_sealed ? span->bytes : span_file_bytes(span->path);
+		ret->bytes += bytes;
+		ret->classes[span_class(span)].span_count++;
+		ret->classes[span_class(span)].bytes += bytes;
 		ret->samples += span->samples;
 		if (span->end_ms == 0)
 			continue;
@@ -628,6 +670,7 @@ void store_status(struct store *store, struct store_status *ret)
 {
 	pthread_mutex_lock(&store->lock);
 	*ret = store->status;
+	ret->byte_limit = store_byte_limit(&store->limits, ret->disk_bytes);
 	summarize(store, ret);
 	pthread_mutex_unlock(&store->lock);
 }
@@ -665,6 +708,13 @@ static int tend_spans(struct store *store)
 	return err;
 }
 
+/* The clock was put back: what comes now would be late for the open span until its time is there.
+ */
+static bool is_ahead(const struct span *span, int64_t now_unix_ms)
+{
+	return !span->is_late && span->from_ms > now_unix_ms + STORE_FUTURE_MS;
+}
+
 static bool is_full(const struct span *span, int64_t now_unix_ms)
 {
 	return (!span->is_late && now_unix_ms >= span->until_ms + SEGMENT_DURATION_MS) ||
@@ -673,12 +723,22 @@ static bool is_full(const struct span *span, int64_t now_unix_ms)
 
 int store_maintain(struct store *store, int64_t now_unix_ms)
 {
-	int err = tend_spans(store);
+	int err;
 
-	if (!err && store->open && is_full(store->open, now_unix_ms))
+	space_look(&store->space, now_unix_ms);
+	publish_space(store);
+	/* First, since it makes room and needs none. */
+	store_retain(store, now_unix_ms);
+	if (!space_may_write(&store->space))
+		return 0;
+	err = tend_spans(store);
+	if (!err && store->open &&
+	    (is_full(store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
 		err = close_spans(store);
 	if (!err && store->late && is_full(store->late, now_unix_ms))
 		err = store_close_span(store, &store->late);
-	store_retain(store, now_unix_ms);
+	if (!err)
+		store_retain(store, now_unix_ms);
+	publish_space(store);
 	return err;
 }

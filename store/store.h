@@ -20,12 +20,27 @@ struct symbols;
  */
 struct store;
 
+/* What retention tells apart. */
+enum store_class {
+	STORE_RAW = 0,
+	STORE_LATE = 1, /* what came when its time was over; its age counts from when it came */
+	STORE_CLASS_COUNT,
+};
+
+/* The bytes that all files together may take when nobody said: a tenth of the disk, 20 GiB at most.
+ */
+#define STORE_BYTES_AUTOMATIC UINT64_MAX
+
+struct store_limits {
+	int64_t age_ms[STORE_CLASS_COUNT]; /* 0: for ever */
+	uint64_t bytes;			   /* of all files; 0: no limit */
+};
+
 struct store_options {
-	const char *folder;	  /* made when it is not there; locked against a second program */
-	struct symbols *symbols;  /* names for what is read; outlives the store; may be NULL */
-	int64_t span_ms;	  /* of data time in one file; 6 h */
-	int64_t retention_age_ms; /* 0: for ever */
-	uint64_t retention_bytes; /* of all span files; 0: no limit */
+	const char *folder;	 /* made when it is not there; locked against a second program */
+	struct symbols *symbols; /* names for what is read; outlives the store; may be NULL */
+	int64_t span_ms;	 /* of data time in one file; 6 h */
+	struct store_limits limits;
 };
 
 /*
@@ -54,11 +69,35 @@ uint64_t store_committed_sequence(struct store *store, uint64_t source);
 /* The end of the newest data (ms since the epoch), 0 when there is none: where a gap begins. */
 int64_t store_newest_ms(struct store *store);
 
-/* Seals spans that are full, drops those that retention lets go. Call every few seconds. */
+/*
+ * Looks at the disk, seals spans that are full, drops those that retention lets go. Call every few
+ * seconds.
+ */
 int store_maintain(struct store *store, int64_t now_unix_ms);
 
-/* What the next store_maintain() lets go; 0: no limit. Any thread. */
-void store_set_retention(struct store *store, int64_t age_ms, uint64_t bytes);
+/* What the next store_maintain() lets go. Any thread. */
+void store_set_limits(struct store *store, const struct store_limits *limits);
+
+/*
+ * What the disk lets the store do. Questions are answered in every state.
+ *
+ * Shedding, with less free than a gibibyte or a twentieth of the disk, whichever is more (of a
+ * small disk no more than a tenth): old files go, down to the last day. Read-only, with less free
+ * than 200 MiB (of a small disk a fiftieth), or when a write failed: store_append() and
+ * store_commit() fail with -ENOSPC; after a failed write one is tried every ten seconds.
+ */
+enum store_state {
+	STORE_OK = 0,
+	STORE_SHEDDING = 1,
+	STORE_READ_ONLY = 2,
+};
+
+enum store_drop_reason {
+	STORE_DROPPED_AGE = 0,
+	STORE_DROPPED_SIZE = 1,
+	STORE_DROPPED_ROOM = 2, /* shed */
+	STORE_DROP_REASON_COUNT,
+};
 
 struct store_status {
 	uint32_t span_count;
@@ -68,12 +107,26 @@ struct store_status {
 	int64_t oldest_ms;	/* start and end of what is held; 0 when empty */
 	int64_t newest_ms;
 	uint64_t commits;
-	uint64_t samples_appended; /* since the start */
-	uint64_t duplicates;	   /* batches that were there already */
-	uint64_t dropped_spans;	   /* by retention, since the start */
-	char damaged[256];	   /* the name of the last file set aside, "" for none */
+	uint64_t samples_appended;			 /* since the start */
+	uint64_t duplicates;				 /* batches that were there already */
+	uint64_t dropped_spans[STORE_DROP_REASON_COUNT]; /* since the start */
+	struct {
+		uint32_t span_count;
+		uint64_t bytes;
+	} classes[STORE_CLASS_COUNT]; /* what span_count and bytes are made of */
+	uint64_t byte_limit;	      /* of bytes; 0: none */
+	enum store_state state;
+	int64_t state_since_ms;
+	int state_error;     /* what a write failed with, which made it read-only; else 0 */
+	uint64_t disk_free;  /* bytes, as last seen */
+	uint64_t disk_bytes; /* of the file system */
+	bool clock_jumped;   /* no file is dropped for its age until the clock has settled */
+	char damaged[256];   /* the name of the last file set aside, "" for none */
 };
 void store_status(struct store *store, struct store_status *ret);
+
+/* Why the state is not STORE_OK, and what to do; "" when it is. For people. */
+void store_state_text(const struct store_status *status, char *text, size_t size);
 
 /* ---- questions ----------------------------------------------------------------------------------
  */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "store/cache.h"
+#include "store/space.h"
 #include "store/span.h"
 #include "store/store.h"
 
@@ -26,6 +27,18 @@ enum {
 /* What lies further ahead of our clock than this is somebody's mistake, and goes with the late. */
 #define STORE_FUTURE_MS INT64_C(3600000)
 #define STORE_TIME_MAX	(INT64_C(1) << 52)
+/* 2020: what is older than any Hearth comes from a clock that was never set, and goes with the
+ * late. */
+#define STORE_TIME_PLAUSIBLE_MS INT64_C(1577836800000)
+
+#define STORE_DISK_PART	 10 /* of the disk for all files, when nobody said */
+#define STORE_BYTES_MOST (UINT64_C(20) << 30)
+
+/* Whether the wall clock went with the steady one. */
+struct clock_watch {
+	int64_t offset_ms;	     /* of the wall clock to the steady one */
+	int64_t distrusted_until_ms; /* steady */
+};
 
 struct spans {
 	ARRAY(struct span *) spans;
@@ -35,8 +48,6 @@ struct store {
 	char *folder; /* of the span files */
 	struct symbols *symbols;
 	int64_t span_ms;
-	_Atomic int64_t retention_age_ms; /* may be changed by any thread */
-	_Atomic uint64_t retention_bytes;
 	int lock_fd;
 	struct cache *cache;
 
@@ -45,11 +56,14 @@ struct store {
 	struct span *late;
 	struct span *running; /* the one of them that has a running window, or NULL */
 	uint32_t next_id;
+	struct space space;
+	struct clock_watch clock;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;
 	struct sources sources;
 	struct store_status status; /* the counts of it */
+	struct store_limits limits;
 };
 
 /* build/gen/schema.c, made of store/schema.sql */
@@ -70,5 +84,19 @@ int store_set_aside(struct store *store, struct span *span);
 /* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
 int store_close_span(struct store *store, struct span **span);
 
-/* Drops sealed spans by age and size. */
+/* Drops sealed spans by age, by size, and for room. */
 void store_retain(struct store *store, int64_t now_unix_ms);
+
+/* Begins to watch the wall clock, when the spans are there. */
+void store_watch_clock(struct store *store);
+
+/* What all files may take; 0: no limit. */
+uint64_t store_byte_limit(const struct store_limits *limits, uint64_t disk_bytes);
+
+/* How a write to disk ended, which decides about the store's state. */
+void store_note_write(struct store *store, int err);
+
+static inline enum store_class span_class(const struct span *span)
+{
+	return span->is_late ? STORE_LATE : STORE_RAW;
+}

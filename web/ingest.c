@@ -16,6 +16,7 @@
 #include "store/store.h"
 #include "symbols/symbols.h"
 #include "web/labels.h"
+#include "web/metrics.h"
 #include "web/server.h"
 
 enum {
@@ -42,7 +43,8 @@ struct ingest {
 	uint64_t pending_collector, pending_sequence;
 	uint64_t pending_since_ns; /* monotonic */
 	uint64_t next_maintenance_ns;
-	bool is_in_trouble; /* said once, not every second */
+	bool is_in_trouble;	/* said once, not every second */
+	enum store_state state; /* as it was said last */
 
 	/* Numbers in the batch of the window's things; WINDOW_NONE: not added yet. */
 	uint32_t *builds, *stacks;
@@ -399,6 +401,23 @@ static int take(struct ingest *ingest, const struct window *window)
 	return 0;
 }
 
+/* Each change of the store's state is said once. */
+static void watch_state(struct ingest *ingest)
+{
+	struct store_status status;
+	char text[256];
+
+	store_status(ingest->server->store, &status);
+	if (status.state == ingest->state)
+		return;
+	ingest->state = status.state;
+	store_state_text(&status, text, sizeof(text));
+	if (status.state == STORE_OK)
+		log_notice("the disk has room again, all is stored");
+	else
+		log_warning("the store is %s: %s", metrics_store_state(status.state), text);
+}
+
 static void maintain(struct ingest *ingest)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -411,6 +430,7 @@ static void maintain(struct ingest *ingest)
 
 	if (err)
 		report_trouble(ingest, err, "cannot keep the store in order");
+	watch_state(ingest);
 }
 
 /* A collector that went silent does not leave its last windows uncommitted. */

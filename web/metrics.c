@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
-#include "store/store.h"
 #include "symbols/symbols.h"
 #include "version.h"
 #include "web/json_writer.h"
@@ -29,6 +28,38 @@ const char *metrics_loss_name(enum loss_kind kind)
 
 	assert(kind < LOSS_KIND_COUNT && names[kind]);
 	return names[kind];
+}
+
+const char *metrics_store_state(enum store_state state)
+{
+	static const char *const names[] = {
+		[STORE_OK] = "ok",
+		[STORE_SHEDDING] = "shedding",
+		[STORE_READ_ONLY] = "read-only",
+	};
+
+	return names[state];
+}
+
+const char *metrics_store_class(enum store_class class)
+{
+	static const char *const names[STORE_CLASS_COUNT] = {
+		[STORE_RAW] = "raw",
+		[STORE_LATE] = "late",
+	};
+
+	return names[class];
+}
+
+const char *metrics_drop_reason(enum store_drop_reason reason)
+{
+	static const char *const names[STORE_DROP_REASON_COUNT] = {
+		[STORE_DROPPED_AGE] = "age",
+		[STORE_DROPPED_SIZE] = "size",
+		[STORE_DROPPED_ROOM] = "room",
+	};
+
+	return names[reason];
 }
 
 static void add_head(struct buf *buf, const char *name, const char *type, const char *help)
@@ -100,8 +131,28 @@ static void add_store(struct buf *buf, const struct store_status *status)
 		    "Samples taken in since the start.");
 	add_counter(buf, "hearth_store_duplicate_batches_total", status->duplicates,
 		    "Batches that were there already.");
-	add_counter(buf, "hearth_store_dropped_spans_total", status->dropped_spans,
-		    "Span files that retention let go.");
+	add_head(buf, "hearth_store_dropped_spans_total", "counter",
+		 "Span files that retention let go, by what for.");
+	for (int reason = 0; reason < STORE_DROP_REASON_COUNT; reason++)
+		buf_printf(buf, "hearth_store_dropped_spans_total{reason=\"%s\"} %" PRIu64 "\n",
+			   metrics_drop_reason((enum store_drop_reason)reason),
+			   status->dropped_spans[reason]);
+	add_head(buf, "hearth_store_class_bytes", "gauge", "Size on disk, by class of span file.");
+	for (int class = 0; class < STORE_CLASS_COUNT; class++)
+		buf_printf(buf, "hearth_store_class_bytes{class=\"%s\"} %" PRIu64 "\n",
+			   metrics_store_class((enum store_class) class),
+			   status->classes[class].bytes);
+	add_gauge(buf, "hearth_store_limit_bytes", (double)status->byte_limit,
+		  "What all files may take; 0 for no limit.");
+	add_gauge(buf, "hearth_store_state", status->state,
+		  "What the disk lets the store do: 0 ok, 1 shedding, 2 read-only.");
+	add_gauge(buf, "hearth_store_disk_free_bytes", (double)status->disk_free,
+		  "Free on the store's file system.");
+	add_gauge(buf, "hearth_store_disk_bytes", (double)status->disk_bytes,
+		  "Size of the store's file system.");
+	add_gauge(buf, "hearth_store_clock_jumped", status->clock_jumped,
+		  "Whether the wall clock jumped a while ago, so that nothing is dropped for its "
+		  "age.");
 }
 
 static void add_symbols(struct buf *buf, const struct symbols_stats *stats)

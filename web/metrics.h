@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/window.h"
+#include "store/store.h"
 #include "web/request.h"
 
 struct server;
@@ -20,3 +21,8 @@ void metrics_healthz(struct server *server, struct request *request, struct repl
 
 /* What a kind of loss is called to the outside: here and in the status. */
 const char *metrics_loss_name(enum loss_kind kind);
+
+/* The same of the store: "ok", "shedding", "read-only"; "raw", "late"; "age", "size", "room". */
+const char *metrics_store_state(enum store_state state);
+const char *metrics_store_class(enum store_class class);
+const char *metrics_drop_reason(enum store_drop_reason reason);

@@ -63,6 +63,15 @@ static void write_collector(struct json_writer *json, const struct server *serve
 	json_end_object(json);
 }
 
+/* What is wrong and what to do, in a sentence for the page; "" when all is well. */
+static void write_reason(struct json_writer *json, const struct store_status *status)
+{
+	char text[256];
+
+	store_state_text(status, text, sizeof(text));
+	json_text(json, str_from(text));
+}
+
 static void write_store(struct json_writer *json, const struct store_status *status)
 {
 	json_key(json, "store");
@@ -79,6 +88,39 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_u64(json, status->samples);
 	json_key(json, "damaged");
 	json_u64(json, status->damaged_count);
+	json_key(json, "state");
+	json_text(json, str_from(metrics_store_state(status->state)));
+	json_key(json, "state_since_ms");
+	json_i64(json, status->state_since_ms);
+	json_key(json, "reason");
+	write_reason(json, status);
+	json_key(json, "limit_bytes");
+	json_u64(json, status->byte_limit);
+	json_key(json, "disk_free_bytes");
+	json_u64(json, status->disk_free);
+	json_key(json, "disk_bytes");
+	json_u64(json, status->disk_bytes);
+	json_key(json, "clock_jumped");
+	json_boolean_value(json, status->clock_jumped);
+	json_key(json, "classes");
+	json_begin_object(json);
+	for (int class = 0; class < STORE_CLASS_COUNT; class++) {
+		json_key(json, metrics_store_class((enum store_class) class));
+		json_begin_object(json);
+		json_key(json, "spans");
+		json_u64(json, status->classes[class].span_count);
+		json_key(json, "bytes");
+		json_u64(json, status->classes[class].bytes);
+		json_end_object(json);
+	}
+	json_end_object(json);
+	json_key(json, "dropped");
+	json_begin_object(json);
+	for (int reason = 0; reason < STORE_DROP_REASON_COUNT; reason++) {
+		json_key(json, metrics_drop_reason((enum store_drop_reason)reason));
+		json_u64(json, status->dropped_spans[reason]);
+	}
+	json_end_object(json);
 	json_end_object(json);
 }
 

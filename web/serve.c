@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/serve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -53,6 +54,17 @@ static void describe_host(struct server *server)
 	}
 }
 
+static struct store_limits serve_limits(const struct settings *settings)
+{
+	static_assert(STORE_BYTES_AUTOMATIC == SETTING_AUTO, "one number for both");
+
+	struct store_limits limits = { .bytes = settings->retention_size };
+
+	for (int class = 0; class < STORE_CLASS_COUNT; class ++)
+		limits.age_ms[class] = (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS);
+	return limits;
+}
+
 static int open_store(struct server *server)
 {
 	const struct settings *settings = server->settings;
@@ -75,8 +87,7 @@ static int open_store(struct server *server)
 		.folder = settings->data,
 		.symbols = server->symbols,
 		.span_ms = (int64_t)(settings->span_ns / CLOCK_NS_PER_MS),
-		.retention_age_ms = (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS),
-		.retention_bytes = settings->retention_size,
+		.limits = serve_limits(settings),
 	};
 
 	err = store_open(&options, &server->store);
@@ -118,10 +129,10 @@ static enum hangup_answer reload(struct server *server, struct settings *setting
 {
 	enum hangup_answer answer = hangup_handle(hangup, settings);
 
+	struct store_limits limits = serve_limits(settings);
+
 	if (answer == HANGUP_CHANGED)
-		store_set_retention(server->store,
-				    (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS),
-				    settings->retention_size);
+		store_set_limits(server->store, &limits);
 	return answer;
 }
 

@@ -24,7 +24,7 @@ static void has_the_documented_defaults(void **state)
 	assert_int_equal(settings.frequency_hz, 99);
 	assert_int_equal(settings.window_ns, 5000000000);
 	assert_int_equal(settings.retention_age_ns, 14 * UINT64_C(86400000000000));
-	assert_int_equal(settings.retention_size, UINT64_C(20) << 30);
+	assert_true(settings.retention_size == SETTING_AUTO);
 	assert_int_equal(settings.span_ns, 6 * UINT64_C(3600000000000));
 	assert_string_equal(settings.replay, "");
 	assert_false(settings.verbose);
@@ -170,7 +170,7 @@ static void takes_over_what_may_change(void **state)
 			    "http: 127.0.0.1:4040 -> 127.0.0.1:1 (--http), takes a restart\n"
 			    "window: 5s -> 1s (--window), takes a restart\n"
 			    "retention-age: 14d -> off (--retention-age)\n"
-			    "retention-size: 20G -> 512M (--retention-size)\n"
+			    "retention-size: auto -> 512M (--retention-size)\n"
 			    "verbose: no -> yes (--verbose)\n");
 	assert_string_equal(settings.http, "127.0.0.1:4040");
 	assert_int_equal(settings.sources[settings_find(STR("http"))].origin, ORIGIN_START);

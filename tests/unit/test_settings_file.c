@@ -143,7 +143,7 @@ static void says_what_is_wrong_and_where(void **state)
 					    "more, such as 90s, 5m or 14d, or 'off'\n" },
 		{ STR("retention-size = 5X"),
 		  "a.conf:1: retention-size: '5X' is not a size of 1M or "
-		  "more, such as 512M or 20G, or 'off'\n" },
+		  "more, such as 512M or 20G, or 'off', or 'auto'\n" },
 		{ STR("verbose = loud"), "a.conf:1: verbose: 'loud' is not 'yes' or 'no'\n" },
 		{ STR("http ="), "a.conf:1: http: '' is not a text of 1 to 511 bytes\n" },
 		{ STR("frequency = 1\n\nfrequency = 2"),
@@ -214,7 +214,7 @@ static void what_is_said_later_wins(void **state)
 	assert_int_equal(f->settings.frequency_hz, 11);
 	assert_int_equal(f->settings.window_ns, UINT64_C(4000000000));
 	assert_int_equal(f->settings.span_ns, 5 * UINT64_C(3600000000000));
-	assert_int_equal(f->settings.retention_size, UINT64_C(20) << 30);
+	assert_true(f->settings.retention_size == SETTING_AUTO);
 	assert_int_equal(f->settings.file_count, 3);
 	assert_string_equal(f->settings.config, f->path);
 

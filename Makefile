@@ -34,7 +34,7 @@ endif
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
-                  libjansson-dev libxxhash-dev
+                  libjansson-dev libxxhash-dev libiberty-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev
@@ -53,7 +53,7 @@ ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-o
               $(if $(strip $(SANITIZE)),-fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all) \
               -I. -I$(GEN) $(LIBRARY_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
-ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -lm -pthread
+ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -liberty -lm -pthread
 
 # ---- what is built from what ----------------------------------------------------------------------
 

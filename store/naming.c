@@ -254,10 +254,15 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	if (function == SYMBOL_NONE)
 		return add_unnamed(naming, &build, address);
 
-	bool is_kernel = build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE;
+	if (build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE)
+		return add_frame(naming, symbol_module_name(build.module, function),
+				 build.module_name, FLAME_KERNEL);
 
-	return add_frame(naming, symbol_module_name(build.module, function), build.module_name,
-			 is_kernel ? FLAME_KERNEL : FLAME_NATIVE);
+	char text[DEMANGLE_TEXT_SIZE_MAX];
+	struct str name =
+		symbols_demangle(naming->symbols, symbol_module_name(build.module, function), text);
+
+	return add_frame(naming, name, build.module_name, FLAME_NATIVE);
 }
 
 /* What came with its names: innermost first in the catalog. */

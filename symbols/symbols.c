@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "symbols/kernel_symbols.h"
+#include "symbols/name_cache.h"
 #include "symbols/states.h"
 #include "symbols/symbol_folder.h"
 #include "symbols/symbol_writer.h"
@@ -55,6 +56,7 @@ struct job {
 
 struct symbols {
 	struct symbol_folder *folder;
+	struct name_cache *names;
 	pthread_t worker;
 	bool has_worker;
 	pthread_mutex_t lock;
@@ -241,6 +243,8 @@ int symbols_open(const char *folder, struct symbols **ret)
 
 	int err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
 	if (!err)
+		err = name_cache_new(&symbols->names);
+	if (!err)
 		err = start_worker(symbols);
 	if (err)
 		return err;
@@ -294,6 +298,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 	free(symbols->module_names);
 	states_done(&symbols->states);
 	symbol_folder_close(symbols->folder);
+	name_cache_free(symbols->names);
 	pthread_cond_destroy(&symbols->changed);
 	pthread_mutex_destroy(&symbols->lock);
 	free(symbols);
@@ -637,4 +642,10 @@ struct str symbol_module_name(const struct symbol_module *module, uint32_t funct
 uint64_t symbol_module_start(const struct symbol_module *module, uint32_t function)
 {
 	return symbol_file_start(module->file, function);
+}
+
+struct str symbols_demangle(struct symbols *symbols, struct str name,
+			    char text[static DEMANGLE_TEXT_SIZE_MAX])
+{
+	return name_cache_demangle(symbols->names, name, text);
 }

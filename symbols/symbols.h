@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/identity.h"
 #include "base/str.h"
+#include "symbols/demangle.h"
 
 /*
  * Addresses to names. Names are a view: the store keeps (identity, address), and who reads asks
@@ -100,10 +101,14 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
  */
 uint32_t symbol_module_find(const struct symbol_module *module, uint64_t address);
 
-/* As in the symbol table, that is mangled. */
+/* As in the symbol table, that is mangled; symbols_demangle() is for people. */
 struct str symbol_module_name(const struct symbol_module *module, uint32_t function);
 
 /* The address at which the function starts, in the same terms as symbol_module_find(). */
 uint64_t symbol_module_start(const struct symbol_module *module, uint32_t function);
+
+/* demangle(), with a memory. */
+struct str symbols_demangle(struct symbols *symbols, struct str name,
+			    char text[static DEMANGLE_TEXT_SIZE_MAX]);
 
 DEFINE_CLEANUP(struct symbols *, symbols, symbols_close)

@@ -56,6 +56,7 @@ only 'bpf/(libbpf|bpf)\.h' 'collector/sampler.c'
 only pcre2.h 'store/selector.c'
 only jansson.h 'web/json.c'
 only xxhash.h 'base/table.c'
+only 'libiberty/' 'symbols/demangle.c'
 
 calls='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strtol|strtoul|gets|localtime|alloca'
 rule "no call that base/ has a better one for" \

@@ -14,6 +14,6 @@ for program in "$BUILD"/tests/bench/bench_*; do
 	case $program in *.d | *'*') continue ;; esac
 	"$program"
 done
-for script in start query overhead build; do
+for script in start query overhead flame build; do
 	node "tests/bench/$script.mjs"
 done

@@ -58,17 +58,21 @@ const stand = window.stand = {
     render(html\`<\${FlameGraph} ...\${props} />\`, document.getElementById("app"));
   },
   data(answer, changes = {}) { stand.show({ tree: treeOf(answer), ...changes }); },
-};`;
+};
+document.getElementById("search").addEventListener("input", (event) => stand.show({ search: event.target.value }));`;
 
 const HTML = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Flame graph</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><link rel="stylesheet" href="/stand.css">
-<main><h1 class="sr">Flame graph</h1><section class="panel" aria-label="Where it goes"><div id="app"></div></section></main>
+<main><h1 class="sr">Flame graph</h1><section class="panel" aria-labelledby="title">
+<header><h2 id="title">Where it goes</h2><span class="muted">host, by service</span><span class="spacer"></span>
+<span class="legend"><span>Kernel<b>21.9 %</b></span></span></header>
+<div class="tools"><label class="field"><input id="search" type="search" aria-label="Search frames"></label></div><div id="app"></div></section></main>
 <script src="/stand.js"></script></html>`;
 
 /** Serves the page on a free port. files: further paths and their bytes. */
 export async function serve(files = {}) {
   const bundle = (options) => build({ absWorkingDir: ui, bundle: true, minify: true, write: false, logLevel: "error", charset: "utf8", ...options });
-  const script = await bundle({ stdin: { contents: SCRIPT, resolveDir: ui, loader: "ts" }, target: "es2020", format: "iife" });
+  const script = await bundle({ stdin: { contents: SCRIPT, resolveDir: ui, loader: "ts" }, minify: !process.env.PLAIN, target: "es2020", format: "iife" });
   const style = await bundle({ entryPoints: ["src/page.css"] , outdir: "out" });
   const all = { "/": [HTML, "text/html"], "/stand.js": [script.outputFiles[0].text, "text/javascript"], "/stand.css": [style.outputFiles[0].text, "text/css"] };
   for (const [path, body] of Object.entries(files)) all[path] = [body, "application/octet-stream"];

@@ -131,7 +131,11 @@ export function FlameGraph(props: FlameProps) {
     view.current?.show({ tree, focus, fold, order, colouring, found, rootName: scale.rootName, marked, isStill });
   }, [tree, focus, fold, order, colouring, found, scale.rootName, marked?.name, marked?.module, isStill]);
   useEffect(tellMatches, [tree, focus, fold, counts]);
-  useEffect(() => view.current?.restyle(), [theme]);
+  const painted = useRef(theme);
+  useEffect(() => {
+    if (painted.current !== theme) view.current?.restyle();
+    painted.current = theme;
+  }, [theme]);
   useEffect(() => {
     if (selected !== undefined) view.current?.selectLink(selected);
   }, [selected, tree]);

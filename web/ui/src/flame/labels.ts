@@ -84,7 +84,7 @@ export function forms(name: string): string[] {
 export function fitting(name: string, room: number, measure: (text: string) => number): string | null {
   if (measure(name) <= room) return name;
   const all = forms(name);
-  for (const form of all) if (measure(form) <= room) return form;
+  for (const form of all) if (form !== name && measure(form) <= room) return form;
   const shortest = all[all.length - 1] ?? name;
   let low = 0, high = shortest.length - 1;
   while (low < high) {

@@ -50,19 +50,20 @@ function slice(given: ArrayLike<number>, count: number): ArrayLike<number> {
 /** Where each subtree ends and how deep nodes lie; null when the columns are not in preorder. */
 function shapeOf(parent: Int32Array): { end: Int32Array; depth: Uint16Array } | null {
   const count = parent.length, end = new Int32Array(count), depth = new Uint16Array(count);
-  const open: number[] = [0]; // the path to the node before, by depth
   for (let i = 1; i < count; i++) {
     const up = parent[i];
     if (up < 0 || up >= i) return null;
-    const level = depth[up] + 1;
-    if (open[level - 1] !== up) return null;
-    // What was open below the parent ends here.
-    for (let j = open.length - 1; j >= level; j--) end[open[j]] = i;
-    open.length = level;
-    open[level] = i;
-    depth[i] = level;
+    // From the node before up to the parent: those subtrees end here.
+    let open = i - 1;
+    while (open > up) {
+      end[open] = i;
+      open = parent[open];
+    }
+    if (open !== up) return null;
+    depth[i] = depth[up] + 1;
   }
-  for (const node of open) end[node] = count;
+  for (let open = count - 1; open > 0; open = parent[open]) end[open] = count;
+  if (count > 0) end[0] = count;
   return { end, depth };
 }
 
@@ -201,23 +202,27 @@ export interface HotFunction {
 
 /** Functions by the time spent in themselves, the hottest first. */
 export function hottest(tree: Tree, limit: number): HotFunction[] {
-  const found = new Map<number, HotFunction & { most: number }>();
+  const { kind, name, module, self } = tree, rows: (HotFunction & { most: number })[] = [];
+  // Nearly every name is of one module: the row of the first is found by name alone, others by both.
+  const rowOf = new Int32Array(tree.names.length).fill(-1), others = new Map<number, number>();
   for (let i = 1; i < tree.count; i++) {
-    const kind = tree.kind[i], self = tree.self[i];
-    if (self <= 0 || !isCode(kind)) continue;
-    const key = tree.name[i] * 0x200000 + tree.module[i];
-    const known = found.get(key);
-    if (!known) {
-      found.set(key, { name: nameOf(tree, i), module: moduleOf(tree, i), kind, self, node: i, most: self });
-    } else {
-      known.self += self;
-      if (self > known.most) {
-        known.most = self;
-        known.node = i;
-      }
+    const own = self[i];
+    if (own <= 0 || !isCode(kind[i])) continue;
+    let at = rowOf[name[i]] ?? -1;
+    if (at >= 0 && module[i] !== module[rows[at].node]) at = others.get(name[i] * 0x200000 + module[i]) ?? -1;
+    if (at < 0) {
+      at = rows.push({ name: nameOf(tree, i), module: moduleOf(tree, i), kind: kind[i], self: 0, node: i, most: 0 }) - 1;
+      if (rowOf[name[i]] === -1) rowOf[name[i]] = at;
+      else others.set(name[i] * 0x200000 + module[i], at);
+    }
+    const row = rows[at];
+    row.self += own;
+    if (own > row.most) {
+      row.most = own;
+      row.node = i;
     }
   }
-  return [...found.values()].sort((a, b) => b.self - a.self).slice(0, limit);
+  return rows.sort((a, b) => b.self - a.self).slice(0, limit);
 }
 
 /** Time spent in each kind of code itself; the stacks whose callers are missing are under CUT. */

@@ -34,6 +34,12 @@ export interface Shown {
 const CARD_DELAY_MS = 60, ZOOM_MS = 120;
 const ROW = 20, ROW_TOUCH = 24, MARKED_WIDTH_MIN = 2;
 
+function place(layer: HTMLCanvasElement, width: number, height: number, top: number) {
+  layer.style.transform = `translateY(${top}px)`;
+  layer.style.width = width + "px";
+  layer.style.height = height + "px";
+}
+
 /** Names from the outermost caller down to the frame; of a tree's root only where it is code or alone. */
 function stackOf(tree: Tree, rootName: string, node: number): string[] {
   const line = lineage(tree, node);
@@ -48,6 +54,8 @@ export class FlameView {
   private shown: Shown | null = null;
   private layout: Layout | null = null;
   private isMarked: ((node: number) => boolean) | null = null;
+  private laidOutFor = 0; // px
+  private canvasHeight = 0;
   private hot = -1; // a bar
   private hotNode = -1;
   private selectedLink: string | null = null;
@@ -67,7 +75,9 @@ export class FlameView {
     this.painter = new Painter(canvas);
     this.overlay = new Painter(cover);
     this.painter.forget();
-    this.watcher = new ResizeObserver(() => this.relayout());
+    this.watcher = new ResizeObserver(() => {
+      if (box.clientWidth !== this.laidOutFor) this.relayout();
+    });
     this.watcher.observe(box);
     const options = { signal: this.stop.signal };
     addEventListener("scroll", () => this.later(true), { passive: true, capture: true, signal: this.stop.signal });
@@ -136,6 +146,7 @@ export class FlameView {
     const { shown } = this, width = this.box.clientWidth;
     if (!shown || width <= 0) return;
     this.motion = null;
+    this.laidOutFor = width;
     this.layout = layOut(shown.tree, shown.focus, width, shown);
     this.hot = this.hotNode < 0 ? -1 : barOf(this.layout, this.hotNode);
     this.box.style.height = heightOf(this.layout, this.rowHeight) + "px";
@@ -204,43 +215,42 @@ export class FlameView {
     const box = this.box.getBoundingClientRect(), ratio = devicePixelRatio || 1;
     const height = Math.min(box.height, innerHeight);
     const top = Math.max(0, Math.min(box.height - height, -box.top));
-    for (const layer of [this.canvas, this.cover]) {
-      layer.style.transform = `translateY(${top}px)`;
-      layer.style.width = box.width + "px";
-      layer.style.height = height + "px";
-    }
+    // A canvas that changes its size is made anew, which costs more than all bars: it only grows.
+    this.canvasHeight = Math.min(innerHeight, Math.max(height, this.canvasHeight));
+    place(this.canvas, box.width, this.canvasHeight, top);
     const motion = this.moving();
     if (this.needsBars) {
       this.needsBars = false;
-      this.painter.resize(box.width, height, ratio);
+      this.painter.resize(box.width, this.canvasHeight, ratio);
       this.painter.paint(picture, this.palette, box.width, height, top, motion);
     }
-    this.overlay.resize(box.width, height, ratio);
     if (motion) this.later(true);
-    else this.outlines(picture, top, height);
+    const outlines = motion ? [] : this.outlines(picture.layout);
+    this.cover.hidden = outlines.length === 0;
+    if (this.cover.hidden) return;
+    place(this.cover, box.width, this.canvasHeight, top);
+    this.overlay.resize(box.width, this.canvasHeight, ratio);
+    for (const { bar, isStrong } of outlines) this.overlay.outline(picture, this.palette, bar, rowOf(picture.layout, bar), top, isStrong);
   }
 
-  private outlines(picture: Picture, top: number, height: number) {
-    const { layout } = picture, { tree } = this.shown!;
-    const outline = (bar: number, row: number, isStrong: boolean) => this.overlay.outline(picture, this.palette, bar, row, top, isStrong);
+  /** Bars with a line around them, the selected one last. */
+  private outlines(layout: Layout): { bar: number; isStrong: boolean }[] {
+    const found: { bar: number; isStrong: boolean }[] = [], { tree } = this.shown!;
     if (this.isMarked) {
-      for (let row = 0; row < layout.rows; row++) {
-        const y = rowTop(layout, row, this.rowHeight) - top;
-        if (y + this.rowHeight < 0 || y > height) continue;
-        for (let bar = layout.rowStart[row]; bar < layout.rowStart[row + 1]; bar++) {
-          if (layout.width[bar] < MARKED_WIDTH_MIN) continue;
-          for (let node = layout.first[bar]; node <= layout.last[bar]; node++) {
-            if (!this.isMarked(node)) continue;
-            outline(bar, row, false);
-            break;
-          }
+      for (let bar = 0; bar < layout.count; bar++) {
+        if (layout.width[bar] < MARKED_WIDTH_MIN) continue;
+        for (let node = layout.first[bar]; node <= layout.last[bar]; node++) {
+          if (!this.isMarked(node)) continue;
+          found.push({ bar, isStrong: false });
+          break;
         }
       }
     }
-    if (this.hot >= 0) outline(this.hot, rowOf(layout, this.hot), false);
+    if (this.hot >= 0) found.push({ bar: this.hot, isStrong: false });
     // A sandwich's function stays selected while nothing else is.
     const selected = this.selected >= 0 ? barOf(layout, this.selected) : tree.isSandwich ? barOf(layout, 0) : -1;
-    if (selected >= 0) outline(selected, rowOf(layout, selected), true);
+    if (selected >= 0) found.push({ bar: selected, isStrong: true });
+    return found;
   }
 
   private pointed(bar: number, x: number, y: number, by: Pointed["by"]): Pointed {

@@ -42,7 +42,7 @@ function Crumbs({ tree, at, props }: { tree: Tree; at: number; props: FlameProps
     ${isPivot && onLeave && html`<button type="button" onClick=${onLeave}>${scale.rootName}</button><span aria-hidden="true">›</span>`}
     ${kept.map((node, i) => {
       const name = barName(tree, scale.rootName, node);
-      return html`${i > 0 && html`<span aria-hidden="true">›</span>`}${i === 1 && hidden > 0 && html`<span>⋯${hidden + 1}</span><span aria-hidden="true">›</span>`}
+      return html`${i > 0 && html`<span aria-hidden="true">›</span>`}${i === 1 && hidden > 0 && html`<span>⋯${hidden}</span><span aria-hidden="true">›</span>`}
         ${node === at ? html`<span aria-current="true" title=${name}>${name}</span>`
           : html`<button type="button" title=${name} onClick=${() => onZoom(linkOf(tree, node))}>${name}</button>`}`;
     })}

@@ -100,6 +100,11 @@ export class FlameView {
     clearTimeout(this.pointing);
   }
 
+  /** A sandwich's function is selected while nothing else is. */
+  private get current() {
+    return this.selected < 0 && this.shown?.tree.isSandwich ? 0 : this.selected;
+  }
+
   private get rowHeight() {
     return this.coarse.matches ? ROW_TOUCH : ROW;
   }
@@ -235,7 +240,7 @@ export class FlameView {
 
   /** Bars with a line around them, the selected one last. */
   private outlines(layout: Layout): { bar: number; isStrong: boolean }[] {
-    const found: { bar: number; isStrong: boolean }[] = [], { tree } = this.shown!;
+    const found: { bar: number; isStrong: boolean }[] = [];
     if (this.isMarked) {
       for (let bar = 0; bar < layout.count; bar++) {
         if (layout.width[bar] < MARKED_WIDTH_MIN) continue;
@@ -247,8 +252,7 @@ export class FlameView {
       }
     }
     if (this.hot >= 0) found.push({ bar: this.hot, isStrong: false });
-    // A sandwich's function stays selected while nothing else is.
-    const selected = this.selected >= 0 ? barOf(layout, this.selected) : tree.isSandwich ? barOf(layout, 0) : -1;
+    const selected = this.current < 0 ? -1 : barOf(layout, this.current);
     if (selected >= 0) found.push({ bar: selected, isStrong: true });
     return found;
   }
@@ -308,7 +312,7 @@ export class FlameView {
 
   /** The canvas is where keys go: something must be selected for them to mean anything. */
   private focused() {
-    if (this.selected < 0 && this.layout && this.canvas.matches(":focus-visible")) this.select(this.layout.above > 0 ? barOf(this.layout, 0) : 0);
+    if (this.selected < 0 && this.layout && this.canvas.matches(":focus-visible")) this.select(this.current < 0 ? 0 : barOf(this.layout, this.current));
   }
 
   private blurred() {
@@ -336,8 +340,8 @@ export class FlameView {
   }
 
   private asked(event: MouseEvent) {
-    const isKey = event.button !== 2 && this.selected >= 0;
-    const bar = isKey ? barOf(this.layout!, this.selected) : this.at(event);
+    const isKey = event.button !== 2 && this.current >= 0;
+    const bar = isKey ? barOf(this.layout!, this.current) : this.at(event);
     if (bar < 0) return;
     event.preventDefault();
     this.context(bar, isKey ? null : event);
@@ -422,10 +426,10 @@ export class FlameView {
 
   /** What is selected, drawn or not. */
   copyText(what: "frame" | "stack"): string | null {
-    if (!this.shown || this.selected < 0) return null;
-    const { tree, rootName } = this.shown, { selected } = this;
-    if (what === "frame") return barName(tree, rootName, selected);
-    return stackOf(tree, rootName, selected).join("\n");
+    const { shown, current } = this;
+    if (!shown || current < 0) return null;
+    if (what === "frame") return barName(shown.tree, shown.rootName, current);
+    return stackOf(shown.tree, shown.rootName, current).join("\n");
   }
 
   private escape() {
@@ -444,10 +448,9 @@ export class FlameView {
   private key(event: KeyboardEvent) {
     if (!this.shown || !this.layout || event.ctrlKey || event.metaKey || event.altKey) return;
     this.pointer = "keys";
-    const { tree } = this.shown, bar = this.selected < 0 ? -1 : barOf(this.layout, this.selected);
+    const { tree } = this.shown, bar = this.current < 0 ? -1 : barOf(this.layout, this.current);
     if (event.key.startsWith("Arrow")) {
-      const start = this.layout.above > 0 ? barOf(this.layout, 0) : 0;
-      this.select(bar < 0 ? start : neighbour(this.layout, bar, event.key));
+      this.select(bar < 0 ? 0 : neighbour(this.layout, bar, event.key));
     } else if (event.key === "Enter" && bar >= 0) {
       this.zoomTo(this.layout.node[bar]);
     } else if (event.key === "Backspace") {
@@ -458,7 +461,7 @@ export class FlameView {
       const func = funcOf(tree, this.layout.node[bar]);
       if (!func) return;
       this.tell.pivot(func);
-    } else if ((event.key === "c" || event.key === "C") && this.selected >= 0) {
+    } else if ((event.key === "c" || event.key === "C") && this.current >= 0) {
       const what = event.key === "c" ? "frame" : "stack";
       this.tell.copy(this.copyText(what)!, what);
     } else if (event.key === "." && bar >= 0) {

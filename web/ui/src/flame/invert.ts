@@ -8,33 +8,70 @@ const STEPS_EXACT = 400_000, NARROW = 100_000;
 
 /** Columns that grow. */
 class Writer {
-  readonly parent: number[] = [];
-  readonly name: number[] = [];
-  readonly module: number[] = [];
-  readonly kind: number[] = [];
-  readonly self: number[] = [];
-  readonly total: number[] = [];
-  readonly hidden: number[] = [];
-  readonly inlined: number[] = [];
+  count = 0;
+  private parent: Int32Array;
+  private name: Int32Array;
+  private module: Int32Array;
+  private kind: Uint8Array;
+  private hidden: Int32Array;
+  private inlined: Uint8Array;
+  self: Float64Array;
+  total: Float64Array;
 
-  add(parent: number, name: number, module: number, kind: number, self: number, total: number, hidden: number, inlined: number): number {
-    this.name.push(name);
-    this.module.push(module);
-    this.kind.push(kind);
-    this.self.push(self);
-    this.total.push(total);
-    this.hidden.push(hidden);
-    this.inlined.push(inlined);
-    return this.parent.push(parent) - 1;
+  constructor(size = 1024) {
+    this.parent = new Int32Array(size);
+    this.name = new Int32Array(size);
+    this.module = new Int32Array(size);
+    this.kind = new Uint8Array(size);
+    this.hidden = new Int32Array(size);
+    this.inlined = new Uint8Array(size);
+    this.self = new Float64Array(size);
+    this.total = new Float64Array(size);
   }
 
-  like(tree: Tree, node: number, parent: number, self: number, total: number): number {
+  private grow() {
+    const bigger = new Writer(this.parent.length * 2);
+    for (const column of ["parent", "name", "module", "kind", "hidden", "inlined", "self", "total"] as const) {
+      bigger[column].set(this[column]);
+      (this[column] as unknown) = bigger[column];
+    }
+  }
+
+  add(parent: number, name: number, module: number, kind: number, self: number, total: number, hidden: number, inlined: number): number {
+    if (this.count === this.parent.length) this.grow();
+    const at = this.count++;
+    this.parent[at] = parent;
+    this.name[at] = name;
+    this.module[at] = module;
+    this.kind[at] = kind;
+    this.self[at] = self;
+    this.total[at] = total;
+    this.hidden[at] = hidden;
+    this.inlined[at] = inlined;
+    return at;
+  }
+
+  like(tree: Tree, node: number, parent: number): number {
     const kind = tree.kind[node] === ROOT ? GROUP : tree.kind[node];
-    return this.add(parent, tree.name[node], tree.module[node], kind, self, total, 0, tree.inlined?.[node] ?? 0);
+    return this.add(parent, tree.name[node], tree.module[node], kind, 0, 0, 0, tree.inlined?.[node] ?? 0);
   }
 
   more(parent: number, total: number, hidden: number) {
     this.add(parent, 0, 0, MORE, total, total, hidden, 0);
+  }
+
+  put(node: number, self: number, total: number, hidden: number) {
+    this.self[node] = self;
+    this.total[node] = total;
+    this.hidden[node] = hidden;
+  }
+
+  columns(): Columns {
+    const { count } = this, cut = <T extends Int32Array | Uint8Array | Float64Array>(column: T) => column.slice(0, count) as T;
+    return {
+      parent: cut(this.parent), name: cut(this.name), module: cut(this.module), kind: cut(this.kind), self: cut(this.self),
+      total: cut(this.total), hidden: cut(this.hidden), inlined: cut(this.inlined),
+    };
   }
 }
 
@@ -62,6 +99,12 @@ class Grouping {
   /** Regroups list[from … to) and, along with it, weight; starts holds where each group begins. */
   group(list: Int32Array, weight: Float64Array | null, from: number, to: number) {
     const { slot, starts } = this, { of } = this.same;
+    starts.length = 0;
+    if (to - from <= 1) { // most are: a stack that nobody shares
+      if (to > from) starts.push(from);
+      starts.push(to);
+      return;
+    }
     const sizes: number[] = [], ids: number[] = [];
     for (let i = from; i < to; i++) {
       const id = of[list[i]];
@@ -72,7 +115,6 @@ class Grouping {
       }
       sizes[slot[id]]++;
     }
-    starts.length = 0;
     let at = from;
     for (const size of sizes) {
       starts.push(at);
@@ -123,7 +165,7 @@ function climb(tree: Tree, writer: Writer, root: number, list: Int32Array, weigh
   while (openRoot.length > 0) {
     const parent = openRoot.pop()!, from = openFrom.pop()!, to = openTo.pop()!;
     let total = 0, self = 0, kept = from;
-    const node = writer.like(tree, list[from], parent, 0, 0);
+    const node = writer.like(tree, list[from], parent);
     for (let i = from; i < to; i++) {
       const up = tree.parent[list[i]], own = weight[i];
       total += own;
@@ -134,8 +176,7 @@ function climb(tree: Tree, writer: Writer, root: number, list: Int32Array, weigh
       list[kept] = up;
       weight[kept++] = own;
     }
-    writer.total[node] = total;
-    writer.self[node] = self;
+    writer.put(node, self, total, 0);
     if (kept > from) open(node, from, kept);
   }
 }
@@ -162,7 +203,7 @@ export function bottomUp(tree: Tree): Tree {
   writer.add(0, tree.name[0] ?? 0, 0, ROOT, tree.self[0] ?? 0, tree.total[0] ?? 0, 0, 0);
   climb(tree, writer, 0, list, weight, steps > STEPS_EXACT ? tree.total[0] / NARROW : 0);
   if (more > 0) writer.more(0, more, hidden);
-  return treeOf({ names: tree.names, nodes: writer }, { callers: writer.parent.length, viewTotal: tree.viewTotal });
+  return treeOf({ names: tree.names, nodes: writer.columns() }, { callers: writer.count, viewTotal: tree.viewTotal });
 }
 
 /** Merges the subtrees of some nodes: children of the same function become one. */
@@ -186,12 +227,14 @@ function descend(tree: Tree, writer: Writer, root: number, tops: number[]) {
   open(root, 0, tops.length, tops);
   while (openRoot.length > 0) {
     const parent = openRoot.pop()!, from = openFrom.pop()!, to = openTo.pop()!;
-    const node = writer.like(tree, list[from], parent, 0, 0);
+    const node = writer.like(tree, list[from], parent);
+    let total = 0, self = 0, hidden = 0;
     for (let i = from; i < to; i++) {
-      writer.total[node] += tree.total[list[i]];
-      writer.self[node] += tree.self[list[i]];
-      writer.hidden[node] += tree.hidden[list[i]];
+      total += tree.total[list[i]];
+      self += tree.self[list[i]];
+      hidden += tree.hidden[list[i]];
     }
+    writer.put(node, self, total, hidden);
     open(node, from, to, list);
   }
 }
@@ -214,9 +257,9 @@ export function sandwichOf(tree: Tree, func: Func): Tree {
     Math.max(KERNEL, kind), self, total, 0, 0);
   const above = tops.filter((top) => tree.parent[top] > 0);
   climb(tree, writer, 0, Int32Array.from(above, (top) => tree.parent[top]), Float64Array.from(above, (top) => tree.total[top]), 0);
-  const callers = writer.parent.length;
+  const callers = writer.count;
   descend(tree, writer, 0, tops);
-  return treeOf({ names: tree.names, nodes: writer }, { callers, isSandwich: true, viewTotal: tree.viewTotal });
+  return treeOf({ names: tree.names, nodes: writer.columns() }, { callers, isSandwich: true, viewTotal: tree.viewTotal });
 }
 
 /** The server's sandwich as one tree: the function, its callers, its callees. */

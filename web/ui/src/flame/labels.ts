@@ -93,5 +93,5 @@ export function fitting(name: string, room: number, measure: (text: string) => n
     else high = middle - 1;
   }
   if (/[\ud800-\udbff]/.test(shortest[low - 1] ?? "")) low--; // not through the middle of a character
-  return low >= CUT_LENGTH_MIN ? shortest.slice(0, low) + "…" : null;
+  return low >= CUT_LENGTH_MIN ? shortest.slice(0, low).trimEnd() + "…" : null;
 }

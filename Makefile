@@ -34,12 +34,12 @@ endif
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
-                  libjansson-dev libxxhash-dev libiberty-dev
+                  libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c
 
 # Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)
@@ -66,7 +66,8 @@ ARCHIVES  := $(foreach folder,web collector store symbols base,$(call archive,$(
 all: $(BUILD)/hearth ## build/hearth, the program
 
 # The page, the skeletons and the schema are made first: any source may include them.
-GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h
+MESSAGES  := $(patsubst %.proto,$(GEN)/%.pb-c,$(wildcard proto/*.proto))
+GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h $(addsuffix .h,$(MESSAGES))
 
 $(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/check_config.o $(BUILD)/obj/run.o $(ARCHIVES)
 	$(call say,LINK)
@@ -81,7 +82,7 @@ $(eval $(call folder_rule,base,))
 $(eval $(call folder_rule,symbols,))
 $(eval $(call folder_rule,store,$(GEN)/schema.o))
 $(eval $(call folder_rule,collector,))
-$(eval $(call folder_rule,web,$(GEN)/assets.o))
+$(eval $(call folder_rule,web,$(GEN)/assets.o $(addsuffix .o,$(MESSAGES))))
 
 $(BUILD)/obj/%.o: %.c | $(GENERATED)
 	$(call say,CC)
@@ -125,6 +126,13 @@ $(GEN)/page/index.html: web/ui/build.mjs $(UI_SOURCES) web/ui/node_modules/.stam
 $(GEN)/assets.c: web/embed.sh $(GEN)/page/index.html
 	$(call say,EMBED)
 	$(Q)sh web/embed.sh $(GEN)/page > $@.new && mv $@.new $@
+
+# What one names by another is made first: the folder's headers all at once.
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: %.proto
+	$(call say,PROTO)
+	$(Q)mkdir -p $(@D) && protoc --c_out=$(GEN) $<
+
+$(addsuffix .o,$(MESSAGES)): $(addsuffix .h,$(MESSAGES))
 
 $(GEN)/schema.c: store/embed_schema.sh $(wildcard store/*.sql)
 	$(call say,SCHEMA)

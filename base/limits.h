@@ -47,6 +47,14 @@ enum {
 	/* A question on the wire, and unpacked: one with 1,000 matchers takes 100 kB. */
 	REQUEST_QUESTION_SIZE_MAX = 1 << 20,
 	REQUEST_MESSAGE_SIZE_MAX = 1 << 20,
+	/* Messages within messages: a question has three. Fields and listed values in all its
+	 * depth: people ask with ten, and a client with a thousand ids. What reading it may take.
+	 */
+	MESSAGE_DEPTH_MAX = 8,
+	MESSAGE_FIELD_COUNT_MAX = 20000,
+	MESSAGE_MEMORY_MAX = 16 << 20,
+	/* An answer before it is encoded: the bars of the largest flame graph take half of it. */
+	ANSWER_MEMORY_MAX = 128 << 20,
 	/* A gzip or zstd stream is no bomb as long as it becomes not more than so many times its
 	 * size; asked once past 1 MiB, since small texts pack very well. */
 	REQUEST_RATIO_MAX = 200,

@@ -13,6 +13,7 @@ enum { TEXT_COUNT_MAX = 1 << 20 };
 enum wanted {
 	WANTED_TYPES,
 	WANTED_NAMES,
+	WANTED_SERIES_NAMES,
 	WANTED_VALUES,
 };
 
@@ -51,7 +52,7 @@ static int add_names(struct labels_question *question, const struct catalog_samp
 	struct catalog_series series = catalog_series(sample->catalog, sample->series);
 	int err = add_names_of(question, sample->catalog, series.labels);
 
-	if (!err)
+	if (!err && question->wanted == WANTED_NAMES)
 		err = add_names_of(question, sample->catalog, sample->labels);
 	for (size_t i = 0; !err && i < sizeof(generated) / sizeof(generated[0]); i++)
 		if (catalog_lookup(sample, str_from(generated[i])).size)
@@ -68,6 +69,7 @@ static int64_t take(void *context, const struct catalog_sample *sample)
 	case WANTED_TYPES:
 		return add_text(question, catalog_lookup(sample, STR("__profile_type__")));
 	case WANTED_NAMES:
+	case WANTED_SERIES_NAMES:
 		return add_names(question, sample);
 	default:
 		return add_text(question, catalog_lookup(sample, question->name));
@@ -192,6 +194,12 @@ int store_label_names(struct store *store, const struct store_question *question
 		      struct store_texts *ret)
 {
 	return ask(store, question, WANTED_NAMES, (struct str){ 0 }, ret);
+}
+
+int store_series_label_names(struct store *store, const struct store_question *question,
+			     struct store_texts *ret)
+{
+	return ask(store, question, WANTED_SERIES_NAMES, (struct str){ 0 }, ret);
 }
 
 int store_label_values(struct store *store, const struct store_question *question, struct str name,

@@ -154,6 +154,9 @@ int store_profile_types(struct store *store, const struct store_question *questi
 			struct store_texts *ret);
 int store_label_names(struct store *store, const struct store_question *question,
 		      struct store_texts *ret);
+/* Those of series alone, not the samples' own. */
+int store_series_label_names(struct store *store, const struct store_question *question,
+			     struct store_texts *ret);
 int store_label_values(struct store *store, const struct store_question *question, struct str name,
 		       struct store_texts *ret);
 

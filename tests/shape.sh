@@ -33,6 +33,7 @@ rule "symbols uses base" "$(includes symbols 'bpf|store|collector|web')"
 rule "store uses base and symbols" "$(includes store 'bpf|collector|web')"
 rule "collector uses base and bpf" "$(includes collector 'symbols|store|web')"
 rule "web uses base, symbols and store" "$(includes web 'bpf|collector')"
+rule "messages are seen by web" "$(c_files | grep -vE '^(web|tests)/' | xargs grep -nE '#include "proto/')"
 rule "bpf uses itself" "$(includes bpf 'base|symbols|store|collector|web')"
 
 # only HEADER FILES…: a foreign interface is seen by these alone.
@@ -57,6 +58,7 @@ only pcre2.h 'store/selector.c'
 only jansson.h 'web/json.c'
 only xxhash.h 'base/table.c'
 only 'libiberty/' 'symbols/demangle.c'
+only protobuf-c 'web/message.h'
 
 calls='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strtol|strtoul|gets|localtime|alloca'
 rule "no call that base/ has a better one for" \

@@ -2,24 +2,23 @@
 #include "web/connect.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/parse.h"
+#include "web/json.h"
 #include "web/json_writer.h"
+#include "web/message_json.h"
 #include "web/reply.h"
 
 enum {
 	MESSAGE_TEXT_SIZE = 512,
 	TIMEOUT_DIGIT_COUNT_MAX = 10, /* of the protocol */
-	NAME_SIZE_MAX = 64,
-	NUMBER_SIZE_MAX = 32,
 };
 
 /* The protocol's table of codes. */
@@ -97,26 +96,41 @@ void connect_failure(struct reply *reply, int err)
 /* ---- headers ----------------------------------------------------------------------------------
  */
 
-/* "application/json", alone or with charset=utf-8. */
-static bool is_json(struct str content_type)
+static struct str trimmed(struct str text)
 {
+	while (text.size > 0 && text.text[0] == ' ')
+		text = (struct str){ text.text + 1, text.size - 1 };
+	while (text.size > 0 && text.text[text.size - 1] == ' ')
+		text.size--;
+	return text;
+}
+
+static bool equal_caseless(struct str a, struct str b)
+{
+	return a.size == b.size && (a.size == 0 || strncasecmp(a.text, b.text, a.size) == 0);
+}
+
+/* The type alone, or with charset=utf-8. */
+static enum connect_codec codec_of(struct str content_type)
+{
+	static const struct {
+		const char *type;
+		enum connect_codec codec;
+	} types[] = { { "application/proto", CONNECT_CODEC_PROTO },
+		      { "application/json", CONNECT_CODEC_JSON } };
 	struct str rest = content_type;
 	struct str part = { 0 };
-	bool first = true;
+	enum connect_codec codec = CONNECT_CODEC_NONE;
 
-	while (parse_next(&rest, ';', &part)) {
-		struct str wanted = first ? STR("application/json") : STR("charset=utf-8");
-
-		while (part.size > 0 && part.text[0] == ' ')
-			part = (struct str){ part.text + 1, part.size - 1 };
-		while (part.size > 0 && part.text[part.size - 1] == ' ')
-			part.size--;
-		if (part.size != wanted.size ||
-		    strncasecmp(part.text, wanted.text, wanted.size) != 0)
-			return false;
-		first = false;
-	}
-	return !first;
+	if (!parse_next(&rest, ';', &part))
+		return CONNECT_CODEC_NONE;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (equal_caseless(trimmed(part), str_from(types[i].type)))
+			codec = types[i].codec;
+	while (parse_next(&rest, ';', &part))
+		if (!equal_caseless(trimmed(part), STR("charset=utf-8")))
+			codec = CONNECT_CODEC_NONE;
+	return codec;
 }
 
 static bool take_timeout(struct request *request, struct reply *reply)
@@ -144,9 +158,10 @@ bool connect_check_headers(struct request *request, struct reply *reply)
 {
 	struct str version = request_header(request, STR("connect-protocol-version"));
 
-	if (!is_json(request_header(request, STR("content-type")))) {
-		reply_error(reply, 415, NULL, "the content type must be application/json");
-		reply_add_header(reply, "Accept-Post", "application/json");
+	if (codec_of(request_header(request, STR("content-type"))) == CONNECT_CODEC_NONE) {
+		reply_error(reply, 415, NULL,
+			    "the content type must be application/proto or application/json");
+		reply_add_header(reply, "Accept-Post", "application/proto, application/json");
 		return false;
 	}
 	if (version.text && !str_equal(version, STR("1"))) {
@@ -157,255 +172,103 @@ bool connect_check_headers(struct request *request, struct reply *reply)
 	return take_timeout(request, reply);
 }
 
-struct json_value *connect_read_message(struct request *request, struct reply *reply)
-{
-	autoclean(buf) struct buf body = BUF(REQUEST_MESSAGE_SIZE_MAX);
-	char error[JSON_ERROR_SIZE] = "";
-	struct json_value *message = NULL;
-	int err = request_read_body(request, &body);
+/* ---- messages ---------------------------------------------------------------------------------
+ */
 
-	switch (err) {
+static bool read_body(struct request *request, struct buf *body, struct reply *reply)
+{
+	switch (request_read_body(request, body)) {
 	case 0:
-		break;
+		return true;
 	case -EOPNOTSUPP:
 		connect_error(reply, CONNECT_UNIMPLEMENTED,
 			      "unknown compression: supported encodings are gzip, zstd");
-		return NULL;
+		return false;
 	case -EBADMSG:
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "the body can't be unpacked");
-		return NULL;
+		return false;
 	case -E2BIG:
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
 			      "the message is larger than %d bytes", REQUEST_MESSAGE_SIZE_MAX);
 		reply->limit = LIMIT_UNPACKED_SIZE;
-		return NULL;
+		return false;
 	case -ETIMEDOUT:
 		connect_error(reply, CONNECT_DEADLINE_EXCEEDED, "the body came too slowly");
-		return NULL;
+		return false;
 	default:
 		connect_error(reply, CONNECT_CANCELED, "the body could not be read");
-		return NULL;
+		return false;
 	}
+}
 
-	err = json_value_parse((struct str){ (const char *)body.bytes, body.size }, &message,
-			       error);
-	if (err == -ENOMEM) {
-		connect_failure(reply, err);
+static int read_json(struct str text, const ProtobufCMessageDescriptor *question,
+		     struct arena *arena, const ProtobufCMessage **ret,
+		     char reterr[static MESSAGE_ERROR_SIZE])
+{
+	static_assert((int)JSON_ERROR_SIZE <= (int)MESSAGE_ERROR_SIZE, "one fits into the other");
+	autoclean(json_value) struct json_value *json = NULL;
+	/* Clients differ in how they ask for all defaults. */
+	int err = json_value_parse(text.size > 0 ? text : STR("{}"), &json, reterr);
+
+	return err ? err : message_from_json(question, json, arena, ret, reterr);
+}
+
+const void *connect_begin(struct connect_call *call, struct request *request, struct reply *reply,
+			  const ProtobufCMessageDescriptor *question)
+{
+	autoclean(buf) struct buf body = BUF(REQUEST_MESSAGE_SIZE_MAX);
+	char error[MESSAGE_ERROR_SIZE] = "";
+	const ProtobufCMessage *message = NULL;
+
+	*call = (struct connect_call){
+		.request = request,
+		.reply = reply,
+		.codec = codec_of(request_header(request, STR("content-type"))),
+		.arena = ARENA(MESSAGE_MEMORY_MAX),
+	};
+	assert(call->codec != CONNECT_CODEC_NONE);
+	if (!read_body(request, &body, reply))
 		return NULL;
-	}
-	if (err) {
+
+	struct str bytes = { (const char *)body.bytes, body.size };
+	int err = call->codec == CONNECT_CODEC_JSON
+			  ? read_json(bytes, question, &call->arena, &message, error)
+			  : message_unpack(question, bytes, &call->arena, &message, error);
+
+	if (err == -E2BIG) {
+		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED, "unmarshal message: %s", error);
+		reply->limit = LIMIT_MESSAGE;
+	} else if (err == -EBADMSG) {
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "unmarshal message: %s", error);
-		return NULL;
+	} else if (err) {
+		connect_failure(reply, err);
 	}
-	return message;
+	/* What it takes to answer is another matter. */
+	call->arena.limit = ANSWER_MEMORY_MAX;
+	return err ? NULL : message;
 }
 
-/* ---- members ----------------------------------------------------------------------------------
- */
-
-struct connect_fields connect_fields(const struct json_value *message)
+void connect_answer(struct connect_call *call, const ProtobufCMessage *answer)
 {
-	return (struct connect_fields){ .message = message };
-}
+	struct reply *reply = call->reply;
 
-bool connect_fields_ok(const struct connect_fields *fields, struct reply *reply)
-{
-	if (!fields->error[0])
-		return true;
-	connect_error(reply, CONNECT_INVALID_ARGUMENT, "unmarshal message: %s", fields->error);
-	return false;
-}
-
-static void remember_wrong(struct connect_fields *fields, const char *what, const char *name)
-{
-	if (!fields->error[0])
-		snprintf(fields->error, sizeof(fields->error), "%s \"%s\"", what, name);
-}
-
-/* As protoc derives it: '_' goes, the letter behind it grows, nothing else changes. */
-static void lower_camel_case(const char *name, char camel[static NAME_SIZE_MAX])
-{
-	size_t size = 0;
-
-	for (; *name; name++) {
-		bool after_gap = false;
-
-		while (*name == '_') {
-			after_gap = true;
-			name++;
-		}
-		if (!*name)
-			break;
-		assert(size + 1 < NAME_SIZE_MAX);
-		camel[size++] = after_gap ? (char)toupper((unsigned char)*name) : *name;
+	assert(reply->status == 200 && reply->body.size == 0);
+	if (call->arena.error) {
+		connect_failure(reply, call->arena.error);
+		return;
 	}
-	camel[size] = '\0';
-}
-
-static const struct json_value *find(struct connect_fields *fields, const char *name)
-{
-	char camel[NAME_SIZE_MAX];
-
-	if (fields->error[0])
-		return NULL;
-	lower_camel_case(name, camel);
-	if (strcmp(camel, name) != 0 && json_value_has(fields->message, camel)) {
-		if (json_value_has(fields->message, name))
-			remember_wrong(fields, "duplicate field", name);
-		return json_value_member(fields->message, camel);
+	if (call->codec == CONNECT_CODEC_PROTO) {
+		reply->content_type = "application/proto";
+		message_pack(answer, &reply->body);
+		return;
 	}
-	return json_value_member(fields->message, name);
+
+	struct json_writer json = JSON_WRITER(&reply->body);
+
+	message_to_json(answer, &json);
 }
 
-struct str connect_text(struct connect_fields *fields, const char *name)
+void connect_done(struct connect_call *call)
 {
-	const struct json_value *value = find(fields, name);
-	struct str text = { 0 };
-
-	if (value && !json_value_text(value, &text))
-		remember_wrong(fields, "no text in field", name);
-	return text;
-}
-
-/* Digits as a text, or a number without a fraction, which JSON may also write as 1.7e12. */
-static bool read_int64(const struct json_value *value, int64_t *ret)
-{
-	struct str text;
-	double number;
-
-	if (json_value_integer(value, ret))
-		return true;
-	if (json_value_text(value, &text))
-		return parse_i64(text, ret) == 0;
-	/* 2^63 is the first double that does not fit. */
-	if (!json_value_number(value, &number) || number != trunc(number) ||
-	    number >= 9223372036854775808.0 || number < -9223372036854775808.0)
-		return false;
-	*ret = (int64_t)number;
-	return true;
-}
-
-int64_t connect_int64(struct connect_fields *fields, const char *name)
-{
-	const struct json_value *value = find(fields, name);
-	int64_t number = 0;
-
-	if (value && !read_int64(value, &number)) {
-		remember_wrong(fields, "no 64-bit integer in field", name);
-		return 0;
-	}
-	return number;
-}
-
-static bool read_double(const struct json_value *value, double *ret)
-{
-	char digits[NUMBER_SIZE_MAX];
-	struct str text;
-	char *end;
-
-	if (json_value_number(value, ret))
-		return true;
-	if (!json_value_text(value, &text) || text.size == 0 || text.size >= sizeof(digits))
-		return false;
-	/* strtod() also takes hexadecimal numbers, white space and words. */
-	for (size_t i = 0; i < text.size; i++)
-		if (!strchr("0123456789+-.eE", text.text[i]))
-			return false;
-	memcpy(digits, text.text, text.size);
-	digits[text.size] = '\0';
-	*ret = strtod(digits, &end);
-	return *end == '\0' && isfinite(*ret);
-}
-
-double connect_double(struct connect_fields *fields, const char *name)
-{
-	const struct json_value *value = find(fields, name);
-	double number = 0;
-
-	if (value && !read_double(value, &number)) {
-		remember_wrong(fields, "no number in field", name);
-		return 0;
-	}
-	return number;
-}
-
-int64_t connect_enum(struct connect_fields *fields, const char *name, const char *const *names,
-		     size_t name_count)
-{
-	const struct json_value *value = find(fields, name);
-	struct str text;
-	int64_t number = 0;
-
-	if (!value)
-		return 0;
-	if (json_value_text(value, &text)) {
-		for (size_t i = 0; i < name_count; i++)
-			if (str_equal(text, str_from(names[i])))
-				return (int64_t)i;
-		return 0;
-	}
-	if (!read_int64(value, &number) || number < INT32_MIN || number > INT32_MAX) {
-		remember_wrong(fields, "no enum in field", name);
-		return 0;
-	}
-	return number;
-}
-
-const struct json_value *connect_message(struct connect_fields *fields, const char *name)
-{
-	const struct json_value *value = find(fields, name);
-
-	if (value && !json_value_is_object(value)) {
-		remember_wrong(fields, "no message in field", name);
-		return NULL;
-	}
-	return value;
-}
-
-size_t connect_count(struct connect_fields *fields, const char *name, size_t count_max)
-{
-	const struct json_value *value = find(fields, name);
-
-	if (!value)
-		return 0;
-	if (!json_value_is_array(value)) {
-		remember_wrong(fields, "no list in field", name);
-		return 0;
-	}
-	if (json_value_count(value) > count_max) {
-		remember_wrong(fields, "too many items in field", name);
-		return 0;
-	}
-	return json_value_count(value);
-}
-
-static const struct json_value *item_at(struct connect_fields *fields, const char *name,
-					size_t index)
-{
-	const struct json_value *value = find(fields, name);
-
-	assert(!value || index < json_value_count(value));
-	return value ? json_value_item(value, index) : NULL;
-}
-
-struct str connect_text_at(struct connect_fields *fields, const char *name, size_t index)
-{
-	const struct json_value *item = item_at(fields, name, index);
-	struct str text = { 0 };
-
-	if (item && !json_value_text(item, &text))
-		remember_wrong(fields, "no text in field", name);
-	return text;
-}
-
-const struct json_value *connect_message_at(struct connect_fields *fields, const char *name,
-					    size_t index)
-{
-	const struct json_value *item = item_at(fields, name, index);
-
-	if (item && !json_value_is_object(item)) {
-		remember_wrong(fields, "no message in field", name);
-		return NULL;
-	}
-	return item;
+	arena_done(&call->arena);
 }

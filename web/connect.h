@@ -6,17 +6,11 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "base/str.h"
-#include "web/json.h"
+#include "web/arena.h"
+#include "web/message.h"
 #include "web/request.h"
 
-/*
- * The Connect protocol's unary calls with the JSON codec, and proto3's mapping of messages to JSON,
- * as generous as its clients need: members by their proto name or its lowerCamelCase, mixed; 64-bit
- * integers as texts or numbers; null means unset; unknown members are skipped.
- *
- * https://connectrpc.com/docs/protocol, https://protobuf.dev/programming-guides/json/
- */
+/* The Connect protocol's unary calls, in both codecs. https://connectrpc.com/docs/protocol */
 enum connect_code {
 	CONNECT_CANCELED = 1,
 	CONNECT_UNKNOWN,
@@ -53,40 +47,36 @@ void connect_failure(struct reply *reply, int err);
  */
 bool connect_check_headers(struct request *request, struct reply *reply);
 
-/* Reads the message. NULL when the reply tells what is wrong. */
-struct json_value *connect_read_message(struct request *request, struct reply *reply);
-
-/*
- * Takes a message apart. Members are asked for by their proto names; the first that has the wrong
- * kind, or stands there twice, is remembered, and all later answers are defaults, so that a handler
- * asks connect_fields_ok() once, behind the last.
- */
-enum { CONNECT_FIELD_ERROR_SIZE = 160 };
-
-struct connect_fields {
-	const struct json_value *message;
-	char error[CONNECT_FIELD_ERROR_SIZE]; /* "" for none */
+enum connect_codec {
+	CONNECT_CODEC_NONE = 0,
+	CONNECT_CODEC_PROTO = 1, /* application/proto */
+	CONNECT_CODEC_JSON = 2,	 /* application/json */
 };
 
-struct connect_fields connect_fields(const struct json_value *message);
-
-struct str connect_text(struct connect_fields *fields, const char *name);
-int64_t connect_int64(struct connect_fields *fields, const char *name);
-double connect_double(struct connect_fields *fields, const char *name);
-
-/* By number or by one of the names, which stand at their numbers; 0 for a name that is not known.
+/*
+ * One call: a handler reads the question, which is a message of proto/, and gives an answer, which
+ * is another. How they are encoded is nobody else's business. Both live in the arena.
  */
-int64_t connect_enum(struct connect_fields *fields, const char *name, const char *const *names,
-		     size_t name_count);
+struct connect_call {
+	const struct request *request;
+	struct reply *reply;
+	enum connect_codec codec; /* of the question, and so of the answer */
+	struct arena arena;
+};
 
-/* A message in the message; NULL when it is not set. */
-const struct json_value *connect_message(struct connect_fields *fields, const char *name);
+/*
+ * Reads the question of this kind. NULL when the reply tells what is wrong; connect_done() in
+ * either case.
+ */
+const void *connect_begin(struct connect_call *call, struct request *request, struct reply *reply,
+			  const ProtobufCMessageDescriptor *question);
 
-/* How many items a repeated member has, and one of them. */
-size_t connect_count(struct connect_fields *fields, const char *name, size_t count_max);
-struct str connect_text_at(struct connect_fields *fields, const char *name, size_t index);
-const struct json_value *connect_message_at(struct connect_fields *fields, const char *name,
-					    size_t index);
+/* Writes the answer; or, when the arena had no room for all of it, that. */
+void connect_answer(struct connect_call *call, const ProtobufCMessage *answer);
 
-/* False when a member was wrong; the reply says which. */
-bool connect_fields_ok(const struct connect_fields *fields, struct reply *reply);
+void connect_done(struct connect_call *call);
+
+static inline void connect_call_cleanup(struct connect_call *call)
+{
+	connect_done(call);
+}

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
+
 static_assert(JSON_DEPTH_MAX <= 32, "a bit for each depth");
 
 /* A comma where one is due. */
@@ -64,49 +66,6 @@ void json_end_array(struct json_writer *json)
 
 /* ---- texts ------------------------------------------------------------------------------------
  */
-
-static bool is_continuation(uint8_t byte)
-{
-	return (byte & 0xc0) == 0x80;
-}
-
-/* How many bytes the character at the front takes, by RFC 3629's table; 0 for what is none. */
-static size_t utf8_size(const uint8_t *bytes, size_t left)
-{
-	assert(left > 0);
-
-	uint8_t first = bytes[0];
-	uint8_t low = 0x80;
-	uint8_t high = 0xbf;
-	size_t size;
-
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xc2 && first <= 0xdf)
-		size = 2;
-	else if (first >= 0xe0 && first <= 0xef)
-		size = 3;
-	else if (first >= 0xf0 && first <= 0xf4)
-		size = 4;
-	else
-		return 0;
-
-	/* No longer forms than needed, no surrogates, nothing above U+10FFFF. */
-	if (first == 0xe0)
-		low = 0xa0;
-	else if (first == 0xed)
-		high = 0x9f;
-	else if (first == 0xf0)
-		low = 0x90;
-	else if (first == 0xf4)
-		high = 0x8f;
-	if (left < size || bytes[1] < low || bytes[1] > high)
-		return 0;
-	for (size_t i = 2; i < size; i++)
-		if (!is_continuation(bytes[i]))
-			return 0;
-	return size;
-}
 
 static void add_escaped(struct buf *buf, uint8_t byte)
 {

@@ -12,6 +12,7 @@ const char *limit_name(enum limit limit)
 		[LIMIT_HEADER_COUNT] = "header_count",
 		[LIMIT_BODY_SIZE] = "body_size",
 		[LIMIT_UNPACKED_SIZE] = "unpacked_size",
+		[LIMIT_MESSAGE] = "message",
 		[LIMIT_BODY_TIME] = "body_time",
 		[LIMIT_BODY_RATE] = "body_rate",
 		[LIMIT_QUESTIONS] = "questions",

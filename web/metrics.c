@@ -138,7 +138,7 @@ static void add_store(struct buf *buf, const struct store_status *status)
 			   metrics_drop_reason((enum store_drop_reason)reason),
 			   status->dropped_spans[reason]);
 	add_head(buf, "hearth_store_class_bytes", "gauge", "Size on disk, by class of span file.");
-	for (int class = 0; class < STORE_CLASS_COUNT; class++)
+	for (int class = 0; class < STORE_CLASS_COUNT; class ++)
 		buf_printf(buf, "hearth_store_class_bytes{class=\"%s\"} %" PRIu64 "\n",
 			   metrics_store_class((enum store_class) class),
 			   status->classes[class].bytes);

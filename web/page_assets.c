@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/parse.h"
+#include "web/compression.h"
 #include "web/reply.h"
 
 static const struct page_asset *find_path(struct str path)
@@ -31,21 +32,6 @@ const struct page_asset *page_assets_find(struct str path)
 	const struct page_asset *asset = find_path(path);
 
 	return !asset && is_deep_path(path) ? find_path(STR("/")) : asset;
-}
-
-/* "gzip" among the codings, and not given the weight 0. */
-static bool takes_gzip(const struct request *request)
-{
-	struct str rest = request_header(request, STR("accept-encoding"));
-	struct str part;
-
-	while (parse_next(&rest, ',', &part)) {
-		while (part.size > 0 && part.text[0] == ' ')
-			part = (struct str){ part.text + 1, part.size - 1 };
-		if (str_starts_with(part, STR("gzip")))
-			return !str_ends_with(part, STR("q=0"));
-	}
-	return false;
 }
 
 /* One of the tags that the browser has, which it lists with commas; a weak one will do. */
@@ -75,7 +61,7 @@ void page_assets_answer(struct server *server, struct request *request, struct r
 		return;
 	}
 
-	bool packed = takes_gzip(request);
+	bool packed = compression_takes_gzip(request);
 	const char *etag = packed ? asset->gzip_etag : asset->etag;
 
 	reply->content_type = asset->content_type;

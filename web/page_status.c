@@ -104,7 +104,7 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_boolean_value(json, status->clock_jumped);
 	json_key(json, "classes");
 	json_begin_object(json);
-	for (int class = 0; class < STORE_CLASS_COUNT; class++) {
+	for (int class = 0; class < STORE_CLASS_COUNT; class ++) {
 		json_key(json, metrics_store_class((enum store_class) class));
 		json_begin_object(json);
 		json_key(json, "spans");

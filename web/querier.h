@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/pyroscope.pb-c.h"
 #include "store/selector.h"
 #include "store/store.h"
 #include "web/connect.h"
@@ -13,8 +14,9 @@
 struct server;
 
 /*
- * querier.v1.QuerierService of Pyroscope's API. A handler reads the request into typed values, asks
- * the store, and writes the answer. Headers were checked before (web/routes.c).
+ * querier.v1.QuerierService of Pyroscope's API. A handler reads its question, a message of
+ * proto/pyroscope.proto, asks the store, and gives an answer. Headers were checked before
+ * (web/routes.c).
  */
 void querier_profile_types(struct server *server, struct request *request, struct reply *reply);
 void querier_label_names(struct server *server, struct request *request, struct reply *reply);
@@ -23,6 +25,8 @@ void querier_series(struct server *server, struct request *request, struct reply
 void querier_select_series(struct server *server, struct request *request, struct reply *reply);
 void querier_select_merge_stacktraces(struct server *server, struct request *request,
 				      struct reply *reply);
+void querier_select_merge_profile(struct server *server, struct request *request,
+				  struct reply *reply);
 
 /* ---- what the handlers share ------------------------------------------------------------------
  */
@@ -30,41 +34,53 @@ void querier_select_merge_stacktraces(struct server *server, struct request *req
 enum {
 	QUERIER_MATCHER_COUNT_MAX = 64,
 	/* Labels that one grouping may name; people use two. */
-	QUERIER_GROUP_COUNT_MAX = 16,
+	QUERIER_GROUP_COUNT_MAX = 64,
 	/* Points of a row, as Prometheus limits them: no screen is wider, and each row holds all.
 	 */
 	QUERIER_POINT_COUNT_MAX = 11000,
 };
 
-/* A question as it stands in most requests. Holds the message, whose texts it points to. */
+/* What most questions say, for the store. Points into the question. */
 struct querier_question {
-	struct json_value *message;
-	struct connect_fields fields;
 	struct profile_type type; /* of those that name one */
 	struct selector *selector;
 	struct store_question question;
 };
 
-/* Reads the message. False when the reply tells what is wrong; done() in either case. */
-bool querier_begin(struct querier_question *question, struct request *request, struct reply *reply);
+/*
+ * All of these are false when the reply tells what is wrong; querier_done() in any case. A range is
+ * inclusive; from 0 to 0 is everything.
+ */
+bool querier_read_range(struct querier_question *question, struct connect_call *call, int64_t start,
+			int64_t end);
+bool querier_read_selection(struct querier_question *question, struct connect_call *call,
+			    const char *type, const char *selector);
+/* What all of the matchers ask for. */
+bool querier_read_matchers(struct querier_question *question, struct connect_call *call,
+			   size_t count, char *const *matchers);
 void querier_done(struct querier_question *question);
 
+/* Names of labels, each once. The array is the arena's. */
+struct querier_group {
+	struct str *names;
+	size_t count;
+};
+bool querier_read_group(struct querier_group *group, struct connect_call *call, const char *field,
+			size_t count, char *const *names);
+
+/* Names that Prometheus has always allowed. */
+bool querier_is_plain_name(struct str name);
+
+/* Whether the client says that it copes with any name: "Accept: *;allow-utf8-labelnames=true". */
+bool querier_takes_any_name(const struct connect_call *call);
+
 /*
- * start and end, both inclusive. Neither: everything. False when the reply tells what is wrong, as
- * for the two below.
+ * For the answer, in the arena: labels that are there, in the order of the names; a list of texts.
+ * After an error of the arena what they give is not to be looked at.
  */
-bool querier_read_range(struct querier_question *question, struct reply *reply);
-
-/* profile_typeID and label_selector. */
-bool querier_read_selection(struct querier_question *question, struct reply *reply);
-
-/* matchers: what all of them ask for. */
-bool querier_read_matchers(struct querier_question *question, struct reply *reply);
-
-/* Labels that are there, in the order of the names; nothing when none is. */
-struct json_writer;
-void querier_write_labels(struct json_writer *json, const struct str *names,
-			  const struct str *values, size_t count);
+Pyroscope__LabelPair **querier_labels(struct connect_call *call, const struct str *names,
+				      const struct str *values, size_t count, size_t *ret_count);
+char **querier_texts(struct connect_call *call, const struct str *texts, size_t count);
 
 static inline void querier_question_cleanup(struct querier_question *question)
 {

@@ -1,44 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What there is to choose from: profile types, label names, label values. */
-#include <ctype.h>
+#include <errno.h>
 
-#include "base/parse.h"
-#include "web/json_writer.h"
 #include "web/querier.h"
 #include "web/server.h"
 
-/* Members with their default values are left out of proto3's JSON. */
-static void write_part(struct json_writer *json, const char *name, struct str value)
+static void read_type(struct connect_call *call, struct str id, Pyroscope__ProfileType *type)
 {
-	if (value.size == 0)
+	struct profile_type parsed;
+
+	pyroscope__profile_type__init(type);
+	if (profile_type_parse(id, &parsed, NULL))
 		return;
-	json_key(json, name);
-	json_text(json, value);
+	type->id = arena_text(&call->arena, parsed.id);
+	type->name = arena_text(&call->arena, parsed.parts[PROFILE_TYPE_NAME]);
+	type->sample_type = arena_text(&call->arena, parsed.parts[PROFILE_TYPE_SAMPLE_TYPE]);
+	type->sample_unit = arena_text(&call->arena, parsed.parts[PROFILE_TYPE_SAMPLE_UNIT]);
+	type->period_type = arena_text(&call->arena, parsed.parts[PROFILE_TYPE_PERIOD_TYPE]);
+	type->period_unit = arena_text(&call->arena, parsed.parts[PROFILE_TYPE_PERIOD_UNIT]);
 }
 
-static void write_profile_type(struct json_writer *json, struct str id)
+static void answer_types(struct connect_call *call, const struct store_texts *types)
 {
-	struct profile_type type;
+	Pyroscope__ProfileTypesResponse answer = PYROSCOPE__PROFILE_TYPES_RESPONSE__INIT;
+	Pyroscope__ProfileType *items = arena_take(&call->arena, types->count, sizeof(items[0]));
 
-	if (profile_type_parse(id, &type, NULL))
-		return;
-	json_begin_object(json);
-	write_part(json, "ID", type.id);
-	write_part(json, "name", type.parts[PROFILE_TYPE_NAME]);
-	write_part(json, "sampleType", type.parts[PROFILE_TYPE_SAMPLE_TYPE]);
-	write_part(json, "sampleUnit", type.parts[PROFILE_TYPE_SAMPLE_UNIT]);
-	write_part(json, "periodType", type.parts[PROFILE_TYPE_PERIOD_TYPE]);
-	write_part(json, "periodUnit", type.parts[PROFILE_TYPE_PERIOD_UNIT]);
-	json_end_object(json);
+	answer.profile_types =
+		arena_take(&call->arena, types->count, sizeof(answer.profile_types[0]));
+	for (size_t i = 0; items && answer.profile_types && i < types->count; i++) {
+		read_type(call, types->texts[i], &items[i]);
+		answer.profile_types[answer.n_profile_types++] = &items[i];
+	}
+	connect_answer(call, &answer.base);
 }
 
 void querier_profile_types(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
-	struct json_writer json = JSON_WRITER(&reply->body);
+	autoclean(connect_call) struct connect_call call;
 	struct store_texts types;
+	const Pyroscope__ProfileTypesRequest *asked =
+		connect_begin(&call, request, reply, &pyroscope__profile_types_request__descriptor);
 
-	if (!querier_begin(&question, request, reply) || !querier_read_range(&question, reply))
+	if (!asked || !querier_read_range(&question, &call, asked->start, asked->end))
 		return;
 
 	int err = store_profile_types(server->store, &question.question, &types);
@@ -47,75 +51,21 @@ void querier_profile_types(struct server *server, struct request *request, struc
 		connect_failure(reply, err);
 		return;
 	}
-
-	json_begin_object(&json);
-	if (types.count > 0) {
-		json_key(&json, "profileTypes");
-		json_begin_array(&json);
-		for (size_t i = 0; i < types.count; i++)
-			write_profile_type(&json, types.texts[i]);
-		json_end_array(&json);
-	}
-	json_end_object(&json);
+	answer_types(&call, &types);
 	store_texts_done(&types);
-}
-
-/* Names that Prometheus has always allowed; older clients fail on others. */
-static bool is_plain_name(struct str name)
-{
-	for (size_t i = 0; i < name.size; i++) {
-		unsigned char c = (unsigned char)name.text[i];
-
-		if (c > 127 || !(isalpha(c) || c == '_' || (i > 0 && isdigit(c))))
-			return false;
-	}
-	return name.size > 0;
-}
-
-/* Whether the client says that it copes with any name: "Accept: *;allow-utf8-labelnames=true". */
-static bool takes_any_name(const struct request *request)
-{
-	struct str rest = request_header(request, STR("accept"));
-	struct str part;
-
-	while (parse_next(&rest, ';', &part)) {
-		while (part.size > 0 && part.text[0] == ' ')
-			part = (struct str){ part.text + 1, part.size - 1 };
-		if (str_starts_with(part, STR("allow-utf8-labelnames=true")))
-			return true;
-	}
-	return false;
-}
-
-/* {"names":[…]}: of labels, or, strangely, values. */
-static void write_names(struct reply *reply, const struct store_texts *texts, bool plain_only)
-{
-	struct json_writer json = JSON_WRITER(&reply->body);
-	bool begun = false;
-
-	json_begin_object(&json);
-	for (size_t i = 0; i < texts->count; i++) {
-		if (plain_only && !is_plain_name(texts->texts[i]))
-			continue;
-		if (!begun) {
-			json_key(&json, "names");
-			json_begin_array(&json);
-			begun = true;
-		}
-		json_text(&json, texts->texts[i]);
-	}
-	if (begun)
-		json_end_array(&json);
-	json_end_object(&json);
 }
 
 void querier_label_names(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
+	autoclean(connect_call) struct connect_call call;
+	Pyroscope__LabelNamesResponse answer = PYROSCOPE__LABEL_NAMES_RESPONSE__INIT;
 	struct store_texts names;
+	const Pyroscope__LabelNamesRequest *asked =
+		connect_begin(&call, request, reply, &pyroscope__label_names_request__descriptor);
 
-	if (!querier_begin(&question, request, reply) || !querier_read_range(&question, reply) ||
-	    !querier_read_matchers(&question, reply))
+	if (!asked || !querier_read_range(&question, &call, asked->start, asked->end) ||
+	    !querier_read_matchers(&question, &call, asked->n_matchers, asked->matchers))
 		return;
 
 	int err = store_label_names(server->store, &question.question, &names);
@@ -125,36 +75,46 @@ void querier_label_names(struct server *server, struct request *request, struct 
 		return;
 	}
 
-	write_names(reply, &names, !takes_any_name(request));
+	bool takes_any = querier_takes_any_name(&call);
+
+	/* Older clients fail on other names. */
+	for (size_t i = 0; i < names.count; i++)
+		if (takes_any || querier_is_plain_name(names.texts[i]))
+			names.texts[answer.n_names++] = names.texts[i];
+	answer.names = querier_texts(&call, names.texts, answer.n_names);
+	connect_answer(&call, &answer.base);
 	store_texts_done(&names);
 }
 
 void querier_label_values(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
+	autoclean(connect_call) struct connect_call call;
+	Pyroscope__LabelValuesResponse answer = PYROSCOPE__LABEL_VALUES_RESPONSE__INIT;
 	struct store_texts values;
+	const Pyroscope__LabelValuesRequest *asked =
+		connect_begin(&call, request, reply, &pyroscope__label_values_request__descriptor);
 
-	if (!querier_begin(&question, request, reply))
+	if (!asked)
 		return;
-
-	struct str name = connect_text(&question.fields, "name");
-
-	if (!connect_fields_ok(&question.fields, reply))
-		return;
-	if (name.size == 0) {
+	if (asked->name[0] == '\0') {
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "name is required");
 		return;
 	}
-	if (!querier_read_range(&question, reply) || !querier_read_matchers(&question, reply))
+	if (!querier_read_range(&question, &call, asked->start, asked->end) ||
+	    !querier_read_matchers(&question, &call, asked->n_matchers, asked->matchers))
 		return;
 
-	int err = store_label_values(server->store, &question.question, name, &values);
+	int err = store_label_values(server->store, &question.question, str_from(asked->name),
+				     &values);
 
 	if (err) {
 		connect_failure(reply, err);
 		return;
 	}
-
-	write_names(reply, &values, false);
+	/* Strangely, values stand in names. */
+	answer.n_names = values.count;
+	answer.names = querier_texts(&call, values.texts, values.count);
+	connect_answer(&call, &answer.base);
 	store_texts_done(&values);
 }

@@ -5,36 +5,8 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "web/json_writer.h"
 #include "web/querier.h"
 #include "web/server.h"
-
-struct group {
-	struct str names[QUERIER_GROUP_COUNT_MAX];
-	size_t count;
-};
-
-/* Names of labels, each once: a second mention of one says nothing. */
-static bool read_group(struct querier_question *question, const char *field, struct group *ret,
-		       struct reply *reply)
-{
-	size_t count = connect_count(&question->fields, field, QUERIER_GROUP_COUNT_MAX);
-	struct group group = { .count = 0 };
-
-	for (size_t i = 0; i < count; i++) {
-		struct str name = connect_text_at(&question->fields, field, i);
-		bool is_known = false;
-
-		for (size_t k = 0; k < group.count; k++)
-			is_known |= str_equal(group.names[k], name);
-		if (!is_known)
-			group.names[group.count++] = name;
-	}
-	if (!connect_fields_ok(&question->fields, reply))
-		return false;
-	*ret = group;
-	return true;
-}
 
 /* Everything that there is has a first and a last point. */
 static void narrow_to_contents(struct store *store, struct store_question *question)
@@ -55,16 +27,16 @@ static void narrow_to_contents(struct store *store, struct store_question *quest
  * Points lie at start, start + step, … up to end, and one step before start counts for the first:
  * the clients of Pyroscope line their screens up by that.
  */
-static bool read_grid(struct querier_question *question, struct store *store,
-		      struct store_grid *ret, struct reply *reply)
+static bool read_grid(struct querier_question *question, struct connect_call *call,
+		      struct store *store, const Pyroscope__SelectSeriesRequest *asked,
+		      struct store_grid *ret)
 {
-	double step_ms = floor(connect_double(&question->fields, "step") * CLOCK_MS_PER_S + 1e-6);
-	bool asks_for_all = connect_int64(&question->fields, "end") == 0;
+	double step_ms = floor(asked->step * CLOCK_MS_PER_S + 1e-6);
+	bool asks_for_all = asked->end == 0;
 
-	if (!connect_fields_ok(&question->fields, reply))
-		return false;
-	if (step_ms < 1) {
-		connect_error(reply, CONNECT_INVALID_ARGUMENT, "step must be >= 1ms");
+	/* What is no number is no step. */
+	if (!(step_ms >= 1)) {
+		connect_error(call->reply, CONNECT_INVALID_ARGUMENT, "step must be >= 1ms");
 		return false;
 	}
 	if (asks_for_all)
@@ -76,7 +48,7 @@ static bool read_grid(struct querier_question *question, struct store *store,
 	int64_t step = step_ms < 1e15 ? (int64_t)step_ms : INT64_C(1000000000000000);
 
 	if (span_ms / step >= QUERIER_POINT_COUNT_MAX) {
-		connect_error(reply, CONNECT_INVALID_ARGUMENT,
+		connect_error(call->reply, CONNECT_INVALID_ARGUMENT,
 			      "a step of %lld ms makes more than %d points; take a longer one",
 			      (long long)step, QUERIER_POINT_COUNT_MAX);
 		return false;
@@ -91,104 +63,73 @@ static bool read_grid(struct querier_question *question, struct store *store,
 	return true;
 }
 
-static void write_points(struct json_writer *json, const struct store_row *row,
-			 const struct store_grid *grid)
+static void take_points(struct connect_call *call, const struct store_row *row,
+			const struct store_grid *grid, Pyroscope__Series *series)
 {
-	bool begun = false;
+	size_t count = 0;
 
-	for (size_t i = 0; i < grid->point_count; i++) {
+	for (size_t i = 0; i < grid->point_count; i++)
+		count += row->present[i];
+
+	Pyroscope__Point *points = arena_take(&call->arena, count, sizeof(points[0]));
+
+	series->points = arena_take(&call->arena, count, sizeof(series->points[0]));
+	for (size_t i = 0; points && series->points && i < grid->point_count; i++) {
+		Pyroscope__Point *point = &points[series->n_points];
+
 		if (!row->present[i])
 			continue;
-		if (!begun) {
-			json_key(json, "points");
-			json_begin_array(json);
-			begun = true;
-		}
-		json_begin_object(json);
-		if (row->points[i] > 0) {
-			json_key(json, "value");
-			json_double(json, (double)row->points[i]);
-		}
-		json_key(json, "timestamp");
-		json_i64_text(json, grid->first_ms + (int64_t)i * grid->step_ms);
-		json_end_object(json);
+		pyroscope__point__init(point);
+		point->value = (double)row->points[i];
+		point->timestamp = grid->first_ms + (int64_t)i * grid->step_ms;
+		series->points[series->n_points++] = point;
 	}
-	if (begun)
-		json_end_array(json);
 }
 
-static bool has_points(const struct store_row *row, const struct store_grid *grid)
+static void answer_series(struct connect_call *call, const struct store_rows *rows,
+			  size_t row_count, const struct querier_group *group,
+			  const struct store_grid *grid)
 {
-	for (size_t i = 0; i < grid->point_count; i++)
-		if (row->present[i])
-			return true;
-	return false;
-}
-
-static void write_series(struct reply *reply, const struct store_rows *rows, size_t row_count,
-			 const struct group *group, const struct store_grid *grid)
-{
-	struct json_writer json = JSON_WRITER(&reply->body);
-	bool begun = false;
+	Pyroscope__SelectSeriesResponse answer = PYROSCOPE__SELECT_SERIES_RESPONSE__INIT;
+	Pyroscope__Series *items = arena_take(&call->arena, row_count, sizeof(items[0]));
 
 	assert(row_count <= rows->count);
-	json_begin_object(&json);
-	for (size_t i = 0; i < row_count; i++) {
+	answer.series = arena_take(&call->arena, row_count, sizeof(answer.series[0]));
+	for (size_t i = 0; items && answer.series && i < row_count; i++) {
 		const struct store_row *row = &rows->rows[i];
+		Pyroscope__Series *series = &items[i];
 
-		if (!has_points(row, grid))
+		pyroscope__series__init(series);
+		take_points(call, row, grid, series);
+		if (series->n_points == 0)
 			continue;
-		if (!begun) {
-			json_key(&json, "series");
-			json_begin_array(&json);
-			begun = true;
-		}
-		json_begin_object(&json);
-		querier_write_labels(&json, group->names, row->values, group->count);
-		write_points(&json, row, grid);
-		json_end_object(&json);
+		series->labels = querier_labels(call, group->names, row->values, group->count,
+						&series->n_labels);
+		answer.series[answer.n_series++] = series;
 	}
-	if (begun)
-		json_end_array(&json);
-	json_end_object(&json);
-}
-
-enum { EXEMPLAR_TYPE_SPAN = 3 };
-
-static bool wants_span_exemplars(struct querier_question *question)
-{
-	static const char *const names[] = {
-		"EXEMPLAR_TYPE_UNSPECIFIED",
-		"EXEMPLAR_TYPE_NONE",
-		"EXEMPLAR_TYPE_INDIVIDUAL",
-		"EXEMPLAR_TYPE_SPAN",
-	};
-
-	return connect_enum(&question->fields, "exemplar_type", names,
-			    sizeof(names) / sizeof(names[0])) == EXEMPLAR_TYPE_SPAN;
+	connect_answer(call, &answer.base);
 }
 
 void querier_select_series(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
+	autoclean(connect_call) struct connect_call call;
+	struct querier_group group;
 	struct store_rows rows;
 	struct store_grid grid;
-	struct group group;
+	const Pyroscope__SelectSeriesRequest *asked =
+		connect_begin(&call, request, reply, &pyroscope__select_series_request__descriptor);
 
-	if (!querier_begin(&question, request, reply) || !querier_read_range(&question, reply) ||
-	    !querier_read_selection(&question, reply) ||
-	    !read_group(&question, "group_by", &group, reply) ||
-	    !read_grid(&question, server->store, &grid, reply))
+	if (!asked || !querier_read_range(&question, &call, asked->start, asked->end) ||
+	    !querier_read_selection(&question, &call, asked->profile_typeid,
+				    asked->label_selector) ||
+	    !querier_read_group(&group, &call, "group_by", asked->n_group_by, asked->group_by) ||
+	    !read_grid(&question, &call, server->store, asked, &grid))
 		return;
-
-	int64_t limit = connect_int64(&question.fields, "limit");
-
-	if (wants_span_exemplars(&question)) {
+	if (asked->exemplar_type == PYROSCOPE__EXEMPLAR_TYPE__EXEMPLAR_TYPE_SPAN) {
 		connect_error(reply, CONNECT_UNIMPLEMENTED, "span exemplars are not kept");
 		return;
 	}
-	if (!connect_fields_ok(&question.fields, reply))
-		return;
 
 	int err = store_series(server->store, &question.question, group.names, group.count, &grid,
 			       &rows);
@@ -198,9 +139,9 @@ void querier_select_series(struct server *server, struct request *request, struc
 		return;
 	}
 
-	size_t count = limit > 0 && (uint64_t)limit < rows.count ? (size_t)limit : rows.count;
+	bool is_limited = asked->limit > 0 && (uint64_t)asked->limit < rows.count;
 
-	write_series(reply, &rows, count, &group, &grid);
+	answer_series(&call, &rows, is_limited ? (size_t)asked->limit : rows.count, &group, &grid);
 	store_rows_done(&rows);
 }
 
@@ -249,9 +190,11 @@ static int compare_sets(const void *a, const void *b)
 	return 0;
 }
 
-static int write_sets(struct reply *reply, const struct store_rows *rows, const struct group *group)
+static int answer_sets(struct connect_call *call, const struct store_rows *rows,
+		       const struct querier_group *group)
 {
-	struct json_writer json = JSON_WRITER(&reply->body);
+	Pyroscope__SeriesResponse answer = PYROSCOPE__SERIES_RESPONSE__INIT;
+	Pyroscope__Labels *items = arena_take(&call->arena, rows->count, sizeof(items[0]));
 	autofree struct label_set *sets = calloc(rows->count + 1, sizeof(*sets));
 
 	if (!sets)
@@ -260,36 +203,57 @@ static int write_sets(struct reply *reply, const struct store_rows *rows, const 
 		sets[i] = (struct label_set){ rows->rows[i].values, group->count };
 	qsort(sets, rows->count, sizeof(*sets), compare_sets);
 
-	json_begin_object(&json);
-	if (rows->count > 0) {
-		json_key(&json, "labelsSet");
-		json_begin_array(&json);
-		for (size_t i = 0; i < rows->count; i++) {
-			json_begin_object(&json);
-			querier_write_labels(&json, group->names, sets[i].values, group->count);
-			json_end_object(&json);
-		}
-		json_end_array(&json);
+	answer.labels_set = arena_take(&call->arena, rows->count, sizeof(answer.labels_set[0]));
+	for (size_t i = 0; items && answer.labels_set && i < rows->count; i++) {
+		pyroscope__labels__init(&items[i]);
+		items[i].labels = querier_labels(call, group->names, sets[i].values, group->count,
+						 &items[i].n_labels);
+		answer.labels_set[answer.n_labels_set++] = &items[i];
 	}
-	json_end_object(&json);
+	connect_answer(call, &answer.base);
 	return 0;
+}
+
+/* Who names no labels means whole sets: all that series have. */
+static bool find_all_names(struct store *store, const struct querier_question *question,
+			   struct connect_call *call, struct querier_group *group)
+{
+	struct store_texts names;
+	int err = store_series_label_names(store, &question->question, &names);
+	bool takes_any = querier_takes_any_name(call);
+
+	if (err) {
+		connect_failure(call->reply, err);
+		return false;
+	}
+	group->names = arena_take(&call->arena, names.count, sizeof(group->names[0]));
+	for (size_t i = 0; group->names && i < names.count; i++)
+		if (takes_any || querier_is_plain_name(names.texts[i]))
+			group->names[group->count++] =
+				str_from(arena_text(&call->arena, names.texts[i]));
+	store_texts_done(&names);
+	if (call->arena.error)
+		connect_failure(call->reply, call->arena.error);
+	return !call->arena.error;
 }
 
 void querier_series(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
+	autoclean(connect_call) struct connect_call call;
+	struct querier_group group;
 	struct store_rows rows;
-	struct group group;
+	const Pyroscope__SeriesRequest *asked =
+		connect_begin(&call, request, reply, &pyroscope__series_request__descriptor);
 
-	if (!querier_begin(&question, request, reply) || !querier_read_range(&question, reply) ||
-	    !querier_read_matchers(&question, reply) ||
-	    !read_group(&question, "label_names", &group, reply))
+	if (!asked || !querier_read_range(&question, &call, asked->start, asked->end) ||
+	    !querier_read_matchers(&question, &call, asked->n_matchers, asked->matchers) ||
+	    !querier_read_group(&group, &call, "label_names", asked->n_label_names,
+				asked->label_names) ||
+	    (group.count == 0 && !find_all_names(server->store, &question, &call, &group)))
 		return;
-	if (group.count == 0) {
-		connect_error(reply, CONNECT_UNIMPLEMENTED, "name the labels in label_names");
-		return;
-	}
-	qsort(group.names, group.count, sizeof(group.names[0]), compare_names);
+	if (group.count > 0)
+		qsort(group.names, group.count, sizeof(group.names[0]), compare_names);
 
 	/* One point that holds all: which combinations there are is who used how much. */
 	struct store_grid grid = {
@@ -301,7 +265,7 @@ void querier_series(struct server *server, struct request *request, struct reply
 			       &rows);
 
 	if (!err) {
-		err = write_sets(reply, &rows, &group);
+		err = answer_sets(&call, &rows, &group);
 		store_rows_done(&rows);
 	}
 	if (err)

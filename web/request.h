@@ -91,6 +91,7 @@ struct reply {
 	bool may_be_cached;	      /* else Cache-Control: no-store */
 	char etag[40];		      /* "" for none */
 	const char *content_encoding; /* a literal, or NULL */
+	bool is_packed;		      /* the body is a file that is compressed */
 	struct header headers[8];     /* more of them; texts are literals */
 	size_t header_count;
 	enum limit limit; /* of a refusal: the one that was hit */

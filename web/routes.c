@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "web/compression.h"
 #include "web/connect.h"
 #include "web/guard.h"
 #include "web/metrics.h"
@@ -56,6 +57,7 @@ static const struct route routes_table[] = {
 	{ ROUTE_CALL, QUERIER "Series", querier_series },
 	{ ROUTE_CALL, QUERIER "SelectSeries", querier_select_series },
 	{ ROUTE_CALL, QUERIER "SelectMergeStacktraces", querier_select_merge_stacktraces },
+	{ ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
 
 	/* Its files; see page_assets_find(). */
 	{ ROUTE_OPEN, "page", page_assets_answer },
@@ -281,6 +283,7 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 
 	size_t number = answer(routes, request, reply);
 
+	reply_compress(request, reply);
 	if (reply->limit != LIMIT_NONE)
 		routes->server->counters.limits_hit[reply->limit]++;
 	request_counters_add(routes->counters, number, reply->status,

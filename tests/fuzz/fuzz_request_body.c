@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The body of a Connect call: its compression, its JSON, and the values of its message. */
+/* The body of a Connect call: its compression, its encoding, and its message written again. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "proto/pyroscope.pb-c.h"
 #include "web/connect.h"
 #include "web/reply.h"
 #include "web/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+enum { PROTO_BIT = 4 };
 
 struct input {
 	const uint8_t *next;
@@ -29,40 +32,18 @@ static int64_t read_input(struct request *request, void *bytes, size_t size)
 	return (int64_t)size;
 }
 
-static void read_fields(const struct json_value *message, struct reply *reply)
+/* What was read can be written, in either encoding. */
+static void answer(struct connect_call *call, const ProtobufCMessage *message)
 {
-	static const char *const names[] = { "ZERO", "ONE" };
-	struct connect_fields fields = connect_fields(message);
-
-	(void)connect_text(&fields, "profile_typeID");
-	(void)connect_text(&fields, "label_selector");
-	(void)connect_int64(&fields, "start");
-	(void)connect_int64(&fields, "end");
-	(void)connect_double(&fields, "step");
-	(void)connect_enum(&fields, "format", names, 2);
-
-	size_t count = connect_count(&fields, "group_by", 16);
-
-	assert(count <= 16);
-	for (size_t i = 0; i < count; i++)
-		(void)connect_text_at(&fields, "group_by", i);
-
-	struct connect_fields selector =
-		connect_fields(connect_message(&fields, "stack_trace_selector"));
-
-	count = connect_count(&selector, "call_site", 16);
-	for (size_t i = 0; i < count; i++) {
-		struct connect_fields site =
-			connect_fields(connect_message_at(&selector, "call_site", i));
-
-		(void)connect_text(&site, "name");
-		(void)connect_fields_ok(&site, reply);
-	}
-	(void)connect_fields_ok(&selector, reply);
-	(void)connect_fields_ok(&fields, reply);
+	connect_answer(call, message);
+	assert(call->reply->body.error == 0 && !call->arena.error);
+	buf_clear(&call->reply->body);
+	call->codec = call->codec == CONNECT_CODEC_JSON ? CONNECT_CODEC_PROTO : CONNECT_CODEC_JSON;
+	connect_answer(call, message);
+	assert(call->reply->body.error == 0);
 }
 
-/* The first byte chooses the compression. */
+/* The first byte chooses the compression and the encoding. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static const char *const encodings[] = { "identity", "gzip", "zstd", "br" };
@@ -72,8 +53,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	struct input input = { bytes + 1, size - 1 };
 	struct request request = {
-		.headers = { { STR("content-encoding"), str_from(encodings[bytes[0] % 4]) } },
-		.header_count = 1,
+		.headers = { { STR("content-encoding"), str_from(encodings[bytes[0] % 4]) },
+			     { STR("content-type"), bytes[0] & PROTO_BIT
+							    ? STR("application/proto")
+							    : STR("application/json") } },
+		.header_count = 2,
 		.read_body = read_input,
 		.body_context = &input,
 	};
@@ -81,11 +65,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	reply_init(&reply);
 
-	autoclean(json_value) struct json_value *message = connect_read_message(&request, &reply);
+	autoclean(connect_call) struct connect_call call;
+	const void *message = connect_begin(
+		&call, &request, &reply, &pyroscope__select_merge_stacktraces_request__descriptor);
 
-	assert(message || reply.status >= 400);
+	assert(message ? reply.status == 200 : reply.status >= 400);
 	if (message)
-		read_fields(message, &reply);
+		answer(&call, message);
 	/* Whatever was in the request, an error is one JSON object. */
 	if (reply.status >= 400)
 		assert(reply.body.size > 2 && reply.body.bytes[reply.body.size - 1] == '}');

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/compression.h"
+
+#include <assert.h>
+#include <strings.h>
+#include <zlib.h>
+
+#include "base/parse.h"
+
+enum {
+	/* About what fits into one packet. */
+	SIZE_MIN = 1024,
+	/* The fastest: a flame graph takes a fifth of the time of the default, and a tenth more
+	   room. */
+	LEVEL = 1,
+	WINDOW_BITS_GZIP = 15 + 16,
+	MEMORY_LEVEL = 8,
+};
+
+static struct str trimmed(struct str text)
+{
+	while (text.size > 0 && text.text[0] == ' ')
+		text = (struct str){ text.text + 1, text.size - 1 };
+	while (text.size > 0 && text.text[text.size - 1] == ' ')
+		text.size--;
+	return text;
+}
+
+/* "q=0", "q=0.000": this one not. */
+static bool is_refused(struct str parameter)
+{
+	struct str text = trimmed(parameter);
+
+	if (text.size < 3 || strncasecmp(text.text, "q=", 2) != 0)
+		return false;
+	for (size_t i = 2; i < text.size; i++)
+		if (text.text[i] != '0' && text.text[i] != '.')
+			return false;
+	return true;
+}
+
+/* By the last word on gzip itself, else on any encoding. */
+bool compression_takes_gzip(const struct request *request)
+{
+	struct str rest = request_header(request, STR("accept-encoding"));
+	struct str item;
+	bool takes_any = false;
+	bool is_named = false;
+	bool takes = false;
+
+	while (parse_next(&rest, ',', &item)) {
+		struct str parameter = { 0 };
+		struct str name = { 0 };
+
+		if (!parse_next(&item, ';', &name))
+			continue;
+		name = trimmed(name);
+
+		bool is_wanted = !(parse_next(&item, ';', &parameter) && is_refused(parameter));
+
+		if (name.size == 4 && strncasecmp(name.text, "gzip", 4) == 0) {
+			is_named = true;
+			takes = is_wanted;
+		} else if (str_equal(name, STR("*"))) {
+			takes_any = is_wanted;
+		}
+	}
+	return is_named ? takes : takes_any;
+}
+
+void reply_compress(const struct request *request, struct reply *reply)
+{
+	struct buf packed = BUF(reply->body.size);
+	z_stream stream = { 0 };
+
+	if (reply->body.size < SIZE_MIN || reply->body.error || reply->content_encoding ||
+	    reply->is_packed || reply->etag[0] || !compression_takes_gzip(request))
+		return;
+	if (deflateInit2(&stream, LEVEL, Z_DEFLATED, WINDOW_BITS_GZIP, MEMORY_LEVEL,
+			 Z_DEFAULT_STRATEGY) != Z_OK)
+		return;
+	/* What does not become smaller stays. */
+	stream.next_in = reply->body.bytes;
+	stream.avail_in = (uInt)reply->body.size;
+	stream.next_out = buf_grow(&packed, reply->body.size);
+	stream.avail_out = (uInt)packed.size;
+
+	bool is_done = stream.next_out && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+
+	packed.size = stream.total_out;
+	(void)deflateEnd(&stream);
+	if (!is_done) {
+		buf_done(&packed);
+		return;
+	}
+	packed.limit = reply->body.limit;
+	buf_done(&reply->body);
+	reply->body = packed;
+	reply->content_encoding = "gzip";
+	if (reply->header_count < sizeof(reply->headers) / sizeof(reply->headers[0]))
+		reply->headers[reply->header_count++] =
+			(struct header){ STR("Vary"), STR("Accept-Encoding") };
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/pprof.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+
+#include "base/table.h"
+#include "store/store.h"
+
+/* The texts of a type that stand in the table behind "" and the flame's names. */
+enum {
+	TEXT_SAMPLE_TYPE,
+	TEXT_SAMPLE_UNIT,
+	TEXT_PERIOD_TYPE,
+	TEXT_PERIOD_UNIT,
+	TEXT_OTHER,
+	TEXT_COUNT,
+};
+
+struct making {
+	const struct flame *flame;
+	struct arena *arena;
+	Pprof__Profile *profile;
+	struct table functions; /* of profile->location, by the keys of keys */
+	uint64_t *keys;		/* name and module of each function */
+	uint64_t *location_of;	/* each node's */
+	uint64_t *mapping_of;	/* each name's, as a module; 0: none yet */
+};
+
+static bool equals(const void *context, uint32_t number, const void *key)
+{
+	return ((const struct making *)context)->keys[number] == *(const uint64_t *)key;
+}
+
+/* ---- tables -----------------------------------------------------------------------------------
+ */
+
+/* The flame's names keep their numbers, since the first of them is "". */
+static int64_t own_text(const struct making *making, int which)
+{
+	return (int64_t)making->flame->name_count + which;
+}
+
+static bool add_texts(struct making *making, const struct profile_type *type)
+{
+	const struct flame *flame = making->flame;
+	const struct str own[TEXT_COUNT] = {
+		[TEXT_SAMPLE_TYPE] = type->parts[PROFILE_TYPE_SAMPLE_TYPE],
+		[TEXT_SAMPLE_UNIT] = type->parts[PROFILE_TYPE_SAMPLE_UNIT],
+		[TEXT_PERIOD_TYPE] = type->parts[PROFILE_TYPE_PERIOD_TYPE],
+		[TEXT_PERIOD_UNIT] = type->parts[PROFILE_TYPE_PERIOD_UNIT],
+		[TEXT_OTHER] = STR("other"),
+	};
+	size_t count = (size_t)flame->name_count + TEXT_COUNT;
+	char **texts = arena_take(making->arena, count, sizeof(texts[0]));
+
+	for (size_t i = 0; texts && i < count; i++)
+		texts[i] = arena_text(making->arena, i < flame->name_count
+							     ? flame->names[i]
+							     : own[i - flame->name_count]);
+	making->profile->string_table = texts;
+	making->profile->n_string_table = count;
+	return !making->arena->error;
+}
+
+static Pprof__ValueType *make_value_type(struct making *making, int type, int unit)
+{
+	Pprof__ValueType *value = arena_take(making->arena, 1, sizeof(*value));
+
+	if (value) {
+		pprof__value_type__init(value);
+		value->type = own_text(making, type);
+		value->unit = own_text(making, unit);
+	}
+	return value;
+}
+
+/* The mapping's number; 0 for a function without a module. */
+static uint64_t find_mapping(struct making *making, uint32_t module)
+{
+	Pprof__Profile *profile = making->profile;
+	Pprof__Mapping *mapping = NULL;
+
+	if (module == 0 || making->mapping_of[module])
+		return making->mapping_of[module];
+	mapping = arena_take(making->arena, 1, sizeof(*mapping));
+	if (!mapping)
+		return 0;
+	pprof__mapping__init(mapping);
+	mapping->id = profile->n_mapping + 1;
+	mapping->filename = module;
+	mapping->has_functions = true;
+	profile->mapping[profile->n_mapping++] = mapping;
+	making->mapping_of[module] = mapping->id;
+	return mapping->id;
+}
+
+static bool add_location(struct making *making, int64_t name, uint32_t module)
+{
+	Pprof__Profile *profile = making->profile;
+	Pprof__Function *function = arena_take(making->arena, 1, sizeof(*function));
+	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
+	Pprof__Line *line = arena_take(making->arena, 1, sizeof(*line));
+	Pprof__Line **lines = arena_take(making->arena, 1, sizeof(lines[0]));
+
+	if (!function || !location || !line || !lines)
+		return false;
+	pprof__function__init(function);
+	function->id = profile->n_function + 1;
+	function->name = name;
+	function->system_name = name;
+	pprof__line__init(line);
+	line->function_id = function->id;
+	lines[0] = line;
+	pprof__location__init(location);
+	location->id = function->id;
+	location->mapping_id = find_mapping(making, module);
+	location->line = lines;
+	location->n_line = 1;
+	profile->function[profile->n_function++] = function;
+	profile->location[profile->n_location++] = location;
+	return !making->arena->error;
+}
+
+static bool find_location(struct making *making, uint32_t number)
+{
+	const struct flame_node *node = &making->flame->nodes[number];
+	int64_t name = node->kind == FLAME_MORE ? own_text(making, TEXT_OTHER) : node->name;
+	uint64_t key = (uint64_t)name << 32 | node->module;
+	uint64_t hash = table_hash_bytes(&key, sizeof(key), 0);
+	uint32_t found = table_find(&making->functions, hash, &key, equals, making);
+
+	if (found == TABLE_NONE) {
+		found = making->functions.count;
+		making->keys[found] = key;
+		if (table_add(&making->functions, hash)) {
+			making->arena->error = -ENOMEM;
+			return false;
+		}
+		if (!add_location(making, name, node->module))
+			return false;
+	}
+	making->location_of[number] = found + 1;
+	return true;
+}
+
+/* ---- samples ----------------------------------------------------------------------------------
+ */
+
+static bool add_sample(struct making *making, uint32_t number)
+{
+	const struct flame_node *nodes = making->flame->nodes;
+	Pprof__Sample *sample = arena_take(making->arena, 1, sizeof(*sample));
+	size_t depth = 0;
+
+	for (uint32_t i = number; i > 0; i = nodes[i].parent)
+		depth++;
+
+	uint64_t *locations = arena_take(making->arena, depth, sizeof(locations[0]));
+	int64_t *value = arena_take(making->arena, 1, sizeof(*value));
+
+	if (!sample || !locations || !value)
+		return false;
+	pprof__sample__init(sample);
+	for (uint32_t i = number; i > 0; i = nodes[i].parent)
+		locations[sample->n_location_id++] = making->location_of[i];
+	*value = nodes[number].self <= INT64_MAX ? (int64_t)nodes[number].self : INT64_MAX;
+	sample->location_id = locations;
+	sample->value = value;
+	sample->n_value = 1;
+	making->profile->sample[making->profile->n_sample++] = sample;
+	return true;
+}
+
+static bool take_tables(struct making *making)
+{
+	struct arena *arena = making->arena;
+	Pprof__Profile *profile = making->profile;
+	size_t node_count = making->flame->node_count;
+
+	making->keys = arena_take(arena, node_count, sizeof(making->keys[0]));
+	making->location_of = arena_take(arena, node_count, sizeof(making->location_of[0]));
+	making->mapping_of =
+		arena_take(arena, making->flame->name_count, sizeof(making->mapping_of[0]));
+	profile->sample = arena_take(arena, node_count, sizeof(profile->sample[0]));
+	profile->location = arena_take(arena, node_count, sizeof(profile->location[0]));
+	profile->function = arena_take(arena, node_count, sizeof(profile->function[0]));
+	profile->mapping =
+		arena_take(arena, making->flame->name_count, sizeof(profile->mapping[0]));
+	profile->sample_type = arena_take(arena, 1, sizeof(profile->sample_type[0]));
+	return !arena->error;
+}
+
+static bool fill(struct making *making, const struct pprof_options *options)
+{
+	Pprof__Profile *profile = making->profile;
+	const struct flame *flame = making->flame;
+
+	if (!take_tables(making) || !add_texts(making, options->type))
+		return false;
+	/* Parents stand before their children. */
+	for (uint32_t i = 0; i < flame->node_count; i++) {
+		assert(flame->nodes[i].kind != FLAME_GROUP);
+		if ((i > 0 && !find_location(making, i)) ||
+		    (flame->nodes[i].self > 0 && !add_sample(making, i)))
+			return false;
+	}
+	profile->sample_type[0] = make_value_type(making, TEXT_SAMPLE_TYPE, TEXT_SAMPLE_UNIT);
+	profile->n_sample_type = 1;
+	profile->default_sample_type = own_text(making, TEXT_SAMPLE_TYPE);
+	profile->period_type = make_value_type(making, TEXT_PERIOD_TYPE, TEXT_PERIOD_UNIT);
+	profile->period = options->period;
+	profile->time_nanos = options->time_ns;
+	profile->duration_nanos = options->duration_ns;
+	return !making->arena->error;
+}
+
+Pprof__Profile *pprof_make(const struct flame *flame, const struct pprof_options *options,
+			   struct arena *arena)
+{
+	struct making making = { .flame = flame,
+				 .arena = arena,
+				 .profile = arena_take(arena, 1, sizeof(Pprof__Profile)) };
+	bool is_made = making.profile != NULL;
+
+	if (!is_made)
+		return NULL;
+	pprof__profile__init(making.profile);
+	if (flame->nodes[0].total == 0)
+		return making.profile;
+	table_init(&making.functions, flame->node_count + 1);
+	is_made = fill(&making, options);
+	table_done(&making.functions);
+	return is_made ? making.profile : NULL;
+}

@@ -168,6 +168,7 @@ LIVE_TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/test_*.c))
 FAULT_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fault/test_*.c))
 SYSTEM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/system/test_*.c))
 FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+UI_PROGRAMS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/ui/*.c))
 BENCHES      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 SUPPORT      := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 TARGETS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/live/targets/*.c))
@@ -183,7 +184,7 @@ test-long: ## the same with hours of kills, faults, random questions and fuzzing
 	$(Q)HEARTH_LONG=1 $(MAKE) --no-print-directory test-built
 
 .PHONY: test-built test-programs
-test-programs: all $(UNIT_TESTS) $(FUZZERS) $(FAULT_TESTS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(TARGETS)
+test-programs: all $(UNIT_TESTS) $(FUZZERS) $(FAULT_TESTS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(UI_PROGRAMS) $(TARGETS)
 test-built: test-programs
 	$(Q)BUILD=$(BUILD) SANITIZE=$(SANITIZE) sh tests/run.sh
 
@@ -205,6 +206,9 @@ $(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GEN
 	$(call say,TEST)
 	$(call test_link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED_$*)) -lcmocka)
 $(BUILD)/tests/system/test_%: tests/system/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
+	$(call say,TEST)
+	$(call test_link,-lcmocka)
+$(BUILD)/tests/ui/%: tests/ui/%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)
 	$(call test_link,-lcmocka)
 $(BUILD)/tests/bench/%: tests/bench/%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { modules } from "./flame_stand.mjs";
 import { finish, step } from "./tap.mjs";
 
-const [format, answer, api] = await modules("format.ts", "answer.ts", "api.ts");
+const [format, answer, query, values] = await modules("format.ts", "answer.ts", "query.ts", "values.ts");
 const NARROW = "\u202f";
 
 await step("cores have two decimals, fewer from ten and a hundred, and are never a false zero", () => {
@@ -35,17 +35,40 @@ await step("times are of 24 hours, ages of one unit", () => {
     [`2${NARROW}s`, `5${NARROW}min`, `2${NARROW}h`, `5${NARROW}d`]);
 });
 
-await step("the answer names the busiest process by how much of the whole it is", () => {
-  const table = (cores, ...rows) => ({ cpus: 2, cores, rows: rows.map(([process_name, own]) => ({ process_name, pid: 1, cores: own })) });
-  assert.equal(answer.answer(table(0.93, ["burn", 0.6]), false), "0.93 of 2 cores busy, most of it burn");
-  assert.equal(answer.answer(table(0.93, ["burn", 0.92]), false), "0.93 of 2 cores busy, nearly all of it burn");
-  assert.equal(answer.answer(table(0.93, ["burn", 0.3]), true), "0.93 of 2 cores were busy. burn used the most, 0.30");
-  assert.equal(answer.answer(table(0.05, ["burn", 0.05]), false), "Nothing unusual: 0.05 of 2 cores busy");
-  assert.equal(answer.answer(table(0), false), "0.00 of 2 cores busy");
+await step("the answer names what uses most, by how much of the whole it is, and how it has changed", () => {
+  const table = (cores, ...rows) => ({ cpus: 2, cores, rows: rows.map(([service_name, own]) => ({ service_name, processes: 1, cores: own })) });
+  const changes = { base_recorded_ms: 1000, rows: [{ service_name: "burn", cores: 0.6, base_cores: 0.1 }] };
+  assert.equal(answer.answer(table(0.93, ["burn", 0.6]), false), "0.93 of 2 cores busy. burn uses 0.60.");
+  assert.equal(answer.answer(table(0.93, ["burn", 0.6]), false, changes), "0.93 of 2 cores busy. burn uses 0.60, up 0.50 from the time before.");
+  assert.equal(answer.answer(table(0.93, ["burn", 0.6]), false, { ...changes, base_recorded_ms: 0 }), "0.93 of 2 cores busy. burn uses 0.60.");
+  assert.equal(answer.answer(table(0.93, ["burn", 0.92]), false), "0.93 of 2 cores busy, nearly all of it burn.");
+  assert.equal(answer.answer(table(0.93, ["burn", 0.3]), true), "0.93 of 2 cores were busy. burn used 0.30.");
+  assert.equal(answer.answer(table(0.05, ["burn", 0.05]), false), "Nothing unusual: 0.05 of 2 cores busy.");
+  assert.equal(answer.answer(table(0), false), "0.00 of 2 cores busy.");
 });
 
-await step("a selector escapes what its value holds", () => {
-  assert.equal(api.selector("process", 'a"b\\c'), '{process="a\\"b\\\\c"}');
+await step("selectors are written and read, whatever their values hold", () => {
+  const hostile = { label: "process_name", operator: "=~", value: 'a"b\\c\nd}' };
+  const all = [query.equals("service_name", "db"), hostile, query.equals("unit", "")];
+  const words = query.selectorText(all);
+  assert.equal(words, '{service_name="db",process_name=~"a\\"b\\\\c\\nd}",unit=""}');
+  assert.deepEqual(query.parseSelector(words), all);
+  assert.deepEqual(query.parseSelector(' { a = "b" , c!="d" } '), [query.equals("a", "b"), { label: "c", operator: "!=", value: "d" }]);
+  assert.deepEqual(query.parseSelector("{}"), []);
+  assert.equal(query.selectorText([]), undefined);
+  for (const broken of ["{a=b}", '{a="b}', '{="b"}', '{a~"b"}', '{a="b" c="d"}']) assert.equal(query.parseSelector(broken), null, broken);
+  assert.equal(query.valueOf(all, "service_name"), "db");
+  assert.equal(query.valueOf(all, "process_name"), null);
+  assert.deepEqual(query.withValue(all, "service_name", null), all.slice(1));
+});
+
+await step("values are said in the unit of their profile", () => {
+  const measured = (unit) => ({ unit, recorded_ms: 1000 });
+  assert.equal(values.amount(1.5e9, measured("nanoseconds")), `1.50${NARROW}cores`);
+  assert.equal(values.amount(486e6, measured("bytes")), `486${NARROW}MB`);
+  assert.equal(values.amount(1200, measured("count")), `1${NARROW}200`);
+  assert.equal(values.amount(3, measured("goroutines")), `3${NARROW}goroutines`);
+  assert.equal(values.coresIn(1, { unit: "nanoseconds", recorded_ms: 0 }), 0);
 });
 
 finish();

@@ -25,14 +25,17 @@ export interface Status {
 }
 
 export interface ProcessRow {
-  process?: string; // absent, as is the pid, for profiles that were sent and name none
+  process?: string; // absent, as is the pid, for profiles that were sent and name none, and for services
   pid?: number;
   process_name?: string;
   service_name?: string;
+  processes?: number; // of a service
   cores: number;
   kernel_cores: number;
   share: number;
+  first_seen_ms?: number;
   last_seen_ms: number;
+  exited?: boolean; // absent when it can't be known
   spark?: (number | null)[];
 }
 
@@ -46,11 +49,79 @@ export interface Processes {
   more?: { rows: number; cores: number };
 }
 
+export interface FunctionRow {
+  name: string;
+  module: string;
+  kind: number;
+  self: number;
+  total: number;
+}
+
+export interface Functions {
+  from_ms: number;
+  to_ms: number;
+  recorded_ms: number;
+  unit: string;
+  total: number;
+  cpus: number;
+  rows: FunctionRow[];
+  more?: { rows: number; self: number };
+  matched?: { rows: number; self: number; total: number };
+}
+
+type Columns = Flame["nodes"];
+
+/** Callers and callees of a function, which is node 0 of both. */
+export interface Sandwich {
+  from_ms: number;
+  to_ms: number;
+  recorded_ms: number;
+  unit: string;
+  cpus: number;
+  view_total: number;
+  function: string;
+  module: string;
+  kind: number;
+  self: number;
+  total: number;
+  names: string[];
+  callers: Columns;
+  callees: Columns;
+}
+
+export interface ChangeRow {
+  service_name?: string;
+  cores: number;
+  base_cores: number;
+  frame: { name: string; module: string; kind: number; cores: number; base_cores: number; path: string[] } | null;
+}
+
+export interface Changes {
+  from_ms: number;
+  to_ms: number;
+  base_from_ms: number;
+  base_to_ms: number;
+  recorded_ms: number;
+  base_recorded_ms: number;
+  cpus: number;
+  cores: number;
+  base_cores: number;
+  rows: ChangeRow[];
+  more: { rows: number };
+}
+
+export interface ProfileType {
+  id: string;
+  name: string;
+  sample_type: string;
+  sample_unit: string;
+}
+
 export interface Timeline {
   from_ms: number;
   step_ms: number;
   cpus: number;
-  series: { labels: Record<string, string>; cores: (number | null)[] }[];
+  series: { labels: Record<string, string>; cores: (number | null)[]; kernel_cores?: (number | null)[] }[];
   more?: { rows: number; cores: (number | null)[] };
   gaps: Gap[];
 }
@@ -87,22 +158,27 @@ export class Refused extends Error {
 /** Nobody answered, or not in time. */
 export class Unreachable extends Error {}
 
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 60_000;
 
 export type Parameters = Record<string, string | number | undefined>;
 
-async function get<T>(path: string, parameters: Parameters, signal: AbortSignal): Promise<T> {
-  const search = new URLSearchParams();
+/** Where an answer lies: for links as well. */
+export function addressOf(path: string, parameters: Parameters): string {
+  const put = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== undefined) search.set(name, String(value));
+    if (value !== undefined) put.set(name, String(value));
   }
+  const text = put.toString();
+  return `api/v1/${path}${text && "?" + text}`;
+}
+
+export async function get<T>(path: string, parameters: Parameters, signal: AbortSignal): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
   const abort = () => late.abort();
   signal.addEventListener("abort", abort);
   try {
-    const text = search.toString();
-    const answer = await fetch(`api/v1/${path}${text && "?" + text}`, { signal: late.signal, cache: "no-store" });
+    const answer = await fetch(addressOf(path, parameters), { signal: late.signal, cache: "no-store" });
     const body: unknown = await answer.json();
     if (answer.ok) return body as T;
     const said = body as { error?: string; parameter?: string };
@@ -114,14 +190,4 @@ async function get<T>(path: string, parameters: Parameters, signal: AbortSignal)
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);
   }
-}
-
-export const getStatus = (signal: AbortSignal) => get<Status>("status", {}, signal);
-export const getProcesses = (p: Parameters, signal: AbortSignal) => get<Processes>("processes", p, signal);
-export const getTimeline = (p: Parameters, signal: AbortSignal) => get<Timeline>("timeline", p, signal);
-export const getFlame = (p: Parameters, signal: AbortSignal) => get<Flame>("flame", p, signal);
-
-/** A selector for one label: quotes and backslashes in the value are escaped. */
-export function selector(label: string, value: string): string {
-  return `{${label}="${value.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n")}"}`;
 }

@@ -2,26 +2,84 @@
 // Keeps what the page shows fresh: asks every five seconds while it is live and looked at.
 import { batch, computed, effect, signal } from "@preact/signals";
 import * as api from "./api";
-import { process, range, SPAN_MS, span, type Range } from "./state";
+import { valueOf } from "./query";
+import { fn, matchers, page, query, range, type Range, regex, search, sort, span, SPAN_MS, type Span, type, TYPE_CPU, view, who } from "./state";
 
-const REFRESH_MS = 5_000, RETRY_MS = 2_000;
+const REFRESH_MS = 5_000, RETRY_MS = 2_000, CHANGES_MS = 30_000, TYPES_MS = 60_000;
 const FIRST_MS = 400, FIRST_SPAN_MS = 8_000; // somebody who has just started it waits for the first picture
-const CONTEXT_PART = 0.5; // of a picked range that is shown on either side of it, when it is an old one
-const NODES = 6_000; // more than a 4K screen has room for
+const SEARCH_DELAY_MS = 150;
+const NODES_NOW = 2_000, NODES = 6_000; // more than a 4K screen has room for
+const BANDS = 5, FUNCTIONS_NOW = 8, FUNCTIONS = 300;
+const POINTS = 180;
+export const SPARK_POINTS = 30;
 
+/** One answer of the server, and what is wrong with it. */
+export class Resource<T> {
+  readonly value = signal<T | null>(null);
+  /** The server's own words when it refused the question. */
+  readonly refusal = signal<string | null>(null);
+  /** Whether the value answers another question than the one that is asked now. */
+  readonly isStale = signal(false);
+  private key = "";
+  private askedAt = 0;
+
+  constructor(private readonly path: string, private readonly everyMs = 0) {}
+
+  /** Asks; what it resolves to shows the answer. key: what the person chose, without the clock. */
+  async ask(parameters: api.Parameters, key: string, signal: AbortSignal): Promise<() => void> {
+    const isSame = key === this.key && this.value.peek() !== null;
+    if (isSame && Date.now() - this.askedAt < this.everyMs) return () => undefined;
+    if (!isSame) this.isStale.value = this.value.peek() !== null || this.refusal.peek() !== null;
+    try {
+      const answer = await api.get<T>(this.path, parameters, signal);
+      const show = () => batch(() => {
+        this.key = key;
+        this.askedAt = Date.now();
+        this.value.value = answer;
+        this.refusal.value = null;
+        this.isStale.value = false;
+      });
+      // A refresh is shown together with the others, a new picture as soon as it is there.
+      if (isSame || signal.aborted) return show;
+      show();
+    } catch (error) {
+      if (!(error instanceof api.Refused) || signal.aborted) throw error;
+      batch(() => {
+        this.value.value = null;
+        this.refusal.value = error.message;
+        this.isStale.value = false;
+      });
+    }
+    return () => undefined;
+  }
+}
+
+export const statusOf = new Resource<api.Status>("status");
+/** What the sentence is made of: services, or what is inside the one that is picked. On Now it is the table as well. */
+export const leadOf = new Resource<api.Processes>("processes");
+export const processesOf = new Resource<api.Processes>("processes");
+export const timelineOf = new Resource<api.Timeline>("timeline");
+export const changesOf = new Resource<api.Changes>("changes", CHANGES_MS);
+export const functionsOf = new Resource<api.Functions>("functions");
+export const flameOf = new Resource<api.Flame>("flame");
+/** Stacks from their leaves: below each function its callers. */
+export const invertedOf = new Resource<api.Flame>("flame");
+export const sandwichOf = new Resource<api.Sandwich>("sandwich");
+export const typesOf = new Resource<{ types: api.ProfileType[] }>("types", TYPES_MS);
+
+export const status = statusOf.value;
 export const paused = signal(false);
-export const status = signal<api.Status | null>(null);
-export const processes = signal<api.Processes | null>(null);
-export const timeline = signal<api.Timeline | null>(null);
-export const flame = signal<api.Flame | null>(null);
-export const rowLimit = signal(12);
-/** What the flame graph in `flame` is of: the process may have been changed since. */
-export const flameOf = signal<string | null>(null);
-/** The server's own words when it refused a question. */
-export const refusal = signal<string | null>(null);
+export const ROWS = 12, ROWS_ALL = 100;
+export const rowLimit = signal(ROWS);
+/** Text by which the table of processes is searched. */
+export const processSearch = signal("");
 /** Since when there is no answer; null while there is. */
 export const silentSince = signal<number | null>(null);
 export const answeredAt = signal<number | null>(null);
+/** Since when an answer is waited for; null when none is. */
+export const waitingSince = signal<number | null>(null);
+/** The person did not want to wait any longer. */
+export const isCancelled = signal(false);
 /** Ticks each second, for ages. */
 export const now = signal(Date.now());
 
@@ -29,12 +87,12 @@ export const now = signal(Date.now());
 const skew = signal(0);
 export const hostNow = computed(() => now.value + skew.value);
 
-/** Paused, the page stands still at this time. */
+/** Paused, or replaying what is over, the page stands still at this time. */
 const frozenAt = signal(0);
 
 export function setPaused(value: boolean) {
   batch(() => {
-    frozenAt.value = processes.value?.to_ms ?? Date.now() + skew.value;
+    frozenAt.value = leadOf.value.peek()?.to_ms ?? Date.now() + skew.value;
     paused.value = value;
   });
   if (!value) void refresh();
@@ -42,47 +100,102 @@ export function setPaused(value: boolean) {
 
 export const togglePause = () => setPaused(!paused.value);
 
-/** What the table and the flame graph are about. */
-function view(): api.Parameters {
-  if (range.value) return { from: range.value.from, to: range.value.to };
-  if (paused.value) return { from: Math.round(frozenAt.value - SPAN_MS[span.value]), to: Math.round(frozenAt.value) };
-  return { from: `now-${span.value}`, to: "now" };
+/** What the clock says, or stood at when the page was paused. */
+const clockMs = () => (paused.value ? frozenAt.value : Date.now() + skew.value);
+
+/** The time that tables and graphs are of. */
+export function shownRange(): Range {
+  if (range.value) return range.value;
+  const to = clockMs();
+  return { from: to - SPAN_MS[span.value], to };
 }
 
+/** The same for the server, which has the better clock. */
+export function asked(): { from: string | number; to: string | number } {
+  if (!range.value && !paused.value) return { from: `now-${span.value}`, to: "now" };
+  const { from, to } = shownRange();
+  return { from: Math.round(from), to: Math.round(to) };
+}
+
+const CONTEXT_MS: Record<Span, number> = {
+  "5m": 3_600_000, "15m": 3 * 3_600_000, "1h": 12 * 3_600_000, "6h": 48 * 3_600_000, "24h": 7 * 86_400_000, "7d": 14 * 86_400_000,
+};
+const CONTEXT_PARTS = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+const AROUND_MIN_MS = 60_000, AROUND_PART = 0.5; // of a picked range, on either side of it, when it is an old one
+
 /** What the timeline shows: the time that leads up to now, or the surroundings of an older range. */
-function context(picked: Range | null): api.Parameters {
-  if (paused.value) return { from: Math.round(frozenAt.value - SPAN_MS[span.value]), to: Math.round(frozenAt.value) };
-  const start = Date.now() + skew.peek() - SPAN_MS[span.value];
-  if (!picked || picked.from >= start) return { from: `now-${span.value}`, to: "now" };
-  const around = Math.max(60_000, (picked.to - picked.from) * CONTEXT_PART);
-  return { from: Math.round(picked.from - around), to: Math.round(picked.to + around) };
+export function contextRange(): Range {
+  const end = clockMs(), picked = range.value, most = CONTEXT_MS[span.value];
+  const oldest = status.peek()?.store.oldest_ms ?? end;
+  if (picked && (picked.from < end - most || picked.to > end)) {
+    const around = Math.max(AROUND_MIN_MS, (picked.to - picked.from) * AROUND_PART);
+    return { from: picked.from - around, to: Math.max(picked.to, Math.min(end, picked.to + around)) };
+  }
+  // It grows in steps while there is little, so that the picture does not shrink with each answer.
+  const wanted = end - Math.min(oldest, picked?.from ?? end);
+  const part = CONTEXT_PARTS.find((one) => one * SPAN_MS[span.value] >= wanted);
+  return { from: end - Math.min(most, part ? part * SPAN_MS[span.value] : most), to: end };
+}
+
+const STEPS_S = [5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400];
+
+function stepOf({ from, to }: Range): number {
+  const least = (to - from) / POINTS / 1000;
+  return (STEPS_S.find((step) => step >= least) ?? Math.ceil(least / 3600) * 3600) * 1000;
+}
+
+/** The label that tells apart the bands of the timeline: of a service its programs, of a process its threads. */
+export function bandLabel(): string {
+  if (valueOf(matchers.value, "process") !== null || valueOf(matchers.value, "pid") !== null) return "thread_name";
+  return valueOf(matchers.value, "service_name") !== null ? "process_name" : "service_name";
 }
 
 let asking: AbortController | null = null;
 let timer = 0;
 
-async function ask(signal: AbortSignal) {
-  const selected = process.peek(), of = view();
-  const flameQuery = selected ? api.selector("process", selected) : undefined;
-  const [said, table, lines, graph] = await Promise.all([
-    api.getStatus(signal),
-    api.getProcesses({ ...of, limit: rowLimit.peek(), points: 30 }, signal),
-    api.getTimeline({ ...context(range.peek()), by: "service_name", limit: 5, points: 180 }, signal),
-    // A process needs no row for its service.
-    api.getFlame({ ...of, query: flameQuery, rows: selected ? "" : undefined, nodes: NODES }, signal),
-  ]);
-  if (signal.aborted) return;
-  batch(() => {
-    status.value = said;
-    skew.value = said.time_ms - Date.now();
-    processes.value = table;
-    timeline.value = lines;
-    flame.value = graph;
-    flameOf.value = selected;
-    refusal.value = null;
-    silentSince.value = null;
-    answeredAt.value = Date.now();
-  });
+function timelineQuestion(signal: AbortSignal, selector: string | undefined, kind: string | undefined) {
+  const context = contextRange(), by = bandLabel();
+  const parameters = {
+    from: Math.round(context.from), to: Math.round(context.to), query: selector, type: kind, by, limit: BANDS, step_ms: stepOf(context),
+  };
+  return timelineOf.ask(parameters, `${selector} ${kind} ${span.value} ${range.value && JSON.stringify(context)}`, signal);
+}
+
+function askNow(signal: AbortSignal): Promise<() => void>[] {
+  const of = asked(), key = `now ${span.value}`;
+  const text = processSearch.value.trim() || undefined;
+  const table = { ...of, limit: rowLimit.value, points: SPARK_POINTS };
+  const questions = [
+    timelineQuestion(signal, undefined, undefined),
+    leadOf.ask({ ...table, by: "service" }, key, signal),
+    functionsOf.ask({ ...of, limit: FUNCTIONS_NOW }, key, signal),
+    flameOf.ask({ ...of, nodes: NODES_NOW }, key, signal),
+    changesOf.ask(of, key, signal),
+  ];
+  if (who.value === "processes") questions.push(processesOf.ask({ ...table, by: "process", search: text }, `${key} ${text}`, signal));
+  return questions;
+}
+
+function askExplore(signal: AbortSignal): Promise<() => void>[] {
+  const of = asked(), selector = query.value, kind = type.value === TYPE_CPU ? undefined : type.value;
+  const key = `explore ${selector} ${kind} ${span.value} ${JSON.stringify(range.value)}`;
+  const common = { ...of, query: selector, type: kind };
+  const text = search.value.trim() || undefined;
+  const isInside = bandLabel() !== "service_name";
+  const questions = [
+    timelineQuestion(signal, selector, kind),
+    leadOf.ask({ ...common, by: isInside ? "process" : "service", limit: 1, points: 0 }, key, signal),
+    functionsOf.ask({ ...common, search: regex.value ? undefined : text, sort: sort.value, limit: FUNCTIONS }, `${key} ${text} ${sort.value}`, signal),
+    typesOf.ask(of, key, signal),
+  ];
+  if (view.value === "sandwich" && fn.value) {
+    const { name, module } = fn.value;
+    questions.push(sandwichOf.ask({ ...common, function: name, module: module || undefined, nodes: NODES }, `${key} ${name} ${module}`, signal));
+  }
+  if (view.value === "inverted") questions.push(invertedOf.ask({ ...common, view: "bottom_up", rows: "", nodes: NODES }, `${key} inverted`, signal));
+  // In every view: what the shares are of, and the colours' meanings.
+  questions.push(flameOf.ask({ ...common, nodes: NODES, rows: isInside ? "" : undefined }, key, signal));
+  return questions;
 }
 
 /** So little is stored that each second of it changes the picture, and names are still being read. */
@@ -92,38 +205,79 @@ function isFirst(): boolean {
   return (said.store.newest_ms ?? 0) - (said.store.oldest_ms ?? 0) < FIRST_SPAN_MS;
 }
 
+async function askAll(signal: AbortSignal) {
+  const shows: (() => void)[] = [];
+  const asksStatus = statusOf.ask({}, "", signal).then((show) => {
+    const first = statusOf.value.peek();
+    if (first) skew.value = first.time_ms - Date.now();
+    shows.push(() => {
+      show();
+      skew.value = status.peek()!.time_ms - Date.now();
+    });
+  });
+  // The first question needs the host's clock, and how far back its store reaches.
+  if (!status.peek()) await asksStatus;
+  if (signal.aborted) return;
+  const asks = page.value === "explore" ? askExplore(signal) : askNow(signal);
+  const [, ...answers] = await Promise.all([asksStatus, ...asks]);
+  shows.push(...answers);
+  if (signal.aborted) return;
+  batch(() => {
+    for (const show of shows) show();
+    silentSince.value = null;
+    isCancelled.value = false;
+    answeredAt.value = Date.now();
+  });
+}
+
 /** Asks now; what is still on its way for an older wish is dropped. */
 export async function refresh() {
   asking?.abort();
   clearTimeout(timer);
   const mine = (asking = new AbortController());
+  waitingSince.value ??= Date.now();
   try {
-    await ask(mine.signal);
-  } catch (error) {
+    await askAll(mine.signal);
+  } catch {
     if (mine.signal.aborted) return;
     mine.abort(); // the calls that are still open
-    batch(() => {
-      if (error instanceof api.Refused) {
-        refusal.value = error.message;
-        silentSince.value = null;
-      } else {
-        silentSince.value ??= answeredAt.value ?? Date.now();
-      }
-    });
+    silentSince.value ??= answeredAt.value ?? Date.now();
   }
   if (asking !== mine) return;
-  const failing = silentSince.value !== null;
-  if (failing) timer = window.setTimeout(refresh, RETRY_MS);
+  waitingSince.value = null;
+  const isFailing = silentSince.value !== null;
+  if (isFailing) timer = window.setTimeout(refresh, RETRY_MS);
   else if (!paused.value && !document.hidden) timer = window.setTimeout(refresh, isFirst() ? FIRST_MS : REFRESH_MS);
 }
 
+/** Stops waiting for an answer; the page stays as it is until something else is asked. */
+export function cancel() {
+  asking?.abort();
+  asking = null;
+  clearTimeout(timer);
+  batch(() => {
+    waitingSince.value = null;
+    isCancelled.value = true;
+    // What is shown is what was asked before, and no longer on its way to be something else.
+    for (const one of [processesOf, leadOf, timelineOf, functionsOf, flameOf, invertedOf, sandwichOf]) one.isStale.value = false;
+  });
+}
+
 export function startLive() {
-  window.setInterval(() => (now.value = Date.now()), 1000);
+  window.setInterval(() => {
+    if (!document.hidden) now.value = Date.now();
+  }, 1000);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && !paused.value) void refresh();
   });
   effect(() => {
-    void [process.value, range.value, span.value, rowLimit.value];
-    void refresh();
+    void [page.value, query.value, type.value, range.value, span.value, who.value, view.value, fn.value, sort.value, rowLimit.value];
+    queueMicrotask(refresh); // what it reads is not what it waits for
+  });
+  let typing = 0;
+  effect(() => {
+    const text = search.value + processSearch.value;
+    clearTimeout(typing);
+    if (text || typing) typing = window.setTimeout(refresh, SEARCH_DELAY_MS);
   });
 }

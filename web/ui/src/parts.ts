@@ -54,16 +54,19 @@ export function hueOf(service: string): string {
   return hue;
 }
 
-/** One tab stop for a table: arrows move among its rows, Enter does what a click does. */
+/** One tab stop for a table: arrows move among the links of its rows. */
 export function rowKeys(event: KeyboardEvent) {
-  const row = event.currentTarget as HTMLElement;
-  if (event.key === "Enter") {
-    row.click();
-  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-    const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
-    if (next instanceof HTMLElement && next.hasAttribute("tabindex")) next.focus();
-  } else {
-    return;
-  }
+  const down = event.key === "ArrowDown";
+  if (!down && event.key !== "ArrowUp") return;
+  const links = [...((event.currentTarget as HTMLElement).closest("tbody")?.querySelectorAll<HTMLElement>("th a[href]") ?? [])];
+  links[links.indexOf(event.currentTarget as HTMLElement) + (down ? 1 : -1)]?.focus();
   event.preventDefault();
+}
+
+/** A choice of few, side by side. */
+export function Segments<T extends string>({ label, options, chosen, onChoose }: {
+  label: string; options: [T, string, string?][]; chosen: T; onChoose: (value: T) => void;
+}) {
+  return html`<span class="seg" role="group" aria-label=${label}>${options.map(([value, words, className]) =>
+    html`<button type="button" key=${value} class=${className} data-value=${value} aria-pressed=${value === chosen} onClick=${() => onChoose(value)}>${words}</button>`)}</span>`;
 }

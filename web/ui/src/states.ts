@@ -2,16 +2,20 @@
 // What is so, why, what to do: everything that is not as usual, said where the page begins.
 import { html } from "htm/preact";
 import type { Status } from "./api";
-import { clock, count, duration, percentSign } from "./format";
-import { answeredAt, flame, hostNow, now, processes, refresh, refusal, silentSince, status, timeline } from "./live";
-import { range } from "./state";
-import { reasonOf } from "./timeline";
+import { reasonOf } from "./chart";
+import { clock, count, duration, percentSign, range as rangeWords } from "./format";
+import { answeredAt, cancel, flameOf, hostNow, isCancelled, leadOf, now, refresh, shownRange, silentSince, status, timelineOf, waitingSince } from "./live";
+import { viewName } from "./selectors";
+import { misread, page, range, span, SPAN_WORDS } from "./state";
 
-const SILENT_SHOWN_MS = 3_000, LOSS_SHOWN = 0.01, STARTING_MS = 30_000, GAP_MIN_MS = 10_000;
+const SILENT_SHOWN_MS = 3_000, LOSS_SHOWN = 0.01, STARTING_MS = 30_000, GAP_MIN_MS = 10_000, ABSENT_SHOWN_MS = 10_000;
+const PROGRESS_MS = 1_000, CANCEL_MS = 3_000;
 
 const LOSS_WORDS: Record<string, string> = {
   ring_full: "The ring buffer was full",
   stack_table_full: "The table of stacks was full",
+  process_table_full: "The table of processes was full",
+  backlog_full: "The server did not take them in time",
 };
 
 export function lostOf(said: Status): { lost: number; part: number; most: string } {
@@ -39,7 +43,7 @@ function Collector({ said }: { said: Status }) {
     return html`<div class="notice" role="status"><strong>This host is not being profiled</strong>
       <p>${reason || "hearth was started without the right to load BPF."} Pushed profiles are still taken. To profile the host: <code>sudo hearth run</code></p></div>`;
   }
-  if (state === "absent" && said.time_ms - said.started_ms > 10_000) {
+  if (state === "absent" && said.time_ms - said.started_ms > ABSENT_SHOWN_MS) {
     return html`<div class="notice" role="status"><strong>Nothing is recorded${since_ms > 0 ? ` since ${clock(since_ms, true)}` : ""}</strong>
       <p>${reason || "No collector is connected to hearth serve."} To profile the host: <code>sudo hearth run</code></p></div>`;
   }
@@ -55,27 +59,60 @@ function Loss({ said }: { said: Status }) {
 
 /** A gap inside the picked range changes what the shares are of. */
 function PickedGap() {
-  const picked = range.value, answer = timeline.value, graph = flame.value;
-  if (!picked || !answer || !graph) return null;
-  const gap = answer.gaps.find((one) => one.from_ms < picked.to && one.to_ms > picked.from && one.to_ms - one.from_ms >= GAP_MIN_MS);
+  const picked = page.value === "explore" ? range.value : null, graph = flameOf.value.value;
+  const gaps = graph?.gaps ?? timelineOf.value.value?.gaps ?? [];
+  if (!picked || !graph) return null;
+  const gap = gaps.find((one) => one.from_ms < picked.to && one.to_ms > picked.from && one.to_ms - one.from_ms >= GAP_MIN_MS);
   if (!gap) return null;
-  return html`<div class="notice" role="status"><strong>Nothing recorded from ${clock(gap.from_ms)} to ${clock(gap.to_ms)}</strong>
-    <p>The reason: ${reasonOf(gap)}. Shares are of the ${duration(graph.recorded_ms)} that were recorded.</p></div>`;
+  const why = reasonOf(gap);
+  return html`<div class="notice" role="status"><strong>Nothing recorded from ${clock(gap.from_ms, true)} to ${clock(gap.to_ms, true)}</strong>
+    <p>${why[0].toUpperCase() + why.slice(1)}. Shares are of the ${duration(graph.recorded_ms)} that were recorded.</p></div>`;
+}
+
+/** In words after a second, to be stopped after three. */
+function Progress() {
+  if (isCancelled.value) {
+    return html`<div class="notice" role="status"><strong>Stopped</strong><p>The page shows what it had before.</p>
+      <button class="btn" type="button" onClick=${() => void refresh()}>Ask again</button></div>`;
+  }
+  const since = waitingSince.value;
+  if (since === null || silentSince.value !== null || now.value - since < PROGRESS_MS) return null;
+  const { from, to } = shownRange();
+  const what = page.value === "explore" && range.value ? `${duration(to - from)}` : SPAN_WORDS[span.value].replace("last ", "");
+  return html`<div class="notice" role="status"><strong>Reading ${what} of ${(page.value === "explore" && viewName.value) || "the whole host"}</strong>
+    ${now.value - since >= CANCEL_MS && html`<span class="spacer"></span><button class="btn" id="cancel" type="button" onClick=${cancel}>Cancel</button>`}</div>`;
+}
+
+/** A replay, and a host whose recording has ended, has nothing of the last minutes: lead to where there is something. */
+function Past({ said }: { said: Status }) {
+  const { oldest_ms: oldest, newest_ms: newest } = said.store;
+  if ((page.value === "explore" && range.value) || newest === null || oldest === null) return null;
+  const { from } = shownRange();
+  if (newest >= from || said.collector.state === "sampling") return null;
+  const end = Math.ceil(newest / 1000) * 1000, start = Math.max(Math.floor(oldest / 1000) * 1000, end - 3_600_000);
+  return html`<div class="notice" role="status"><strong>Nothing is recorded in the ${SPAN_WORDS[span.value]}</strong>
+    <p>The newest data are of ${rangeWords(start, end, hostNow.value)}.</p>
+    <button class="btn" id="newest" type="button" onClick=${() => pickNewest(start, end)}>Show them</button></div>`;
+}
+
+function pickNewest(from: number, to: number) {
+  page.value = "explore";
+  range.value = { from, to };
 }
 
 export function Notices() {
   const said = status.value;
-  return html`<${Silent} />
-    ${refusal.value && html`<div class="notice bad-notice" role="status"><strong>The server refused the question</strong><p>${refusal.value}</p></div>`}
-    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} />`}<${PickedGap} />`;
+  return html`<${Silent} /><${Progress} />
+    ${misread.value && html`<div class="notice bad-notice" role="status"><strong>The link’s selector could not be read</strong><p><code>${misread.value}</code> The whole host is shown instead.</p></div>`}
+    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
 }
 
 /** Whether there is no sample yet because hearth has only just been started. */
 export function isStarting(): boolean {
-  const said = status.value, table = processes.value;
-  if (!said || !table || table.rows.length > 0 || range.value) return false;
+  const said = status.value, table = leadOf.value.value;
+  if (!said || !table || table.rows.length > 0 || range.value || said.store.newest_ms !== null) return false;
   const sinceMs = hostNow.value - Math.max(said.started_ms, said.collector.since_ms || 0);
-  return said.collector.state !== "no_rights" && sinceMs < STARTING_MS;
+  return said.collector.state === "sampling" || (said.collector.state === "absent" && sinceMs < STARTING_MS);
 }
 
 export function Starting() {

@@ -22,6 +22,7 @@
 #include "base/parse.h"
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
+#include "collector/pace.h"
 #include "collector/privileges.h"
 #include "collector/processes.h"
 #include "collector/sampler.h"
@@ -35,12 +36,7 @@ enum {
 };
 
 #define TICK_NS	    (UINT64_C(100) * CLOCK_NS_PER_MS)
-#define WINDOW_NS   ((uint64_t)CLOCK_NS_PER_S)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
-/* Clocks that drift apart by so much say that the host slept. */
-#define SLEEP_NS (INT64_C(500) * CLOCK_NS_PER_MS)
-/* A tick that comes so late means that we did not get to run. */
-#define STALL_NS (UINT64_C(3) * (uint64_t)CLOCK_NS_PER_S)
 
 struct collector {
 	struct settings *settings;
@@ -58,10 +54,7 @@ struct collector {
 	uint64_t sequence;
 	uint32_t cpus[CPU_COUNT_MAX];
 	uint32_t cpu_count;
-	uint64_t window_start_boot_ns;
-	uint64_t last_sample_boot_ns;
-	uint64_t last_tick_boot_ns;
-	int64_t slept_ns; /* boot time minus monotonic time, when last looked at */
+	struct pace pace;
 	uint64_t last_cpu_look_boot_ns;
 	uint8_t gap;			 /* enum gap_reason, before the running window */
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
@@ -105,9 +98,8 @@ static void handle_event(void *context, const struct event *event)
 {
 	struct collector *collector = context;
 
-	if (event->boot_ns > collector->last_sample_boot_ns)
-		collector->last_sample_boot_ns = event->boot_ns;
-	if (event->boot_ns >= collector->window_start_boot_ns + WINDOW_NS) {
+	pace_sample(&collector->pace, event->boot_ns);
+	if (pace_is_early(&collector->pace, event->boot_ns)) {
 		size_t size = collector->early.size;
 
 		buf_add(&collector->early, event, event_size(event));
@@ -119,17 +111,24 @@ static void handle_event(void *context, const struct event *event)
 	aggregator_add(collector->aggregator, event);
 }
 
-static void count_early_events(struct collector *collector)
+/* Those from before this time; the others stay. */
+static void count_early_events(struct collector *collector, uint64_t until_boot_ns)
 {
-	size_t at = 0;
+	struct buf *early = &collector->early;
+	size_t kept = 0;
 
-	while (at < collector->early.size) {
-		const struct event *event = (const void *)(collector->early.bytes + at);
+	for (size_t at = 0, size; at < early->size; at += size) {
+		const struct event *event = (const void *)(early->bytes + at);
 
-		at += event_size(event);
-		aggregator_add(collector->aggregator, event);
+		size = event_size(event);
+		if (event->boot_ns < until_boot_ns) {
+			aggregator_add(collector->aggregator, event);
+		} else {
+			memmove(early->bytes + kept, early->bytes + at, size);
+			kept += size;
+		}
 	}
-	buf_clear(&collector->early);
+	early->size = kept;
 }
 
 static void handle_record(void *context, const struct sideband_record *record)
@@ -282,10 +281,13 @@ static void fill_in(struct collector *collector, struct window *window)
 	collector->told_given_up_samples = shipped.given_up_samples;
 }
 
-static void finish_window(struct collector *collector, uint64_t end_boot_ns, uint64_t next_boot_ns)
+static void finish_window(struct collector *collector, uint64_t start_boot_ns,
+			  const struct pace_step *step)
 {
-	struct window *window = aggregator_window(collector->aggregator,
-						  collector->window_start_boot_ns, end_boot_ns);
+	count_early_events(collector, step->takes_until_boot_ns);
+
+	struct window *window =
+		aggregator_window(collector->aggregator, start_boot_ns, step->end_boot_ns);
 
 	fill_in(collector, window);
 
@@ -295,9 +297,10 @@ static void finish_window(struct collector *collector, uint64_t end_boot_ns, uin
 		log_warning_errno(err, "a window of %llu samples is lost",
 				  (unsigned long long)window->sample_count);
 	aggregator_clear(collector->aggregator);
-	processes_sweep(collector->processes, next_boot_ns);
-	collector->window_start_boot_ns = next_boot_ns;
-	count_early_events(collector);
+	processes_sweep(collector->processes, step->next_boot_ns);
+	if (step->gap != GAP_NONE)
+		collector->gap = step->gap;
+	count_early_events(collector, step->next_boot_ns + PACE_WINDOW_NS);
 }
 
 static void drain(struct collector *collector)
@@ -308,35 +311,26 @@ static void drain(struct collector *collector)
 	aggregator_meet_processes(collector->aggregator);
 }
 
+/* Whether the ring was full since the running window began. */
+static bool has_lost_samples(const struct collector *collector)
+{
+	uint64_t counters[COUNTER_COUNT];
+
+	return sampler_counters(collector->sampler, counters) == 0 &&
+	       counters[COUNTER_RING_FULL] > collector->counted[COUNTER_RING_FULL];
+}
+
 static void tick(struct collector *collector)
 {
+	uint64_t start = collector->pace.window_start_boot_ns;
 	uint64_t now = clock_boot_ns();
-	int64_t slept =
-		(int64_t)(now - clock_monotonic_ns()); /* about 0 on a host that never slept */
-	uint64_t since_tick = now - collector->last_tick_boot_ns;
-	uint64_t end = collector->window_start_boot_ns + WINDOW_NS;
+	struct pace_step step;
 
 	drain(collector);
-	if (slept > collector->slept_ns + SLEEP_NS) {
-		/* What was counted is from before the sleep. */
-		finish_window(collector, collector->last_tick_boot_ns, now);
-		collector->gap = GAP_SUSPENDED;
-	} else if (since_tick > STALL_NS && collector->last_sample_boot_ns + STALL_NS / 2 < now &&
-		   collector->last_sample_boot_ns >= collector->window_start_boot_ns) {
-		/* The ring filled up while we were stopped; after its last sample nothing was kept.
-		 */
-		count_early_events(collector);
-		finish_window(collector, collector->last_sample_boot_ns + 1, now);
-		collector->gap = GAP_STOPPED;
-	} else if (now >= end + WINDOW_NS) {
-		/* Late by a whole window: one long one tells the same. */
-		count_early_events(collector);
-		finish_window(collector, now, now);
-	} else if (now >= end) {
-		finish_window(collector, end, end);
-	}
-	collector->slept_ns = slept;
-	collector->last_tick_boot_ns = now;
+	step = pace_tick(&collector->pace, now, clock_monotonic_ns(),
+			 pace_is_stalled(&collector->pace, now) && has_lost_samples(collector));
+	if (step.ends)
+		finish_window(collector, start, &step);
 }
 
 /* Whether a CPU is there now that we have no event on. */
@@ -349,15 +343,7 @@ static bool has_new_cpu(struct collector *collector, uint64_t now)
 	collector->last_cpu_look_boot_ns = now;
 	if (cpus_online(cpus, &cpu_count))
 		return false;
-	for (uint32_t i = 0; i < cpu_count; i++) {
-		bool known = false;
-
-		for (uint32_t j = 0; j < collector->cpu_count && !known; j++)
-			known = collector->cpus[j] == cpus[i];
-		if (!known)
-			return true;
-	}
-	return false;
+	return !cpus_include(collector->cpus, collector->cpu_count, cpus, cpu_count);
 }
 
 /*
@@ -434,8 +420,11 @@ static void ship_the_rest(struct collector *collector)
 	struct shipper_stats shipped;
 
 	drain(collector);
-	count_early_events(collector);
-	finish_window(collector, now, now);
+	finish_window(collector, collector->pace.window_start_boot_ns,
+		      &(struct pace_step){ .ends = true,
+					   .end_boot_ns = now,
+					   .next_boot_ns = now,
+					   .takes_until_boot_ns = UINT64_MAX });
 	do {
 		struct epoll_event ready;
 
@@ -492,9 +481,8 @@ int collect_main(const struct settings *caller_settings)
 
 	uint64_t now = clock_boot_ns();
 
-	collector.window_start_boot_ns = collector.last_tick_boot_ns = now;
+	pace_start(&collector.pace, now, clock_monotonic_ns());
 	collector.last_cpu_look_boot_ns = now;
-	collector.slept_ns = (int64_t)(now - clock_monotonic_ns());
 	collector.gap = GAP_NOT_RUNNING;
 	log_info("sampling %u CPUs %llu times a second", collector.cpu_count,
 		 (unsigned long long)settings.frequency_hz);

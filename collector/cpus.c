@@ -38,6 +38,20 @@ int cpus_parse(struct str text, uint32_t cpus[static CPU_COUNT_MAX], uint32_t *r
 	return 0;
 }
 
+bool cpus_include(const uint32_t *cpus, uint32_t count, const uint32_t *others,
+		  uint32_t other_count)
+{
+	for (uint32_t i = 0; i < other_count; i++) {
+		bool known = false;
+
+		for (uint32_t k = 0; k < count && !known; k++)
+			known = cpus[k] == others[i];
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
 int cpus_online(uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count)
 {
 	char text[4096];

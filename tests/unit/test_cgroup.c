@@ -84,6 +84,14 @@ static void reads_lists_of_cpus(void **state)
 	assert_true(cpus_parse(STR(""), cpus, &count) < 0);
 	assert_true(cpus_parse(STR("3-1"), cpus, &count) < 0);
 	assert_true(cpus_parse(STR("a"), cpus, &count) < 0);
+
+	/* One that comes is new; one that went is none of our business. */
+	const uint32_t two[] = { 0, 1 }, three[] = { 0, 1, 3 };
+
+	assert_true(cpus_include(two, 2, two, 2));
+	assert_true(cpus_include(three, 3, two, 2));
+	assert_false(cpus_include(two, 2, three, 3));
+	assert_true(cpus_include(two, 0, two, 0));
 	assert_true(cpus_parse(STR("1-x"), cpus, &count) < 0);
 	assert_true(cpus_parse(STR("0-99999999"), cpus, &count) < 0);
 	assert_int_equal(count, 1);

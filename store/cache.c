@@ -36,6 +36,7 @@ struct cached *cached_release(struct cached *cached)
 {
 	if (cached && atomic_fetch_sub(&cached->references, 1) == 1) {
 		tree_done(&cached->tree);
+		array_done(&cached->parts);
 		catalog_done(&cached->catalog);
 		free(cached->self);
 		free(cached->total);
@@ -84,7 +85,8 @@ static struct place *find_place(struct cache *cache, struct cache_key key)
 		struct place *place = &cache->places[i];
 
 		if (place->cached && place->key.span == key.span &&
-		    place->key.segment == key.segment && place->key.type == key.type)
+		    place->key.segment == key.segment && place->key.type == key.type &&
+		    place->key.service == key.service)
 			return place;
 	}
 	return NULL;

@@ -18,8 +18,16 @@ struct cache;
  * A tree; or a catalog; or a summary: of a segment's tree the nodes that weigh something for one
  * profile type, with what they weigh.
  */
+struct tree_part { /* the nodes of a service */
+	uint32_t service;
+	uint32_t first;
+	uint32_t count;
+};
+
 struct cached {
 	struct tree tree;
+	ARRAY(struct tree_part)
+	parts; /* ascending by service; none of trees that are not settled */
 	struct catalog catalog;
 	uint64_t *self; /* of a summary, for each node of the tree; else NULL */
 	uint64_t *total;
@@ -29,11 +37,15 @@ struct cached {
 	_Atomic unsigned references;
 };
 
-/* What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree. */
+/*
+ * What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree, and
+ * of the tree a service (text) or 0 for all.
+ */
 struct cache_key {
 	uint32_t span;
 	uint32_t segment;
 	uint32_t type;
+	uint32_t service;
 };
 
 int cache_new(size_t size_max, struct cache **ret);

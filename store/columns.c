@@ -23,35 +23,15 @@ enum {
 
 struct codec {
 	ZSTD_CCtx *compressor; /* made when first used */
+	int level;
 	ZSTD_DCtx *decompressor;
 	struct buf plain;
 	struct buf columns[COLUMNS_COUNT_MAX];
 };
 
-/* buf_add_varint() for the millions: no call as long as there is room for the longest. */
-static inline void put_varint(struct buf *buf, uint64_t value)
-{
-	enum { VARINT_SIZE_MAX = 10 };
-	size_t end = buf->capacity < buf->limit ? buf->capacity : buf->limit;
-
-	if (buf->error || end < buf->size + VARINT_SIZE_MAX) {
-		buf_add_varint(buf, value);
-		return;
-	}
-
-	uint8_t *room = buf->bytes + buf->size;
-
-	while (value >= 0x80) {
-		*room++ = (uint8_t)(value | 0x80);
-		value >>= 7;
-	}
-	*room++ = (uint8_t)value;
-	buf->size = (size_t)(room - buf->bytes);
-}
-
 static inline void put_zigzag(struct buf *buf, int64_t value)
 {
-	put_varint(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
+	column_put(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 int codec_new(struct codec **ret)
@@ -60,6 +40,7 @@ int codec_new(struct codec **ret)
 
 	if (!codec)
 		return -ENOMEM;
+	codec->level = LEVEL;
 	codec->plain = BUF(COLUMNS_PLAIN_SIZE_MAX);
 	for (size_t i = 0; i < COLUMNS_COUNT_MAX; i++)
 		codec->columns[i] = BUF(COLUMNS_PLAIN_SIZE_MAX / 2);
@@ -80,14 +61,18 @@ struct codec *codec_free(struct codec *codec)
 	return NULL;
 }
 
+void codec_set_level(struct codec *codec, int level)
+{
+	codec->level = level;
+}
+
 static int make_compressor(struct codec *codec)
 {
-	if (codec->compressor)
-		return 0;
-	codec->compressor = ZSTD_createCCtx();
+	if (!codec->compressor)
+		codec->compressor = ZSTD_createCCtx();
 	if (!codec->compressor ||
-	    ZSTD_isError(
-		    ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel, LEVEL)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel,
+						codec->level)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_checksumFlag, 1)))
 		return -ENOMEM;
 	return 0;
@@ -109,7 +94,7 @@ static int pack(struct codec *codec, const struct buf *const *columns, size_t co
 	for (size_t i = 0; i < count; i++) {
 		if (columns[i]->error)
 			return columns[i]->error;
-		put_varint(plain, columns[i]->size);
+		column_put(plain, columns[i]->size);
 	}
 	for (size_t i = 0; i < count; i++)
 		buf_add(plain, columns[i]->bytes, columns[i]->size);
@@ -132,7 +117,7 @@ static int pack(struct codec *codec, const struct buf *const *columns, size_t co
 	return 0;
 }
 
-static int pack_columns(struct codec *codec, size_t count, struct buf *ret)
+int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret)
 {
 	const struct buf *columns[COLUMNS_COUNT_MAX];
 
@@ -142,15 +127,16 @@ static int pack_columns(struct codec *codec, size_t count, struct buf *ret)
 	return pack(codec, columns, count, ret);
 }
 
-static void clear_columns(struct codec *codec, size_t count)
+struct buf *codec_columns(struct codec *codec, size_t count)
 {
+	assert(count <= COLUMNS_COUNT_MAX);
 	for (size_t i = 0; i < count; i++)
 		buf_clear(&codec->columns[i]);
+	return codec->columns;
 }
 
-/* Unpacks into the codec's memory and finds the columns. */
-static int unpack(struct codec *codec, const void *blob, size_t size, size_t count,
-		  struct bytes columns[static COLUMNS_COUNT_MAX])
+int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
+			 struct bytes columns[static COLUMNS_COUNT_MAX])
 {
 	assert(count <= COLUMNS_COUNT_MAX);
 
@@ -203,8 +189,8 @@ int codec_pack_runs(struct codec *codec, const struct runs *runs, struct buf *re
 	int64_t last_ms = 0;
 	struct run last = { 0 };
 
-	clear_columns(codec, RUN_COLUMN_COUNT);
-	put_varint(&columns[0], runs->slices.count);
+	(void)codec_columns(codec, RUN_COLUMN_COUNT);
+	column_put(&columns[0], runs->slices.count);
 	for (uint32_t i = 0; i < runs->slices.count; i++) {
 		const struct slice *slice = &runs->slices.items[i];
 
@@ -212,26 +198,26 @@ int codec_pack_runs(struct codec *codec, const struct runs *runs, struct buf *re
 		put_zigzag(&columns[0], slice->end_ms - slice->start_ms);
 		last_ms = slice->start_ms;
 	}
-	put_varint(&columns[1], runs->runs.count);
+	column_put(&columns[1], runs->runs.count);
 	for (uint32_t i = 0; i < runs->runs.count; i++) {
 		const struct run *run = &runs->runs.items[i];
 
 		assert(run->slice < runs->slices.count && run->slice >= last.slice);
-		put_varint(&columns[1], run->slice - last.slice);
-		put_varint(&columns[1],
+		column_put(&columns[1], run->slice - last.slice);
+		column_put(&columns[1],
 			   (run->valued ? RUN_VALUED : 0u) | (run->timed ? RUN_TIMED : 0u));
 		put_zigzag(&columns[2], (int64_t)run->series - last.series);
 		put_zigzag(&columns[3], (int64_t)run->labels - last.labels);
-		put_varint(&columns[4], run->entry_count);
-		put_varint(&columns[5], run->samples);
-		put_varint(&columns[6], run->kernel_samples);
+		column_put(&columns[4], run->entry_count);
+		column_put(&columns[5], run->samples);
+		column_put(&columns[6], run->kernel_samples);
 		if (run->valued) {
-			put_varint(&columns[7], run->value);
-			put_varint(&columns[7], run->kernel_value);
+			column_put(&columns[7], run->value);
+			column_put(&columns[7], run->kernel_value);
 		}
 		last = *run;
 	}
-	return pack_columns(codec, RUN_COLUMN_COUNT, ret);
+	return codec_pack_columns(codec, RUN_COLUMN_COUNT, ret);
 }
 
 static int read_slices(struct bytes *bytes, struct runs *ret)
@@ -268,7 +254,7 @@ static bool add_difference(uint32_t *number, int64_t difference)
 int codec_unpack_runs(struct codec *codec, const void *blob, size_t size, struct runs *ret)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = unpack(codec, blob, size, RUN_COLUMN_COUNT, columns);
+	int err = codec_unpack_columns(codec, blob, size, RUN_COLUMN_COUNT, columns);
 
 	ret->slices.count = 0;
 	ret->runs.count = 0;
@@ -334,10 +320,10 @@ void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valu
 {
 	assert(entry.node >= writer->last_node);
 
-	put_varint(&writer->nodes, entry.node - writer->last_node);
-	put_varint(&writer->counts, entry.count);
+	column_put(&writer->nodes, entry.node - writer->last_node);
+	column_put(&writer->counts, entry.count);
 	if (valued)
-		put_varint(&writer->values, entry.value);
+		column_put(&writer->values, entry.value);
 	writer->last_node = entry.node;
 }
 
@@ -357,7 +343,7 @@ int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,
 			 struct entry_reader *ret)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = unpack(codec, blob, size, 3, columns);
+	int err = codec_unpack_columns(codec, blob, size, 3, columns);
 
 	if (err)
 		return err;
@@ -365,22 +351,12 @@ int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,
 	return 0;
 }
 
-/* Most numbers take one byte: not worth a call. */
-static inline uint64_t read_varint(struct bytes *bytes)
-{
-	if (bytes->left && *bytes->next < 0x80) {
-		bytes->left--;
-		return *bytes->next++;
-	}
-	return bytes_varint(bytes);
-}
-
 int entry_reader_next(struct entry_reader *reader, bool valued, struct entry *ret)
 {
-	uint64_t difference = read_varint(&reader->nodes);
+	uint64_t difference = column_take(&reader->nodes);
 
-	ret->count = read_varint(&reader->counts);
-	ret->value = valued ? read_varint(&reader->values) : 0;
+	ret->count = column_take(&reader->counts);
+	ret->value = valued ? column_take(&reader->values) : 0;
 	if (reader->nodes.error || reader->counts.error || reader->values.error ||
 	    difference > UINT32_MAX - reader->last_node)
 		return -EBADMSG;
@@ -392,10 +368,10 @@ int entry_reader_next(struct entry_reader *reader, bool valued, struct entry *re
 int entry_reader_skip(struct entry_reader *reader, uint32_t count, bool valued)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		read_varint(&reader->nodes);
-		read_varint(&reader->counts);
+		column_take(&reader->nodes);
+		column_take(&reader->counts);
 		if (valued)
-			read_varint(&reader->values);
+			column_take(&reader->values);
 		if (reader->nodes.error)
 			break;
 	}
@@ -409,24 +385,24 @@ int codec_pack_locations(struct codec *codec, const struct tree *tree, uint32_t 
 	uint64_t last = 0;
 
 	assert(first_location <= tree->builds.count);
-	clear_columns(codec, 2);
-	put_varint(&columns[0], first_location);
-	put_varint(&columns[0], tree->builds.count - first_location);
+	(void)codec_columns(codec, 2);
+	column_put(&columns[0], first_location);
+	column_put(&columns[0], tree->builds.count - first_location);
 	for (uint32_t i = first_location; i < tree->builds.count; i++) {
 		uint64_t address = tree->addresses.items[i];
 
-		put_varint(&columns[0], tree->builds.items[i]);
+		column_put(&columns[0], tree->builds.items[i]);
 		put_zigzag(&columns[1], (int64_t)(address - last));
 		last = address;
 	}
-	return pack_columns(codec, 2, ret);
+	return codec_pack_columns(codec, 2, ret);
 }
 
 int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
 			   struct tree *tree)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = unpack(codec, blob, size, 2, columns);
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
 	uint64_t last = 0;
 
 	if (err)
@@ -459,24 +435,24 @@ int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t firs
 	uint32_t last = 0;
 
 	assert(first_node <= tree->nodes.count);
-	clear_columns(codec, 2);
-	put_varint(&columns[0], first_node);
-	put_varint(&columns[0], tree->nodes.count - first_node);
+	(void)codec_columns(codec, 2);
+	column_put(&columns[0], first_node);
+	column_put(&columns[0], tree->nodes.count - first_node);
 	for (uint32_t i = first_node; i < tree->nodes.count; i++) {
 		struct tree_node node = tree->nodes.items[i];
 
 		assert(node.parent == TREE_NO_PARENT || node.parent < i);
-		put_varint(&columns[0], node.parent == TREE_NO_PARENT ? 0 : i - node.parent);
+		column_put(&columns[0], node.parent == TREE_NO_PARENT ? 0 : i - node.parent);
 		put_zigzag(&columns[1], (int64_t)node.location - last);
 		last = node.location;
 	}
-	return pack_columns(codec, 2, ret);
+	return codec_pack_columns(codec, 2, ret);
 }
 
 int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = unpack(codec, blob, size, 2, columns);
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
 	uint32_t location = 0;
 
 	if (err)
@@ -508,20 +484,20 @@ int codec_pack_pairs(struct codec *codec, const struct pair *pairs, size_t count
 	struct buf *columns = codec->columns;
 	struct pair last = { 0 };
 
-	clear_columns(codec, 2);
-	put_varint(&columns[0], count);
+	(void)codec_columns(codec, 2);
+	column_put(&columns[0], count);
 	for (size_t i = 0; i < count; i++) {
 		put_zigzag(&columns[0], (int64_t)pairs[i].series - last.series);
 		put_zigzag(&columns[1], (int64_t)pairs[i].labels - last.labels);
 		last = pairs[i];
 	}
-	return pack_columns(codec, 2, ret);
+	return codec_pack_columns(codec, 2, ret);
 }
 
 int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struct pairs *ret)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = unpack(codec, blob, size, 2, columns);
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
 	struct pair pair = { 0 };
 
 	ret->pairs.count = 0;
@@ -544,7 +520,17 @@ int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struc
 
 int codec_pack_bytes(struct codec *codec, const void *bytes, size_t size, struct buf *ret)
 {
-	clear_columns(codec, 1);
+	(void)codec_columns(codec, 1);
 	buf_add(&codec->columns[0], bytes, size);
-	return pack_columns(codec, 1, ret);
+	return codec_pack_columns(codec, 1, ret);
+}
+
+int codec_unpack_bytes(struct codec *codec, const void *blob, size_t size, struct buf *ret)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, 1, columns);
+
+	if (!err)
+		buf_add(ret, columns[0].next, columns[0].left);
+	return err ? err : ret->error;
 }

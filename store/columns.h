@@ -28,6 +28,48 @@ struct codec;
 int codec_new(struct codec **ret);
 struct codec *codec_free(struct codec *codec);
 
+/* For files with columns of their own: emptied, to be filled and then packed in their order. */
+struct buf *codec_columns(struct codec *codec, size_t count);
+int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret);
+
+/* The columns lie in the codec's memory: valid until it is used again. */
+int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
+			 struct bytes columns[static COLUMNS_COUNT_MAX]);
+
+/* How hard zstd tries from now on: 1 while writing, more for what stays. */
+void codec_set_level(struct codec *codec, int level);
+
+/* buf_add_varint() for the millions: no call as long as there is room for the longest. */
+static inline void column_put(struct buf *buf, uint64_t value)
+{
+	enum { VARINT_SIZE_MAX = 10 };
+	size_t end = buf->capacity < buf->limit ? buf->capacity : buf->limit;
+
+	if (buf->error || end < buf->size + VARINT_SIZE_MAX) {
+		buf_add_varint(buf, value);
+		return;
+	}
+
+	uint8_t *room = buf->bytes + buf->size;
+
+	while (value >= 0x80) {
+		*room++ = (uint8_t)(value | 0x80);
+		value >>= 7;
+	}
+	*room++ = (uint8_t)value;
+	buf->size = (size_t)(room - buf->bytes);
+}
+
+/* Most numbers take one byte: not worth a call. */
+static inline uint64_t column_take(struct bytes *bytes)
+{
+	if (bytes->left && *bytes->next < 0x80) {
+		bytes->left--;
+		return *bytes->next++;
+	}
+	return bytes_varint(bytes);
+}
+
 /* What was recorded at one time: a batch. */
 struct slice {
 	int64_t start_ms;
@@ -138,6 +180,9 @@ int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struc
 
 /* Bytes as they are: when in a window its samples were taken. */
 int codec_pack_bytes(struct codec *codec, const void *bytes, size_t size, struct buf *ret);
+
+/* Appends them. */
+int codec_unpack_bytes(struct codec *codec, const void *blob, size_t size, struct buf *ret);
 
 DEFINE_CLEANUP(struct codec *, codec, codec_free)
 

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/settle.h"
 #include "store/store_private.h"
 
 /*
- * What a span writes: a row of window for each commit, and the sums of a segment when it ends. Each
- * is one transaction; after an error it is as if it had not been tried, and may be tried again.
+ * What a span writes: a row of window for each commit, and trees and blocks when a segment ends.
+ * Each is one transaction; after an error it is as if it had not been tried, and may be tried
+ * again.
  */
 
 static int begin(struct span *span)
@@ -181,141 +183,16 @@ int span_commit(struct span *span, const struct sources *sources)
 
 /* ---- the end of a segment -------------------------------------------------------------------- */
 
-/* A sum and the block it goes to. */
-struct ordered_sum {
-	uint32_t key;
-	uint32_t service;
-	uint32_t node;
-	uint32_t sum;
-};
-
-static int compare_sums(const void *a, const void *b)
-{
-	const struct ordered_sum *x = a;
-	const struct ordered_sum *y = b;
-
-	if (x->service != y->service)
-		return x->service < y->service ? -1 : 1;
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	return (x->node > y->node) - (x->node < y->node);
-}
-
-/* The sums in the order of the blocks. */
-static int order_sums(const struct segment *segment, struct ordered_sum **ret)
-{
-	uint32_t node_count = segment->tree.nodes.count;
-	autofree uint32_t *services = calloc(node_count + 1, sizeof(services[0]));
-	struct ordered_sum *ordered = calloc(segment->sums.count + 1, sizeof(ordered[0]));
-
-	if (!services || !ordered) {
-		free(ordered);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < node_count; i++) {
-		struct tree_node node = segment->tree.nodes.items[i];
-
-		services[i] = node.parent == TREE_NO_PARENT ? node.location : services[node.parent];
-	}
-	for (uint32_t i = 0; i < segment->sums.count; i++) {
-		const struct segment_sum *sum = &segment->sums.items[i];
-
-		assert(sum->node < node_count);
-		ordered[i] = (struct ordered_sum){ sum->key, services[sum->node], sum->node, i };
-	}
-	qsort(ordered, segment->sums.count, sizeof(ordered[0]), compare_sums);
-	*ret = ordered;
-	return 0;
-}
-
-static struct sum_key sum_key(const struct segment *segment, uint32_t key)
-{
-	struct sum_key found;
-
-	memcpy(&found, pool_get(&segment->sum_keys, key).text, sizeof(found));
-	return found;
-}
-
-static int write_block(struct span *span, sqlite3_stmt *insert, const struct ordered_sum *ordered,
-		       uint32_t count)
-{
-	const struct segment *segment = &span->live->segment;
-	struct sum_key key = sum_key(segment, ordered[0].key);
-	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
-	struct entry_writer writer;
-	bool is_valued = false;
-	uint32_t entry_count = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct segment_sum *sum = &segment->sums.items[ordered[i].sum];
-		uint64_t sampled = 0;
-
-		is_valued = is_valued || __builtin_mul_overflow(sum->count, key.period, &sampled) ||
-			    sampled != sum->value;
-	}
-	entry_writer_init(&writer);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct segment_sum *sum = &segment->sums.items[ordered[i].sum];
-
-		/* Zero when an append failed half way. */
-		if (sum->count == 0 && sum->value == 0)
-			continue;
-		entry_writer_add(&writer, (struct entry){ sum->node, sum->count, sum->value },
-				 is_valued);
-		entry_count++;
-	}
-
-	int err = codec_pack_entries(span->codec, &writer, &blob);
-
-	entry_writer_done(&writer);
-	if (err)
-		return err;
-	sqlite3_bind_int64(insert, 1, segment->number);
-	sqlite3_bind_int64(insert, 2, ordered[0].service);
-	sqlite3_bind_int64(insert, 3, key.type);
-	sqlite3_bind_int64(insert, 4, (int64_t)key.period);
-	sqlite3_bind_int64(insert, 5, is_valued);
-	sqlite3_bind_int64(insert, 6, entry_count);
-	bind_blob(insert, 7, &blob);
-	return database_run(insert);
-}
-
-static int write_blocks(struct span *span)
-{
-	const struct segment *segment = &span->live->segment;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	autofree struct ordered_sum *ordered = NULL;
-	int err = order_sums(segment, &ordered);
-
-	if (!err)
-		err = database_prepare(
-			span->writer,
-			"INSERT INTO block (segment, service, type, period, valued, entry_count, "
-			"entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			&insert);
-	for (uint32_t first = 0, i = 1; !err && first < segment->sums.count; i++)
-		if (i == segment->sums.count || ordered[i].key != ordered[first].key ||
-		    ordered[i].service != ordered[first].service) {
-			err = write_block(span, insert, ordered + first, i - first);
-			first = i;
-		}
-	return err;
-}
-
-static int write_segment(struct span *span, const struct segment_row *row)
+/* What is too large to be settled stays as it is: its windows answer, only more slowly. */
+static int keep_unsettled(struct span *span, const struct segment_row *row)
 {
 	autoclean(statement) sqlite3_stmt *insert = NULL;
-	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
-	const struct segment *segment = &span->live->segment;
-	const struct pair *pairs = (const void *)segment->pairs.bytes;
-	int err = codec_pack_pairs(span->codec, pairs, pool_count(&segment->pairs), &blob);
+	int err = database_prepare(
+		span->writer,
+		"INSERT OR IGNORE INTO segment (id, first_window, last_window, first_ms, last_ms, "
+		"end_ms, samples) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		&insert);
 
-	if (!err)
-		err = database_prepare(
-			span->writer,
-			"INSERT INTO segment (id, first_window, last_window, first_ms, last_ms, "
-			"end_ms, samples, pairs) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			&insert);
 	if (err)
 		return err;
 	sqlite3_bind_int64(insert, 1, row->number);
@@ -325,8 +202,32 @@ static int write_segment(struct span *span, const struct segment_row *row)
 	sqlite3_bind_int64(insert, 5, row->last_ms);
 	sqlite3_bind_int64(insert, 6, row->end_ms);
 	sqlite3_bind_int64(insert, 7, (int64_t)row->samples);
-	bind_blob(insert, 8, &blob);
 	return database_run(insert);
+}
+
+/*
+ * One transaction. row->is_whole tells what became of it. The lock is held on return when there is
+ * no error: the windows go and the list changes in one moment for whoever asks.
+ */
+static int settle(struct span *span, struct segment_row *row)
+{
+	int err = begin(span);
+
+	if (err)
+		return err;
+	err = settle_segment(span, row);
+	row->is_whole = !err;
+	if (err == -EFBIG) {
+		(void)end(span, err);
+		err = begin(span);
+		if (!err)
+			err = keep_unsettled(span, row);
+	}
+	pthread_rwlock_wrlock(&span->live->lock);
+	err = end(span, err);
+	if (err)
+		pthread_rwlock_unlock(&span->live->lock);
+	return err;
 }
 
 int span_finish_segment(struct span *span)
@@ -339,7 +240,6 @@ int span_finish_segment(struct span *span)
 		return 0;
 
 	struct segment_row row = { .number = segment->number,
-				   .is_whole = true,
 				   .first_window = segment->first_window,
 				   .last_window = live->window_count,
 				   .first_ms = segment->first_ms,
@@ -351,26 +251,38 @@ int span_finish_segment(struct span *span)
 
 	if (array_reserve(&live->segments.rows, 1) < 0)
 		return -ENOMEM;
-	if (!is_empty) {
-		err = begin(span);
-		if (err)
-			return err;
-		err = catalog_write(&live->catalog, live->written, span->writer);
-		if (!err)
-			err = write_segment(span, &row);
-		if (!err)
-			err = write_blocks(span);
-		err = end(span, err);
-		if (err)
-			return err;
-	}
-
-	pthread_rwlock_wrlock(&live->lock);
+	if (is_empty)
+		pthread_rwlock_wrlock(&live->lock);
+	else
+		err = settle(span, &row);
+	if (err)
+		return err;
 	if (!is_empty)
 		live->segments.rows.items[live->segments.rows.count++] = row;
-	for (int kind = 0; !is_empty && kind < CATALOG_KIND_COUNT; kind++)
-		live->written[kind] = catalog_count(&live->catalog, (enum catalog_kind)kind);
 	segment_done(segment);
 	pthread_rwlock_unlock(&live->lock);
+	tend_log(span);
+	return 0;
+}
+
+int span_settle_left(struct span *span)
+{
+	struct segment_rows *segments = &span->live->segments;
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		struct segment_row row = segments->rows.items[i];
+		int err = 0;
+
+		if (row.is_whole || row.is_too_large)
+			continue;
+		err = settle(span, &row);
+		if (err)
+			return err;
+		row.is_too_large = !row.is_whole;
+		segments->rows.items[i] = row;
+		pthread_rwlock_unlock(&span->live->lock);
+		tend_log(span);
+		return 1;
+	}
 	return 0;
 }

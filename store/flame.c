@@ -8,6 +8,7 @@
 #include "store/forest.h"
 #include "store/function_table.h"
 #include "store/invert.h"
+#include "store/block_labels.h"
 #include "store/merge.h"
 #include "store/naming.h"
 #include "store/reader.h"
@@ -68,6 +69,8 @@ struct flame_question {
 	const struct tree *tree;
 	struct cached *cached;
 	uint64_t samples_before;
+	uint32_t first_node;   /* of the block that is read: its service's root */
+	uint32_t node_count;   /* and how many are its own */
 	uint32_t summary_type; /* text of the span; 0: no summary may be used or made */
 	ARRAY(uint64_t) self;
 	ARRAY(uint64_t) total;
@@ -82,8 +85,9 @@ struct flame_question {
 static int add_value(struct flame_question *question, uint32_t row, uint32_t node, uint64_t count,
 		     uint64_t value)
 {
-	if (node >= question->tree->nodes.count)
+	if (node >= question->node_count)
 		return -EBADMSG;
+	node += question->first_node;
 	question->merge.sample_count = saturated_sum(question->merge.sample_count, count);
 	if (question->rows != ROWS_LABEL) {
 		question->self.items[node] = saturated_sum(question->self.items[node], value);
@@ -140,57 +144,55 @@ static int64_t find_row(void *context, const struct catalog_sample *sample)
 
 /* ---- sums that are there already ------------------------------------------------------------- */
 
-/* What a block knows of its samples: their service and their type. */
-struct block_sample {
-	struct str service;
-	struct str type;
-};
-
-static const struct str block_labels[] = {
-	{ "service_name", 12 },	   { "__service_name__", 16 }, { "__profile_type__", 16 },
-	{ "__name__", 8 },	   { "__type__", 8 },	       { "__unit__", 8 },
-	{ "__period_type__", 15 }, { "__period_unit__", 15 },
-};
-
-static struct str block_lookup(const void *context, struct str name)
+static bool wants_service(void *context, struct reader *reader, uint32_t service)
 {
-	const struct block_sample *sample = context;
-	/* The same order as above, from __name__ on. */
-	enum { FIRST_PART = 3, LABEL_COUNT = sizeof(block_labels) / sizeof(block_labels[0]) };
-
-	if (str_equal(name, block_labels[0]) || str_equal(name, block_labels[1]))
-		return sample->service;
-	if (str_equal(name, block_labels[2]))
-		return sample->type;
-	for (unsigned i = FIRST_PART; i < LABEL_COUNT; i++)
-		if (str_equal(name, block_labels[i]))
-			return catalog_type_part(sample->type, i - FIRST_PART);
-	return (struct str){ 0 };
-}
-
-static bool block_matches(struct flame_question *question, const struct catalog *catalog,
-			  uint32_t service, uint32_t type)
-{
-	struct block_sample sample = { catalog_text(catalog, service),
-				       catalog_text(catalog, type) };
-
-	return (question->asked->type.size == 0 || str_equal(question->asked->type, sample.type)) &&
-	       (!question->asked->selector ||
-		selector_matches(question->asked->selector, block_lookup, &sample));
-}
-
-static bool wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
-{
+	struct flame_question *question = context;
 	bool was_taken = reader_lock(reader);
-	bool wants = block_matches(context, reader->catalog, service, type);
+	bool wants = block_may_match(question->asked, reader->catalog, service, BLOCK_ANY_TYPE);
 
 	reader_unlock(reader, was_taken);
 	return wants;
 }
 
+static bool wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
+{
+	struct flame_question *question = context;
+	bool was_taken = reader_lock(reader);
+	bool wants = block_may_match(question->asked, reader->catalog, service, type);
+
+	reader_unlock(reader, was_taken);
+	return wants;
+}
+
+/* Nodes of a block count from its service's root. */
+static int find_part(struct flame_question *question, uint32_t service)
+{
+	const struct cached *cached = question->cached;
+	uint32_t low = 0, high = cached->parts.count;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (cached->parts.items[middle].service < service)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == cached->parts.count || cached->parts.items[low].service != service)
+		return -EBADMSG;
+	question->first_node = cached->parts.items[low].first;
+	question->node_count = cached->parts.items[low].count;
+	return 0;
+}
+
+static int start_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
+{
+	return wants_block(context, reader, service, type) ? find_part(context, service) : 1;
+}
+
 static int add_block(void *context, struct reader *reader, struct block *block)
 {
-	int err = 0;
+	int err = find_part(context, block->service);
 
 	(void)reader;
 	for (uint32_t i = 0; !err && i < block->entry_count; i++) {
@@ -236,8 +238,8 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 
 			memcpy(&key, pool_get(&segment->sum_keys, k).text, sizeof(key));
 			verdicts[(size_t)roots[i] * key_count + k] =
-				block_matches(question, reader->catalog,
-					      segment->tree.nodes.items[i].location, key.type);
+				block_may_match(question->asked, reader->catalog,
+						segment->tree.nodes.items[i].location, key.type);
 		}
 	}
 	for (uint32_t i = 0; !err && i < segment->sums.count; i++) {
@@ -617,11 +619,14 @@ static int start_tree(struct flame_question *question, struct reader *reader,
 			cache_find(question->store->cache, summary_key(question, reader, reading));
 	/* A tree that is made into a summary is not asked for again so soon. */
 	if (!question->cached && !reading->open)
-		err = reader_tree(reader, reading->row, !may_summarize(question, reading),
-				  &question->cached);
+		err = reader_tree(reader, reading->row,
+				  question->asked->selector ? wants_service : NULL,
+				  !may_summarize(question, reading), &question->cached);
 	if (err)
 		return err;
 	question->tree = reading->open ? &reading->open->tree : &question->cached->tree;
+	question->first_node = 0;
+	question->node_count = question->tree->nodes.count;
 	return reserve_scratch(question,
 			       question->rows == ROWS_LABEL ? 1 : question->tree->nodes.count);
 }
@@ -736,10 +741,7 @@ static int question_start(struct flame_question *question)
 	question->is_exact = question->function || options->is_bottom_up ||
 			     options->call_site_count > 0 || options->node_count_max == 0;
 	question->reads_blocks =
-		question->rows != ROWS_LABEL &&
-		(!asked->selector ||
-		 selector_uses_only(asked->selector, block_labels,
-				    sizeof(block_labels) / sizeof(block_labels[0])));
+		question->rows != ROWS_LABEL && block_knows_enough(question->asked);
 	question->reads_summaries = question->reads_blocks && asked->type.size > 0 &&
 				    (!asked->selector || selector_count(asked->selector) == 0) &&
 				    !question->is_exact && !question->functions &&
@@ -759,6 +761,7 @@ static int question_read(struct flame_question *question)
 						   .group = find_row,
 						   .segment = start_segment,
 						   .run = add_run,
+						   .block = start_block,
 						   .entry = add_entry,
 						   .segment_end = end_segment };
 

@@ -30,7 +30,8 @@ enum {
 /* A finished segment. */
 struct segment_row {
 	uint32_t number;
-	bool is_whole; /* has blocks and pairs */
+	bool is_whole;	   /* settled: has trees, blocks and no windows any more */
+	bool is_too_large; /* to be settled; known since the start of the program only */
 	int64_t first_window, last_window;
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "store/selector.h"
+#include "store/shape.h"
 
 enum { PAIR_COUNT_MAX = 8 << 20 };
 
@@ -189,6 +190,9 @@ static void reader_close(struct reader *reader)
 	pool_done(&reader->pairs);
 	array_done(&reader->verdicts);
 	runs_done(&reader->runs);
+	array_done(&reader->segment_pairs.pairs);
+	array_done(&reader->segment_verdicts);
+	detail_reader_done(&reader->detail);
 }
 
 static bool in_range(const struct reader *reader, int64_t start_ms)
@@ -314,22 +318,193 @@ static int visit_open_segment(struct reader *reader)
 	return err < 0 ? err : 0;
 }
 
-static int visit_segment(struct reader *reader, const struct segment_row *row)
+/* A number of a thing in the catalog. */
+static bool column_is_text(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret)
+{
+	int64_t number = sqlite3_column_int64(row, column);
+	bool was_taken = reader_lock(reader);
+	bool is_text = number >= 0 && number < catalog_count(reader->catalog, CATALOG_TEXT);
+
+	reader_unlock(reader, was_taken);
+	*ret = (uint32_t)number;
+	return is_text;
+}
+
+/* What a settled segment knows without its blocks: which pairs had how much when. */
+static int read_activity(struct reader *reader, const struct segment_row *segment)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(reader->database, "SELECT runs FROM segment WHERE id = ?", &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->number);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str blob = database_column(row, 0);
+
+	return codec_unpack_runs(reader->codec, blob.text, blob.size, &reader->runs);
+}
+
+static int visit_activity(struct reader *reader, const struct segment_row *segment)
+{
+	int err = read_activity(reader, segment);
+
+	for (uint32_t i = 0; !err && i < reader->runs.runs.count; i++)
+		err = visit_run(reader, &reader->runs.runs.items[i], NULL);
+	return err;
+}
+
+static int judge_pairs(struct reader *reader, const struct segment_row *segment)
+{
+	struct pairs *pairs = &reader->segment_pairs;
+	int err = reader_pairs(reader, segment, pairs);
+
+	reader->segment_verdicts.count = 0;
+	if (!err)
+		err = array_reserve(&reader->segment_verdicts, pairs->pairs.count);
+	for (uint32_t i = 0; !err && i < pairs->pairs.count; i++) {
+		struct verdict *verdict =
+			&reader->segment_verdicts.items[reader->segment_verdicts.count++];
+
+		err = reader_judge(reader, pairs->pairs.items[i], verdict);
+	}
+	return err;
+}
+
+/* Those occurrences of an entry that are asked for. */
+static int visit_occurrences(struct reader *reader, const struct entry *entry, bool is_valued)
+{
+	const struct reader_question *question = reader->question;
+	struct occurrence occurrence;
+	int more = detail_start_entry(&reader->detail, entry);
+
+	while (!more && (more = detail_next(&reader->detail, is_valued, &occurrence)) > 0) {
+		const struct verdict *verdict = &reader->segment_verdicts.items[occurrence.pair];
+		struct running_entry found = { .node = entry->node,
+					       .count = occurrence.count,
+					       .value = occurrence.value };
+
+		more = 0;
+		if (occurrence.slice >= reader->runs.slices.count)
+			return -EBADMSG;
+
+		const struct slice *slice = &reader->runs.slices.items[occurrence.slice];
+
+		if (!verdict->matches || !in_range(reader, slice->start_ms))
+			continue;
+		if (!is_valued)
+			found.value = saturated_product(found.count, verdict->period);
+		more = question->entry(question->context, reader, slice, &found, verdict);
+	}
+	return more;
+}
+
+static int visit_block_detail(struct reader *reader, sqlite3_stmt *row)
+{
+	const struct reader_question *question = reader->question;
+	bool is_valued = sqlite3_column_int(row, 2) != 0;
+	uint32_t entry_count = (uint32_t)sqlite3_column_int64(row, 3);
+	struct str entries_blob = database_column(row, 4);
+	struct str detail_blob = database_column(row, 5);
+	struct entry_reader entries;
+	uint32_t service = 0;
+	uint32_t type = 0;
+
+	if (!column_is_text(reader, row, 0, &service) || !column_is_text(reader, row, 1, &type))
+		return -EBADMSG;
+
+	int err = question->block(question->context, reader, service, type);
+
+	if (err)
+		return err < 0 ? err : 0;
+	err = codec_unpack_entries(reader->codec, entries_blob.text, entries_blob.size, &entries);
+	if (!err)
+		err = detail_unpack(reader->detail_codec, detail_blob.text, detail_blob.size,
+				    reader->segment_pairs.pairs.count, &reader->detail);
+	for (uint32_t i = 0; !err && i < entry_count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, is_valued, &entry);
+		if (!err)
+			err = visit_occurrences(reader, &entry, is_valued);
+	}
+	return err;
+}
+
+static int visit_details(struct reader *reader, const struct segment_row *segment)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = read_activity(reader, segment);
+
+	if (!err)
+		err = judge_pairs(reader, segment);
+	if (!err)
+		err = database_prepare(reader->database,
+				       "SELECT service, type, valued, entry_count, entries, detail "
+				       "FROM block WHERE segment = ?",
+				       &row);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->number);
+	while ((err = database_step(row)) > 0) {
+		err = visit_block_detail(reader, row);
+		if (!err)
+			err = reader_check_time(reader);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+/*
+ * A segment that a crash left open may be settled at any moment, and its windows are gone then:
+ * until all of it is read, what we see of the file stays as it is.
+ */
+static int hold_still(struct reader *reader, struct segment_row *segment)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_execute(reader->database, "BEGIN");
+
+	if (!err)
+		err = database_prepare(reader->database,
+				       "SELECT pairs IS NOT NULL FROM segment WHERE id = ?", &row);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->number);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+	segment->is_whole = sqlite3_column_int(row, 0) != 0;
+	return 0;
+}
+
+static int visit_segment(struct reader *reader, struct segment_row *row)
 {
 	const struct reader_question *question = reader->question;
 	struct reading reading = { .number = row->number, .row = row };
+	bool holds_still = !row->is_whole;
+	int err = 0;
 
 	if (row->first_ms > question->asked->to_unix_ms ||
 	    row->last_ms < question->asked->from_unix_ms)
 		return 0;
 	reading.is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
-
-	int err = question->segment(question->context, reader, &reading);
-
-	if (err == 0)
+	if (holds_still)
+		err = hold_still(reader, row);
+	if (!err)
+		err = question->segment(question->context, reader, &reading);
+	if (err == 0 && !row->is_whole)
 		err = visit_windows(reader, row->first_window, row->last_window);
+	else if (err == 0)
+		err = question->wants_entries ? visit_details(reader, row)
+					      : visit_activity(reader, row);
 	if (err >= 0 && question->segment_end)
 		err = question->segment_end(question->context, reader, &reading);
+	if (holds_still)
+		(void)database_execute(reader->database, "COMMIT");
 	return err < 0 ? err : 0;
 }
 
@@ -387,14 +562,18 @@ int reader_ask(struct store *store, const struct reader_question *question)
 {
 	struct view view = { 0 };
 	autoclean(codec) struct codec *codec = NULL;
+	autoclean(codec) struct codec *detail_codec = NULL;
 	int err = codec_new(&codec);
 
+	if (!err)
+		err = codec_new(&detail_codec);
 	if (!err)
 		err = view_open(store, question->asked, &view);
 	for (uint32_t i = 0; !err && i < view.spans.count; i++) {
 		struct reader reader = { .store = store,
 					 .question = question,
 					 .codec = codec,
+					 .detail_codec = detail_codec,
 					 .span = view.spans.items[i].span,
 					 .live = view.spans.items[i].live,
 					 .ordinal = i };
@@ -407,17 +586,23 @@ int reader_ask(struct store *store, const struct reader_question *question)
 
 /* ---- what is read of whole segments ---------------------------------------------------------- */
 
-static int read_tree(struct reader *reader, const struct segment_row *segment, struct tree *tree)
+static uint32_t build_count(struct reader *reader)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
 	bool was_taken = reader_lock(reader);
-	uint32_t build_count = catalog_count(reader->catalog, CATALOG_BUILD);
+	uint32_t count = catalog_count(reader->catalog, CATALOG_BUILD);
 
 	reader_unlock(reader, was_taken);
+	return count;
+}
 
-	int err = database_prepare(reader->database,
-				   "SELECT locations, nodes FROM window WHERE id BETWEEN ? AND ?",
-				   &row);
+/* Of a segment that is not settled. */
+static int read_window_trees(struct reader *reader, const struct segment_row *segment,
+			     struct tree *tree)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(
+		reader->database,
+		"SELECT locations, nodes FROM window WHERE id BETWEEN ? AND ? ORDER BY id", &row);
 
 	if (err)
 		return err;
@@ -428,7 +613,7 @@ static int read_tree(struct reader *reader, const struct segment_row *segment, s
 		struct str nodes = database_column(row, 1);
 
 		err = codec_unpack_locations(reader->codec, locations.text, locations.size,
-					     build_count, tree);
+					     build_count(reader), tree);
 		if (!err)
 			err = codec_unpack_nodes(reader->codec, nodes.text, nodes.size, tree);
 		if (!err)
@@ -439,28 +624,121 @@ static int read_tree(struct reader *reader, const struct segment_row *segment, s
 	return err;
 }
 
-int reader_tree(struct reader *reader, const struct segment_row *row, bool keep,
-		struct cached **ret)
+/* The wanted services that the segment has trees of. *ret_all: that was all of them. */
+static int find_services(struct reader *reader, const struct segment_row *segment,
+			 reader_wants *wants, struct cached *cached, bool *ret_all)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(reader->database,
+				   "SELECT service FROM tree WHERE segment = ? ORDER BY service",
+				   &row);
+
+	if (err)
+		return err;
+	*ret_all = true;
+	sqlite3_bind_int64(row, 1, segment->number);
+	while ((err = database_step(row)) > 0) {
+		struct tree_part part = { 0 };
+
+		if (!column_is_text(reader, row, 0, &part.service))
+			return -EBADMSG;
+		if (wants && !wants(reader->question->context, reader, part.service)) {
+			*ret_all = false;
+			continue;
+		}
+		if (array_reserve(&cached->parts, 1) < 0)
+			return -ENOMEM;
+		cached->parts.items[cached->parts.count++] = part;
+	}
+	return err;
+}
+
+static int read_part(struct reader *reader, sqlite3_stmt *row, const struct segment_row *segment,
+		     struct cached *cached, struct tree_part *part)
+{
+	sqlite3_reset(row);
+	sqlite3_bind_int64(row, 1, segment->number);
+	sqlite3_bind_int64(row, 2, part->service);
+
+	int err = database_step(row);
+
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str blob = database_column(row, 0);
+
+	err = shape_unpack(reader->codec, blob.text, blob.size, build_count(reader), part->service,
+			   &cached->tree, &part->first);
+	part->count = cached->tree.nodes.count - part->first;
+	return err;
+}
+
+static int read_trees(struct reader *reader, const struct segment_row *segment,
+		      struct cached *cached)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(
+		reader->database, "SELECT nodes FROM tree WHERE segment = ? AND service = ?", &row);
+
+	for (uint32_t i = 0; !err && i < cached->parts.count; i++) {
+		err = read_part(reader, row, segment, cached, &cached->parts.items[i]);
+		if (!err)
+			err = reader_check_time(reader);
+	}
+	return err;
+}
+
+/* What is wanted of a settled segment, from the cache or from the file. */
+static int find_trees(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		      bool keep, struct cached **place)
 {
 	struct cache *cache = reader->store->cache;
 	struct cache_key key = { .span = reader->span->id, .segment = row->number };
-	autoclean(cached) struct cached *cached = cache_find(cache, key);
-	int err = 0;
+	struct cached *cached = *place;
+	struct cached *known = NULL;
+	bool is_all = true;
+	int err = find_services(reader, row, wants, cached, &is_all);
 
-	if (!cached) {
-		cached = cached_new();
-		if (!cached)
-			return -ENOMEM;
-		err = tree_init(&cached->tree);
-		if (!err)
-			err = read_tree(reader, row, &cached->tree);
-		if (err)
-			return err;
-		tree_trim(&cached->tree);
-		cached->size = tree_memory(&cached->tree);
-		if (keep)
-			cache_add(cache, key, cached);
+	if (err)
+		return err;
+	/* All or one: other sets are not asked for twice. */
+	if (!is_all && cached->parts.count == 1)
+		key.service = cached->parts.items[0].service;
+	else
+		keep = keep && is_all;
+	if (is_all || key.service)
+		known = cache_find(cache, key);
+	if (known) {
+		cached_release(cached);
+		*place = known;
+		return 0;
 	}
+	err = read_trees(reader, row, cached);
+	if (err)
+		return err;
+	tree_trim(&cached->tree);
+	cached->size = tree_memory(&cached->tree) +
+		       cached->parts.capacity * sizeof(cached->parts.items[0]);
+	if (keep)
+		cache_add(cache, key, cached);
+	return 0;
+}
+
+int reader_tree(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		bool keep, struct cached **ret)
+{
+	autoclean(cached) struct cached *cached = cached_new();
+
+	if (!cached)
+		return -ENOMEM;
+
+	int err = tree_init(&cached->tree);
+
+	if (!err)
+		err = row->is_whole ? find_trees(reader, row, wants, keep, &cached)
+				    : read_window_trees(reader, row, &cached->tree);
+	if (err)
+		return err;
 	*ret = TAKE(cached);
 	return 0;
 }
@@ -484,20 +762,8 @@ int reader_pairs(struct reader *reader, const struct segment_row *row, struct pa
 	return codec_unpack_pairs(reader->codec, blob.text, blob.size, ret);
 }
 
-/* A number of a thing in the catalog. */
-static bool column_is_text(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret)
-{
-	int64_t number = sqlite3_column_int64(row, column);
-	bool was_taken = reader_lock(reader);
-	bool is_text = number >= 0 && number < catalog_count(reader->catalog, CATALOG_TEXT);
-
-	reader_unlock(reader, was_taken);
-	*ret = (uint32_t)number;
-	return is_text;
-}
-
-int reader_blocks(struct reader *reader, const struct segment_row *segment, reader_wants *wants,
-		  reader_block *visit)
+int reader_blocks(struct reader *reader, const struct segment_row *segment,
+		  reader_wants_block *wants, reader_block *visit)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	void *context = reader->question->context;

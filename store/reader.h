@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/detail.h"
 #include "store/store_private.h"
 
 /*
@@ -43,7 +44,12 @@ struct reader_question {
 	int (*run)(void *context, struct reader *reader, const struct slice *slice,
 		   const struct run *run, const struct verdict *verdict,
 		   struct entry_reader *entries);
-	/* One entry of the running window that matches. */
+	/*
+	 * Before the entries of a block of a settled segment, when entries are wanted: 1 when it
+	 * can hold nothing that matches. Its nodes count from its service's root.
+	 */
+	int (*block)(void *context, struct reader *reader, uint32_t service, uint32_t type);
+	/* One entry of the running window, or of a block, that matches. */
 	int (*entry)(void *context, struct reader *reader, const struct slice *slice,
 		     const struct running_entry *entry, const struct verdict *verdict);
 	/* After them. May be NULL. */
@@ -55,6 +61,7 @@ struct reader {
 	struct store *store;
 	const struct reader_question *question;
 	struct codec *codec;
+	struct codec *detail_codec;
 	struct span *span;
 	struct live *live; /* NULL when the span is not written to */
 	bool is_locked;	   /* this reader holds live's lock */
@@ -64,6 +71,9 @@ struct reader {
 	struct pool pairs; /* struct pair, with a verdict for each */
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
+	struct pairs segment_pairs; /* of the segment that is read in detail */
+	ARRAY(struct verdict) segment_verdicts;
+	struct detail_reader detail;
 	uint32_t ordinal; /* of the span in this question */
 };
 
@@ -80,9 +90,15 @@ void reader_unlock(struct reader *reader, bool was_taken);
 /* -EBADMSG for numbers that the catalog does not have. */
 int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
 
-/* The tree of a finished segment, with a reference; kept in the cache if that is worth it. */
-int reader_tree(struct reader *reader, const struct segment_row *row, bool keep,
-		struct cached **ret);
+/* wants: whether a service is looked at at all. */
+typedef bool reader_wants(void *context, struct reader *reader, uint32_t service);
+
+/*
+ * The trees of a finished segment as one, with a reference; kept in the cache if that is worth it.
+ * wants: of which services; NULL: of all. Segments that are not settled have theirs in one piece.
+ */
+int reader_tree(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		bool keep, struct cached **ret);
 
 /* The pairs of a finished segment that is whole. */
 int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret);
@@ -98,8 +114,9 @@ struct block {
 };
 typedef int reader_block(void *context, struct reader *reader, struct block *block);
 /* wants: whether a block is to be unpacked at all, by service and type. */
-typedef bool reader_wants(void *context, struct reader *reader, uint32_t service, uint32_t type);
-int reader_blocks(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+typedef bool reader_wants_block(void *context, struct reader *reader, uint32_t service,
+				uint32_t type);
+int reader_blocks(struct reader *reader, const struct segment_row *row, reader_wants_block *wants,
 		  reader_block *visit);
 
 static inline uint64_t saturated_sum(uint64_t a, uint64_t b)

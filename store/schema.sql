@@ -71,9 +71,11 @@ CREATE TABLE window (
 	cells BLOB
 );
 
--- Finished segments: the windows from first_window to last_window, with one space of numbers.
--- pairs: frame, which series occurred with which sample labels; NULL when the program was ended
--- within the segment: it then has no blocks either, and questions read its windows
+-- Finished segments: a time of at most ten minutes, with numbers of its own for what its blocks have.
+-- pairs: frame, which series occurred with which sample labels
+-- runs: frame, which of these had how many samples when
+-- Both are NULL as long as the segment is not settled: its windows, first_window to last_window, are
+-- there then, and it has neither trees nor blocks. This is so after a crash, for a moment.
 CREATE TABLE segment (
 	id INTEGER PRIMARY KEY,
 	first_window INTEGER NOT NULL,
@@ -82,11 +84,27 @@ CREATE TABLE segment (
 	last_ms INTEGER NOT NULL,
 	end_ms INTEGER NOT NULL,
 	samples INTEGER NOT NULL,
-	pairs BLOB
+	pairs BLOB,
+	runs BLOB
 );
 
--- Sums over a whole segment. service, type: texts; entries: frame, nodes with counts, and values where
--- valued is 1 (else a value is count × period)
+-- The stacks of a service in a segment. service: text; nodes: frame, locations by build and address,
+-- nodes in preorder (store/shape.h)
+CREATE TABLE tree (
+	id INTEGER PRIMARY KEY,
+	segment INTEGER NOT NULL,
+	service INTEGER NOT NULL,
+	node_count INTEGER NOT NULL,
+	nodes BLOB NOT NULL
+);
+CREATE INDEX tree_segment ON tree (segment, service);
+
+-- What a service has of one type in a segment. service, type: texts
+-- entries: frame, nodes of its tree with counts, and values where valued is 1 (else a value is
+-- count × period)
+-- detail: frame, for each entry when it occurred and with which pair (store/detail.h)
+-- cells: frame, for each of these, in their order, when within its slice the samples were taken, in
+-- 20 ms; NULL when nobody said
 CREATE TABLE block (
 	id INTEGER PRIMARY KEY,
 	segment INTEGER NOT NULL,
@@ -94,10 +112,13 @@ CREATE TABLE block (
 	type INTEGER NOT NULL,
 	period INTEGER NOT NULL,
 	valued INTEGER NOT NULL,
+	samples INTEGER NOT NULL,
 	entry_count INTEGER NOT NULL,
-	entries BLOB NOT NULL
+	entries BLOB NOT NULL,
+	detail BLOB NOT NULL,
+	cells BLOB
 );
-CREATE INDEX block_segment ON block (segment);
+CREATE INDEX block_segment ON block (segment, service);
 
 -- ---- side-band ----
 

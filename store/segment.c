@@ -69,9 +69,9 @@ int segment_init(struct segment *segment, uint32_t number, int64_t first_window)
 
 	int err = tree_init(&segment->tree);
 
-	/* The reserved location has a number, so it has a place in the table. */
-	if (!err)
-		err = table_add(&segment->locations, location_hash(segment, TREE_CALLERS_MISSING));
+	/* The reserved locations have numbers, so they have a place in the table. */
+	for (uint32_t i = 0; !err && i < TREE_RESERVED_COUNT; i++)
+		err = table_add(&segment->locations, location_hash(segment, i));
 	segment->locations_written = segment->tree.builds.count;
 	return err;
 }

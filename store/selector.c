@@ -490,16 +490,42 @@ static bool regex_matches(const struct selector *selector, const struct matcher 
 	return result >= 0;
 }
 
+static bool matcher_matches(const struct selector *selector, const struct matcher *matcher,
+			    struct str value)
+{
+	bool matches = matcher->regex ? regex_matches(selector, matcher, value)
+				      : str_equal(value, matcher->value);
+
+	return matches != (matcher->operation == NOT_EQUAL || matcher->operation == NOT_MATCHES);
+}
+
 bool selector_matches(const struct selector *selector, selector_lookup *lookup, const void *context)
 {
 	for (uint32_t i = 0; i < selector->matchers.count; i++) {
 		const struct matcher *matcher = &selector->matchers.items[i];
-		struct str value = lookup(context, matcher->name);
-		bool matches = matcher->regex ? regex_matches(selector, matcher, value)
-					      : str_equal(value, matcher->value);
 
-		if (matches ==
-		    (matcher->operation == NOT_EQUAL || matcher->operation == NOT_MATCHES))
+		if (!matcher_matches(selector, matcher, lookup(context, matcher->name)))
+			return false;
+	}
+	return true;
+}
+
+static bool is_one_of(struct str name, const struct str *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_equal(name, names[i]))
+			return true;
+	return false;
+}
+
+bool selector_may_match(const struct selector *selector, const struct str *names, size_t count,
+			selector_lookup *lookup, const void *context)
+{
+	for (uint32_t i = 0; i < selector->matchers.count; i++) {
+		const struct matcher *matcher = &selector->matchers.items[i];
+
+		if (is_one_of(matcher->name, names, count) &&
+		    !matcher_matches(selector, matcher, lookup(context, matcher->name)))
 			return false;
 	}
 	return true;
@@ -520,13 +546,8 @@ bool selector_uses(const struct selector *selector, struct str name)
 
 bool selector_uses_only(const struct selector *selector, const struct str *names, size_t count)
 {
-	for (uint32_t i = 0; i < selector->matchers.count; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < count && !found; k++)
-			found = str_equal(selector->matchers.items[i].name, names[k]);
-		if (!found)
+	for (uint32_t i = 0; i < selector->matchers.count; i++)
+		if (!is_one_of(selector->matchers.items[i].name, names, count))
 			return false;
-	}
 	return true;
 }

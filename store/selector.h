@@ -36,6 +36,10 @@ typedef struct str selector_lookup(const void *context, struct str name);
 bool selector_matches(const struct selector *selector, selector_lookup *lookup,
 		      const void *context);
 
+/* The same, as far as these labels tell: matchers that speak of others are taken to match. */
+bool selector_may_match(const struct selector *selector, const struct str *names, size_t count,
+			selector_lookup *lookup, const void *context);
+
 /* How many matchers it has; 0 matches everything. */
 size_t selector_count(const struct selector *selector);
 

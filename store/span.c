@@ -425,7 +425,7 @@ static int read_summary(struct span *span, sqlite3 *database, struct sources *so
 	return err;
 }
 
-/* The windows of segments that were not finished become segments without sums. */
+/* The windows of segments that were not finished become segments that are not settled yet. */
 static const char finish_segments_sql[] =
 	"INSERT INTO segment (id, first_window, last_window, first_ms, last_ms, end_ms, samples) "
 	"SELECT segment, min(id), max(id), min(first_ms), max(last_ms), max(end_ms), sum(samples) "
@@ -469,8 +469,10 @@ static int open_unfinished(struct span *span, struct sources *sources)
 		err = database_execute(span->writer, finish_segments_sql);
 	if (!err)
 		err = read_summary(span, span->writer, sources, &span->live->segments);
+	/* Windows of settled segments are gone. */
 	if (!err)
-		err = database_number(span->writer, "SELECT coalesce(max(id), 0) FROM window",
+		err = database_number(span->writer,
+				      "SELECT coalesce(max(last_window), 0) FROM segment",
 				      &span->live->window_count);
 	if (!err)
 		err = catalog_read(&span->live->catalog, span->writer);

@@ -19,7 +19,7 @@
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
-	SPAN_VERSION = 1,
+	SPAN_VERSION = 2,
 	SPAN_NAME_SIZE = 64,
 	SPAN_IDLE_MAX = 2,
 	/* Gaps of one span that are kept in memory; a host that sleeps every minute has 360. */
@@ -103,8 +103,11 @@ struct span *span_free(struct span *span);
 /* Writes the running window, new words, gaps, and where the sources stand, in one transaction. */
 int span_commit(struct span *span, const struct sources *sources);
 
-/* Writes the sums of the open segment and closes it. Nothing may be running. */
+/* Closes the open segment: settles it. Nothing may be running. */
 int span_finish_segment(struct span *span);
+
+/* Settles a segment that a crash left open. 1 when there was one, 0 when there is none. */
+int span_settle_left(struct span *span);
 
 /* Turns the file into one that is never written again. -EBUSY while somebody reads. */
 int span_seal(struct span *span);

@@ -350,6 +350,12 @@ int store_close_span(struct store *store, struct span **place)
 	if (*place != span)
 		return 0;
 	err = span_finish_segment(span);
+	while (!err) {
+		err = span_settle_left(span);
+		if (err == 0)
+			break;
+		err = err < 0 ? err : 0;
+	}
 	if (error_is_damage(err)) {
 		*place = NULL;
 		return store_set_aside(store, span);
@@ -721,6 +727,16 @@ static bool is_full(const struct span *span, int64_t now_unix_ms)
 	       span_file_bytes(span->path) >= STORE_SPAN_SIZE_MAX;
 }
 
+/* What a crash left, a segment at a time: there may be a question waiting for the log to shrink. */
+static int settle_left(struct store *store, struct span *span)
+{
+	int err = span && span->live ? span_settle_left(span) : 0;
+
+	if (error_is_damage(err))
+		return store_set_aside(store, span);
+	return err < 0 ? err : 0;
+}
+
 int store_maintain(struct store *store, int64_t now_unix_ms)
 {
 	int err;
@@ -732,6 +748,10 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 	if (!space_may_write(&store->space))
 		return 0;
 	err = tend_spans(store);
+	if (!err)
+		err = settle_left(store, store->open);
+	if (!err)
+		err = settle_left(store, store->late);
 	if (!err && store->open &&
 	    (is_full(store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
 		err = close_spans(store);

@@ -8,10 +8,14 @@ int tree_init(struct tree *tree)
 {
 	*tree = (struct tree){ 0 };
 
-	int64_t number = tree_add_location(tree, UINT32_MAX, 0);
+	for (int i = 0; i < TREE_RESERVED_COUNT; i++) {
+		int64_t number = tree_add_location(tree, UINT32_MAX, (uint64_t)i);
 
-	assert(number < 0 || number == TREE_CALLERS_MISSING);
-	return number < 0 ? (int)number : 0;
+		if (number < 0)
+			return (int)number;
+		assert(number == i);
+	}
+	return 0;
 }
 
 void tree_done(struct tree *tree)

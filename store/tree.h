@@ -20,6 +20,12 @@ enum {
 	 * frame of stacks that were cut.
 	 */
 	TREE_CALLERS_MISSING = 0,
+	/*
+	 * Frames that were folded when the span was sealed: stands below their caller, and what it
+	 * is worth is what they were worth together.
+	 */
+	TREE_FOLDED = 1,
+	TREE_RESERVED_COUNT = 2,
 	/* The build of a location that brings its names; its address is their number in the
 	   catalog. */
 	TREE_BUILD_NAMED = 0,
@@ -41,7 +47,7 @@ struct tree {
 	ARRAY(uint64_t) addresses;
 };
 
-/* Enters TREE_CALLERS_MISSING. */
+/* Enters the reserved locations. */
 int tree_init(struct tree *tree);
 void tree_done(struct tree *tree);
 

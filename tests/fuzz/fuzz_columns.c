@@ -11,10 +11,12 @@
 #include <zstd.h>
 
 #include "store/columns.h"
+#include "store/detail.h"
+#include "store/shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { BUILD_COUNT = 4, ENTRY_COUNT_MAX = 100000 };
+enum { BUILD_COUNT = 4, PAIR_COUNT = 5, ENTRY_COUNT_MAX = 100000 };
 
 static void check_tree(const struct tree *tree)
 {
@@ -25,7 +27,7 @@ static void check_tree(const struct tree *tree)
 		assert(node.parent == TREE_NO_PARENT ||
 		       (node.parent < i && node.location < tree->builds.count));
 	}
-	for (uint32_t i = 1; i < tree->builds.count; i++)
+	for (uint32_t i = TREE_RESERVED_COUNT; i < tree->builds.count; i++)
 		assert(tree->builds.items[i] < BUILD_COUNT);
 }
 
@@ -44,6 +46,29 @@ static int read_entries(struct codec *codec, const void *blob, size_t size)
 	return err;
 }
 
+static int read_detail(struct codec *codec, const void *blob, size_t size)
+{
+	struct detail_reader reader = { .left = 0 };
+	struct occurrence occurrence;
+	int err = detail_unpack(codec, blob, size, PAIR_COUNT, &reader);
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; !err && i < ENTRY_COUNT_MAX; i++) {
+		struct entry entry = { i, i, i };
+		int more = 0;
+
+		err = detail_start_entry(&reader, &entry);
+		while (!err && (more = detail_next(&reader, i % 3 == 0, &occurrence)) > 0) {
+			assert(occurrence.pair < PAIR_COUNT);
+			total++;
+		}
+		err = err ? err : more;
+	}
+	assert(total <= size * 1000000);
+	detail_reader_done(&reader);
+	return err;
+}
+
 static void read_blob(struct codec *codec, unsigned kind, const void *blob, size_t size)
 {
 	struct runs runs = { 0 };
@@ -53,9 +78,11 @@ static void read_blob(struct codec *codec, unsigned kind, const void *blob, size
 
 	assert(!err);
 	/* Nodes need locations. */
-	for (uint64_t i = 0; i < 3; i++)
+	for (uint64_t i = 0; kind % 7 == 3 && i < 3; i++)
 		(void)tree_add_location(&tree, 1, i);
-	switch (kind % 5) {
+	uint32_t first = 0;
+
+	switch (kind % 7) {
 	case 0:
 		err = codec_unpack_runs(codec, blob, size, &runs);
 		for (uint32_t i = 0; !err && i < runs.runs.count; i++)
@@ -71,6 +98,13 @@ static void read_blob(struct codec *codec, unsigned kind, const void *blob, size
 	case 3:
 		err = codec_unpack_nodes(codec, blob, size, &tree);
 		check_tree(&tree);
+		break;
+	case 4:
+		err = shape_unpack(codec, blob, size, BUILD_COUNT, 9, &tree, &first);
+		check_tree(&tree);
+		break;
+	case 5:
+		err = read_detail(codec, blob, size);
 		break;
 	default:
 		err = codec_unpack_pairs(codec, blob, size, &pairs);

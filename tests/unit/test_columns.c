@@ -10,6 +10,8 @@
 #include <zstd.h>
 
 #include "store/columns.h"
+#include "store/detail.h"
+#include "store/shape.h"
 
 struct fixture {
 	struct codec *codec;
@@ -143,14 +145,14 @@ static void entries_come_back_list_by_list(void **state)
 static void make_tree(struct tree *tree)
 {
 	assert_int_equal(tree_init(tree), 0);
-	assert_int_equal(tree_add_location(tree, 1, UINT64_MAX), 1);
-	assert_int_equal(tree_add_location(tree, 2, 0), 2);
+	assert_int_equal(tree_add_location(tree, 1, UINT64_MAX), TREE_RESERVED_COUNT);
+	assert_int_equal(tree_add_location(tree, 2, 0), TREE_RESERVED_COUNT + 1);
 	assert_int_equal(tree_add_node(tree, TREE_NO_PARENT, 77), 0);
 	assert_int_equal(tree_add_node(tree, 0, TREE_CALLERS_MISSING), 1);
-	assert_int_equal(tree_add_node(tree, 1, 2), 2);
+	assert_int_equal(tree_add_node(tree, 1, TREE_RESERVED_COUNT + 1), 2);
 	assert_int_equal(tree_add_node(tree, TREE_NO_PARENT, 4), 3);
-	assert_int_equal(tree_add_location(tree, TREE_BUILD_NAMED, 5), 3);
-	assert_int_equal(tree_add_node(tree, 0, 3), 4);
+	assert_int_equal(tree_add_location(tree, TREE_BUILD_NAMED, 5), TREE_RESERVED_COUNT + 2);
+	assert_int_equal(tree_add_node(tree, 0, TREE_RESERVED_COUNT + 2), 4);
 }
 
 /* In two pieces, as windows bring them. */
@@ -160,14 +162,15 @@ static void trees_come_back_in_pieces(void **state)
 	autoclean(buf) struct buf more = BUF(COLUMNS_PLAIN_SIZE_MAX);
 	struct tree tree, again;
 	uint32_t first_nodes[] = { 0, 3 };
-	uint32_t first_locations[] = { 1, 3 };
+	uint32_t first_locations[] = { TREE_RESERVED_COUNT, TREE_RESERVED_COUNT + 2 };
 
 	make_tree(&tree);
 	assert_int_equal(tree_init(&again), 0);
 	for (int i = 0; i < 2; i++) {
 		struct tree part = tree;
 
-		part.builds.count = part.addresses.count = i ? 4 : 3;
+		part.builds.count = part.addresses.count =
+			i ? tree.builds.count : first_locations[1];
 		part.nodes.count = i ? 5 : 3;
 		assert_int_equal(
 			codec_pack_locations(fixture->codec, &part, first_locations[i], &more), 0);
@@ -182,19 +185,165 @@ static void trees_come_back_in_pieces(void **state)
 	}
 	assert_int_equal(again.nodes.count, 5);
 	assert_memory_equal(again.nodes.items, tree.nodes.items, 5 * sizeof(struct tree_node));
-	assert_memory_equal(again.addresses.items, tree.addresses.items, 4 * sizeof(uint64_t));
-	assert_memory_equal(again.builds.items, tree.builds.items, 4 * sizeof(uint32_t));
+	assert_int_equal(again.addresses.count, tree.addresses.count);
+	assert_memory_equal(again.addresses.items, tree.addresses.items,
+			    tree.addresses.count * sizeof(uint64_t));
+	assert_memory_equal(again.builds.items, tree.builds.items,
+			    tree.builds.count * sizeof(uint32_t));
 	/* The second piece does not follow on itself, nor do builds exist that the file lacks. */
 	assert_int_equal(
 		codec_unpack_nodes(fixture->codec, fixture->blob.bytes, fixture->blob.size, &again),
 		-EBADMSG);
 	tree_done(&again);
-	assert_int_equal(codec_pack_locations(fixture->codec, &tree, 1, &more), 0);
+	assert_int_equal(codec_pack_locations(fixture->codec, &tree, TREE_RESERVED_COUNT, &more),
+			 0);
 	assert_int_equal(tree_init(&again), 0);
 	assert_int_equal(codec_unpack_locations(fixture->codec, more.bytes, more.size, 2, &again),
 			 -EBADMSG);
 	tree_done(&again);
 	tree_done(&tree);
+}
+
+/* service -> a -> b, then up to the service: c -> folded, callers missing -> a */
+static void pack_shape(struct fixture *fixture)
+{
+	struct shape_writer writer;
+
+	shape_writer_init(&writer);
+
+	uint32_t a = shape_add_location(&writer, TREE_BUILD_NAMED, 7);
+	uint32_t b = shape_add_location(&writer, 2, 0x1000);
+	uint32_t c = shape_add_location(&writer, 2, UINT64_MAX);
+
+	shape_add_node(&writer, 0, 0);
+	shape_add_node(&writer, 0, a);
+	shape_add_node(&writer, 0, b);
+	shape_add_node(&writer, 2, c);
+	shape_add_node(&writer, 0, TREE_FOLDED);
+	shape_add_node(&writer, 2, TREE_CALLERS_MISSING);
+	shape_add_node(&writer, 0, a);
+	assert_int_equal(shape_pack(fixture->codec, &writer, &fixture->blob), 0);
+	assert_int_equal(writer.node_count, 0);
+	shape_writer_done(&writer);
+}
+
+static void shapes_come_back_one_after_the_other(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint32_t parents[] = { 0, 0, 1, 0, 3, 0, 5 };
+	const uint64_t addresses[] = { 7, 0x1000, UINT64_MAX };
+	struct tree tree;
+	uint32_t first = 0;
+
+	pack_shape(fixture);
+	assert_int_equal(tree_init(&tree), 0);
+	for (uint32_t k = 0; k < 3; k++) {
+		uint32_t base = k * 3;
+		const uint32_t locations[] = { 40 + k,	 2 + base,    3 + base,
+					       4 + base, TREE_FOLDED, TREE_CALLERS_MISSING,
+					       2 + base };
+
+		assert_int_equal(shape_unpack(fixture->codec, fixture->blob.bytes,
+					      fixture->blob.size, 3, 40 + k, &tree, &first),
+				 0);
+		assert_int_equal(first, 7 * k);
+		assert_int_equal(tree.nodes.count, first + 7);
+		for (uint32_t i = 0; i < 7; i++) {
+			struct tree_node node = tree.nodes.items[first + i];
+
+			assert_int_equal(node.parent, i ? first + parents[i] : TREE_NO_PARENT);
+			assert_int_equal(node.location, locations[i]);
+		}
+		for (uint32_t i = 0; i < 3; i++) {
+			assert_int_equal(tree.addresses.items[2 + base + i], addresses[i]);
+			assert_int_equal(tree.builds.items[2 + base + i], i ? 2 : 0);
+		}
+	}
+	/* Its builds are not those of this file. */
+	assert_int_equal(shape_unpack(fixture->codec, fixture->blob.bytes, fixture->blob.size, 2, 1,
+				      &tree, &first),
+			 -EBADMSG);
+	tree_done(&tree);
+}
+
+static void shapes_that_are_none_are_refused(void **state)
+{
+	/* Sizes of five columns, then: counts, builds, addresses, ups, locations. */
+	static const uint8_t cases[][16] = {
+		{ 1, 2, 0, 0, 0, 0, 0, 0 },		/* no root */
+		{ 1, 2, 0, 0, 1, 1, 0, 1, 1, 0 },	/* a root with an up */
+		{ 1, 2, 0, 0, 2, 2, 0, 2, 0, 1, 0, 0 }, /* two roots */
+		{ 1, 2, 0, 0, 2, 2, 0, 2, 0, 9, 0, 0 }, /* up beyond the root */
+		{ 1, 2, 0, 0, 2, 2, 0, 2, 0, 0, 0, 2 }, /* a location that is not there */
+		{ 1, 2, 1, 1, 1, 1, 1, 1, 3, 0, 0, 0 }, /* nor is the build */
+		{ 1, 2, 1, 1, 1, 1, 9, 1, 0, 0, 0, 0 }, /* fewer than it says */
+		{ 1, 2, 0, 0, 2, 1, 0, 2, 0, 0, 0 },	/* a column is too short */
+		{ 1, 3, 0, 0, 1, 1, 0, 1, 0, 0, 0 },	/* something is left */
+	};
+	static const size_t sizes[] = { 8, 10, 12, 12, 12, 12, 12, 11, 11 };
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct tree tree;
+		uint32_t first = 99;
+
+		assert_int_equal(tree_init(&tree), 0);
+		forge(fixture, cases[i], sizes[i]);
+		assert_int_equal(shape_unpack(fixture->codec, fixture->blob.bytes,
+					      fixture->blob.size, 3, 1, &tree, &first),
+				 -EBADMSG);
+		assert_int_equal(first, 99);
+		tree_done(&tree);
+	}
+}
+
+static void details_come_back_entry_by_entry(void **state)
+{
+	const struct occurrence occurrences[] = { { 3, 70, 5, 50 },
+						  { 0, 2, 1, 0 },
+						  { 0, 70, UINT64_MAX, 1 },
+						  { 599, 2, 1, UINT64_MAX } };
+	const uint32_t counts[] = { 1, 3 };
+	struct fixture *fixture = *state;
+
+	for (int is_valued = 0; is_valued < 2; is_valued++) {
+		struct detail_writer writer;
+		struct detail_reader reader = { .left = 0 };
+		struct occurrence found;
+		uint32_t next = 0;
+
+		assert_int_equal(detail_writer_init(&writer, 71), 0);
+		/* What another block had is forgotten. */
+		for (int round = 0; round < 2; round++) {
+			detail_add(&writer, occurrences, 1, is_valued);
+			detail_add(&writer, occurrences + 1, 3, is_valued);
+			assert_int_equal(detail_pack(fixture->codec, &writer, &fixture->blob), 0);
+		}
+		detail_writer_done(&writer);
+		assert_int_equal(detail_unpack(fixture->codec, fixture->blob.bytes,
+					       fixture->blob.size, 70, &reader),
+				 -EBADMSG);
+		assert_int_equal(detail_unpack(fixture->codec, fixture->blob.bytes,
+					       fixture->blob.size, 71, &reader),
+				 0);
+		for (uint32_t i = 0; i < 2; i++) {
+			struct entry entry = { i, 5, is_valued ? 50 : 0 };
+
+			assert_int_equal(detail_start_entry(&reader, &entry), 0);
+			for (uint32_t k = 0; k < counts[i]; k++, next++) {
+				const struct occurrence *wanted = &occurrences[next];
+
+				assert_int_equal(detail_next(&reader, is_valued, &found), 1);
+				assert_int_equal(found.slice, wanted->slice);
+				assert_int_equal(found.pair, wanted->pair);
+				assert_int_equal(found.count, wanted->count);
+				assert_int_equal(found.value, is_valued ? wanted->value : 0);
+			}
+			assert_int_equal(detail_next(&reader, is_valued, &found), 0);
+		}
+		assert_int_equal(detail_start_entry(&reader, &(struct entry){ 2, 1, 1 }), -EBADMSG);
+		detail_reader_done(&reader);
+	}
 }
 
 static void pairs_come_back(void **state)
@@ -284,6 +433,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(runs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(entries_come_back_list_by_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(trees_come_back_in_pieces, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shapes_come_back_one_after_the_other, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(shapes_that_are_none_are_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(details_come_back_entry_by_entry, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_beyond_what_is_there_allocate_nothing,

@@ -83,6 +83,30 @@ static void reopen(struct fixture *fixture)
 	open_store(fixture);
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
+/* Everything that is committed, as it would be found after kill -9: files and their logs. */
+static void crash(struct fixture *fixture)
+{
+	char folder[] = "/tmp/hearth-store-XXXXXX";
+	char command[256];
+
+	assert_int_equal(store_commit(fixture->store), 0);
+	assert_non_null(mkdtemp(folder));
+	snprintf(command, sizeof(command), "cp -a %s/. %s", fixture->folder, folder);
+	assert_int_equal(system(command), 0);
+	fixture->store = store_close(fixture->store);
+	assert_int_equal(nftw(fixture->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	memcpy(fixture->folder, folder, sizeof(folder));
+	open_store(fixture);
+}
+
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -96,14 +120,6 @@ static int set_up(void **state)
 	open_store(fixture);
 	*state = fixture;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
 }
 
 static int tear_down(void **state)
@@ -508,6 +524,13 @@ static void flames_equal_the_sum_of_the_samples(void **state)
 			assert_int_equal(store_commit(fixture->store), 0);
 		if (i == 20 || i == 77)
 			reopen(fixture);
+		if (i == 45 || i == 110) {
+			/* As the crash left it, and settled. */
+			crash(fixture);
+			assert_flames(fixture, &model, START_MS, time_ms);
+			assert_int_equal(store_maintain(fixture->store, time_ms), 0);
+			assert_flames(fixture, &model, START_MS, time_ms);
+		}
 		if (i % 50 == 30)
 			assert_flames(fixture, &model, START_MS, time_ms);
 		if (i % 16 == 0)
@@ -623,7 +646,7 @@ static void series_equal_the_sum_of_the_samples(void **state)
 		if (below(fixture, 3))
 			assert_int_equal(store_commit(fixture->store), 0);
 		if (i == 40)
-			reopen(fixture);
+			crash(fixture);
 		/* Multiples of the step as well, for the edges of points. */
 		time_ms += below(fixture, 2) ? 5000 : 1000 + below(fixture, 20000);
 		if (i % 20 != 19)

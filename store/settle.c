@@ -1,0 +1,798 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/settle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/detail.h"
+#include "store/segment.h"
+#include "store/shape.h"
+
+enum {
+	/* Of one segment; a full 64-core host makes 4 million samples in ten minutes. */
+	OCCURRENCE_COUNT_MAX = 16 << 20,
+	CELL_COUNT_MAX = 64 << 20,
+	PAIR_COUNT_MAX = 4 << 20,
+	NO_CELLS = UINT32_MAX,
+};
+
+/* One entry of one run, where its node's place is. */
+struct placed {
+	uint32_t slice;
+	uint32_t pair;
+	uint32_t count;
+	uint32_t first_cell; /* or NO_CELLS */
+};
+
+/* What one service has: nodes [first, end) in preorder. */
+struct service {
+	uint32_t text;
+	uint32_t root; /* number in arrival order */
+	uint32_t first;
+	uint32_t end;
+};
+
+struct settling {
+	struct span *span;
+	const struct segment_row *row;
+	struct codec *codec; /* for reading; the span's own packs */
+	struct codec *cell_codec;
+	struct tree tree; /* as it arrived */
+	uint32_t *ranks;  /* of the locations, by build and address */
+	uint32_t *order;  /* in preorder: number in arrival order */
+	uint32_t *places; /* the other way round */
+	uint16_t *ups;	  /* in preorder */
+	ARRAY(struct service) services;
+
+	struct runs runs;   /* of all windows, without entries */
+	struct runs window; /* of the one that is read */
+	struct pool pairs;  /* struct pair */
+	struct pool keys;   /* struct sum_key */
+	ARRAY(uint16_t) pair_keys;
+	uint32_t *starts; /* in preorder: where a node's occurrences begin; one more at the end */
+	uint32_t *next;	  /* where the next one goes */
+	struct placed *placed;
+	uint64_t *values; /* of placed; NULL when all are count × period */
+	struct buf cells;
+
+	/* scratch of what is written */
+	struct entry_writer entries;
+	struct shape_writer shape;
+	struct detail_writer detail;
+	struct buf blobs[3];
+	struct buf timed;
+	struct buf block_cells;
+	ARRAY(struct occurrence) occurrences;
+	uint32_t *local; /* by location: its number in the service, + 1 */
+	ARRAY(uint32_t) used;
+};
+
+static void settling_cleanup(struct settling *settling)
+{
+	codec_free(settling->codec);
+	codec_free(settling->cell_codec);
+	tree_done(&settling->tree);
+	free(settling->ranks);
+	free(settling->order);
+	free(settling->places);
+	free(settling->ups);
+	array_done(&settling->services);
+	runs_done(&settling->runs);
+	runs_done(&settling->window);
+	pool_done(&settling->pairs);
+	pool_done(&settling->keys);
+	array_done(&settling->pair_keys);
+	free(settling->starts);
+	free(settling->next);
+	free(settling->placed);
+	free(settling->values);
+	buf_done(&settling->cells);
+	entry_writer_done(&settling->entries);
+	shape_writer_done(&settling->shape);
+	detail_writer_done(&settling->detail);
+	for (unsigned i = 0; i < 3; i++)
+		buf_done(&settling->blobs[i]);
+	buf_done(&settling->timed);
+	buf_done(&settling->block_cells);
+	array_done(&settling->occurrences);
+	free(settling->local);
+	array_done(&settling->used);
+}
+
+static int select_windows(struct settling *settling, const char *sql, sqlite3_stmt **ret)
+{
+	int err = database_prepare(settling->span->writer, sql, ret);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(*ret, 1, settling->row->first_window);
+	sqlite3_bind_int64(*ret, 2, settling->row->last_window);
+	return 0;
+}
+
+static int read_tree(struct settling *settling)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	uint32_t build_count = catalog_count(&settling->span->live->catalog, CATALOG_BUILD);
+	int err = select_windows(
+		settling,
+		"SELECT locations, nodes FROM window WHERE id BETWEEN ? AND ? ORDER BY id", &row);
+
+	if (!err)
+		err = tree_init(&settling->tree);
+	while (!err && (err = database_step(row)) > 0) {
+		struct str locations = database_column(row, 0);
+		struct str nodes = database_column(row, 1);
+
+		err = codec_unpack_locations(settling->codec, locations.text, locations.size,
+					     build_count, &settling->tree);
+		if (!err)
+			err = codec_unpack_nodes(settling->codec, nodes.text, nodes.size,
+						 &settling->tree);
+	}
+	return err;
+}
+
+/* ---- preorder -------------------------------------------------------------------------------- */
+
+static int compare_locations(const void *a, const void *b, void *context)
+{
+	const struct tree *tree = context;
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+
+	if (tree->builds.items[x] != tree->builds.items[y])
+		return tree->builds.items[x] < tree->builds.items[y] ? -1 : 1;
+	return (tree->addresses.items[x] > tree->addresses.items[y]) -
+	       (tree->addresses.items[x] < tree->addresses.items[y]);
+}
+
+static int rank_locations(struct settling *settling)
+{
+	uint32_t count = settling->tree.builds.count;
+	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
+
+	settling->ranks = calloc((size_t)count + 1, sizeof(settling->ranks[0]));
+	settling->local = calloc((size_t)count + 1, sizeof(settling->local[0]));
+	if (!sorted || !settling->ranks || !settling->local)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		sorted[i] = i;
+	/* Reserved ones stay where they are: callers missing is the first child, and folded the
+	 * second. */
+	qsort_r(sorted + TREE_RESERVED_COUNT, count - TREE_RESERVED_COUNT, sizeof(sorted[0]),
+		compare_locations, &settling->tree);
+	for (uint32_t i = 0; i < count; i++)
+		settling->ranks[sorted[i]] = i;
+	return 0;
+}
+
+/* Children of all nodes, those of one together and in the order of their locations. */
+struct families {
+	uint32_t *first; /* by node, and one more at the end */
+	uint32_t *children;
+};
+
+static void families_cleanup(struct families *families)
+{
+	free(families->first);
+	free(families->children);
+}
+
+/* Sorts by location, then, keeping that order, by parent: two passes of counting. */
+static int find_families(const struct settling *settling, struct families *ret)
+{
+	const struct tree *tree = &settling->tree;
+	uint32_t count = tree->nodes.count;
+	uint32_t location_count = tree->builds.count;
+	autofree uint32_t *starts = calloc((size_t)location_count + 1, sizeof(starts[0]));
+	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
+
+	ret->first = calloc((size_t)count + 2, sizeof(ret->first[0]));
+	ret->children = malloc(((size_t)count + 1) * sizeof(ret->children[0]));
+	if (!starts || !sorted || !ret->first || !ret->children)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		if (!tree_is_root(tree, i)) {
+			starts[settling->ranks[tree->nodes.items[i].location]]++;
+			ret->first[tree->nodes.items[i].parent + 2]++;
+		}
+	for (uint32_t i = 0, sum = 0; i <= location_count; i++) {
+		uint32_t here = starts[i];
+
+		starts[i] = sum;
+		sum += here;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (!tree_is_root(tree, i))
+			sorted[starts[settling->ranks[tree->nodes.items[i].location]]++] = i;
+	for (uint32_t i = 1; i < count + 2; i++)
+		ret->first[i] += ret->first[i - 1];
+
+	uint32_t child_count = ret->first[count + 1];
+
+	for (uint32_t i = 0; i < child_count; i++) {
+		uint32_t parent = tree->nodes.items[sorted[i]].parent;
+
+		ret->children[ret->first[parent + 1]++] = sorted[i];
+	}
+	return 0;
+}
+
+/* Numbers the nodes of one service. first[] is used up on the way. */
+static void number_service(struct settling *settling, struct families *families,
+			   struct service *service, uint32_t *number, uint32_t *ends)
+{
+	const struct tree_node *nodes = settling->tree.nodes.items;
+	uint32_t node = service->root;
+	uint32_t up = 0;
+
+	service->first = *number;
+	settling->order[*number] = node;
+	settling->ups[*number] = 0;
+	settling->places[node] = (*number)++;
+	for (;;) {
+		if (families->first[node] < ends[node]) {
+			node = families->children[families->first[node]++];
+			settling->order[*number] = node;
+			settling->ups[*number] = (uint16_t)up;
+			settling->places[node] = (*number)++;
+			up = 0;
+		} else if (node == service->root) {
+			break;
+		} else {
+			node = nodes[node].parent;
+			up++;
+		}
+	}
+	service->end = *number;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+	uint32_t x = ((const struct service *)a)->text;
+	uint32_t y = ((const struct service *)b)->text;
+
+	return (x > y) - (x < y);
+}
+
+static int find_services(struct settling *settling)
+{
+	const struct tree *tree = &settling->tree;
+	uint32_t text_count = catalog_count(&settling->span->live->catalog, CATALOG_TEXT);
+
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		if (!tree_is_root(tree, i))
+			continue;
+		if (tree->nodes.items[i].location >= text_count)
+			return -EBADMSG;
+		if (array_reserve(&settling->services, 1) < 0)
+			return -ENOMEM;
+		settling->services.items[settling->services.count++] =
+			(struct service){ .text = tree->nodes.items[i].location, .root = i };
+	}
+	if (settling->services.count)
+		qsort(settling->services.items, settling->services.count,
+		      sizeof(settling->services.items[0]), compare_services);
+	/* One root each: a segment's tree finds the one that is there. */
+	for (uint32_t i = 1; i < settling->services.count; i++)
+		if (settling->services.items[i].text == settling->services.items[i - 1].text)
+			return -EBADMSG;
+	return 0;
+}
+
+static int number_nodes(struct settling *settling)
+{
+	uint32_t count = settling->tree.nodes.count;
+	autoclean(families) struct families families = { 0 };
+	autofree uint32_t *ends = malloc(((size_t)count + 1) * sizeof(ends[0]));
+	uint32_t number = 0;
+	int err = rank_locations(settling);
+
+	if (!err)
+		err = find_families(settling, &families);
+	if (!err)
+		err = find_services(settling);
+	settling->order = malloc(((size_t)count + 1) * sizeof(settling->order[0]));
+	settling->places = malloc(((size_t)count + 1) * sizeof(settling->places[0]));
+	settling->ups = malloc(((size_t)count + 1) * sizeof(settling->ups[0]));
+	if (!ends || !settling->order || !settling->places || !settling->ups)
+		err = err ? err : -ENOMEM;
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < count; i++)
+		ends[i] = families.first[i + 1];
+	for (uint32_t i = 0; i < settling->services.count; i++)
+		number_service(settling, &families, &settling->services.items[i], &number, ends);
+	assert(number == count);
+	return 0;
+}
+
+/* ---- occurrences ----------------------------------------------------------------------------- */
+
+static int64_t add_pair(struct settling *settling, const struct run *run)
+{
+	const struct catalog *catalog = &settling->span->live->catalog;
+	struct pair pair = { run->series, run->labels };
+	int64_t number = 0;
+
+	if (pair.series == 0 || pair.series >= catalog_count(catalog, CATALOG_SERIES) ||
+	    pair.labels >= catalog_count(catalog, CATALOG_LABELS))
+		return -EBADMSG;
+	number = pool_add(&settling->pairs, &pair, sizeof(pair));
+	if (number == settling->pair_keys.count) {
+		struct catalog_series series = catalog_series(catalog, pair.series);
+		struct sum_key key = { .type = series.type, .period = series.period };
+		int64_t key_number = pool_add(&settling->keys, &key, sizeof(key));
+
+		if (key_number < 0 || array_reserve(&settling->pair_keys, 1) < 0)
+			return key_number < 0 ? key_number : -ENOMEM;
+		settling->pair_keys.items[settling->pair_keys.count++] = (uint16_t)key_number;
+	}
+	return number == -E2BIG ? -EFBIG : number;
+}
+
+/* Appends the runs of a window to those of the segment. */
+static int keep_runs(struct settling *settling, uint32_t first_slice)
+{
+	const struct runs *window = &settling->window;
+
+	if (array_reserve(&settling->runs.slices, window->slices.count) < 0 ||
+	    array_reserve(&settling->runs.runs, window->runs.count) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < window->slices.count; i++)
+		settling->runs.slices.items[settling->runs.slices.count++] =
+			window->slices.items[i];
+	for (uint32_t i = 0; i < window->runs.count; i++) {
+		struct run run = window->runs.items[i];
+
+		run.slice += first_slice;
+		run.entry_count = 0;
+		settling->runs.runs.items[settling->runs.runs.count++] = run;
+	}
+	return 0;
+}
+
+/* The first pass counts, the second one places; what both do. */
+struct pass {
+	bool is_second;
+	uint32_t first_slice;
+	uint32_t next_cell;
+};
+
+static int place_entry(struct settling *settling, struct pass *pass, const struct run *run,
+		       uint32_t pair, const struct entry *entry)
+{
+	uint32_t node = entry->node;
+
+	if (node >= settling->tree.nodes.count)
+		return -EBADMSG;
+	if (entry->count > UINT32_MAX)
+		return -EFBIG;
+	if (!pass->is_second) {
+		settling->starts[settling->places[node] + 1]++;
+		return 0;
+	}
+
+	uint32_t place = settling->next[settling->places[node]]++;
+	bool has_cells = run->timed && settling->cells.size > 0;
+
+	settling->placed[place] =
+		(struct placed){ .slice = pass->first_slice + run->slice,
+				 .pair = pair,
+				 .count = (uint32_t)entry->count,
+				 .first_cell = has_cells ? pass->next_cell : NO_CELLS };
+	if (run->timed)
+		pass->next_cell += (uint32_t)entry->count;
+	if (settling->values)
+		settling->values[place] = entry->value;
+	return 0;
+}
+
+static int read_run(struct settling *settling, struct pass *pass, const struct run *run,
+		    struct entry_reader *entries)
+{
+	int64_t pair = add_pair(settling, run);
+	struct catalog_series series;
+	int err = 0;
+
+	if (pair < 0)
+		return (int)pair;
+	series = catalog_series(&settling->span->live->catalog, run->series);
+	entry_reader_start_list(entries);
+	for (uint32_t i = 0; !err && i < run->entry_count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(entries, run->valued, &entry);
+		if (!err && !run->valued &&
+		    __builtin_mul_overflow(entry.count, series.period, &entry.value))
+			entry.value = UINT64_MAX;
+		if (!err)
+			err = place_entry(settling, pass, run, (uint32_t)pair, &entry);
+	}
+	return err;
+}
+
+static int read_window(struct settling *settling, struct pass *pass, sqlite3_stmt *row)
+{
+	struct str runs = database_column(row, 0);
+	struct str blob = database_column(row, 1);
+	struct entry_reader entries;
+	int err = codec_unpack_runs(settling->codec, runs.text, runs.size, &settling->window);
+
+	if (!err && !pass->is_second)
+		err = keep_runs(settling, pass->first_slice);
+	if (!err && !pass->is_second && sqlite3_column_type(row, 2) != SQLITE_NULL) {
+		struct str cells = database_column(row, 2);
+
+		err = codec_unpack_bytes(settling->cell_codec, cells.text, cells.size,
+					 &settling->cells);
+	}
+	if (!err)
+		err = codec_unpack_entries(settling->codec, blob.text, blob.size, &entries);
+	for (uint32_t i = 0; !err && i < settling->window.runs.count; i++)
+		err = read_run(settling, pass, &settling->window.runs.items[i], &entries);
+	pass->first_slice += settling->window.slices.count;
+	return err;
+}
+
+static int read_windows(struct settling *settling, bool is_second)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	struct pass pass = { .is_second = is_second };
+	int err = select_windows(
+		settling,
+		"SELECT runs, entries, cells FROM window WHERE id BETWEEN ? AND ? ORDER BY id",
+		&row);
+
+	while (!err && (err = database_step(row)) > 0)
+		err = read_window(settling, &pass, row);
+	if (!err && is_second && settling->cells.size > 0 && pass.next_cell != settling->cells.size)
+		return -EBADMSG;
+	return err;
+}
+
+static int place_all(struct settling *settling)
+{
+	uint32_t count = settling->tree.nodes.count;
+	bool is_valued = false;
+	uint64_t sum = 0;
+	int err = 0;
+
+	settling->starts = calloc((size_t)count + 2, sizeof(settling->starts[0]));
+	settling->next = malloc(((size_t)count + 2) * sizeof(settling->next[0]));
+	if (!settling->starts || !settling->next)
+		return -ENOMEM;
+	err = read_windows(settling, false);
+	if (err)
+		return err;
+	for (uint32_t i = 1; i <= count; i++) {
+		sum += settling->starts[i];
+		if (sum > OCCURRENCE_COUNT_MAX)
+			return -EFBIG;
+		settling->starts[i] = (uint32_t)sum;
+	}
+	memcpy(settling->next, settling->starts, (size_t)count * sizeof(settling->next[0]));
+	settling->placed = malloc((sum + 1) * sizeof(settling->placed[0]));
+	for (uint32_t i = 0; i < settling->runs.runs.count; i++)
+		is_valued = is_valued || settling->runs.runs.items[i].valued;
+	if (is_valued)
+		settling->values = malloc((sum + 1) * sizeof(settling->values[0]));
+	if (!settling->placed || (is_valued && !settling->values))
+		return -ENOMEM;
+	return read_windows(settling, true);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static int compare_ranks(const void *a, const void *b, void *context)
+{
+	const uint32_t *ranks = context;
+	uint32_t x = ranks[*(const uint32_t *)a];
+	uint32_t y = ranks[*(const uint32_t *)b];
+
+	return (x > y) - (x < y);
+}
+
+static int gather_locations(struct settling *settling, const struct service *service)
+{
+	const struct tree *tree = &settling->tree;
+
+	settling->used.count = 0;
+	for (uint32_t i = service->first + 1; i < service->end; i++) {
+		uint32_t location = tree->nodes.items[settling->order[i]].location;
+
+		if (location < TREE_RESERVED_COUNT || settling->local[location])
+			continue;
+		if (array_reserve(&settling->used, 1) < 0)
+			return -ENOMEM;
+		settling->local[location] = 1;
+		settling->used.items[settling->used.count++] = location;
+	}
+	if (settling->used.count)
+		qsort_r(settling->used.items, settling->used.count, sizeof(settling->used.items[0]),
+			compare_ranks, settling->ranks);
+	for (uint32_t i = 0; i < settling->used.count; i++) {
+		uint32_t location = settling->used.items[i];
+
+		settling->local[location] =
+			shape_add_location(&settling->shape, tree->builds.items[location],
+					   tree->addresses.items[location]);
+	}
+	return 0;
+}
+
+static int write_tree(struct settling *settling, const struct service *service,
+		      sqlite3_stmt *insert)
+{
+	struct buf *blob = &settling->blobs[0];
+	int err = gather_locations(settling, service);
+
+	if (err)
+		return err;
+	shape_add_node(&settling->shape, 0, 0);
+	for (uint32_t i = service->first + 1; i < service->end; i++) {
+		uint32_t location = settling->tree.nodes.items[settling->order[i]].location;
+
+		shape_add_node(&settling->shape, settling->ups[i],
+			       location < TREE_RESERVED_COUNT ? location
+							      : settling->local[location]);
+	}
+	for (uint32_t i = 0; i < settling->used.count; i++)
+		settling->local[settling->used.items[i]] = 0;
+	err = shape_pack(settling->span->codec, &settling->shape, blob);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, settling->row->number);
+	sqlite3_bind_int64(insert, 2, service->text);
+	sqlite3_bind_int64(insert, 3, service->end - service->first);
+	database_bind_bytes(insert, 4, blob->bytes, blob->size);
+	return database_run(insert);
+}
+
+/* The occurrences of a node that belong to a key. */
+static int gather_occurrences(struct settling *settling, uint32_t node, uint32_t key)
+{
+	uint32_t first = settling->starts[node];
+	uint32_t end = settling->starts[node + 1];
+
+	settling->occurrences.count = 0;
+	if (array_reserve(&settling->occurrences, end - first) < 0)
+		return -ENOMEM;
+	for (uint32_t i = first; i < end; i++) {
+		const struct placed *placed = &settling->placed[i];
+
+		if (settling->pair_keys.items[placed->pair] != key)
+			continue;
+		settling->occurrences.items[settling->occurrences.count++] =
+			(struct occurrence){ .slice = placed->slice,
+					     .pair = placed->pair,
+					     .count = placed->count,
+					     .value = settling->values ? settling->values[i] : 0 };
+		if (settling->cells.size == 0)
+			continue;
+		buf_add_u8(&settling->timed, placed->first_cell != NO_CELLS);
+		if (placed->first_cell == NO_CELLS)
+			continue;
+		if (placed->first_cell + (size_t)placed->count > settling->cells.size)
+			return -EBADMSG;
+		buf_add(&settling->block_cells, settling->cells.bytes + placed->first_cell,
+			placed->count);
+	}
+	return 0;
+}
+
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+struct block_sums {
+	uint32_t entry_count;
+	uint64_t samples;
+	bool is_valued;
+};
+
+/* Whether values must be written: one that is not count × period. */
+static bool key_is_valued(const struct settling *settling, const struct service *service,
+			  uint32_t key, uint64_t period)
+{
+	if (!settling->values)
+		return false;
+	for (uint32_t i = settling->starts[service->first]; i < settling->starts[service->end];
+	     i++) {
+		const struct placed *placed = &settling->placed[i];
+		uint64_t sampled = 0;
+
+		if (settling->pair_keys.items[placed->pair] == key &&
+		    (__builtin_mul_overflow((uint64_t)placed->count, period, &sampled) ||
+		     sampled != settling->values[i]))
+			return true;
+	}
+	return false;
+}
+
+static int gather_block(struct settling *settling, const struct service *service, uint32_t key,
+			struct block_sums *sums)
+{
+	int err = 0;
+
+	buf_clear(&settling->timed);
+	buf_clear(&settling->block_cells);
+	for (uint32_t node = service->first; !err && node < service->end; node++) {
+		struct entry entry = { .node = node - service->first };
+
+		if (settling->starts[node] == settling->starts[node + 1])
+			continue;
+		err = gather_occurrences(settling, node, key);
+		if (err || settling->occurrences.count == 0)
+			continue;
+		for (uint32_t i = 0; i < settling->occurrences.count; i++) {
+			entry.count = saturated(entry.count, settling->occurrences.items[i].count);
+			entry.value = saturated(entry.value, settling->occurrences.items[i].value);
+		}
+		entry_writer_add(&settling->entries, entry, sums->is_valued);
+		detail_add(&settling->detail, settling->occurrences.items,
+			   settling->occurrences.count, sums->is_valued);
+		sums->entry_count++;
+		sums->samples = saturated(sums->samples, entry.count);
+	}
+	return err;
+}
+
+/* A byte an occurrence, whether it has cells, or none when all have; then the cells. */
+static int pack_cells(struct settling *settling, struct buf *ret)
+{
+	struct buf *columns = codec_columns(settling->span->codec, 2);
+
+	if (settling->timed.error || settling->block_cells.error)
+		return settling->timed.error ? settling->timed.error : settling->block_cells.error;
+	if (memchr(settling->timed.bytes, 0, settling->timed.size))
+		buf_add(&columns[0], settling->timed.bytes, settling->timed.size);
+	buf_add(&columns[1], settling->block_cells.bytes, settling->block_cells.size);
+	return codec_pack_columns(settling->span->codec, 2, ret);
+}
+
+static int write_block(struct settling *settling, const struct service *service, uint32_t key,
+		       sqlite3_stmt *insert)
+{
+	struct codec *codec = settling->span->codec;
+	struct buf *blobs = settling->blobs;
+	struct sum_key sum_key;
+	struct block_sums sums = { 0 };
+	bool has_cells = false;
+
+	memcpy(&sum_key, pool_get(&settling->keys, key).text, sizeof(sum_key));
+	sums.is_valued = key_is_valued(settling, service, key, sum_key.period);
+
+	int err = gather_block(settling, service, key, &sums);
+
+	if (err || sums.entry_count == 0)
+		return err;
+	has_cells = settling->block_cells.size > 0;
+	err = codec_pack_entries(codec, &settling->entries, &blobs[0]);
+	if (!err)
+		err = detail_pack(codec, &settling->detail, &blobs[1]);
+	if (!err && has_cells)
+		err = pack_cells(settling, &blobs[2]);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, settling->row->number);
+	sqlite3_bind_int64(insert, 2, service->text);
+	sqlite3_bind_int64(insert, 3, sum_key.type);
+	sqlite3_bind_int64(insert, 4, (int64_t)sum_key.period);
+	sqlite3_bind_int64(insert, 5, sums.is_valued);
+	sqlite3_bind_int64(insert, 6, (int64_t)sums.samples);
+	sqlite3_bind_int64(insert, 7, sums.entry_count);
+	database_bind_bytes(insert, 8, blobs[0].bytes, blobs[0].size);
+	database_bind_bytes(insert, 9, blobs[1].bytes, blobs[1].size);
+	if (has_cells)
+		database_bind_bytes(insert, 10, blobs[2].bytes, blobs[2].size);
+	else
+		sqlite3_bind_null(insert, 10);
+	return database_run(insert);
+}
+
+/* A service's tree and its blocks stand beside each other: a question for one reads one place. */
+static int write_services(struct settling *settling)
+{
+	autoclean(statement) sqlite3_stmt *insert_tree = NULL;
+	autoclean(statement) sqlite3_stmt *insert_block = NULL;
+	sqlite3 *writer = settling->span->writer;
+	int err = database_prepare(
+		writer,
+		"INSERT INTO tree (segment, service, node_count, nodes) VALUES (?, ?, ?, ?)",
+		&insert_tree);
+
+	if (!err)
+		err = database_prepare(
+			writer,
+			"INSERT INTO block (segment, service, type, period, valued, samples, "
+			"entry_count, entries, detail, cells) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+			"?)",
+			&insert_block);
+	if (!err)
+		err = detail_writer_init(&settling->detail, pool_count(&settling->pairs));
+	for (uint32_t i = 0; !err && i < settling->services.count; i++) {
+		const struct service *service = &settling->services.items[i];
+
+		/* An append that failed half way may have left a root and nothing else. */
+		if (settling->starts[service->first] == settling->starts[service->end])
+			continue;
+		err = write_tree(settling, service, insert_tree);
+		for (uint32_t key = 0; !err && key < pool_count(&settling->keys); key++)
+			err = write_block(settling, service, key, insert_block);
+	}
+	return err;
+}
+
+static int write_segment(struct settling *settling)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	autoclean(statement) sqlite3_stmt *delete = NULL;
+	const struct segment_row *row = settling->row;
+	struct codec *codec = settling->span->codec;
+	struct buf *blobs = settling->blobs;
+	int err = codec_pack_pairs(codec, (const void *)settling->pairs.bytes,
+				   pool_count(&settling->pairs), &blobs[0]);
+
+	if (!err)
+		err = codec_pack_runs(codec, &settling->runs, &blobs[1]);
+	if (!err)
+		err = database_prepare(
+			settling->span->writer,
+			"INSERT OR REPLACE INTO segment (id, first_window, last_window, first_ms, "
+			"last_ms, end_ms, samples, pairs, runs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			&insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, row->number);
+	sqlite3_bind_int64(insert, 2, row->first_window);
+	sqlite3_bind_int64(insert, 3, row->last_window);
+	sqlite3_bind_int64(insert, 4, row->first_ms);
+	sqlite3_bind_int64(insert, 5, row->last_ms);
+	sqlite3_bind_int64(insert, 6, row->end_ms);
+	sqlite3_bind_int64(insert, 7, (int64_t)row->samples);
+	database_bind_bytes(insert, 8, blobs[0].bytes, blobs[0].size);
+	database_bind_bytes(insert, 9, blobs[1].bytes, blobs[1].size);
+	err = database_run(insert);
+	if (!err)
+		err = select_windows(settling, "DELETE FROM window WHERE id BETWEEN ? AND ?",
+				     &delete);
+	return err ? err : database_run(delete);
+}
+
+int settle_segment(struct span *span, const struct segment_row *row)
+{
+	autoclean(settling) struct settling settling = {
+		.span = span,
+		.row = row,
+		.cells = BUF(CELL_COUNT_MAX),
+		.timed = BUF(COLUMNS_PLAIN_SIZE_MAX / 2),
+		.block_cells = BUF(COLUMNS_PLAIN_SIZE_MAX / 2),
+	};
+	int err = codec_new(&settling.codec);
+
+	entry_writer_init(&settling.entries);
+	shape_writer_init(&settling.shape);
+	for (unsigned i = 0; i < 3; i++)
+		settling.blobs[i] = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	pool_init(&settling.pairs, PAIR_COUNT_MAX, NULL);
+	pool_init(&settling.keys, SEGMENT_KEY_COUNT_MAX, NULL);
+	if (!err)
+		err = codec_new(&settling.cell_codec);
+	if (!err)
+		err = read_tree(&settling);
+	if (!err)
+		err = number_nodes(&settling);
+	if (!err)
+		err = place_all(&settling);
+	if (!err)
+		err = write_services(&settling);
+	return err ? err : write_segment(&settling);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/shape.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+	COLUMN_COUNTS = 0,
+	COLUMN_BUILDS,
+	COLUMN_ADDRESSES,
+	COLUMN_UPS,
+	COLUMN_LOCATIONS,
+	COLUMN_COUNT,
+	/* Twice the deepest stack that a batch may bring. */
+	LEVEL_COUNT_MAX = 8192,
+};
+
+void shape_writer_init(struct shape_writer *writer)
+{
+	*writer = (struct shape_writer){
+		.builds = BUF(COLUMNS_PLAIN_SIZE_MAX / 4),
+		.addresses = BUF(COLUMNS_PLAIN_SIZE_MAX / 4),
+		.ups = BUF(COLUMNS_PLAIN_SIZE_MAX / 4),
+		.locations = BUF(COLUMNS_PLAIN_SIZE_MAX / 4),
+	};
+}
+
+void shape_writer_done(struct shape_writer *writer)
+{
+	buf_done(&writer->builds);
+	buf_done(&writer->addresses);
+	buf_done(&writer->ups);
+	buf_done(&writer->locations);
+}
+
+uint32_t shape_add_location(struct shape_writer *writer, uint32_t build, uint64_t address)
+{
+	assert(build >= writer->last_build);
+
+	/* Within a build addresses ascend. */
+	uint64_t before = build == writer->last_build ? writer->last_address : 0;
+
+	assert(address >= before);
+	column_put(&writer->builds, build - writer->last_build);
+	column_put(&writer->addresses, address - before);
+	writer->last_build = build;
+	writer->last_address = address;
+	return TREE_RESERVED_COUNT + writer->location_count++;
+}
+
+void shape_add_node(struct shape_writer *writer, uint32_t up, uint32_t location)
+{
+	assert(location < TREE_RESERVED_COUNT + writer->location_count || writer->node_count == 0);
+	column_put(&writer->ups, up);
+	column_put(&writer->locations, location);
+	writer->node_count++;
+}
+
+int shape_pack(struct codec *codec, struct shape_writer *writer, struct buf *ret)
+{
+	struct buf *columns = codec_columns(codec, COLUMN_COUNT);
+	struct buf *parts[] = { &writer->builds, &writer->addresses, &writer->ups,
+				&writer->locations };
+	int err = 0;
+
+	column_put(&columns[COLUMN_COUNTS], writer->location_count);
+	column_put(&columns[COLUMN_COUNTS], writer->node_count);
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (!err)
+			err = parts[i]->error;
+		if (!err)
+			buf_add(&columns[COLUMN_BUILDS + i], parts[i]->bytes, parts[i]->size);
+		buf_clear(parts[i]);
+	}
+	writer->location_count = writer->node_count = 0;
+	writer->last_build = 0;
+	writer->last_address = 0;
+	return err ? err : codec_pack_columns(codec, COLUMN_COUNT, ret);
+}
+
+static int unpack_locations(struct bytes *columns, size_t count, uint32_t build_count,
+			    struct tree *tree)
+{
+	uint64_t build = 0;
+	uint64_t address = 0;
+
+	if (array_reserve(&tree->builds, count) < 0 || array_reserve(&tree->addresses, count) < 0)
+		return -ENOMEM;
+	if (tree->builds.count + count > TREE_LOCATION_COUNT_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t further = column_take(&columns[COLUMN_BUILDS]);
+
+		if (further >= build_count || build + further >= build_count)
+			return -EBADMSG;
+		build += further;
+		address = further ? 0 : address;
+		/* Beyond the top it would wrap: no writer does that, and no reader minds. */
+		address += column_take(&columns[COLUMN_ADDRESSES]);
+		tree->builds.items[tree->builds.count++] = (uint32_t)build;
+		tree->addresses.items[tree->addresses.count++] = address;
+	}
+	return columns[COLUMN_BUILDS].error || columns[COLUMN_BUILDS].left ||
+			       columns[COLUMN_ADDRESSES].error || columns[COLUMN_ADDRESSES].left
+		       ? -EBADMSG
+		       : 0;
+}
+
+static int unpack_nodes(struct bytes *columns, size_t count, uint32_t location_count,
+			uint32_t first_location, struct tree *tree)
+{
+	uint32_t path[LEVEL_COUNT_MAX];
+	uint32_t level = 0; /* of the next node if it is a child of the one before */
+	struct tree_node *nodes;
+
+	if (array_reserve(&tree->nodes, count) < 0)
+		return -ENOMEM;
+	if (tree->nodes.count + count > TREE_NODE_COUNT_MAX)
+		return -EBADMSG;
+	nodes = tree->nodes.items;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t up = column_take(&columns[COLUMN_UPS]);
+		uint64_t location = column_take(&columns[COLUMN_LOCATIONS]);
+		uint32_t number = tree->nodes.count;
+
+		/* Only the first has no parent. */
+		if (up > level || (i > 0 && up == level) || level - up >= LEVEL_COUNT_MAX ||
+		    location >= TREE_RESERVED_COUNT + location_count)
+			return -EBADMSG;
+		level -= (uint32_t)up;
+		if (location >= TREE_RESERVED_COUNT)
+			location += first_location - TREE_RESERVED_COUNT;
+		nodes[number].parent = level ? path[level - 1] : TREE_NO_PARENT;
+		nodes[number].location = (uint32_t)location;
+		path[level++] = number;
+		tree->nodes.count++;
+	}
+	return columns[COLUMN_UPS].error || columns[COLUMN_UPS].left ||
+			       columns[COLUMN_LOCATIONS].error || columns[COLUMN_LOCATIONS].left
+		       ? -EBADMSG
+		       : 0;
+}
+
+int shape_unpack(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+		 uint32_t service, struct tree *tree, uint32_t *ret_first)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	uint32_t first_location = tree->builds.count;
+	uint32_t first = tree->nodes.count;
+	int err = codec_unpack_columns(codec, blob, size, COLUMN_COUNT, columns);
+
+	if (err)
+		return err;
+
+	uint64_t location_count = bytes_varint(&columns[COLUMN_COUNTS]);
+	uint64_t node_count = bytes_varint(&columns[COLUMN_COUNTS]);
+
+	/* A byte at least for each in its columns. */
+	if (columns[COLUMN_COUNTS].error || columns[COLUMN_COUNTS].left || node_count == 0 ||
+	    location_count > columns[COLUMN_BUILDS].left || node_count > columns[COLUMN_UPS].left)
+		return -EBADMSG;
+	err = unpack_locations(columns, location_count, build_count, tree);
+	if (!err)
+		err = unpack_nodes(columns, node_count, (uint32_t)location_count, first_location,
+				   tree);
+	if (err)
+		return err;
+	tree->nodes.items[first].location = service;
+	*ret_first = first;
+	return 0;
+}

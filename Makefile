@@ -37,7 +37,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config cl
                   libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
-                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev
+                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c
 
@@ -196,7 +196,9 @@ test_link = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP $(
 
 $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)
-	$(call test_link,-lcmocka)
+	$(call test_link,-lcmocka $(TEST_LIBS))
+# An independent reader of call frame information, to compare ours with.
+$(BUILD)/tests/unit/test_unwind_oracle: TEST_LIBS := -ldw -lelf
 $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED) $(TARGETS)
 	$(call say,TEST)
 	$(call test_link,-lcmocka)

@@ -345,7 +345,9 @@ UNWIND_INLINE int unwind_step(struct unwind_frame *frame, __u64 rule, const __u6
 		return kind == UNWIND_CFA_NONE ? UNWIND_NO_RULE : UNWIND_UNSUPPORTED;
 	}
 
-	if (cfa <= frame->sp && kind != UNWIND_CFA_FP_OTHER_STACK)
+	/* A leaf that has taken its return address off the stack has nothing left there. */
+	if (cfa < frame->sp + (unwind_rule_ra(rule) == UNWIND_RA_SAVED) &&
+	    kind != UNWIND_CFA_FP_OTHER_STACK)
 		return UNWIND_NOT_PROGRESSING;
 
 	__u32 fp_kind = unwind_rule_fp(rule);

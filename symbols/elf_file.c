@@ -19,6 +19,8 @@ enum {
 	HEADER_COUNT_MAX = 256,
 	SECTION_COUNT_MAX = 4096,
 	NOTES_SIZE_MAX = 64 << 10,
+	/* Of the dynamic section; the libraries that are needed stand first. */
+	DYNAMIC_COUNT_MAX = 128,
 	/* Sections kept in memory: symbols, strings, names of sections, stubs and relocations. */
 	CHUNK_COUNT_MAX = 32,
 	/* Real files have .plt, .plt.sec and .plt.got, and .rela.dyn and .rela.plt. */
@@ -34,6 +36,11 @@ struct elf_file {
 	Elf64_Ehdr header;
 	size_t segment_count;
 	struct elf_segment segments[ELF_SEGMENT_COUNT_MAX];
+	size_t load_count;
+	struct elf_segment loads[ELF_LOAD_COUNT_MAX]; /* executable or not */
+	uint64_t eh_frame_header;		      /* vaddr of PT_GNU_EH_FRAME; 0: none */
+	bool has_interpreter;
+	bool has_needed;
 	Elf64_Shdr *sections;
 	size_t section_count;
 	/* What was read, by offset and size: names point into it. */
@@ -146,6 +153,35 @@ static int add_segment(struct elf_file *file, const Elf64_Phdr *header)
 	return 0;
 }
 
+/* What contradicts the file, or is one too many, is not there for those who read by address. */
+static void add_load(struct elf_file *file, const Elf64_Phdr *header)
+{
+	if (header->p_offset > file->size || header->p_filesz > file->size - header->p_offset ||
+	    header->p_vaddr > UINT64_MAX - header->p_filesz ||
+	    file->load_count == ELF_LOAD_COUNT_MAX)
+		return;
+	file->loads[file->load_count++] = (struct elf_segment){
+		.offset = header->p_offset,
+		.vaddr = header->p_vaddr,
+		.size = header->p_filesz,
+	};
+}
+
+/* Entries that can't be read are none. */
+static void read_dynamic(struct elf_file *file, const Elf64_Phdr *header)
+{
+	Elf64_Dyn entries[DYNAMIC_COUNT_MAX];
+	size_t count = header->p_filesz / sizeof(entries[0]);
+
+	if (count > DYNAMIC_COUNT_MAX)
+		count = DYNAMIC_COUNT_MAX;
+	if (read_at(file, header->p_offset, entries, count * sizeof(entries[0])))
+		return;
+	for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++)
+		if (entries[i].d_tag == DT_NEEDED)
+			file->has_needed = true;
+}
+
 static int read_program_headers(struct elf_file *file)
 {
 	Elf64_Phdr headers[HEADER_COUNT_MAX];
@@ -159,8 +195,15 @@ static int read_program_headers(struct elf_file *file)
 	int err = read_at(file, file->header.e_phoff, headers, count * sizeof(headers[0]));
 
 	for (size_t i = 0; !err && i < count; i++) {
-		if (headers[i].p_type == PT_LOAD)
+		if (headers[i].p_type == PT_LOAD) {
+			add_load(file, &headers[i]);
 			err = add_segment(file, &headers[i]);
+		} else if (headers[i].p_type == PT_GNU_EH_FRAME)
+			file->eh_frame_header = headers[i].p_vaddr;
+		else if (headers[i].p_type == PT_INTERP)
+			file->has_interpreter = true;
+		else if (headers[i].p_type == PT_DYNAMIC)
+			read_dynamic(file, &headers[i]);
 		else if (headers[i].p_type == PT_NOTE)
 			err = read_notes(file, headers[i].p_offset, headers[i].p_filesz,
 					 headers[i].p_align);
@@ -267,6 +310,115 @@ const struct elf_segment *elf_file_segments(const struct elf_file *file, size_t 
 	assert(file->segment_count > 0);
 	*ret_count = file->segment_count;
 	return file->segments;
+}
+
+uint16_t elf_file_machine(const struct elf_file *file)
+{
+	return file->header.e_machine;
+}
+
+uint64_t elf_file_entry(const struct elf_file *file)
+{
+	return file->header.e_entry;
+}
+
+bool elf_file_has_interpreter(const struct elf_file *file)
+{
+	return file->has_interpreter;
+}
+
+bool elf_file_has_needed(const struct elf_file *file)
+{
+	return file->has_needed;
+}
+
+int elf_file_section(struct elf_file *file, struct str name, size_t size_max, struct elf_bytes *ret)
+{
+	struct str names;
+	struct str bytes;
+
+	if (file->header.e_shstrndx >= file->section_count ||
+	    read_section(file, &file->sections[file->header.e_shstrndx], ELF_SECTION_SIZE_MAX,
+			 &names))
+		return -ENOENT;
+	for (size_t i = 1; i < file->section_count; i++) {
+		const Elf64_Shdr *header = &file->sections[i];
+
+		if (header->sh_name >= names.size || names.size - header->sh_name <= name.size ||
+		    memcmp(names.text + header->sh_name, name.text, name.size) != 0 ||
+		    names.text[header->sh_name + name.size] != '\0')
+			continue;
+		if (header->sh_flags & SHF_COMPRESSED)
+			return -ENOTSUP;
+
+		int err = read_section(file, header, size_max, &bytes);
+
+		if (err)
+			return err;
+		if (bytes.size == 0)
+			return -ENOENT;
+		*ret = (struct elf_bytes){ .bytes = (const uint8_t *)bytes.text,
+					   .size = bytes.size,
+					   .vaddr = header->sh_addr };
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* What is loaded at an address and from which place in the file on, to the end of the segment. */
+static bool find_load(const struct elf_file *file, uint64_t vaddr, struct elf_segment *ret)
+{
+	for (size_t i = 0; i < file->load_count; i++) {
+		uint64_t distance = vaddr - file->loads[i].vaddr;
+
+		if (vaddr < file->loads[i].vaddr || distance >= file->loads[i].size)
+			continue;
+		*ret = (struct elf_segment){ .offset = file->loads[i].offset + distance,
+					     .vaddr = vaddr,
+					     .size = file->loads[i].size - distance };
+		return true;
+	}
+	return false;
+}
+
+int elf_file_read(const struct elf_file *file, uint64_t vaddr, void *room, size_t size)
+{
+	struct elf_segment place;
+
+	if (!find_load(file, vaddr, &place) || place.size < size)
+		return -ENOENT;
+	return read_at(file, place.offset, room, size);
+}
+
+int elf_file_eh_frame(struct elf_file *file, struct elf_bytes *ret)
+{
+	/* Version 1, the pointer's encoding: relative to where it stands, four signed bytes. Every
+	 * linker writes it so. */
+	static const uint8_t head[] = { 1, 0x1b };
+	uint8_t bytes[8];
+	struct elf_segment place;
+	struct str frames;
+	int32_t distance;
+
+	if (file->eh_frame_header == 0 ||
+	    elf_file_read(file, file->eh_frame_header, bytes, sizeof(bytes)) ||
+	    memcmp(bytes, head, sizeof(head)) != 0)
+		return -ENOENT;
+	memcpy(&distance, bytes + 4, sizeof(distance));
+	if (!find_load(file, file->eh_frame_header + 4 + (uint64_t)(int64_t)distance, &place))
+		return -ENOENT;
+
+	const Elf64_Shdr section = { .sh_type = SHT_PROGBITS,
+				     .sh_offset = place.offset,
+				     .sh_size = place.size };
+	int err = read_section(file, &section, ELF_FRAMES_SIZE_MAX, &frames);
+
+	if (err)
+		return err;
+	*ret = (struct elf_bytes){ .bytes = (const uint8_t *)frames.text,
+				   .size = frames.size,
+				   .vaddr = place.vaddr };
+	return 0;
 }
 
 struct identity elf_file_build_id(const struct elf_file *file)

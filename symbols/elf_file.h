@@ -30,6 +30,10 @@ enum {
 	ELF_SYMBOL_COUNT_MAX = 4 << 20,
 	/* Of one string table. */
 	ELF_STRINGS_SIZE_MAX = 256 << 20,
+	/* PT_LOADs of any kind. */
+	ELF_LOAD_COUNT_MAX = 64,
+	/* Of unwind information: .eh_frame is a tenth of the code. */
+	ELF_FRAMES_SIZE_MAX = 256 << 20,
 	/* Of stubs, relocations and names of sections. */
 	ELF_SECTION_SIZE_MAX = 16 << 20,
 };
@@ -50,6 +54,37 @@ struct elf_file *elf_file_close(struct elf_file *file);
 
 /* At least one, in the file's order. */
 const struct elf_segment *elf_file_segments(const struct elf_file *file, size_t *ret_count);
+
+uint16_t elf_file_machine(const struct elf_file *file);
+/* Where the program starts; 0: nowhere. */
+uint64_t elf_file_entry(const struct elf_file *file);
+
+/* Names an interpreter (the dynamic linker), as programs do; needs other libraries. */
+bool elf_file_has_interpreter(const struct elf_file *file);
+bool elf_file_has_needed(const struct elf_file *file);
+
+/* Bytes of the file as they lie in memory. */
+struct elf_bytes {
+	const uint8_t *bytes; /* until close */
+	size_t size;
+	uint64_t vaddr;
+};
+
+/*
+ * The section of this name: -ENOENT when there is none, or none with bytes; -ENOTSUP when it is
+ * compressed; -EFBIG beyond size_max.
+ */
+int elf_file_section(struct elf_file *file, struct str name, size_t size_max,
+		     struct elf_bytes *ret);
+
+/*
+ * Where PT_GNU_EH_FRAME says that the call frame information begins, up to the end of what is
+ * loaded: for files without section headers. -ENOENT when nothing says so.
+ */
+int elf_file_eh_frame(struct elf_file *file, struct elf_bytes *ret);
+
+/* Reads what is loaded at an address, if all of it comes from the file: -ENOENT if not. */
+int elf_file_read(const struct elf_file *file, uint64_t vaddr, void *room, size_t size);
 
 /* The GNU build id; IDENTITY_NONE when there is none. */
 struct identity elf_file_build_id(const struct elf_file *file);

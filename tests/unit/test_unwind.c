@@ -125,6 +125,9 @@ static void other_registers_are_known_in_the_leaf_only(void **state)
 	__u64 leaf[16] = { [14] = 0x5555 };
 
 	assert_caller(found, leaf, 0x5555, STACK + 40, some_frame.fp);
+	/* As where vfork() has taken it off the stack. */
+	assert_caller(unwind_rule(UNWIND_CFA_SP, 5, UNWIND_FP_SAME, UNWIND_RA_REGISTER, 0, 0), leaf,
+		      0x5555, STACK + 16, some_frame.fp);
 	assert_ends(found, UNWIND_UNSUPPORTED);
 }
 

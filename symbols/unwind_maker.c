@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbols/unwind_maker.h"
+
+#include <elf.h>
+#include <errno.h>
+
+#include "symbols/eh_frame.h"
+#include "symbols/unwind_code.h"
+#include "symbols/unwind_rows.h"
+
+static int add_eh_frame(struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
+{
+	struct elf_bytes bytes;
+	int err = elf_file_section(elf, STR(".eh_frame"), ELF_FRAMES_SIZE_MAX, &bytes);
+
+	if (err == -ENOENT)
+		err = elf_file_eh_frame(elf, &bytes);
+	/* Without it, or with one that can't be read, the other sources may do. */
+	if (err)
+		return err == -ENOMEM ? err : 0;
+
+	struct eh_frame_section section = {
+		.bytes = bytes.bytes,
+		.size = bytes.size,
+		.vaddr = bytes.vaddr,
+		.machine = elf_file_machine(elf),
+	};
+	size_t before = rows->function_count;
+
+	err = eh_frame_read(&section, rows);
+	if (rows->function_count > before)
+		*sources |= UNWIND_FROM_EH_FRAME;
+	return err;
+}
+
+/* Says the same as .eh_frame where there are both, so only what that left open is taken. */
+static int add_debug_frame(struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
+{
+	struct elf_bytes bytes;
+	int err = elf_file_section(elf, STR(".debug_frame"), ELF_FRAMES_SIZE_MAX, &bytes);
+
+	if (err)
+		return err == -ENOMEM ? err : 0;
+
+	struct eh_frame_section section = {
+		.bytes = bytes.bytes,
+		.size = bytes.size,
+		.machine = elf_file_machine(elf),
+		.is_debug_frame = true,
+	};
+	size_t before = rows->function_count;
+
+	err = eh_frame_read(&section, rows);
+	if (rows->function_count > before)
+		*sources |= UNWIND_FROM_DEBUG_FRAME;
+	return err;
+}
+
+int unwind_maker_make(struct elf_file *elf, const struct identity *identity, struct buf *buf)
+{
+	struct unwind_table_header about = {
+		.identity = *identity,
+		.machine = elf_file_machine(elf),
+	};
+	autoclean(unwind_rows) struct unwind_rows rows;
+	size_t segment_count;
+	const struct elf_segment *segments = elf_file_segments(elf, &segment_count);
+
+	unwind_rows_init(&rows, segments, segment_count);
+	if (about.machine != EM_X86_64)
+		return -ENOTSUP;
+
+	int err = add_eh_frame(elf, &rows, &about.sources);
+
+	if (!err)
+		err = add_debug_frame(elf, &rows, &about.sources);
+	if (!err)
+		err = unwind_code_add(elf, &rows, &about.sources);
+	return err ? err : unwind_rows_build(&rows, &about, buf);
+}

@@ -21,12 +21,14 @@
  * How a table comes to be: the collector asks for the file that a process maps (LINK_TABLE_WISH:
  * its identity, a number of the collector's in .sequence, and the opened file), and the server
  * answers with LINK_TABLE under the same number: the table, or LINK_NO_TABLE: the identity and an
- * errno (-ENODATA: the file has no unwind information; -EAGAIN: ask again). The server may answer
- * in another order, and what it was asked before it died it does not answer: ask again after a
- * reconnect. A new answer to an old question is no harm.
+ * errno (ENODATA: the file has no unwind information; EAGAIN: too many were asked for at once). The
+ * server may answer in another order, and what it was asked over a connection that is gone it does
+ * not answer: ask again after a reconnect.
  */
 enum {
 	UNWIND_TABLE_VERSION = 1,
+	/* Questions without an answer that a collector may have on the way. */
+	UNWIND_TABLE_ASKED_COUNT_MAX = 32,
 	/* 2 GiB of file: ELF_FILE_SIZE_MAX. */
 	UNWIND_TABLE_PAGE_COUNT_MAX = 32768,
 	/* 28 MiB, which with the rest fits a message; libclang-cpp, the largest seen, has 5. */
@@ -35,6 +37,9 @@ enum {
 };
 
 #define UNWIND_TABLE_MAGIC "hearthUT"
+
+/* Of a table on disk; over the link it fits a message (WINDOW_SIZE_MAX), since functions stay. */
+#define UNWIND_TABLE_SIZE_MAX ((size_t)64 << 20)
 
 /* What rows were made of: bits. */
 enum unwind_table_source {

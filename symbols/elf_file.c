@@ -431,6 +431,19 @@ bool elf_file_has_go_build_id(const struct elf_file *file)
 	return file->has_go_build_id;
 }
 
+int elf_file_identify(const struct elf_file *file, const struct identity *meant,
+		      struct identity *ret)
+{
+	if (meant->kind == IDENTITY_GNU_BUILD_ID && !identity_equal(&file->build_id, meant))
+		return -ESTALE;
+	if (meant->kind == IDENTITY_GO_BUILD_ID && !file->has_go_build_id)
+		return -ESTALE;
+	*ret = meant->kind == IDENTITY_INODE && file->build_id.kind != IDENTITY_NONE
+		       ? file->build_id
+		       : *meant;
+	return 0;
+}
+
 /* The section with this number if it holds code, or NULL. */
 static const Elf64_Shdr *code_section(const struct elf_file *file, size_t index)
 {

@@ -95,6 +95,13 @@ struct identity elf_file_build_id(const struct elf_file *file);
 bool elf_file_has_go_build_id(const struct elf_file *file);
 
 /*
+ * The identity under which what is made of this file is kept: its build id when it has one.
+ * -ESTALE when it is not the file that is meant.
+ */
+int elf_file_identify(const struct elf_file *file, const struct identity *meant,
+		      struct identity *ret);
+
+/*
  * Adds the functions of .symtab and .dynsym and, on x86-64, the stubs of the PLT as "name@plt". The
  * table's names point into the file: use it before elf_file_close().
  */

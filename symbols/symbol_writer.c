@@ -6,21 +6,6 @@
 #include "symbols/elf_file.h"
 #include "symbols/symbol_table.h"
 
-/* The identity under which the names of this file are kept; -ESTALE when it is not the one meant.
- */
-static int identify(const struct elf_file *elf, const struct identity *wished, struct identity *ret)
-{
-	struct identity build_id = elf_file_build_id(elf);
-
-	if (wished->kind == IDENTITY_GNU_BUILD_ID && !identity_equal(&build_id, wished))
-		return -ESTALE;
-	if (wished->kind == IDENTITY_GO_BUILD_ID && !elf_file_has_go_build_id(elf))
-		return -ESTALE;
-	*ret = wished->kind == IDENTITY_INODE && build_id.kind != IDENTITY_NONE ? build_id
-										: *wished;
-	return 0;
-}
-
 static int write_elf_names(struct symbol_folder *folder, struct elf_file *elf,
 			   const struct identity *identity)
 {
@@ -48,7 +33,7 @@ int symbol_writer_elf(struct symbol_folder *folder, int fd, const struct identit
 	int err = elf_file_open(fd, &elf);
 
 	if (!err)
-		err = identify(elf, wished, &identity);
+		err = elf_file_identify(elf, wished, &identity);
 	if (!err && !symbol_folder_has(folder, &identity))
 		err = write_elf_names(folder, elf, &identity);
 	if (!err && !identity_equal(&identity, wished))

@@ -502,7 +502,7 @@ int symbols_settle(struct symbols *symbols, int timeout_ms)
 
 void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 {
-	struct symbol_folder_stats folder = symbol_folder_stats(symbols->folder);
+	struct identity_folder_stats folder = symbol_folder_stats(symbols->folder);
 	struct symbols_stats stats = {
 		.modules = folder.file_count,
 		.file_bytes = folder.file_bytes,

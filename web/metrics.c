@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "symbols/symbols.h"
+#include "symbols/unwind_tables.h"
 #include "version.h"
 #include "web/json_writer.h"
 #include "web/request_counters.h"
@@ -167,6 +168,23 @@ static void add_symbols(struct buf *buf, const struct symbols_stats *stats)
 		  "Size of all symbol files.");
 }
 
+static void add_unwind_tables(struct buf *buf, const struct unwind_tables_stats *stats)
+{
+	add_counter(buf, "hearth_unwind_tables_made_total", stats->made,
+		    "Unwind tables made of files.");
+	add_counter(buf, "hearth_unwind_tables_found_total", stats->found,
+		    "Unwind tables found on disk.");
+	add_counter(buf, "hearth_unwind_tables_without_total", stats->without,
+		    "Files asked for that say nothing of their frames, or can't be read.");
+	add_counter(buf, "hearth_unwind_rows_total", stats->rows, "Rows of the tables made.");
+	add_counter(buf, "hearth_unwind_rows_unsupported_total", stats->unsupported,
+		    "Of these, rows with a rule that can't be followed.");
+	add_gauge(buf, "hearth_unwind_tables_waiting", (double)stats->waiting,
+		  "Files that wait for their table.");
+	add_gauge(buf, "hearth_unwind_tables_file_bytes", (double)stats->cache.bytes,
+		  "Size of all unwind tables on disk.");
+}
+
 /* The second number of /proc/self/statm: resident pages (proc(5)). */
 static uint64_t resident_bytes(void)
 {
@@ -224,12 +242,15 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 {
 	struct buf *buf = &reply->body;
 	struct symbols_stats symbols = { 0 };
+	struct unwind_tables_stats tables = { 0 };
 	struct store_status store;
 
 	(void)request;
 	store_status(server->store, &store);
 	if (server->symbols)
 		symbols_stats(server->symbols, &symbols);
+	if (server->unwind_tables)
+		unwind_tables_stats(server->unwind_tables, &tables);
 
 	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	add_head(buf, "hearth_build_info", "gauge", "The version, as a label.");
@@ -239,6 +260,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_collector(buf, &server->counters);
 	add_store(buf, &store);
 	add_symbols(buf, &symbols);
+	add_unwind_tables(buf, &tables);
 	add_counter(buf, "hearth_http_requests_total", server->counters.requests, "HTTP requests.");
 	add_counter(buf, "hearth_http_requests_refused_total", server->counters.requests_refused,
 		    "HTTP requests refused for what they are, not for what they ask.");

@@ -21,6 +21,7 @@
 #include "base/window.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
+#include "symbols/unwind_tables.h"
 #include "web/ingest.h"
 #include "web/recording.h"
 #include "web/server.h"
@@ -46,7 +47,9 @@ struct receiver {
 	int socket; /* -1: none */
 	uint64_t collector;
 	struct window *held; /* ingest had no room for it */
-	bool has_refused;    /* a window, which was said */
+	struct unwind_answer answer;
+	bool has_answer;  /* the socket had no room for it */
+	bool has_refused; /* a window, which was said */
 
 	pthread_mutex_t lock;
 	/* guarded by lock: */
@@ -66,6 +69,16 @@ static void set_state(struct receiver *receiver, enum collector_state state)
 	counters->collector_state = (int)state;
 }
 
+/* Their numbers mean nothing to another collector. */
+static void forget_tables(struct receiver *receiver)
+{
+	if (receiver->has_answer)
+		unwind_answer_cleanup(&receiver->answer);
+	receiver->has_answer = false;
+	if (receiver->server->unwind_tables)
+		unwind_tables_forget(receiver->server->unwind_tables);
+}
+
 static void disconnect(struct receiver *receiver, const char *why)
 {
 	if (receiver->socket < 0)
@@ -76,6 +89,7 @@ static void disconnect(struct receiver *receiver, const char *why)
 	receiver->collector = 0;
 	receiver->has_refused = false;
 	receiver->held = window_free(receiver->held);
+	forget_tables(receiver);
 	set_state(receiver, COLLECTOR_ABSENT);
 }
 
@@ -85,6 +99,11 @@ static void wake(struct receiver *receiver)
 	ssize_t ignored = write(receiver->wakeup, &one, sizeof(one));
 
 	(void)ignored; /* it is awake already */
+}
+
+static void wake_for_answer(void *context)
+{
+	wake(context);
 }
 
 void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t sequence)
@@ -169,6 +188,41 @@ static int handle_file(struct receiver *receiver, struct link_message *message)
 	return 0;
 }
 
+static int send_no_table(struct receiver *receiver, uint64_t number,
+			 const struct identity *identity, int err)
+{
+	autoclean(buf) struct buf payload = BUF(IDENTITY_SIZE_MAX + 32);
+
+	link_encode_file(&(struct link_file){ .identity = *identity, .error = err }, &payload);
+	if (payload.error)
+		return payload.error;
+	return link_send(receiver->socket, &(struct link_message){ .type = LINK_NO_TABLE,
+								   .sequence = number,
+								   .payload = payload.bytes,
+								   .size = payload.size });
+}
+
+static int handle_table_wish(struct receiver *receiver, struct link_message *message)
+{
+	struct link_file file;
+	int err = link_decode_file(message, &file);
+
+	if (!err && file.error)
+		err = -EBADMSG;
+	if (err)
+		return err;
+
+	int fd = message->fds[0];
+
+	message->fds[0] = -1;
+	err = unwind_tables_ask(receiver->server->unwind_tables, message->sequence, &file.identity,
+				fd);
+	if (err)
+		err = send_no_table(receiver, message->sequence, &file.identity, err);
+	/* It asks more than it may, and reads nothing. */
+	return err == -EAGAIN ? -EBADMSG : err;
+}
+
 static void count_window(struct receiver *receiver, const struct window *window)
 {
 	struct server_counters *counters = &receiver->server->counters;
@@ -251,11 +305,14 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 		return handle_file(receiver, message);
 	case LINK_WINDOW:
 		return handle_window(receiver, message);
+	case LINK_TABLE_WISH:
+		if (!receiver->server->unwind_tables || receiver->socket < 0)
+			break;
+		return handle_table_wish(receiver, message);
 	case LINK_WELCOME:
 	case LINK_ACK:
 	case LINK_WISH:
 	case LINK_REFUSE:
-	case LINK_TABLE_WISH:
 	case LINK_TABLE:
 	case LINK_NO_TABLE:
 	case LINK_REFUSE_WINDOW:
@@ -346,6 +403,49 @@ static int send_wishes(struct receiver *receiver)
 	}
 }
 
+static int send_answer(struct receiver *receiver, const struct unwind_answer *answer)
+{
+	if (answer->error)
+		return send_no_table(receiver, answer->number, &answer->identity, answer->error);
+	return link_send(receiver->socket, &(struct link_message){ .type = LINK_TABLE,
+								   .sequence = answer->number,
+								   .payload = answer->table.bytes,
+								   .size = answer->table.size });
+}
+
+/* Whether to be woken when the socket has room again. */
+static void watch_room(struct receiver *receiver, bool watch)
+{
+	struct epoll_event interest = { .events = EPOLLIN | (watch ? EPOLLOUT : 0U),
+					.data.fd = receiver->socket };
+
+	(void)epoll_ctl(receiver->epoll, EPOLL_CTL_MOD, receiver->socket, &interest);
+}
+
+static int send_tables(struct receiver *receiver)
+{
+	bool had_answer = receiver->has_answer;
+	int err = 0;
+
+	while (receiver->server->unwind_tables && !err) {
+		if (!receiver->has_answer)
+			receiver->has_answer = unwind_tables_take(receiver->server->unwind_tables,
+								  &receiver->answer);
+		if (!receiver->has_answer)
+			break;
+		err = send_answer(receiver, &receiver->answer);
+		if (err)
+			break;
+		unwind_answer_cleanup(&receiver->answer);
+		receiver->has_answer = false;
+	}
+	if (err == -EAGAIN)
+		err = 0;
+	if (receiver->has_answer != had_answer)
+		watch_room(receiver, receiver->has_answer);
+	return err;
+}
+
 static void say_what_waits(struct receiver *receiver)
 {
 	if (receiver->socket < 0)
@@ -355,6 +455,8 @@ static void say_what_waits(struct receiver *receiver)
 
 	if (!err)
 		err = send_wishes(receiver);
+	if (!err)
+		err = send_tables(receiver);
 	if (err)
 		disconnect(receiver, strerror(-err));
 }
@@ -499,6 +601,9 @@ struct receiver *receiver_free(struct receiver *receiver)
 		return NULL;
 
 	receiver_stop(receiver);
+	if (receiver->server->unwind_tables)
+		unwind_tables_on_answer(receiver->server->unwind_tables, NULL, NULL);
+	forget_tables(receiver);
 	if (receiver->socket >= 0)
 		close(receiver->socket);
 	if (receiver->listener >= 0) {
@@ -565,6 +670,8 @@ int receiver_new(const struct receiver_options *options, struct receiver **ret)
 
 	if (err)
 		return err;
+	if (receiver->server->unwind_tables)
+		unwind_tables_on_answer(receiver->server->unwind_tables, wake_for_answer, receiver);
 	*ret = TAKE(receiver);
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
+#include "symbols/unwind_tables.h"
 #include "web/http1.h"
 #include "web/ingest.h"
 #include "web/receiver.h"
@@ -79,6 +80,11 @@ static int open_store(struct server *server)
 			settings->data);
 	snprintf(path, sizeof(path), "%s/symbols", settings->data);
 	err = symbols_open(path, &server->symbols);
+
+	if (err)
+		return log_error_errno(err, "cannot use the folder '%s'", path);
+	snprintf(path, sizeof(path), "%s/unwind", settings->data);
+	err = unwind_tables_open(path, &server->unwind_tables);
 
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);
@@ -249,6 +255,7 @@ int serve_main(const struct settings *settings)
 	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 
 	store_close(server.store);
+	unwind_tables_close(server.unwind_tables);
 	symbols_close(server.symbols);
 	return code;
 }

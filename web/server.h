@@ -12,6 +12,7 @@
 struct request_counters;
 struct store;
 struct symbols;
+struct unwind_tables;
 
 /*
  * What every handler may ask: the store, the symbols, and how the collector is doing. Owned by
@@ -40,6 +41,7 @@ struct server {
 	const struct settings *settings; /* as at the start, whatever SIGHUP changed since */
 	struct store *store;
 	struct symbols *symbols;
+	struct unwind_tables *unwind_tables; /* NULL: none are made */
 	struct server_counters counters;
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;

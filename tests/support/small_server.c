@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
+#include "symbols/unwind_tables.h"
 
 enum { WALK_DESCRIPTORS = 8 };
 
@@ -23,6 +24,10 @@ static void open_parts(struct small_server *small)
 
 	int err = symbols_open(path, &small->server.symbols);
 
+	assert(!err);
+	size = snprintf(path, sizeof(path), "%s/unwind", small->folder);
+	assert(size > 0 && (size_t)size < sizeof(path));
+	err = unwind_tables_open(path, &small->server.unwind_tables);
 	assert(!err);
 
 	struct store_options options = { .folder = small->folder,
@@ -50,6 +55,7 @@ void small_server_open(struct small_server *small)
 static void close_parts(struct small_server *small)
 {
 	small->server.store = store_close(small->server.store);
+	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
 	small->server.symbols = symbols_close(small->server.symbols);
 }
 

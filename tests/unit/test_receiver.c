@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/link.h"
 #include "base/log.h"
+#include "base/unwind_table.h"
 #include "collector/shipper.h"
 #include "store/store.h"
 #include "tests/support/descriptors.h"
@@ -461,6 +462,58 @@ static void a_refused_window_holds_nothing_up(void **state)
 	assert_int_equal(stored_samples(scene), 12 * SAMPLES);
 }
 
+static void ask_for_table(int fd, uint64_t number, const struct identity *identity, int file)
+{
+	autoclean(buf) struct buf payload = BUF(256);
+
+	link_encode_file(&(struct link_file){ .identity = *identity }, &payload);
+	assert_int_equal(link_send(fd, &(struct link_message){ .type = LINK_TABLE_WISH,
+							       .sequence = number,
+							       .payload = payload.bytes,
+							       .size = payload.size,
+							       .fds = { file, -1 },
+							       .fd_count = 1 }),
+			 0);
+}
+
+static void sends_unwind_tables_to_who_asks(void **state)
+{
+	struct scene *scene = *state;
+	struct identity identity = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 9 } };
+	autoclose int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	autoclose int text = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	int fd = connect_by_hand(scene);
+	uint64_t sum = 0;
+
+	greet(fd);
+	for (uint64_t i = 1; i <= UNWIND_TABLE_ASKED_COUNT_MAX; i++)
+		ask_for_table(fd, i * 1000, &identity, i % 4 ? self : text);
+	/* In any order; they fill the socket, so that the server must wait for its reader. */
+	for (uint64_t i = 1; i <= UNWIND_TABLE_ASKED_COUNT_MAX; i++) {
+		autoclean(link_message) struct link_message message = { .fds = { -1, -1 } };
+		struct unwind_table table;
+		struct link_file none;
+
+		assert_int_equal(receive(fd, &message), 0);
+		sum += message.sequence;
+		if (message.sequence % 4000 == 0) {
+			assert_int_equal(message.type, LINK_NO_TABLE);
+			assert_int_equal(link_decode_file(&message, &none), 0);
+			assert_int_equal(none.error, ENOEXEC);
+			assert_true(identity_equal(&none.identity, &identity));
+			continue;
+		}
+		assert_int_equal(message.type, LINK_TABLE);
+		assert_int_equal(unwind_table_check(message.payload, message.size, &table), 0);
+		assert_true(identity_equal(&table.header->identity, &identity));
+		assert_true(table.header->row_count > 1000);
+		assert_int_equal(table.header->function_count, 0);
+	}
+	assert_int_equal(sum, 1000 * UNWIND_TABLE_ASKED_COUNT_MAX *
+				      (UNWIND_TABLE_ASKED_COUNT_MAX + 1) / 2);
+	close(fd);
+}
+
 static void hangs_up_on_what_makes_no_sense(void **state)
 {
 	struct scene *scene = *state;
@@ -472,8 +525,10 @@ static void hangs_up_on_what_makes_no_sense(void **state)
 	assert_hung_up(fd);
 
 	/* What only a server says; a kernel without its symbols; a file without a reason. */
-	static const uint8_t types[] = { LINK_WELCOME, LINK_ACK,  LINK_WISH,	     LINK_REFUSE,
-					 LINK_KERNEL,  LINK_FILE, LINK_REFUSE_WINDOW };
+	static const uint8_t types[] = { LINK_TABLE,	    LINK_NO_TABLE, LINK_TABLE_WISH,
+					 LINK_WELCOME,	    LINK_ACK,	   LINK_WISH,
+					 LINK_REFUSE,	    LINK_KERNEL,   LINK_FILE,
+					 LINK_REFUSE_WINDOW };
 
 	for (size_t i = 0; i < sizeof(types); i++) {
 		fd = connect_by_hand(scene);
@@ -590,6 +645,7 @@ int main(void)
 		SCENE_TEST(takes_one_collector_at_a_time),
 		SCENE_TEST(refuses_windows_that_are_no_good),
 		SCENE_TEST(a_refused_window_holds_nothing_up),
+		SCENE_TEST(sends_unwind_tables_to_who_asks),
 		SCENE_TEST(hangs_up_on_what_makes_no_sense),
 		SCENE_TEST(answers_another_version_with_its_own),
 		SCENE_TEST(takes_the_place_of_a_dead_server_only),

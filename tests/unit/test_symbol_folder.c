@@ -113,13 +113,13 @@ static void counts_what_it_finds(void **state)
 	assert_true(symbol_folder_has(context->folder, &one));
 	assert_int_equal(read_module(context, one), 0);
 
-	struct symbol_folder_stats before = symbol_folder_stats(context->folder);
+	struct identity_folder_stats before = symbol_folder_stats(context->folder);
 
 	assert_int_equal(before.file_count, 2);
 	assert_int_equal(before.evicted, 0);
 	open_folder(context, 1 << 20);
 
-	struct symbol_folder_stats after = symbol_folder_stats(context->folder);
+	struct identity_folder_stats after = symbol_folder_stats(context->folder);
 
 	assert_memory_equal(&before, &after, sizeof(before));
 }
@@ -164,7 +164,7 @@ static void evicts_what_was_not_used_for_longest(void **state)
 	wait_a_tick();
 	assert_int_equal(write_module(context, build_id(5), name_size), 0);
 
-	struct symbol_folder_stats stats = symbol_folder_stats(context->folder);
+	struct identity_folder_stats stats = symbol_folder_stats(context->folder);
 
 	assert_true(stats.evicted > 0);
 	assert_true(stats.file_bytes <= 48 << 10);

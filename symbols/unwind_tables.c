@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbols/unwind_tables.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "symbols/elf_file.h"
+#include "symbols/unwind_maker.h"
+
+enum {
+	/* Behind what the host is for, before names. */
+	WORKER_NICE = 5,
+};
+
+/* On disk: 2,000 files of a large installation take 110 MB. */
+#define CACHE_SIZE_MAX (UINT64_C(256) << 20)
+
+struct question {
+	uint64_t number;
+	struct identity identity;
+	int fd;
+};
+
+struct unwind_tables {
+	struct unwind_cache *cache;
+	pthread_t worker;
+	bool has_worker;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+
+	/* guarded by lock: */
+	bool closing;
+	void (*wake)(void *context);
+	void *context;
+	uint64_t generation; /* of who asks: answers to one who is gone are dropped */
+	struct question questions[UNWIND_TABLES_WAITING_COUNT_MAX];
+	size_t question_first, question_count;
+	struct unwind_answer answers[UNWIND_TABLES_ANSWER_COUNT_MAX];
+	size_t answer_first, answer_count;
+	struct unwind_tables_stats stats;
+};
+
+/* ---- making one ---- */
+
+/* The table as it is on disk afterwards, under the best identity that the file has. */
+static int find_or_make(struct unwind_tables *tables, struct elf_file *elf,
+			const struct identity *identity, struct buf *table, bool *ret_made)
+{
+	int err = unwind_cache_read(tables->cache, identity, table);
+
+	*ret_made = false;
+	if (!err)
+		return 0;
+	/* Whatever the disk says, the file itself is at hand. */
+	buf_clear(table);
+	err = unwind_maker_make(elf, identity, table);
+	if (err)
+		return err;
+	*ret_made = true;
+	/* Without room on disk it is made again after a restart, no more. */
+	(void)unwind_cache_write(tables->cache, table);
+	return 0;
+}
+
+/* As it goes over the link: under the identity that was asked for, without functions. */
+static void dress(struct buf *table, const struct identity *identity)
+{
+	struct unwind_table_header header;
+
+	memcpy(&header, table->bytes, sizeof(header));
+	header.identity = *identity;
+	header.function_count = 0;
+	header.checksum = 0;
+	table->size = unwind_table_size(&header);
+	memcpy(table->bytes, &header, sizeof(header));
+}
+
+static void count_answer(struct unwind_tables *tables, const struct unwind_answer *answer,
+			 bool made, uint64_t ns)
+{
+	struct unwind_table_header header;
+
+	pthread_mutex_lock(&tables->lock);
+	if (answer->error) {
+		tables->stats.without++;
+	} else if (made) {
+		memcpy(&header, answer->table.bytes, sizeof(header));
+		tables->stats.made++;
+		tables->stats.rows += header.row_count;
+		tables->stats.unsupported += header.unsupported_count;
+		tables->stats.making_ns += ns;
+	} else {
+		tables->stats.found++;
+	}
+	pthread_mutex_unlock(&tables->lock);
+}
+
+static void answer_question(struct unwind_tables *tables, const struct question *question,
+			    struct unwind_answer *answer)
+{
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	struct identity identity;
+	uint64_t start_ns = clock_monotonic_ns();
+	bool made = false;
+
+	*answer = (struct unwind_answer){
+		.number = question->number,
+		.identity = question->identity,
+		.table = BUF(UNWIND_TABLE_SIZE_MAX),
+	};
+	answer->error = elf_file_open(question->fd, &elf);
+	if (!answer->error)
+		answer->error = elf_file_identify(elf, &question->identity, &identity);
+	if (!answer->error)
+		answer->error = find_or_make(tables, elf, &identity, &answer->table, &made);
+	if (answer->error)
+		buf_done(&answer->table);
+	else
+		dress(&answer->table, &question->identity);
+	count_answer(tables, answer, made, clock_monotonic_ns() - start_ns);
+}
+
+/* ---- the worker ---- */
+
+static void *work(void *argument)
+{
+	struct unwind_tables *tables = argument;
+
+	pthread_setname_np(pthread_self(), "unwind tables");
+	/* A courtesy to the host that may be refused. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
+
+	pthread_mutex_lock(&tables->lock);
+	for (;;) {
+		while ((tables->question_count == 0 ||
+			tables->answer_count == UNWIND_TABLES_ANSWER_COUNT_MAX) &&
+		       !tables->closing)
+			pthread_cond_wait(&tables->changed, &tables->lock);
+		if (tables->closing)
+			break;
+
+		struct question question = tables->questions[tables->question_first];
+		uint64_t generation = tables->generation;
+		struct unwind_answer answer;
+
+		tables->question_first =
+			(tables->question_first + 1) % UNWIND_TABLES_WAITING_COUNT_MAX;
+		tables->question_count--;
+		pthread_mutex_unlock(&tables->lock);
+
+		answer_question(tables, &question, &answer);
+		close(question.fd);
+
+		pthread_mutex_lock(&tables->lock);
+		if (generation != tables->generation || tables->closing) {
+			buf_done(&answer.table);
+			continue;
+		}
+		tables->answers[(tables->answer_first + tables->answer_count++) %
+				UNWIND_TABLES_ANSWER_COUNT_MAX] = answer;
+		if (tables->wake)
+			tables->wake(tables->context);
+	}
+	pthread_mutex_unlock(&tables->lock);
+	return NULL;
+}
+
+static int start_worker(struct unwind_tables *tables)
+{
+	sigset_t all;
+	sigset_t before;
+
+	/* Signals are for the threads that wait for them. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int err = pthread_create(&tables->worker, NULL, work, tables);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	tables->has_worker = err == 0;
+	return -err;
+}
+
+/* ---- the object ---- */
+
+int unwind_tables_open(const char *folder, struct unwind_tables **ret)
+{
+	autoclean(unwind_tables) struct unwind_tables *tables = calloc(1, sizeof(*tables));
+
+	if (!tables)
+		return -ENOMEM;
+	pthread_mutex_init(&tables->lock, NULL);
+	pthread_cond_init(&tables->changed, NULL);
+
+	int err = unwind_cache_open(folder, CACHE_SIZE_MAX, &tables->cache);
+	if (!err)
+		err = start_worker(tables);
+	if (err)
+		return err;
+	*ret = TAKE(tables);
+	return 0;
+}
+
+/* With the lock held, or alone. */
+static void forget_all(struct unwind_tables *tables)
+{
+	for (; tables->question_count > 0; tables->question_count--) {
+		close(tables->questions[tables->question_first].fd);
+		tables->question_first =
+			(tables->question_first + 1) % UNWIND_TABLES_WAITING_COUNT_MAX;
+	}
+	for (; tables->answer_count > 0; tables->answer_count--) {
+		buf_done(&tables->answers[tables->answer_first].table);
+		tables->answer_first = (tables->answer_first + 1) % UNWIND_TABLES_ANSWER_COUNT_MAX;
+	}
+	tables->generation++;
+}
+
+struct unwind_tables *unwind_tables_close(struct unwind_tables *tables)
+{
+	if (!tables)
+		return NULL;
+
+	if (tables->has_worker) {
+		pthread_mutex_lock(&tables->lock);
+		tables->closing = true;
+		pthread_cond_broadcast(&tables->changed);
+		pthread_mutex_unlock(&tables->lock);
+		pthread_join(tables->worker, NULL);
+	}
+	forget_all(tables);
+	unwind_cache_close(tables->cache);
+	pthread_cond_destroy(&tables->changed);
+	pthread_mutex_destroy(&tables->lock);
+	free(tables);
+	return NULL;
+}
+
+int unwind_tables_ask(struct unwind_tables *tables, uint64_t number,
+		      const struct identity *identity, int fd)
+{
+	autoclose int file = fd;
+	int err = 0;
+
+	assert(fd >= 0);
+	pthread_mutex_lock(&tables->lock);
+	if (tables->question_count == UNWIND_TABLES_WAITING_COUNT_MAX) {
+		err = -EAGAIN;
+	} else {
+		tables->questions[(tables->question_first + tables->question_count++) %
+				  UNWIND_TABLES_WAITING_COUNT_MAX] = (struct question){
+			.number = number,
+			.identity = *identity,
+			.fd = TAKE_FD(file),
+		};
+		pthread_cond_broadcast(&tables->changed);
+	}
+	pthread_mutex_unlock(&tables->lock);
+	return err;
+}
+
+void unwind_tables_on_answer(struct unwind_tables *tables, void (*wake)(void *context),
+			     void *context)
+{
+	pthread_mutex_lock(&tables->lock);
+	tables->wake = wake;
+	tables->context = context;
+	pthread_mutex_unlock(&tables->lock);
+}
+
+bool unwind_tables_take(struct unwind_tables *tables, struct unwind_answer *ret)
+{
+	bool has_answer;
+
+	pthread_mutex_lock(&tables->lock);
+	has_answer = tables->answer_count > 0;
+	if (has_answer) {
+		*ret = tables->answers[tables->answer_first];
+		tables->answer_first = (tables->answer_first + 1) % UNWIND_TABLES_ANSWER_COUNT_MAX;
+		tables->answer_count--;
+		pthread_cond_broadcast(&tables->changed);
+	}
+	pthread_mutex_unlock(&tables->lock);
+	return has_answer;
+}
+
+void unwind_tables_forget(struct unwind_tables *tables)
+{
+	pthread_mutex_lock(&tables->lock);
+	forget_all(tables);
+	pthread_cond_broadcast(&tables->changed);
+	pthread_mutex_unlock(&tables->lock);
+}
+
+int unwind_tables_functions(struct unwind_tables *tables, const struct identity *identity,
+			    struct unwind_functions **ret)
+{
+	return unwind_functions_open(tables->cache, identity, ret);
+}
+
+void unwind_tables_stats(struct unwind_tables *tables, struct unwind_tables_stats *ret)
+{
+	pthread_mutex_lock(&tables->lock);
+	*ret = tables->stats;
+	ret->waiting = tables->question_count;
+	pthread_mutex_unlock(&tables->lock);
+	ret->cache = unwind_cache_stats(tables->cache);
+}

@@ -390,14 +390,39 @@ int elf_file_read(const struct elf_file *file, uint64_t vaddr, void *room, size_
 	return read_at(file, place.offset, room, size);
 }
 
+int elf_file_from(struct elf_file *file, uint64_t vaddr, size_t size_max, struct elf_bytes *ret)
+{
+	struct elf_segment place;
+	struct str bytes;
+
+	if (!find_load(file, vaddr, &place))
+		return -ENOENT;
+
+	const Elf64_Shdr section = { .sh_type = SHT_PROGBITS,
+				     .sh_offset = place.offset,
+				     .sh_size = place.size };
+	int err = read_section(file, &section, size_max, &bytes);
+
+	if (err)
+		return err;
+	*ret = (struct elf_bytes){ .bytes = (const uint8_t *)bytes.text,
+				   .size = bytes.size,
+				   .vaddr = place.vaddr };
+	return 0;
+}
+
+const struct elf_segment *elf_file_loads(const struct elf_file *file, size_t *ret_count)
+{
+	*ret_count = file->load_count;
+	return file->loads;
+}
+
 int elf_file_eh_frame(struct elf_file *file, struct elf_bytes *ret)
 {
 	/* Version 1, the pointer's encoding: relative to where it stands, four signed bytes. Every
 	 * linker writes it so. */
 	static const uint8_t head[] = { 1, 0x1b };
 	uint8_t bytes[8];
-	struct elf_segment place;
-	struct str frames;
 	int32_t distance;
 
 	if (file->eh_frame_header == 0 ||
@@ -405,20 +430,8 @@ int elf_file_eh_frame(struct elf_file *file, struct elf_bytes *ret)
 	    memcmp(bytes, head, sizeof(head)) != 0)
 		return -ENOENT;
 	memcpy(&distance, bytes + 4, sizeof(distance));
-	if (!find_load(file, file->eh_frame_header + 4 + (uint64_t)(int64_t)distance, &place))
-		return -ENOENT;
-
-	const Elf64_Shdr section = { .sh_type = SHT_PROGBITS,
-				     .sh_offset = place.offset,
-				     .sh_size = place.size };
-	int err = read_section(file, &section, ELF_FRAMES_SIZE_MAX, &frames);
-
-	if (err)
-		return err;
-	*ret = (struct elf_bytes){ .bytes = (const uint8_t *)frames.text,
-				   .size = frames.size,
-				   .vaddr = place.vaddr };
-	return 0;
+	return elf_file_from(file, file->eh_frame_header + 4 + (uint64_t)(int64_t)distance,
+			     ELF_FRAMES_SIZE_MAX, ret);
 }
 
 struct identity elf_file_build_id(const struct elf_file *file)

@@ -83,6 +83,10 @@ int elf_file_section(struct elf_file *file, struct str name, size_t size_max,
  */
 int elf_file_eh_frame(struct elf_file *file, struct elf_bytes *ret);
 
+/* What is loaded, executable or not, in the file's order; and all that is from an address on. */
+const struct elf_segment *elf_file_loads(const struct elf_file *file, size_t *ret_count);
+int elf_file_from(struct elf_file *file, uint64_t vaddr, size_t size_max, struct elf_bytes *ret);
+
 /* Reads what is loaded at an address, if all of it comes from the file: -ENOENT if not. */
 int elf_file_read(const struct elf_file *file, uint64_t vaddr, void *room, size_t size);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "symbols/eh_frame.h"
+#include "symbols/go_pclntab.h"
 #include "symbols/unwind_code.h"
 #include "symbols/unwind_rows.h"
 
@@ -33,7 +34,23 @@ static int add_eh_frame(struct elf_file *elf, struct unwind_rows *rows, uint16_t
 	return err;
 }
 
-/* Says the same as .eh_frame where there are both, so only what that left open is taken. */
+/* Of a Go program: what .eh_frame of a C library in it does not say. */
+static int add_go(struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
+{
+	struct go_pclntab table;
+	size_t before = rows->function_count;
+
+	if (go_pclntab_find(elf, &table))
+		return 0;
+
+	int err = go_pclntab_add(&table, rows);
+
+	if (rows->function_count > before)
+		*sources |= UNWIND_FROM_PCLNTAB;
+	return err == -EBADMSG ? 0 : err;
+}
+
+/* Where .eh_frame describes the same function it says the same, and the first is kept. */
 static int add_debug_frame(struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
 {
 	struct elf_bytes bytes;
@@ -73,6 +90,9 @@ int unwind_maker_make(struct elf_file *elf, const struct identity *identity, str
 	int err = add_eh_frame(elf, &rows, &about.sources);
 
 	if (!err)
+		err = add_go(elf, &rows, &about.sources);
+	/* Go's own says the same as its table, but for changes of stacks. */
+	if (!err && !(about.sources & UNWIND_FROM_PCLNTAB))
 		err = add_debug_frame(elf, &rows, &about.sources);
 	if (!err)
 		err = unwind_code_add(elf, &rows, &about.sources);

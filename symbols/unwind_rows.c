@@ -311,7 +311,7 @@ static void settle_functions(struct unwind_rows *rows)
 
 	for (size_t i = 0; i < rows->function_count; i++) {
 		if (kept > 0 && functions[i].start == functions[kept - 1].start) {
-			rows->overlap_count++;
+			rows->overlap_count += functions[i].end != functions[kept - 1].end;
 			continue;
 		}
 		if (kept > 0 && functions[i].start < functions[kept - 1].end) {

@@ -17,8 +17,8 @@
  *
  * Where functions overlap, the one that starts later has the bytes, and what is left of the other
  * behind it is lost, as it is for the C++ runtime's search; of two at one address the longer
- * counts. Gaps of up to UNWIND_GAP_SIZE_MAX bytes between functions are padding and keep what was
- * in force; greater ones get "no rule".
+ * counts, of two alike the first. Gaps of up to UNWIND_GAP_SIZE_MAX bytes between functions are
+ * padding and keep what was in force; greater ones get "no rule".
  */
 enum {
 	UNWIND_FUNCTION_COUNT_MAX = UNWIND_TABLE_FUNCTION_COUNT_MAX,

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbols/go_pclntab.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "symbols/dwarf_reader.h"
+
+enum {
+	MAGIC_1_16 = 0xfffffffa,
+	MAGIC_1_18 = 0xfffffff0,
+	MAGIC_1_20 = 0xfffffff1,
+	NAME_SIZE_MAX = 64,
+};
+
+/* Offsets from the header on. */
+struct layout {
+	uint64_t function_count;
+	uint64_t text; /* as the header says; 0: it does not (1.16; 1.26 and later) */
+	uint64_t names, depths, functions;
+	bool has_addresses; /* entries are addresses of 8 bytes, not offsets of 4 */
+};
+
+static uint64_t number_at(const struct go_pclntab *table, uint64_t offset, size_t size)
+{
+	uint64_t value = 0;
+
+	/* Little endian; what lies outside is zero, which every user takes for nonsense. */
+	if (offset <= table->size && size <= table->size - offset)
+		memcpy(&value, table->bytes + offset, size);
+	return value;
+}
+
+static bool read_layout(const struct go_pclntab *table, struct layout *ret)
+{
+	uint32_t magic = (uint32_t)number_at(table, 0, 4);
+	struct layout layout = { .has_addresses = magic == MAGIC_1_16 };
+	unsigned field = 24;
+
+	if (magic != MAGIC_1_16 && magic != MAGIC_1_18 && magic != MAGIC_1_20)
+		return false;
+	/* Two zeros, the smallest instruction, the size of a pointer. */
+	if (number_at(table, 4, 4) != 0x08010000)
+		return false;
+	layout.function_count = number_at(table, 8, 8);
+	if (!layout.has_addresses) {
+		layout.text = number_at(table, field, 8);
+		field += 8;
+	}
+	layout.names = number_at(table, field, 8);
+	/* Compilation units and files stand between. */
+	layout.depths = number_at(table, field + 24, 8);
+	layout.functions = number_at(table, field + 32, 8);
+
+	uint64_t entry_size = layout.has_addresses ? 16 : 8;
+
+	if (layout.function_count == 0 || layout.function_count > UNWIND_FUNCTION_COUNT_MAX ||
+	    layout.names >= table->size || layout.depths >= table->size ||
+	    layout.functions >= table->size ||
+	    layout.function_count * entry_size + entry_size / 2 > table->size - layout.functions)
+		return false;
+	*ret = layout;
+	return true;
+}
+
+/* ---- functions ---- */
+
+struct function {
+	uint64_t vaddr;
+	uint64_t size;
+	struct str name; /* without ".abi0" */
+	uint64_t depths; /* offset of its table */
+};
+
+/* The name at an offset, cut where it is longer than any of interest. */
+static struct str name_at(const struct go_pclntab *table, uint64_t offset)
+{
+	if (offset >= table->size)
+		return (struct str){ NULL, 0 };
+
+	const char *text = (const char *)table->bytes + offset;
+	size_t left = table->size - offset;
+	struct str name = { text, strnlen(text, left < NAME_SIZE_MAX ? left : NAME_SIZE_MAX) };
+
+	if (str_ends_with(name, STR(".abi0")))
+		name.size -= strlen(".abi0");
+	return name;
+}
+
+static bool read_function(const struct go_pclntab *table, const struct layout *layout,
+			  uint64_t number, struct function *ret)
+{
+	size_t width = layout->has_addresses ? 8 : 4;
+	uint64_t base = layout->has_addresses ? 0 : table->text;
+	uint64_t at = layout->functions + number * 2 * width;
+	uint64_t start = number_at(table, at, width);
+	uint64_t end = number_at(table, at + 2 * width, width);
+	uint64_t data = layout->functions + number_at(table, at + width, width);
+	/* The entry, the name, two words about arguments, the table of depths. */
+	uint64_t name = number_at(table, data + width, 4);
+
+	if (end <= start || data < layout->functions || data > table->size)
+		return false;
+	*ret = (struct function){
+		.vaddr = base + start,
+		.size = end - start,
+		.name = name_at(table, layout->names + name),
+		.depths = layout->depths + number_at(table, data + width + 12, 4),
+	};
+	return true;
+}
+
+/* ---- rules ---- */
+
+enum special {
+	SPECIAL_NONE,
+	SPECIAL_STOP,
+	SPECIAL_SIGNAL,
+	/* Calls on another stack, with the frame pointer on its own. */
+	SPECIAL_OTHER_STACK,
+};
+
+static enum special special_of(const struct function *function)
+{
+	static const struct {
+		struct str name;
+		enum special special;
+	} specials[] = {
+		{ STR("runtime.goexit"), SPECIAL_STOP },
+		{ STR("runtime.mstart"), SPECIAL_STOP },
+		{ STR("runtime.rt0_go"), SPECIAL_STOP },
+		/* It leaves its goroutine for the scheduler's stack and does not come back. */
+		{ STR("runtime.mcall"), SPECIAL_STOP },
+		{ STR("runtime.morestack"), SPECIAL_STOP },
+		{ STR("runtime.sigreturn"), SPECIAL_SIGNAL },
+		{ STR("runtime.sigreturn__sigaction"), SPECIAL_SIGNAL },
+		{ STR("runtime.systemstack"), SPECIAL_OTHER_STACK },
+		{ STR("runtime.asmcgocall"), SPECIAL_OTHER_STACK },
+		{ STR("runtime.nanotime1"), SPECIAL_OTHER_STACK },
+		{ STR("runtime.walltime"), SPECIAL_OTHER_STACK },
+		{ STR("time.now"), SPECIAL_OTHER_STACK },
+	};
+
+	for (size_t i = 0; i < sizeof(specials) / sizeof(specials[0]); i++)
+		if (str_equal(function->name, specials[i].name))
+			return specials[i].special;
+	return SPECIAL_NONE;
+}
+
+static uint64_t rule_at(enum special special, int64_t depth)
+{
+	/* The compiler saves the frame pointer right below the return address. */
+	if (special == SPECIAL_OTHER_STACK && depth > 0)
+		return unwind_rule(UNWIND_CFA_FP_OTHER_STACK, 0, UNWIND_FP_SAVED, UNWIND_RA_SAVED,
+				   -16, 16);
+	if (depth < 0 || depth > INT32_MAX - 8)
+		return unwind_rule(UNWIND_CFA_UNSUPPORTED, 0, 0, 0, 0, UNWIND_UNSUPPORTED_OFFSET);
+	return unwind_rule(UNWIND_CFA_SP, 0, depth >= 8 ? UNWIND_FP_SAVED : UNWIND_FP_SAME,
+			   UNWIND_RA_SAVED, depth >= 8 ? -16 : 0, (int32_t)depth + 8);
+}
+
+/* Pairs of a change of the depth and the bytes for which it holds, from −1 on. */
+static int add_depths(const struct go_pclntab *table, const struct function *function,
+		      enum special special, struct unwind_rows *rows)
+{
+	uint64_t left = function->depths < table->size ? table->size - function->depths : 0;
+	struct dwarf_reader bytes = dwarf_reader(table->bytes + (table->size - left), left);
+	uint64_t distance = 0;
+	int64_t depth = -1;
+
+	while (distance < function->size) {
+		uint64_t change = dwarf_uleb(&bytes);
+		uint64_t length;
+
+		if (change == 0 && distance > 0)
+			return 0;
+		length = dwarf_uleb(&bytes);
+		if (bytes.failed || length == 0 || change > UINT32_MAX)
+			return -EBADMSG;
+		depth += change & 1 ? -(int64_t)(change >> 1) - 1 : (int64_t)(change >> 1);
+
+		int err =
+			unwind_rows_add(rows, function->vaddr + distance, rule_at(special, depth));
+
+		if (err)
+			return err;
+		if (length > function->size - distance)
+			return 0;
+		distance += length;
+	}
+	return 0;
+}
+
+static int add_function(const struct go_pclntab *table, const struct function *function,
+			struct unwind_rows *rows)
+{
+	enum special special = special_of(function);
+	int err;
+
+	if (table->entry && function->vaddr == table->entry)
+		special = SPECIAL_STOP;
+	/* A byte early: the kernel's return there is looked up like any other, one before. */
+	if (special == SPECIAL_SIGNAL) {
+		err = unwind_rows_begin(rows, function->vaddr - 1, function->size + 1);
+		return err ? err
+			   : unwind_rows_add(rows, function->vaddr - 1,
+					     unwind_rule(UNWIND_CFA_SIGNAL, 0, 0, 0, 0, 0));
+	}
+	err = unwind_rows_begin(rows, function->vaddr, function->size);
+	if (err)
+		return err;
+	if (special == SPECIAL_STOP)
+		return unwind_rows_add(rows, function->vaddr,
+				       unwind_rule(UNWIND_CFA_STOP, 0, 0, 0, 0, 0));
+	err = add_depths(table, function, special, rows);
+	if (err == -EBADMSG) {
+		unwind_rows_drop(rows);
+		err = 0;
+	}
+	return err;
+}
+
+int go_pclntab_add(const struct go_pclntab *table, struct unwind_rows *rows)
+{
+	struct layout layout;
+
+	if (!read_layout(table, &layout))
+		return -EBADMSG;
+	for (uint64_t i = 0; i < layout.function_count; i++) {
+		struct function function;
+		int err = -ENOENT;
+
+		if (read_function(table, &layout, i, &function))
+			err = add_function(table, &function, rows);
+		if (err == -ENOENT)
+			rows->refused_count++;
+		else if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- finding it ---- */
+
+/* mov $15, %rax; syscall: what runtime.sigreturn is, in every version. */
+static const uint8_t signal_return[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+
+static bool find_function(const struct go_pclntab *table, const struct layout *layout,
+			  struct function *ret)
+{
+	for (uint64_t i = 0; i < layout->function_count; i++)
+		if (read_function(table, layout, i, ret) && special_of(ret) == SPECIAL_SIGNAL)
+			return true;
+	return false;
+}
+
+/* The code of a segment that holds the mark at the address that the table says. */
+static bool find_text_in(struct elf_file *elf, const struct elf_segment *segment, uint64_t offset,
+			 uint64_t *ret_text)
+{
+	struct elf_bytes code;
+
+	if (elf_file_from(elf, segment->vaddr, GO_PCLNTAB_SIZE_MAX, &code))
+		return false;
+
+	const uint8_t *found = memmem(code.bytes, code.size, signal_return, sizeof(signal_return));
+
+	if (!found || code.vaddr + (uint64_t)(found - code.bytes) < offset)
+		return false;
+	*ret_text = code.vaddr + (uint64_t)(found - code.bytes) - offset;
+	return true;
+}
+
+static bool is_text(struct elf_file *elf, uint64_t text, uint64_t offset)
+{
+	uint8_t code[sizeof(signal_return)];
+
+	return text != 0 && elf_file_read(elf, text + offset, code, sizeof(code)) == 0 &&
+	       memcmp(code, signal_return, sizeof(code)) == 0;
+}
+
+/*
+ * Functions are told by their distance from the start of Go's code. That is where .text begins, but
+ * for programs with C in them; the header told it up to 1.25. One function's code is the same in
+ * all versions, and nowhere else in a program: it shows whether a start is right, or which is.
+ */
+static int find_text(struct elf_file *elf, struct go_pclntab *table)
+{
+	struct layout layout;
+	struct function mark;
+	struct elf_bytes text;
+	size_t segment_count;
+	const struct elf_segment *segments = elf_file_segments(elf, &segment_count);
+
+	if (!read_layout(table, &layout))
+		return -ENOENT;
+	if (layout.has_addresses)
+		return 0;
+	table->text = 0;
+	if (!find_function(table, &layout, &mark))
+		return -ENOENT;
+	table->text = layout.text;
+	if (is_text(elf, table->text, mark.vaddr))
+		return 0;
+	if (elf_file_section(elf, STR(".text"), GO_PCLNTAB_SIZE_MAX, &text) == 0) {
+		table->text = text.vaddr;
+		if (is_text(elf, table->text, mark.vaddr))
+			return 0;
+	}
+	for (size_t i = 0; i < segment_count; i++)
+		if (find_text_in(elf, &segments[i], mark.vaddr, &table->text))
+			return 0;
+	return -ENOENT;
+}
+
+static bool is_table(struct elf_file *elf, struct elf_bytes bytes, struct go_pclntab *ret)
+{
+	struct go_pclntab table = {
+		.bytes = bytes.bytes,
+		.size = bytes.size,
+		.entry = elf_file_entry(elf),
+	};
+
+	if (find_text(elf, &table))
+		return false;
+	*ret = table;
+	return true;
+}
+
+/* A linker other than Go's puts it among other constants, without a name. */
+static int search_table(struct elf_file *elf, struct go_pclntab *ret)
+{
+	/* The low byte of the magic differs between versions. */
+	static const uint8_t head[] = { 0xff, 0xff, 0xff, 0, 0, 1, 8 };
+	size_t load_count;
+	const struct elf_segment *loads = elf_file_loads(elf, &load_count);
+
+	for (size_t i = 0; i < load_count; i++) {
+		struct elf_bytes bytes;
+		const uint8_t *next;
+
+		if (elf_file_from(elf, loads[i].vaddr, GO_PCLNTAB_SIZE_MAX, &bytes))
+			continue;
+		next = bytes.bytes;
+		while ((next = memmem(next, (size_t)(bytes.bytes + bytes.size - next), head,
+				      sizeof(head)))) {
+			size_t offset = (size_t)(next - bytes.bytes) - 1;
+			struct elf_bytes from = { bytes.bytes + offset, bytes.size - offset,
+						  bytes.vaddr + offset };
+
+			if (next > bytes.bytes && from.vaddr % 8 == 0 && is_table(elf, from, ret))
+				return 0;
+			next++;
+		}
+	}
+	return -ENOENT;
+}
+
+int go_pclntab_find(struct elf_file *elf, struct go_pclntab *ret)
+{
+	static const struct str names[] = { STR(".gopclntab"), STR(".data.rel.ro.gopclntab") };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct elf_bytes bytes;
+
+		if (elf_file_section(elf, names[i], GO_PCLNTAB_SIZE_MAX, &bytes) == 0 &&
+		    is_table(elf, bytes, ret))
+			return 0;
+	}
+	return elf_file_has_go_build_id(elf) ? search_table(elf, ret) : -ENOENT;
+}

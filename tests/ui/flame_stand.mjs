@@ -34,6 +34,7 @@ const SCRIPT = `
 import { html } from "htm/preact";
 import { render } from "preact";
 import { FlameGraph } from "./src/flame/graph";
+import { callersTreeOf } from "./src/flame/invert";
 import { legendOf } from "./src/flame/legend";
 import { treeOf } from "./src/flame/tree";
 const told = [], handle = { current: null };
@@ -51,7 +52,7 @@ let props = {
   onClear: () => note("clear", null), onMatches: (found) => note("matches", found),
 };
 const stand = window.stand = {
-  told, handle, treeOf, legendOf, props: () => props,
+  told, handle, treeOf, callersTreeOf, legendOf, props: () => props,
   last: (what) => { for (let i = told.length - 1; i >= 0; i--) if (told[i][0] === what) return told[i][1]; },
   show(changes) {
     props = { ...props, ...changes };

@@ -179,15 +179,6 @@ export class Painter {
     context.stroke(saw);
   }
 
-  /** A frame around a bar: strong for the selected one. */
-  outline(picture: Picture, palette: Palette, at: number, row: number, top: number, isStrong: boolean) {
-    const { context } = this, line = isStrong ? 2 : 1.5, { layout, rowHeight } = picture;
-    const width = Math.max(3, layout.width[at] - 1);
-    context.lineWidth = line;
-    context.strokeStyle = isStrong ? palette.accent : palette.outline;
-    context.strokeRect(layout.x[at] + line / 2, topOf(picture, row) - top + line / 2, Math.max(1, width - line), rowHeight - 1 - line);
-  }
-
   /** Words above the graph of a picture for export. */
   words(palette: Palette, text: string, x: number, y: number, isTitle: boolean) {
     this.setFont(isTitle ? BOLD : SMALL);

@@ -25,12 +25,12 @@ function matchesOf(tree: Tree, text: string, search: Search | null): Matches | n
 }
 
 /** The tree that a view draws. */
-function useViewTree({ tree, view, pivot, sandwich }: FlameProps): Tree {
+function useViewTree({ tree, view, pivot, sandwich, inverted }: FlameProps): Tree {
   return useMemo(() => {
-    if (view === "bottom-up") return bottomUp(tree);
+    if (view === "bottom-up") return inverted ?? bottomUp(tree);
     if (view !== "sandwich" || !pivot) return tree;
     return sandwich ? sandwichFrom(sandwich, tree.viewTotal) : sandwichOf(tree, pivot);
-  }, [tree, view, pivot?.name, pivot?.module, sandwich]);
+  }, [tree, view, pivot?.name, pivot?.module, sandwich, inverted]);
 }
 
 function Crumbs({ tree, at, props }: { tree: Tree; at: number; props: FlameProps }) {
@@ -80,7 +80,7 @@ export function FlameGraph(props: FlameProps) {
   const { marked = null, selected, theme, isStill = false, handle } = props;
   const tree = useViewTree(props);
   const wanted = findLink(tree, zoom), focus = Math.max(0, wanted);
-  const box = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), cover = useRef<HTMLCanvasElement>(null);
+  const box = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), cover = useRef<HTMLDivElement>(null);
   const view = useRef<FlameView | null>(null);
   const [pointed, point] = useState<Pointed | null>(null);
   const [spoken, speak] = useState("");
@@ -140,7 +140,7 @@ export function FlameGraph(props: FlameProps) {
     if (selected !== undefined) view.current?.selectLink(selected);
   }, [selected, tree]);
   useEffect(() => point(null), [tree.isSandwich, focus]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!handle) return;
     const shown = () => {
       const picture = view.current?.picture();
@@ -185,7 +185,7 @@ export function FlameGraph(props: FlameProps) {
       <div class="flame" ref=${box}>
         <canvas ref=${canvas} id="flame" tabindex="0" role="application" aria-roledescription="flame graph" aria-describedby="flame-words"
           aria-label="Flame graph. Arrow keys move, Enter zooms, Backspace goes back, Escape resets."></canvas>
-        <canvas ref=${cover} class="cover" aria-hidden="true"></canvas>
+        <div ref=${cover} class="cover" aria-hidden="true"></div>
       </div>
       ${tree.isSandwich && html`<p class="between"><span>Callees</span><span>self ${percentSign(part(tree, tree.self[0]))}, callees ${percentSign(part(tree, callees))} of view</span></p>`}
       <p class="sr" id="flame-words">${words}</p><p class="sr" role="status" aria-live="polite">${spoken}</p>

@@ -206,6 +206,9 @@ export function bottomUp(tree: Tree): Tree {
   return treeOf({ names: tree.names, nodes: writer.columns() }, { callers: writer.count, viewTotal: tree.viewTotal });
 }
 
+/** The tree of an answer that stands bottom-up already. */
+export const callersTreeOf = (answer: { names: readonly string[]; nodes: Columns }) => treeOf(answer, { callers: answer.nodes.parent.length });
+
 /** Merges the subtrees of some nodes: children of the same function become one. */
 function descend(tree: Tree, writer: Writer, root: number, tops: number[]) {
   const grouping = new Grouping(sameness(tree));

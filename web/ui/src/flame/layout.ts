@@ -57,12 +57,22 @@ class Half {
     return last;
   }
 
-  /** The children of a node that can be seen: in their order, with where they begin. */
-  private children(from: number, to: number, x: number, take: (child: number, x: number, width: number) => void) {
-    const { tree, scale } = this, { total, kind, end } = tree;
+  // Bars that are still to be added: the next one last.
+  private readonly open: number[] = [];
+  private readonly openX: number[] = [];
+  private readonly openLevel: number[] = [];
+
+  private put(node: number, x: number, level: number) {
+    this.open.push(node);
+    this.openX.push(x);
+    this.openLevel.push(level);
+  }
+
+  /** Puts down those of a node's children that can be seen, the last one first. */
+  private descend(from: number, to: number, left: number, level: number) {
+    const { tree, scale, open, openX } = this, { total, kind, end } = tree, byName = this.order === "name";
     const shown: number[] = [];
     let more = -1, sum = 0;
-    const byName = this.order === "name";
     for (let child = from; child < to; child = end[child]) {
       if (kind[child] === MORE) {
         more = child;
@@ -72,13 +82,16 @@ class Half {
       if (byName || total[child] * scale >= WIDTH_MIN) shown.push(child);
     }
     if (shown.length > 1) shown.sort(byName ? this.earlier : this.wider);
-    let at = x;
-    for (const child of shown) {
-      const width = total[child] * scale;
-      if (width >= WIDTH_MIN) take(child, at, width);
-      at += width;
+    const start = open.length;
+    let x = left;
+    for (let i = 0; i < shown.length; i++) {
+      const width = total[shown[i]] * scale;
+      if (width >= WIDTH_MIN) this.put(shown[i], x, level);
+      x += width;
     }
-    if (more >= 0 && total[more] * scale >= WIDTH_MIN) take(more, x + sum * scale, total[more] * scale);
+    if (more >= 0 && total[more] * scale >= WIDTH_MIN) this.put(more, left + sum * scale, level);
+    reverse(open, start);
+    reverse(openX, start);
   }
 
   private readonly wider = (a: number, b: number) => this.tree.total[b] - this.tree.total[a] || a - b;
@@ -89,29 +102,17 @@ class Half {
 
   /** The bars from a node down, or (from the root of a sandwich) from one side of its children. */
   walk(focus: number, width: number, from: number, to: number) {
-    // Places of the walk that are still to be done; children are put down in order and taken from the end.
-    const open: number[] = [], openX: number[] = [], openLevel: number[] = [];
-    const put = (level: number) => (child: number, x: number) => {
-      open.push(child);
-      openX.push(x);
-      openLevel.push(level);
-    };
-    const descend = (first: number, last: number, x: number, level: number) => {
-      const start = open.length;
-      this.children(first, last, x, put(level));
-      reverse(open, start);
-      reverse(openX, start);
-    };
+    const { tree, open, openX, openLevel } = this, { end, total } = tree;
     if (focus < 0) {
-      descend(from, to, 0, 0);
+      this.descend(from, to, 0, 0);
     } else {
       const last = this.add(focus, 0, width, 0);
-      descend(last + 1, this.tree.end[last], 0, 1);
+      this.descend(last + 1, end[last], 0, 1);
     }
     while (open.length > 0) {
       const first = open.pop()!, x = openX.pop()!, level = openLevel.pop()!;
-      const last = this.add(first, x, this.tree.total[first] * this.scale, level);
-      if (last + 1 < this.tree.end[last]) descend(last + 1, this.tree.end[last], x, level + 1);
+      const last = this.add(first, x, total[first] * this.scale, level);
+      if (last + 1 < end[last]) this.descend(last + 1, end[last], x, level + 1);
     }
   }
 }

@@ -8,7 +8,7 @@ type Rgb = [number, number, number];
 
 const TOKENS = [
   ...HUES, ...HUES.map((hue) => hue + "-2"), "f-unnamed", "f-group", "f-text", "f-faded", "f-faded-text", "f-match", "f-match-text",
-  "f-hatch", "surface", "line-strong", "text", "text-2", "accent",
+  "f-hatch", "surface", "line-strong", "text", "text-2",
 ];
 
 /** What style sheets say, all at once: each question of its own would make the browser work out the page's styles anew. */
@@ -40,7 +40,6 @@ export class Palette {
   readonly surface: string;
   readonly line: string;
   readonly outline: string;
-  readonly accent: string;
   readonly note: string;
 
   constructor() {
@@ -60,7 +59,6 @@ export class Palette {
     this.surface = color("surface");
     this.line = color("line-strong");
     this.outline = color("text");
-    this.accent = color("accent");
     for (const hue of HUES) {
       for (let shade = 0; shade < SHADES; shade++) {
         this.fills.push(mixed(hue, hue + "-2", shade / (SHADES - 1)));

@@ -99,6 +99,7 @@ export interface FlameProps {
   fold?: boolean; // default: true
   pivot?: Func | null; // the function of the sandwich
   sandwich?: SandwichAnswer | null; // the server's; worked out from the tree without it
+  inverted?: Tree | null; // callersTreeOf() of the server's bottom-up answer; worked out from the tree without it
   search?: string;
   isPattern?: boolean;
   zoom?: string | null; // link of the zoomed frame

@@ -34,12 +34,6 @@ export interface Shown {
 const CARD_DELAY_MS = 60, ZOOM_MS = 120;
 const ROW = 20, ROW_TOUCH = 24, MARKED_WIDTH_MIN = 2;
 
-function place(layer: HTMLCanvasElement, width: number, height: number, top: number) {
-  layer.style.transform = `translateY(${top}px)`;
-  layer.style.width = width + "px";
-  layer.style.height = height + "px";
-}
-
 /** Names from the outermost caller down to the frame; of a tree's root only where it is code or alone. */
 function stackOf(tree: Tree, rootName: string, node: number): string[] {
   const line = lineage(tree, node);
@@ -49,7 +43,6 @@ function stackOf(tree: Tree, rootName: string, node: number): string[] {
 
 export class FlameView {
   private readonly painter: Painter;
-  private readonly overlay: Painter;
   private palette = new Palette();
   private shown: Shown | null = null;
   private layout: Layout | null = null;
@@ -71,9 +64,8 @@ export class FlameView {
   private readonly coarse = matchMedia("(pointer: coarse)");
   private readonly reduced = matchMedia("(prefers-reduced-motion: reduce)");
 
-  constructor(private readonly box: HTMLElement, private readonly canvas: HTMLCanvasElement, private readonly cover: HTMLCanvasElement, private readonly tell: Listeners) {
+  constructor(private readonly box: HTMLElement, private readonly canvas: HTMLCanvasElement, private readonly cover: HTMLElement, private readonly tell: Listeners) {
     this.painter = new Painter(canvas);
-    this.overlay = new Painter(cover);
     this.painter.forget();
     this.watcher = new ResizeObserver(() => {
       if (box.clientWidth !== this.laidOutFor) this.relayout();
@@ -222,7 +214,9 @@ export class FlameView {
     const top = Math.max(0, Math.min(box.height - height, -box.top));
     // A canvas that changes its size is made anew, which costs more than all bars: it only grows.
     this.canvasHeight = Math.min(innerHeight, Math.max(height, this.canvasHeight));
-    place(this.canvas, box.width, this.canvasHeight, top);
+    this.canvas.style.transform = `translateY(${top}px)`;
+    this.canvas.style.width = box.width + "px";
+    this.canvas.style.height = this.canvasHeight + "px";
     const motion = this.moving();
     if (this.needsBars) {
       this.needsBars = false;
@@ -230,12 +224,21 @@ export class FlameView {
       this.painter.paint(picture, this.palette, box.width, height, top, motion);
     }
     if (motion) this.later(true);
-    const outlines = motion ? [] : this.outlines(picture.layout);
-    this.cover.hidden = outlines.length === 0;
-    if (this.cover.hidden) return;
-    place(this.cover, box.width, this.canvasHeight, top);
-    this.overlay.resize(box.width, this.canvasHeight, ratio);
-    for (const { bar, isStrong } of outlines) this.overlay.outline(picture, this.palette, bar, rowOf(picture.layout, bar), top, isStrong);
+    this.outline(motion ? [] : this.outlines(picture.layout), picture.layout);
+  }
+
+  /** Lines around bars are elements over the canvas: a moving pointer repaints no bar, and copies no picture. */
+  private outline(wanted: { bar: number; isStrong: boolean }[], layout: Layout) {
+    const { cover } = this;
+    while (cover.childElementCount > wanted.length) cover.lastElementChild!.remove();
+    while (cover.childElementCount < wanted.length) cover.append(document.createElement("i"));
+    wanted.forEach(({ bar, isStrong }, i) => {
+      const line = cover.children[i] as HTMLElement;
+      line.className = isStrong ? "selected" : "";
+      line.style.transform = `translate(${layout.x[bar]}px,${rowTop(layout, rowOf(layout, bar), this.rowHeight)}px)`;
+      line.style.width = Math.max(3, layout.width[bar] - 1) + "px";
+      line.style.height = this.rowHeight - 1 + "px";
+    });
   }
 
   /** Bars with a line around them, the selected one last. */

@@ -192,6 +192,11 @@ test-built: test-programs
 test-unit: $(UNIT_TESTS) $(FUZZERS)
 	$(Q)BUILD=$(BUILD) SANITIZE=$(SANITIZE) sh tests/run.sh unit fuzz
 
+.PHONY: test-sanitized
+test-sanitized: ## unit tests and the fuzzers' corpora under address,undefined and under thread
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined test-unit
+	$(Q)$(MAKE) --no-print-directory SANITIZE=thread test-unit
+
 test_link = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP $(filter %.c %.o %.a,$^) $(1) $(ALL_LIBS) -o $@
 
 $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)

@@ -46,8 +46,7 @@ static inline bool str_ends_with(struct str s, struct str suffix)
 static inline bool str_holds_caseless(struct str text, struct str part)
 {
 	for (size_t start = 0; start + part.size <= text.size; start++)
-		if (part.size == 0 ||
-		    strncasecmp(text.text + start, part.text, part.size) == 0)
+		if (part.size == 0 || strncasecmp(text.text + start, part.text, part.size) == 0)
 			return true;
 	return false;
 }

@@ -50,10 +50,10 @@ static void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
  */
 static uint64_t *new_slots(uint32_t slot_count)
 {
-	size_t size = slot_count * sizeof(uint64_t);
+	size_t size = (size_t)slot_count * sizeof(uint64_t);
 	void *slots = NULL;
 
-	if (size < 2 * HUGE_PAGE_SIZE)
+	if (size < (size_t)2 * HUGE_PAGE_SIZE)
 		return calloc(slot_count, sizeof(uint64_t));
 	slots = aligned_alloc(HUGE_PAGE_SIZE, size);
 	if (slots) {

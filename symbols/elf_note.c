@@ -56,8 +56,8 @@ bool elf_note_build_id(const void *notes, size_t size, size_t alignment, struct 
 {
 	struct str id = { 0 };
 
-	if (!elf_note_find(notes, size, alignment, STR("GNU"), NT_GNU_BUILD_ID, &id) ||
-	    !id.text || id.size == 0 || id.size > BUILD_ID_SIZE_MAX)
+	if (!elf_note_find(notes, size, alignment, STR("GNU"), NT_GNU_BUILD_ID, &id) || !id.text ||
+	    id.size == 0 || id.size > BUILD_ID_SIZE_MAX)
 		return false;
 
 	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID, .size = (uint8_t)id.size };

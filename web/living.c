@@ -60,7 +60,7 @@ enum living living_ask(struct str process)
 	long ticks_per_second = sysconf(_SC_CLK_TCK);
 	uint64_t pid;
 	uint64_t start_ms;
-	uint64_t ticks;
+	uint64_t ticks = 0;
 	uint64_t ignored;
 
 	if (!parse_next(&rest, '.', &pid_text) || !parse_next(&rest, '.', &start_text) ||

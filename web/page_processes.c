@@ -97,7 +97,10 @@ static bool is_service(const void *context, uint32_t number, const void *key)
 	const struct processes *processes = context;
 	const struct str *name = key;
 
-	return str_equal(processes->consumers[number].row->values[COLUMN_SERVICE_NAME], *name);
+	const struct store_row *row = processes->consumers[number].row;
+
+	assert(row);
+	return str_equal(row->values[COLUMN_SERVICE_NAME], *name);
 }
 
 static int compare_consumers(const void *a, const void *b)

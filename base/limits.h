@@ -7,9 +7,9 @@
 enum {
 	/* ---- samples and windows ---- */
 
-	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers); the page shows
-	 * where a stack was cut. */
-	FRAME_COUNT_MAX = 256,
+	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers), but recursion knows
+	 * no bounds; the page shows where a stack was cut. */
+	FRAME_COUNT_MAX = 512,
 	/* Kernel frames of one stack: the kernel's own limit, sysctl kernel.perf_event_max_stack.
 	 */
 	KERNEL_FRAME_COUNT_MAX = 127,
@@ -33,10 +33,19 @@ enum {
 
 	/* Executable mappings of one process. Chromium has 90, a JVM with many agents 400; what
 	 * maps more is a test of patience, or a JIT that should be one mapping. */
-	MAPPING_COUNT_MAX = 8192,
+	MAPPING_COUNT_MAX = 16384,
 	/* Processes followed at once, those that have just ended included. pid_max is 32,768 on
 	 * small hosts; a process costs 1 to 4 kB. */
 	PROCESS_COUNT_MAX = 16384,
+
+	/* ---- unwinding ---- */
+
+	/* Unwind tables and mappings, in the kernel's memory. All programs and libraries of a
+	 * development machine, 1,992 files, have 68 MB of tables; those that run have a few. */
+	UNWIND_SIZE_MAX = 32 << 20,
+	/* Stacks that wait to be walked until the unwind tables of their files are there: 400 of 16
+	 * kB and more. A build has 15 a second that are younger than their tables. */
+	LATE_SIZE_MAX = 8 << 20,
 
 	/* ---- requests: what a stranger may ask of the server (web/limit.h names them) ---- */
 

@@ -11,6 +11,7 @@
 #else
 #include <assert.h>
 #include <linux/types.h>
+#include <stddef.h>
 #define EVENT_ASSERT static_assert
 #endif
 
@@ -18,11 +19,16 @@ enum {
 	EVENT_COMM_SIZE = 16, /* TASK_COMM_LEN */
 	/* The kernel's own limit on a kernel stack, sysctl kernel.perf_event_max_stack. */
 	EVENT_KERNEL_FRAME_COUNT_MAX = 127,
-	/* Steps of the walk of a user's stack. Deepest seen in services: 126. A power of two, so
-	 * that the verifier accepts a masked index. */
-	EVENT_USER_FRAME_COUNT_MAX = 256,
+	/* Steps of the walk of a user's stack. Deepest seen in services: 126. */
+	EVENT_USER_FRAME_COUNT_MAX = 512,
 	EVENT_FRAME_COUNT_MAX = EVENT_KERNEL_FRAME_COUNT_MAX + EVENT_USER_FRAME_COUNT_MAX,
+	/* Of a stack that is to be walked later; four in five reach to the start of the thread. */
+	EVENT_RAW_STACK_SIZE_MAX = 16 << 10,
+	EVENT_PAGE_SIZE = 4096,
 };
+
+/* In frames[], of the user's: not a return address; a signal broke in here. */
+#define EVENT_FRAME_INTERRUPTED (1ULL << 63)
 
 enum event_kind {
 	EVENT_KIND_CPU = 1, /* a tick of the CPU's clock; weight in nanoseconds of CPU time */
@@ -36,7 +42,9 @@ enum event_flags {
 
 /*
  * One sample. frames[] holds kernel_frame_count addresses of the kernel, then user_frame_count of
- * the process, each part leaf first; the record ends with the last one used.
+ * the process, each part leaf first; the record ends with the last one used. Where something that
+ * the walk needs is on its way (mappings of a new process, a file's unwind table), a struct
+ * event_raw and raw_stack_size bytes of the stack follow, for another walk later.
  */
 struct event {
 	__u8 kind;    /* enum event_kind */
@@ -51,11 +59,10 @@ struct event {
 	__u64 start_boot_ns; /* of the group leader */
 	__u64 boot_ns;
 	__u64 weight;
-	__u64 cgroup_id; /* of the unified hierarchy; 0 where there is none */
-	/* Bytes of raw user stack behind the frames, to be walked later, and the trace and span
-	 * that the thread worked for. All zero when there is none. */
-	__u32 raw_stack_size;
+	__u64 cgroup_id;      /* of the unified hierarchy; 0 where there is none */
+	__u32 raw_stack_size; /* bytes of the user's stack, to be walked later; 0: none */
 	__u32 reserved;
+	/* The trace and span that the thread worked for; zero when there is none. */
 	__u64 trace_id[2];
 	__u64 span_id;
 	char comm[EVENT_COMM_SIZE]; /* of the thread */
@@ -68,11 +75,34 @@ EVENT_ASSERT(EVENT_HEADER_SIZE == 104, "the header of an event has no hole");
 EVENT_ASSERT(sizeof(struct event) == EVENT_HEADER_SIZE + EVENT_FRAME_COUNT_MAX * 8,
 	     "nor has its end");
 
+/* What a walk begins with, and then the bytes of the stack from sp on. */
+struct event_raw {
+	__u64 registers[16]; /* the first of a pt_regs: r15 … orig_ax */
+	__u64 pc;
+	__u64 sp;
+	__u64 fp;
+	__u32 is_return; /* pc is looked up one byte before: a system call was made */
+	__u32 reserved;
+};
+
+EVENT_ASSERT(sizeof(struct event_raw) == 160, "no hole");
+
+#ifndef __bpf__
+/* Without a raw stack. */
+static inline size_t event_size(const struct event *event)
+{
+	return EVENT_HEADER_SIZE + sizeof(event->frames[0]) * ((size_t)event->kernel_frame_count +
+							       event->user_frame_count);
+}
+#endif
+
 /* What the program counts, per CPU. Every early return that loses something counts it. */
 enum event_counter {
-	COUNTER_TAKEN = 0,	/* ticks that found a thread at work */
-	COUNTER_IDLE = 1,	/* ticks that found none */
-	COUNTER_RING_FULL = 2,	/* samples lost: no room in the ring buffer */
-	COUNTER_UNREADABLE = 3, /* samples lost: no scratch memory, or the task can't be read */
+	COUNTER_TAKEN = 0,	  /* ticks that found a thread at work */
+	COUNTER_IDLE = 1,	  /* ticks that found none */
+	COUNTER_RING_FULL = 2,	  /* samples lost: no room in the ring buffer */
+	COUNTER_UNREADABLE = 3,	  /* samples lost: no scratch memory, or the task can't be read */
+	COUNTER_RAW = 4,	  /* samples that carry their stack, to be walked later */
+	COUNTER_RAW_LEFT_OUT = 5, /* those that would have: no room in the ring buffer */
 	COUNTER_COUNT,
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * On-CPU profiling: one tick of a CPU's clock event, one stack trace. The kernel's part comes from
- * the kernel, the user's is walked here by frame pointers, every step checked, so that the record
- * can say how sure it is.
+ * the kernel, the user's is walked here (bpf/walk.h), every step checked, so that the record can say
+ * how sure it is.
  */
 #include "bpf/kernel_types.h"
 #include "bpf/events.h"
+#include "bpf/unwind.h"
 
 /* What a perf_event program is called with: include/uapi/linux/bpf_perf_event.h, which is stable.
  */
@@ -24,18 +25,23 @@ struct tick {
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
-/* The verdicts of base/window.h that this walk can come to. */
-enum {
-	VERDICT_COMPLETE = 0,
-	VERDICT_TRUNCATED = 1,
-	VERDICT_NO_RULE = 3,
-	VERDICT_READ_FAULT = 6,
-	VERDICT_NOT_PROGRESSING = 7,
-	VERDICT_NO_USER_STACK = 8,
+struct walk_state;
+
+/* On the program's stack, so that the verifier knows what the pointers are. */
+struct walk {
+	struct walk_state *state;
+	struct event *event;
 };
 
-/* A caller's frame further away than this is taken for a register that held something else. */
-#define STEP_SIZE_MAX (1UL << 20)
+static __always_inline const void *walk_chunk(struct walk *walk, __u32 line);
+static __always_inline const struct walk_file *walk_file(struct walk *walk, __u32 number);
+static __always_inline __u64 walk_rule(struct walk *walk, __u32 number);
+static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *ret);
+
+#include "bpf/walk.h"
+
+/* ---- maps ---------------------------------------------------------------------------------------
+ */
 
 /* The collector sets its size before loading. */
 struct {
@@ -52,12 +58,63 @@ struct {
 
 /* The record is put together here: it is larger than a program's stack. A perf_event program is not
  * interrupted by itself on one CPU, so one record a CPU does. */
+struct record {
+	struct event event;
+	/* A raw stack follows the frames, so some of it may lie behind the event. */
+	__u8 rest[sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX];
+};
+
+struct scratch {
+	struct walk_state state;
+	struct record record;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct event);
+	__type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* Written by the collector, read here: see bpf/walk.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WALK_BUCKET_COUNT);
+	__type(key, __u32);
+	__type(value, struct walk_bucket);
+} processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WALK_FILE_COUNT_MAX);
+	__type(key, __u32);
+	__type(value, struct walk_file);
+} files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, UNWIND_RULE_COUNT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} rules SEC(".maps");
+
+struct chunk {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, WALK_CHUNK_SIZE);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WALK_CHUNK_COUNT_MAX);
+	__uint(key_size, sizeof(__u32));
+	__array(values, struct chunk);
+} chunks SEC(".maps");
 
 static __always_inline void count(__u32 counter)
 {
@@ -67,106 +124,149 @@ static __always_inline void count(__u32 counter)
 		(*value)++;
 }
 
-struct walk {
-	struct event *event;
-	__u64 fp;
-	__u64 least; /* the next frame must not lie below: the stack pointer, then the last frame */
-	__u32 kernel_frame_count;
-	__u32 user_frame_count;
-	__u32 verdict;
-};
+/* ---- what the walk asks for ---------------------------------------------------------------------
+ */
 
-static __always_inline bool add_user_frame(struct walk *walk, __u64 address)
+static __always_inline const void *walk_chunk(struct walk *walk, __u32 line)
 {
-	__u32 index = walk->kernel_frame_count + walk->user_frame_count;
+	__u32 number = line >> WALK_CHUNK_LINE_SHIFT, zero = 0;
+	void *map = bpf_map_lookup_elem(&chunks, &number);
 
-	if (walk->user_frame_count >= EVENT_USER_FRAME_COUNT_MAX || index >= EVENT_FRAME_COUNT_MAX)
-		return false;
-	walk->event->frames[index] = address;
-	walk->user_frame_count++;
-	return true;
+	(void)walk;
+	return map ? bpf_map_lookup_elem(map, &zero) : NULL;
 }
 
-/* One caller further up; 1 ends bpf_loop(). */
-static long step(__u32 number, struct walk *walk)
+static __always_inline const struct walk_file *walk_file(struct walk *walk, __u32 number)
 {
-	struct {
-		__u64 fp;
-		__u64 return_address;
-	} frame;
-	__u64 fp = walk->fp;
+	(void)walk;
+	return bpf_map_lookup_elem(&files, &number);
+}
 
-	if (fp == 0) {
-		/* A start of thread or process clears it. Before the first step nobody has said
-		 * that the register holds a frame pointer at all. */
-		walk->verdict = number ? VERDICT_COMPLETE : VERDICT_NO_RULE;
-		return 1;
+static __always_inline __u64 walk_rule(struct walk *walk, __u32 number)
+{
+	__u64 *rule = bpf_map_lookup_elem(&rules, &number);
+
+	(void)walk;
+	return rule ? *rule : 0;
+}
+
+/* Brings a piece of the stack that holds the word: one long read costs as much as two short ones. */
+static __noinline int move_window(struct walk_state *s, __u64 address)
+{
+	__u64 from = (address - WALK_WINDOW_BELOW) & ~7UL;
+	__u32 size = WALK_WINDOW_SIZE;
+
+	if (!s)
+		return -1;
+	s->window_size = 0;
+	if (bpf_probe_read_user(s->window, WALK_WINDOW_SIZE, (void *)from)) {
+		/* Near the top of the stack: what is left of the page. */
+		from = address;
+		size = EVENT_PAGE_SIZE - (address & (EVENT_PAGE_SIZE - 1));
+		if (size > WALK_WINDOW_SIZE)
+			size = WALK_WINDOW_SIZE;
+		if (bpf_probe_read_user(s->window, size, (void *)from))
+			return -1;
 	}
-	if (fp < walk->least) {
-		walk->verdict = number ? VERDICT_NOT_PROGRESSING : VERDICT_NO_RULE;
-		return 1;
-	}
-	if ((fp & 7) || fp - walk->least > STEP_SIZE_MAX) {
-		walk->verdict = VERDICT_NO_RULE;
-		return 1;
-	}
-	if (bpf_probe_read_user(&frame, sizeof(frame), (void *)fp)) {
-		walk->verdict = VERDICT_READ_FAULT;
-		return 1;
-	}
-	if (frame.return_address == 0) {
-		walk->verdict = VERDICT_COMPLETE;
-		return 1;
-	}
-	if (!add_user_frame(walk, frame.return_address)) {
-		walk->verdict = VERDICT_TRUNCATED;
-		return 1;
-	}
-	walk->event->flags |= EVENT_FRAME_POINTERS;
-	walk->least = fp + 16;
-	walk->fp = frame.fp;
+	s->window_at = from;
+	s->window_size = size;
 	return 0;
 }
 
-static __always_inline void walk_user_stack(struct walk *walk, __u64 ip, __u64 sp, __u64 fp)
+static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *ret)
 {
+	struct walk_state *s = walk->state;
+	__u64 at = address - s->window_at;
+
+	if (at + 8 > s->window_size || at + 8 < at) {
+		if (move_window(s, address))
+			return -1;
+		at = address - s->window_at;
+		/* A word across the end of the last page that is there. */
+		if (at + 8 > s->window_size)
+			return -1;
+	}
+	*ret = *(__u64 *)(s->window + (at & (WALK_WINDOW_SIZE - 1)));
+	return 0;
+}
+
+/* 1 ends bpf_loop(). */
+static long step(__u32 number, struct walk *walk)
+{
+	(void)number;
+	return walk_step(walk);
+}
+
+/* ---- a sample -----------------------------------------------------------------------------------
+ */
+
+/* The space of a process, 0 when none is known. */
+static __always_inline __u32 find_space(const struct event *event)
+{
+	__u32 pid = event->pid, number = pid % WALK_BUCKET_COUNT;
+	struct walk_bucket *bucket = bpf_map_lookup_elem(&processes, &number);
+
+	if (!bucket)
+		return 0;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < WALK_BUCKET_SIZE; i++) {
+		const struct walk_process *process = &bucket->processes[i];
+
+		/* Another program may run in it than the one that we know, for a moment. */
+		if (process->pid == pid &&
+		    (process->exec_generation == event->exec_generation ||
+		     process->exec_generation == WALK_ANY_GENERATION) &&
+		    (process->start_boot_ns == (__u32)event->start_boot_ns ||
+		     process->start_boot_ns == WALK_ANY_START))
+			return process->space;
+	}
+	return 0;
+}
+
+static __always_inline void walk_user_stack(struct walk *walk)
+{
+	struct walk_state *s = walk->state;
+
 	/* The kernel's workers that pass for threads of a process (io_uring, vhost) never were in user
 	 * space: their registers are zero. */
-	if (ip == 0)
+	if (s->frame.pc == 0) {
+		s->verdict = WALK_NO_USER_STACK;
 		return;
-	walk->verdict = VERDICT_TRUNCATED;
-	walk->least = sp;
-	walk->fp = fp;
-	if (add_user_frame(walk, ip))
-		bpf_loop(EVENT_USER_FRAME_COUNT_MAX, step, walk, 0);
+	}
+	s->space = find_space(walk->event);
+	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step, walk, 0);
+}
+
+static __always_inline void start_at_tick(struct walk_state *s, const struct tick *tick)
+{
+	s->frame.pc = tick->registers[REGISTER_IP];
+	s->frame.sp = tick->registers[REGISTER_SP];
+	s->frame.fp = tick->registers[REGISTER_FP];
+	s->frame.is_return = 0;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < 16; i++)
+		s->leaf[i] = tick->registers[i];
 }
 
 /* Where user space was left for the kernel. */
-static __always_inline void walk_below_kernel(struct walk *walk, struct task_struct *task)
+static __always_inline void start_below_kernel(struct walk_state *s, struct task_struct *task)
 {
 	struct pt_regs *registers = (struct pt_regs *)bpf_task_pt_regs(task);
 
 #if defined(__TARGET_ARCH_x86)
-	walk_user_stack(walk, BPF_CORE_READ(registers, ip), BPF_CORE_READ(registers, sp),
-			BPF_CORE_READ(registers, bp));
+	bpf_core_read(s->leaf, sizeof(s->leaf), &registers->r15);
+	s->frame.pc = BPF_CORE_READ(registers, ip);
+	s->frame.sp = BPF_CORE_READ(registers, sp);
+	s->frame.fp = s->leaf[REGISTER_FP];
+	/* A system call was made; else something broke in, and the address is that of the
+	 * instruction itself. */
+	s->frame.is_return = (__s64)s->leaf[15] >= 0;
 #elif defined(__TARGET_ARCH_arm64)
-	walk_user_stack(walk, BPF_CORE_READ(registers, pc), BPF_CORE_READ(registers, sp),
-			BPF_CORE_READ(registers, regs[29]));
+	s->frame.pc = BPF_CORE_READ(registers, pc);
+	s->frame.sp = BPF_CORE_READ(registers, sp);
+	s->frame.fp = BPF_CORE_READ(registers, regs[29]);
+	s->frame.is_return = 0;
 #endif
-}
-
-static __always_inline void send(struct event *event, __u32 frame_count)
-{
-	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(event->frames[0]);
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u64 wakeup = waiting > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 2
-			       ? BPF_RB_FORCE_WAKEUP
-			       : BPF_RB_NO_WAKEUP;
-
-	if (size > sizeof(*event))
-		size = sizeof(*event);
-	if (bpf_ringbuf_output(&ring, event, size, wakeup))
-		count(COUNTER_RING_FULL);
 }
 
 static __always_inline void describe(struct event *event, struct task_struct *task,
@@ -190,6 +290,51 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
+static __always_inline void send(struct record *record, __u64 size, __u64 wakeup)
+{
+	if (size > sizeof(*record))
+		size = sizeof(*record);
+	if (bpf_ringbuf_output(&ring, record, size, wakeup))
+		count(COUNTER_RING_FULL);
+}
+
+/*
+ * The registers that the walk began with and the stack from there on, behind the frames: how many
+ * bytes of stack, 0 when there is nothing to read.
+ */
+static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct event_raw *from)
+{
+	if (!scratch || !from)
+		return 0;
+
+	__u32 frame_count = scratch->state.kernel_frame_count + scratch->state.frame_count;
+
+	if (frame_count > EVENT_FRAME_COUNT_MAX)
+		return 0;
+
+	__u8 *raw = (__u8 *)&scratch->record + EVENT_HEADER_SIZE + frame_count * 8;
+	__u64 sp = from->sp;
+	__u32 first = EVENT_PAGE_SIZE - (sp & (EVENT_PAGE_SIZE - 1));
+	__u32 size = 0;
+
+	*(struct event_raw *)raw = *from;
+	__builtin_memcpy(((struct event_raw *)raw)->registers, scratch->state.leaf,
+			 sizeof(scratch->state.leaf));
+	raw += sizeof(struct event_raw);
+	if (first > EVENT_PAGE_SIZE || bpf_probe_read_user(raw, first, (void *)sp))
+		return 0;
+	size = first;
+	raw += first;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < EVENT_RAW_STACK_SIZE_MAX / EVENT_PAGE_SIZE - 1; i++) {
+		if (bpf_probe_read_user(raw, EVENT_PAGE_SIZE, (void *)(sp + size)))
+			break;
+		size += EVENT_PAGE_SIZE;
+		raw += EVENT_PAGE_SIZE;
+	}
+	return size;
+}
+
 SEC("perf_event")
 int profile(struct tick *tick)
 {
@@ -204,20 +349,23 @@ int profile(struct tick *tick)
 	count(COUNTER_TAKEN);
 
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct event *event = bpf_map_lookup_elem(&scratch, &zero);
+	struct scratch *memory = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!event || !task) {
+	if (!memory || !task) {
 		count(COUNTER_UNREADABLE);
 		return 0;
 	}
+
+	struct walk_state *s = &memory->state;
+	struct event *event = &memory->record.event;
+	struct walk walk = { .state = s, .event = event };
+	bool in_kernel = (__s64)tick->registers[REGISTER_IP] < 0;
+
 	event->pid = pid_and_tid >> 32;
 	event->tid = (__u32)pid_and_tid;
 	describe(event, task, tick);
-
-	struct walk walk = { .event = event, .verdict = VERDICT_NO_USER_STACK };
-	__u64 ip = tick->registers[REGISTER_IP];
-	bool in_kernel = (__s64)ip < 0;
-
+	walk_begin(s);
+	s->kernel_frame_count = 0;
 	if (in_kernel) {
 		/* Frames of the kernel cost more than all of the user's: only when the tick broke
 		 * in there. */
@@ -225,20 +373,51 @@ int profile(struct tick *tick)
 					  EVENT_KERNEL_FRAME_COUNT_MAX * sizeof(__u64), 0);
 
 		event->flags |= EVENT_BROKE_INTO_KERNEL;
-		walk.kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
+		s->kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
 	}
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
-		event->flags |= EVENT_KERNEL_THREAD;
-	else if (in_kernel)
-		walk_below_kernel(&walk, task);
-	else
-		walk_user_stack(&walk, ip, tick->registers[REGISTER_SP],
-				tick->registers[REGISTER_FP]);
 
-	event->verdict = (__u8)walk.verdict;
-	event->kernel_frame_count = (__u16)walk.kernel_frame_count;
-	event->user_frame_count = (__u16)walk.user_frame_count;
-	send(event, walk.kernel_frame_count + walk.user_frame_count);
+	struct event_raw start = {};
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
+		event->flags |= EVENT_KERNEL_THREAD;
+		s->verdict = WALK_NO_USER_STACK;
+	} else {
+		if (in_kernel)
+			start_below_kernel(s, task);
+		else
+			start_at_tick(s, tick);
+		start.pc = s->frame.pc;
+		start.sp = s->frame.sp;
+		start.fp = s->frame.fp;
+		start.is_return = s->frame.is_return;
+		walk_user_stack(&walk);
+	}
+
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u64 room = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+	__u64 wakeup = waiting > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	__u32 frame_count = s->kernel_frame_count + s->frame_count;
+	__u32 raw_size = 0;
+
+	event->flags |= (__u16)s->flags;
+	event->verdict = (__u8)s->verdict;
+	event->kernel_frame_count = (__u16)s->kernel_frame_count;
+	event->user_frame_count = (__u16)s->frame_count;
+	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
+		if (waiting > room / 2) {
+			count(COUNTER_RAW_LEFT_OUT);
+		} else {
+			raw_size = add_raw_stack(memory, &start);
+			count(COUNTER_RAW);
+		}
+	}
+	if (raw_size > 0) {
+		event->raw_stack_size = raw_size;
+		raw_size += sizeof(struct event_raw);
+		wakeup = BPF_RB_FORCE_WAKEUP;
+	}
+	send(&memory->record, EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64) + raw_size,
+	     wakeup);
 	return 0;
 }
 

@@ -492,19 +492,22 @@ static void place_user_frames(struct aggregator *a, const struct raw_stack *raw,
 	const uint64_t *addresses = &a->raw_frames[raw->first_frame + raw->kernel_frame_count];
 
 	for (uint32_t i = 0; i < raw->user_frame_count; i++) {
-		enum frame_position position = i > 0			 ? FRAME_RETURN
-					       : raw->kernel_frame_count ? FRAME_INTERRUPTED
-									 : FRAME_LEAF;
+		uint64_t address = addresses[i] & ~EVENT_FRAME_INTERRUPTED;
+		bool is_interrupted =
+			addresses[i] != address || (i == 0 && raw->kernel_frame_count > 0);
+		enum frame_position position = is_interrupted ? FRAME_INTERRUPTED
+					       : i > 0	      ? FRAME_RETURN
+							      : FRAME_LEAF;
 		/* A call may be the last instruction of a mapping. */
 		const struct mapping *mapping =
-			find_mapping(a, process, addresses[i] - (position == FRAME_RETURN ? 1 : 0));
+			find_mapping(a, process, address - (position == FRAME_RETURN ? 1 : 0));
 
 		if (!mapping && position == FRAME_RETURN) {
 			stack->verdict = VERDICT_NO_MAPPING;
 			return;
 		}
 		a->window.frames[a->window.frame_count++] =
-			place_address(a, mapping, addresses[i], position);
+			place_address(a, mapping, address, position);
 		stack->frame_count++;
 	}
 }

@@ -13,11 +13,13 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hangup.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "collector/aggregator.h"
@@ -28,6 +30,7 @@
 #include "collector/sampler.h"
 #include "collector/shipper.h"
 #include "collector/sideband.h"
+#include "collector/unwinder.h"
 
 enum {
 	RESTART_CODE = 75,	     /* "start me again" (EX_TEMPFAIL) */
@@ -36,6 +39,8 @@ enum {
 };
 
 #define TICK_NS	    (UINT64_C(100) * CLOCK_NS_PER_MS)
+/* Between two drainings of the kernel's records. */
+#define RECORDS_NS  ((uint64_t)CLOCK_NS_PER_MS)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
 
 struct collector {
@@ -46,6 +51,7 @@ struct collector {
 	struct processes *processes;
 	struct aggregator *aggregator;
 	struct shipper *shipper;
+	struct unwinder *unwinder;
 	int epoll, timer, signals;
 	struct buf early; /* events of the next window, whole, one after the other */
 
@@ -55,6 +61,7 @@ struct collector {
 	uint32_t cpus[CPU_COUNT_MAX];
 	uint32_t cpu_count;
 	struct pace pace;
+	uint64_t last_records_boot_ns;
 	uint64_t last_cpu_look_boot_ns;
 	uint8_t gap;			 /* enum gap_reason, before the running window */
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
@@ -67,8 +74,9 @@ static void collector_done(struct collector *collector)
 	shipper_free(collector->shipper);
 	aggregator_free(collector->aggregator);
 	sideband_close(collector->sideband);
-	sampler_free(collector->sampler);
 	processes_free(collector->processes);
+	unwinder_free(collector->unwinder);
+	sampler_free(collector->sampler);
 	buf_done(&collector->early);
 	if (collector->epoll >= 0)
 		close(collector->epoll);
@@ -83,22 +91,15 @@ static void collector_cleanup(struct collector *collector)
 	collector_done(collector);
 }
 
-static size_t event_size(const struct event *event)
-{
-	return EVENT_HEADER_SIZE + sizeof(event->frames[0]) * ((size_t)event->kernel_frame_count +
-							       event->user_frame_count);
-}
-
 /*
  * Windows are of one length to the nanosecond, so that rates over few of them are right. What the
  * ring holds beyond a window's end waits until that window is finished; without room it counts a
  * little early.
  */
-static void handle_event(void *context, const struct event *event)
+static void count_event(void *context, const struct event *event)
 {
 	struct collector *collector = context;
 
-	pace_sample(&collector->pace, event->boot_ns);
 	if (pace_is_early(&collector->pace, event->boot_ns)) {
 		size_t size = collector->early.size;
 
@@ -109,6 +110,17 @@ static void handle_event(void *context, const struct event *event)
 		collector->early.size = size;
 	}
 	aggregator_add(collector->aggregator, event);
+}
+
+static void handle_event(void *context, const struct event *event)
+{
+	struct collector *collector = context;
+
+	pace_sample(&collector->pace, event->boot_ns);
+	if (event->raw_stack_size > 0)
+		unwinder_add(collector->unwinder, event, clock_boot_ns());
+	else
+		count_event(collector, event);
 }
 
 /* Those from before this time; the others stay. */
@@ -145,6 +157,26 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 	return processes_open_file(collector->processes, identity, ret_fd);
 }
 
+static int ask_table(void *context, uint32_t number, const struct identity *identity, int fd)
+{
+	return shipper_ask_table(((struct collector *)context)->shipper, number, identity, fd);
+}
+
+static void handle_connection(void *context)
+{
+	unwinder_connected(((struct collector *)context)->unwinder);
+}
+
+static void handle_table(void *context, uint64_t number, const void *bytes, size_t size)
+{
+	unwinder_take_table(((struct collector *)context)->unwinder, number, bytes, size);
+}
+
+static void handle_refusal(void *context, uint64_t number, const struct identity *identity, int err)
+{
+	unwinder_take_refusal(((struct collector *)context)->unwinder, number, identity, err);
+}
+
 /* "8c1f…-…": a random id of this boot, proc(5). */
 static int read_boot_id(uint8_t id[static 16])
 {
@@ -175,6 +207,26 @@ static int watch(struct collector *collector, int fd)
 	return epoll_ctl(collector->epoll, EPOLL_CTL_ADD, fd, &interest) ? -errno : 0;
 }
 
+static int make_processes(struct collector *collector)
+{
+	struct unwinder_options options = {
+		.sampler = collector->sampler,
+		.size_max = UNWIND_SIZE_MAX,
+		.ask = ask_table,
+		.done = count_event,
+		.context = collector,
+	};
+	int err = unwinder_new(&options, &collector->unwinder);
+
+	if (!err)
+		err = processes_new(unwinder_spaces(collector->unwinder), &collector->processes);
+	if (!err)
+		err = unwinder_follow(collector->unwinder, collector->processes);
+	if (!err)
+		err = aggregator_new(collector->processes, &collector->aggregator);
+	return err;
+}
+
 static int open_events(struct collector *collector, char reason[static COLLECT_ERROR_SIZE])
 {
 	static_assert((int)COLLECT_ERROR_SIZE >= (int)SAMPLER_ERROR_SIZE,
@@ -190,6 +242,11 @@ static int open_events(struct collector *collector, char reason[static COLLECT_E
 	err = sampler_load(handle_event, collector, &collector->sampler, reason);
 	if (err)
 		return err;
+	err = make_processes(collector);
+	if (err) {
+		snprintf(reason, COLLECT_ERROR_SIZE, "cannot start collecting: %s", strerror(-err));
+		return err;
+	}
 	/* Records of what happens come first, so that a process which starts now is not missed. */
 	err = sideband_open(collector->cpus, collector->cpu_count, handle_record, collector,
 			    &collector->sideband);
@@ -242,6 +299,9 @@ static int make_shipper(struct collector *collector)
 		.collector = collector->id,
 		.backlog_size_max = BACKLOG_SIZE_MAX,
 		.open_file = open_file,
+		.connected = handle_connection,
+		.table = handle_table,
+		.no_table = handle_refusal,
 		.context = collector,
 	};
 
@@ -290,6 +350,7 @@ static void finish_window(struct collector *collector, uint64_t start_boot_ns,
 		aggregator_window(collector->aggregator, start_boot_ns, step->end_boot_ns);
 
 	fill_in(collector, window);
+	unwinder_note_window(collector->unwinder, window);
 
 	int err = shipper_push(collector->shipper, window);
 
@@ -309,6 +370,27 @@ static void drain(struct collector *collector)
 	(void)sampler_drain(collector->sampler);
 	sideband_drain(collector->sideband);
 	aggregator_meet_processes(collector->aggregator);
+	unwinder_update(collector->unwinder, clock_boot_ns());
+}
+
+/*
+ * Mappings are told to the walk within two milliseconds of the kernel's record. A program that
+ * starts leaves a dozen records in one: those are taken together.
+ */
+static void follow_records(struct collector *collector)
+{
+	uint64_t now = clock_boot_ns();
+	uint64_t next = collector->last_records_boot_ns + RECORDS_NS;
+
+	if (now < next) {
+		struct timespec rest = { .tv_nsec = (long)(next - now) };
+
+		(void)nanosleep(&rest, NULL);
+		now = clock_boot_ns();
+	}
+	collector->last_records_boot_ns = now;
+	sideband_drain(collector->sideband);
+	unwinder_update(collector->unwinder, now);
 }
 
 /* Whether the ring was full since the running window began. */
@@ -326,6 +408,7 @@ static void tick(struct collector *collector)
 	uint64_t now = clock_boot_ns();
 	struct pace_step step;
 
+	unwinder_tick(collector->unwinder, now);
 	drain(collector);
 	step = pace_tick(&collector->pace, now, clock_monotonic_ns(),
 			 pace_is_stalled(&collector->pace, now) && has_lost_samples(collector));
@@ -376,7 +459,7 @@ static int run(struct collector *collector)
 	while (true) {
 		struct epoll_event ready[READY_COUNT];
 		int count = epoll_wait(collector->epoll, ready, READY_COUNT, -1);
-		bool is_tick = false;
+		bool is_tick = false, has_samples = false, has_records = false;
 
 		if (count < 0 && errno != EINTR)
 			return log_error_errno(-errno, "cannot wait for events"), EX_OSERR;
@@ -392,10 +475,14 @@ static int run(struct collector *collector)
 			if (ready[i].data.fd == collector->timer)
 				is_tick = read(collector->timer, &expirations,
 					       sizeof(expirations)) > 0;
+			has_samples |= ready[i].data.fd == sampler_fd(collector->sampler);
+			has_records |= ready[i].data.fd == sideband_fd(collector->sideband);
 		}
+		if (has_records)
+			follow_records(collector);
 		if (is_tick)
 			tick(collector);
-		else
+		else if (has_samples)
 			drain(collector);
 
 		int err = shipper_handle(collector->shipper, clock_monotonic_ns());
@@ -420,6 +507,7 @@ static void ship_the_rest(struct collector *collector)
 	struct shipper_stats shipped;
 
 	drain(collector);
+	unwinder_finish(collector->unwinder, now);
 	finish_window(collector, collector->pace.window_start_boot_ns,
 		      &(struct pace_step){ .ends = true,
 					   .end_boot_ns = now,
@@ -453,10 +541,6 @@ int collect_main(const struct settings *caller_settings)
 	while (!err && collector.id == 0)
 		if (getrandom(&collector.id, sizeof(collector.id), 0) < 0)
 			err = -errno;
-	if (!err)
-		err = processes_new(&collector.processes);
-	if (!err)
-		err = aggregator_new(collector.processes, &collector.aggregator);
 	if (!err)
 		err = open_plumbing(&collector);
 	if (!err)

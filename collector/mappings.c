@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "collector/spaces.h"
 
 enum { FIRST_CAPACITY = 16 };
 
@@ -81,8 +82,10 @@ struct mappings *mappings_new(void)
 {
 	struct mappings *mappings = calloc(1, sizeof(*mappings));
 
-	if (mappings)
-		mappings->users = 1;
+	if (!mappings)
+		return NULL;
+	mappings->users = 1;
+	mappings->is_changed = true;
 	return mappings;
 }
 
@@ -102,6 +105,7 @@ struct mappings *mappings_unref(struct mappings *mappings)
 		return NULL;
 	for (uint32_t i = 0; i < mappings->count; i++)
 		file_unref(mappings->list[i].file);
+	space_free(mappings->space);
 	free(mappings->list);
 	free(mappings);
 	return NULL;
@@ -202,6 +206,7 @@ int mappings_add(struct mappings **shared, const struct mapping *mapping)
 	mappings->list[first] = *mapping;
 	mappings->list[first].file = file;
 	mappings->count = count;
+	mappings->is_changed = true;
 	return 0;
 }
 

@@ -8,6 +8,8 @@
 #include "base/identity.h"
 #include "base/str.h"
 
+struct space;
+
 /*
  * Which file holds an address: the executable mappings of one program image, sorted, and the files
  * that they are of. Used by the collector's one thread.
@@ -48,6 +50,8 @@ struct mappings {
 	uint32_t count;
 	uint32_t capacity;
 	bool is_complete;     /* seen from the start of the image, or read from /proc */
+	bool is_changed;      /* since the space was made */
+	struct space *space;  /* the same for the walk in the kernel; NULL: not made yet */
 	struct mapping *list; /* by start, not overlapping */
 };
 

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "collector/proc.h"
 #include "collector/sideband.h"
+#include "collector/spaces.h"
 
 enum {
 	BUCKET_COUNT = 4096, /* a power of two */
@@ -32,14 +33,17 @@ struct processes {
 	size_t count;
 	uint32_t swept; /* the next share of buckets */
 	uint64_t refused;
+	struct spaces *spaces;	 /* NULL: nobody walks */
+	struct process *changed; /* to be published */
 };
 
-int processes_new(struct processes **ret)
+int processes_new(struct spaces *spaces, struct processes **ret)
 {
 	struct processes *processes = calloc(1, sizeof(*processes));
 
 	if (!processes)
 		return -ENOMEM;
+	processes->spaces = spaces;
 	*ret = processes;
 	return 0;
 }
@@ -101,6 +105,15 @@ static struct process *find_next_image(struct processes *processes, uint32_t pid
 	return next;
 }
 
+static void mark_changed(struct processes *processes, struct process *process)
+{
+	if (!processes->spaces || process->is_changed)
+		return;
+	process->is_changed = true;
+	process->next_changed = processes->changed;
+	processes->changed = process;
+}
+
 /* Enters it as the pid's current image, or as the one that ended when the image newer began. */
 static struct process *add_process(struct processes *processes, uint32_t pid,
 				   uint64_t begin_boot_ns, struct process *newer)
@@ -141,6 +154,7 @@ static void note_fork(struct processes *processes, const struct sideband_record 
 	child->parent_pid = record->parent_pid;
 	if (parent && parent->mappings)
 		child->mappings = mappings_ref(parent->mappings);
+	mark_changed(processes, child);
 	if (parent && parent->texts)
 		child->texts = process_texts_ref(parent->texts);
 }
@@ -185,6 +199,7 @@ static void note_exec(struct processes *processes, const struct sideband_record 
 	process->mappings = mappings_new();
 	if (process->mappings)
 		process->mappings->is_complete = true;
+	mark_changed(processes, process);
 }
 
 /* The first file that an image maps is the program itself, then its loader. */
@@ -236,6 +251,7 @@ static void note_mapping(struct processes *processes, const struct sideband_reco
 	}
 	(void)mappings_add(&process->mappings, &mapping); /* what does not fit is unmapped to us */
 	file_unref(mapping.file);
+	mark_changed(processes, process);
 }
 
 static void note_rename(struct processes *processes, const struct sideband_record *record)
@@ -343,8 +359,10 @@ struct process *processes_resolve(struct processes *processes, const struct proc
 	process->key = *key;
 	process->has_key = true;
 	process->last_sampled_boot_ns = boot_ns;
-	if (!process->was_read)
+	if (!process->was_read) {
 		read_process(process);
+		mark_changed(processes, process);
+	}
 	return process;
 }
 
@@ -352,7 +370,6 @@ bool processes_rescan(struct processes *processes, struct process *process, uint
 {
 	struct mappings *mappings = NULL;
 
-	(void)processes;
 	if (process->end_boot_ns || process->exit_boot_ns ||
 	    now_boot_ns < process->next_scan_boot_ns)
 		return false;
@@ -366,7 +383,91 @@ bool processes_rescan(struct processes *processes, struct process *process, uint
 		return false;
 	mappings_unref(process->mappings);
 	process->mappings = mappings;
+	mark_changed(processes, process);
 	return true;
+}
+
+/* ---- for the walk in the kernel -----------------------------------------------------------------
+ */
+
+/* A list of mappings as long as this is not made anew at each of many changes. */
+enum { LONG_COUNT = 256 };
+#define LONG_DELAY_NS (UINT64_C(100) * CLOCK_NS_PER_MS)
+
+struct space *processes_space(struct processes *processes, struct process *process)
+{
+	struct mappings *mappings = process->mappings;
+	struct space *space = NULL;
+
+	if (!mappings || !processes->spaces)
+		return NULL;
+	/* What the one before is in use for, it is as good as the new one would be. */
+	if (!mappings->is_changed || space_make(processes->spaces, mappings, &space))
+		return mappings->space;
+	space_free(mappings->space);
+	mappings->space = space;
+	mappings->is_changed = false;
+	return space;
+}
+
+/* Whether what is mapped in this pid, by what we heard last, is this image. */
+static bool is_newest(struct processes *processes, const struct process *process)
+{
+	const struct process *newest = *bucket_of(processes, process->key.pid);
+
+	while (newest->key.pid != process->key.pid)
+		newest = newest->older;
+	return newest == process && !process->end_boot_ns;
+}
+
+/* Files without a build id are told by size and time too, which records don't have. */
+static void complete(struct process *process)
+{
+	struct mappings *mappings = NULL;
+
+	if (!process->was_read || process->end_boot_ns || process->exit_boot_ns ||
+	    mappings_scan(process->key.pid, &mappings))
+		return;
+	mappings_unref(process->mappings);
+	process->mappings = mappings;
+}
+
+static void publish(struct processes *processes, struct process *process)
+{
+	if (process->mappings && !process->mappings->is_complete)
+		complete(process);
+	/* What is not all there yet is looked at when it is sampled. */
+	if (!process->mappings || !process->mappings->is_complete || !is_newest(processes, process))
+		return;
+
+	const struct space *space = processes_space(processes, process);
+
+	if (!space)
+		return;
+	spaces_enter(processes->spaces, process->key.pid,
+		     process->has_key ? process->key.exec_generation
+				      : (uint32_t)WALK_ANY_GENERATION,
+		     process->has_key ? process->key.start_boot_ns : WALK_ANY_START, space);
+}
+
+void processes_publish(struct processes *processes, uint64_t now_boot_ns)
+{
+	struct process *process = TAKE(processes->changed);
+
+	while (process) {
+		struct process *next = process->next_changed;
+		bool is_long = process->mappings && (process->mappings->count > LONG_COUNT ||
+						     !process->mappings->is_complete);
+
+		process->is_changed = false;
+		if (is_long && now_boot_ns < process->next_publish_boot_ns) {
+			mark_changed(processes, process);
+		} else {
+			process->next_publish_boot_ns = now_boot_ns + LONG_DELAY_NS;
+			publish(processes, process);
+		}
+		process = next;
+	}
 }
 
 static bool is_over(const struct process *process, uint64_t now_boot_ns)
@@ -391,6 +492,10 @@ static bool is_gone(const struct process *process)
 
 void processes_sweep(struct processes *processes, uint64_t now_boot_ns)
 {
+	/* None of those that are freed stays in the list. */
+	for (struct process *p = processes->changed; p; p = p->next_changed)
+		p->next_publish_boot_ns = 0;
+	processes_publish(processes, now_boot_ns);
 	for (uint32_t i = 0; i < BUCKET_COUNT; i++) {
 		bool looks_closely = i % SWEEP_SHARE == processes->swept;
 		struct process **link = &processes->buckets[i];
@@ -406,6 +511,9 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns)
 				continue;
 			}
 			*link = process->older;
+			if (processes->spaces && process->mappings && process->mappings->space)
+				spaces_leave(processes->spaces, process->key.pid,
+					     process->mappings->space);
 			free_process(process);
 			processes->count--;
 		}

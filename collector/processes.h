@@ -10,6 +10,7 @@
 #include "collector/mappings.h"
 
 struct sideband_record;
+struct spaces;
 
 /*
  * What we know of each process, and since when it is true. A process is one program image: an exec
@@ -49,9 +50,14 @@ struct process {
 	uint32_t window_index;	     /* place in the window being made; the aggregator's */
 	uint64_t window_number;
 	struct process *older; /* same bucket, entered before */
+
+	bool is_changed;	       /* since it was published: it is in the list */
+	uint64_t next_publish_boot_ns; /* not before: long lists of mappings take their time */
+	struct process *next_changed;
 };
 
-int processes_new(struct processes **ret);
+/* spaces: where the walk in the kernel finds mappings; must outlive this. NULL: nowhere. */
+int processes_new(struct spaces *spaces, struct processes **ret);
 struct processes *processes_free(struct processes *processes);
 
 /* Takes note of a record. Records come in the order of time. */
@@ -69,6 +75,15 @@ struct process *processes_resolve(struct processes *processes, const struct proc
  * whose addresses are never known costs nothing. True when they were read.
  */
 bool processes_rescan(struct processes *processes, struct process *process, uint64_t now_boot_ns);
+
+/*
+ * Tells the walk in the kernel what has changed since the last call. Call after records were noted
+ * and processes resolved.
+ */
+void processes_publish(struct processes *processes, uint64_t now_boot_ns);
+
+/* What the walk knows of the process's mappings, up to date; NULL when nothing is known. */
+struct space *processes_space(struct processes *processes, struct process *process);
 
 /* Forgets what ended or was replaced more than a few seconds ago. Call once a window, after it. */
 void processes_sweep(struct processes *processes, uint64_t now_boot_ns);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@
 enum {
 	/* A sample of 40 frames takes 430 bytes, so this holds two seconds of eight busy CPUs. */
 	RING_SIZE_PER_8_CPUS = 256 << 10,
-	RING_SIZE_MIN = 1 << 20,
+	/* And some hundred stacks of 16 kB, when the programs of a host are new to us. */
+	RING_SIZE_MIN = 4 << 20,
 };
 
 struct sampler {
@@ -33,7 +35,13 @@ struct sampler {
 	sampler_handler *handler;
 	void *context;
 	uint64_t malformed;
+	struct sampler_memory memory;
+	void *chunks[WALK_CHUNK_COUNT_MAX];
 };
+
+static const size_t buckets_size = WALK_BUCKET_COUNT * sizeof(struct walk_bucket);
+static const size_t files_size = WALK_FILE_COUNT_MAX * sizeof(struct walk_file);
+static const size_t rules_size = UNWIND_RULE_COUNT_MAX * sizeof(uint64_t);
 
 /* libbpf's own words are for its developers; ours name what to do. */
 static int stay_silent(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -97,16 +105,25 @@ static int explain_attach(int err, uint32_t cpu, char reterr[static SAMPLER_ERRO
 	return err;
 }
 
+static bool is_whole(const struct event *event, size_t size)
+{
+	if (size < EVENT_HEADER_SIZE || event->kernel_frame_count > EVENT_KERNEL_FRAME_COUNT_MAX ||
+	    event->user_frame_count > EVENT_USER_FRAME_COUNT_MAX)
+		return false;
+
+	size_t wanted = event_size(event);
+
+	if (event->raw_stack_size > 0)
+		wanted += sizeof(struct event_raw) + event->raw_stack_size;
+	return size >= wanted && event->raw_stack_size <= EVENT_RAW_STACK_SIZE_MAX;
+}
+
 static int handle_record(void *context, void *bytes, size_t size)
 {
 	struct sampler *sampler = context;
 	const struct event *event = bytes;
 
-	if (size < EVENT_HEADER_SIZE || event->kernel_frame_count > EVENT_KERNEL_FRAME_COUNT_MAX ||
-	    event->user_frame_count > EVENT_USER_FRAME_COUNT_MAX ||
-	    size < EVENT_HEADER_SIZE +
-			    sizeof(event->frames[0]) *
-				    ((size_t)event->kernel_frame_count + event->user_frame_count)) {
+	if (!is_whole(event, size)) {
 		sampler->malformed++;
 		return 0;
 	}
@@ -124,6 +141,56 @@ static uint32_t ring_size(void)
 	while (size < wanted)
 		size *= 2;
 	return size;
+}
+
+static int map_memory(struct sampler *sampler)
+{
+	struct {
+		struct bpf_map *map;
+		size_t size;
+		void *memory;
+	} parts[] = {
+		{ sampler->program->maps.processes, buckets_size, NULL },
+		{ sampler->program->maps.files, files_size, NULL },
+		{ sampler->program->maps.rules, rules_size, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		parts[i].memory = mmap(NULL, parts[i].size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				       bpf_map__fd(parts[i].map), 0);
+		if (parts[i].memory == MAP_FAILED)
+			parts[i].memory = NULL;
+	}
+	sampler->memory =
+		(struct sampler_memory){ parts[0].memory, parts[1].memory, parts[2].memory };
+	return parts[0].memory && parts[1].memory && parts[2].memory ? 0 : -ENOMEM;
+}
+
+void sampler_memory(struct sampler *sampler, struct sampler_memory *ret)
+{
+	*ret = sampler->memory;
+}
+
+void *sampler_add_chunk(void *context, uint32_t number)
+{
+	struct sampler *sampler = context;
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	autoclose int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "chunk", sizeof(uint32_t),
+					   WALK_CHUNK_SIZE, 1, &options);
+	void *memory;
+
+	if (map < 0 || number >= WALK_CHUNK_COUNT_MAX || sampler->chunks[number])
+		return NULL;
+	memory = mmap(NULL, WALK_CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (bpf_map_update_elem(bpf_map__fd(sampler->program->maps.chunks), &number, &map,
+				BPF_ANY)) {
+		munmap(memory, WALK_CHUNK_SIZE);
+		return NULL;
+	}
+	sampler->chunks[number] = memory;
+	return memory;
 }
 
 int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
@@ -152,6 +219,12 @@ int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
 	if (err)
 		return explain_load(err, reterr);
 
+	err = map_memory(sampler);
+	if (err) {
+		snprintf(reterr, SAMPLER_ERROR_SIZE, "cannot map the program's memory: %s",
+			 strerror(-err));
+		return err;
+	}
 	sampler->ring = ring_buffer__new(bpf_map__fd(sampler->program->maps.ring), handle_record,
 					 sampler, NULL);
 	if (!sampler->ring) {
@@ -215,6 +288,15 @@ struct sampler *sampler_free(struct sampler *sampler)
 	free(sampler->links);
 	free(sampler->events);
 	ring_buffer__free(sampler->ring);
+	for (uint32_t i = 0; i < WALK_CHUNK_COUNT_MAX; i++)
+		if (sampler->chunks[i])
+			munmap(sampler->chunks[i], WALK_CHUNK_SIZE);
+	if (sampler->memory.buckets)
+		munmap(sampler->memory.buckets, buckets_size);
+	if (sampler->memory.files)
+		munmap(sampler->memory.files, files_size);
+	if (sampler->memory.rules)
+		munmap(sampler->memory.rules, rules_size);
 	profiler_bpf__destroy(sampler->program);
 	free(sampler);
 	return NULL;

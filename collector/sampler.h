@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "bpf/events.h"
+#include "bpf/walk_layout.h"
 
 /*
  * The program in the kernel: loaded, attached to a clock event of every online CPU, its ring buffer
@@ -12,7 +13,8 @@
  */
 struct sampler;
 
-/* The event is valid during the call only; its frame counts are checked against its size. */
+/* The event is valid during the call only; its frame counts and the size of its raw stack are
+ * checked against its size. */
 typedef void sampler_handler(void *context, const struct event *event);
 
 enum { SAMPLER_ERROR_SIZE = 256 };
@@ -32,6 +34,17 @@ int sampler_fd(const struct sampler *sampler);
 
 /* Hands over what waits. How many events, or a negative errno. */
 int sampler_drain(struct sampler *sampler);
+
+/* What the program's walk reads, for the collector to write; bpf/walk_layout.h. */
+struct sampler_memory {
+	struct walk_bucket *buckets;
+	struct walk_file *files;
+	uint64_t *rules;
+};
+void sampler_memory(struct sampler *sampler, struct sampler_memory *ret);
+
+/* A lines_add_chunk() for collector/lines.h; context is the sampler. */
+void *sampler_add_chunk(void *sampler, uint32_t number);
 
 /* Sums over the CPUs since the start, by enum event_counter. */
 int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);

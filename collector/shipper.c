@@ -310,6 +310,41 @@ static int grant_wish(struct shipper *shipper, const struct link_message *messag
 	return err == -EAGAIN ? 0 : err;
 }
 
+int shipper_ask_table(struct shipper *shipper, uint64_t number, const struct identity *identity,
+		      int fd)
+{
+	struct link_file file = { .identity = *identity };
+
+	if (shipper->socket < 0 || !shipper->is_welcome)
+		return -EAGAIN;
+	buf_clear(&shipper->buffer);
+	link_encode_file(&file, &shipper->buffer);
+	if (shipper->buffer.error)
+		return shipper->buffer.error;
+
+	int err =
+		link_send(shipper->socket, &(struct link_message){ .type = LINK_TABLE_WISH,
+								   .sequence = number,
+								   .payload = shipper->buffer.bytes,
+								   .size = shipper->buffer.size,
+								   .fds = { fd, -1 },
+								   .fd_count = 1 });
+
+	/* That the connection is over the next reading finds out. */
+	return err ? -EAGAIN : 0;
+}
+
+static int take_refusal(struct shipper *shipper, const struct link_message *message)
+{
+	struct link_file file;
+	int err = link_decode_file(message, &file);
+
+	if (!err && shipper->options.no_table)
+		shipper->options.no_table(shipper->options.context, message->sequence,
+					  &file.identity, file.error);
+	return err;
+}
+
 static int handle_message(struct shipper *shipper, const struct link_message *message)
 {
 	switch ((enum link_type)message->type) {
@@ -319,6 +354,8 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 		forget_committed(shipper, message->sequence);
 		shipper->next_to_send = shipper->first;
 		shipper->is_welcome = true;
+		if (shipper->options.connected)
+			shipper->options.connected(shipper->options.context);
 		return 0;
 	case LINK_ACK:
 		forget_committed(shipper, message->sequence);
@@ -330,13 +367,18 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 		return grant_wish(shipper, message);
 	case LINK_REFUSE:
 		return -ECONNREFUSED;
+	case LINK_TABLE:
+		if (shipper->options.table)
+			shipper->options.table(shipper->options.context, message->sequence,
+					       message->payload, message->size);
+		return 0;
+	case LINK_NO_TABLE:
+		return take_refusal(shipper, message);
 	case LINK_HELLO:
 	case LINK_WINDOW:
 	case LINK_FILE:
 	case LINK_KERNEL:
 	case LINK_TABLE_WISH:
-	case LINK_TABLE:
-	case LINK_NO_TABLE:
 	case LINK_TYPE_COUNT:
 		break;
 	}

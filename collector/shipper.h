@@ -23,6 +23,11 @@ struct shipper_options {
 	size_t backlog_size_max; /* bytes of encoded windows kept; 16 MiB */
 	/* Opens the file of an identity for the server; -ENOENT when no living process maps it. */
 	int (*open_file)(void *context, const struct identity *identity, int *ret_fd);
+	/* A server said welcome: it knows of no question that was asked before. May be NULL. */
+	void (*connected)(void *context);
+	/* Answers to shipper_ask_table(). Bytes are valid during the call. NULL: there are none. */
+	void (*table)(void *context, uint64_t number, const void *bytes, size_t size);
+	void (*no_table)(void *context, uint64_t number, const struct identity *identity, int err);
 	void *context;
 };
 
@@ -46,6 +51,13 @@ int shipper_handle(struct shipper *shipper, uint64_t now_monotonic_ns);
  * (LOSS_BACKLOG_FULL) and gap.
  */
 int shipper_push(struct shipper *shipper, const struct window *window);
+
+/*
+ * Asks for the unwind table of a file, whose descriptor stays the caller's. -EAGAIN when no server
+ * is there, or it does not read; the answer comes with the same number.
+ */
+int shipper_ask_table(struct shipper *shipper, uint64_t number, const struct identity *identity,
+		      int fd);
 
 struct shipper_stats {
 	bool connected;

@@ -19,8 +19,6 @@ enum {
 	/* A process that starts leaves about 2 kB. Small, since without CAP_IPC_LOCK these pages
 	 * count against RLIMIT_MEMLOCK (8 MiB by default) together, on all CPUs. */
 	RING_PAGES = 16,
-	/* Woken when half full; between, the collector's own timer drains. */
-	WAKEUP_SHARE = 2,
 	/* Records of one CPU handled in one go; what is beyond waits for the next. */
 	PENDING_COUNT_MAX = 16384,
 	BUILD_ID_SIZE = 20,
@@ -51,7 +49,7 @@ struct sideband {
 	uint64_t lost;
 };
 
-static int open_event(uint32_t cpu, size_t ring_size)
+static int open_event(uint32_t cpu)
 {
 	struct perf_event_attr attributes = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -68,7 +66,8 @@ static int open_event(uint32_t cpu, size_t ring_size)
 		.use_clockid = 1,
 		.clockid = CLOCK_BOOTTIME,
 		.watermark = 1,
-		.wakeup_watermark = (uint32_t)(ring_size / WAKEUP_SHARE),
+		/* By each record: a walk needs a mapping before the next tick comes. */
+		.wakeup_watermark = 1,
 	};
 	int event = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpu, -1,
 				 PERF_FLAG_FD_CLOEXEC);
@@ -85,7 +84,7 @@ static int open_event(uint32_t cpu, size_t ring_size)
 static int add_ring(struct sideband *sideband, uint32_t cpu)
 {
 	size_t size = sideband->page_size * RING_PAGES;
-	autoclose int event = open_event(cpu, size);
+	autoclose int event = open_event(cpu);
 
 	if (event < 0)
 		return event;

@@ -47,7 +47,7 @@ int sideband_open(const uint32_t *cpus, uint32_t cpu_count, sideband_handler *ha
 		  void *context, struct sideband **ret);
 struct sideband *sideband_close(struct sideband *sideband);
 
-/* Readable (it is an epoll set) when a CPU's ring fills up. */
+/* Readable (it is an epoll set) when there are records; not to be drained for each. */
 int sideband_fd(const struct sideband *sideband);
 
 /* Hands over what waits on all CPUs, in the order of time. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include "collector/processes.h"
 #include "collector/sampler.h"
 #include "collector/sideband.h"
+#include "collector/unwinder.h"
 
 enum { FREQUENCY_HZ = 997, TICK_MS = 100 };
 
@@ -35,12 +37,32 @@ struct parts {
 	struct sideband *sideband;
 	struct processes *processes;
 	struct aggregator *aggregator;
+	struct unwinder *unwinder;
 	uint64_t start_boot_ns;
 };
 
-static void on_event(void *context, const struct event *event)
+static void on_walked(void *context, const struct event *event)
 {
 	aggregator_add(((struct parts *)context)->aggregator, event);
+}
+
+static void on_event(void *context, const struct event *event)
+{
+	struct parts *parts = context;
+
+	if (event->raw_stack_size > 0)
+		unwinder_add(parts->unwinder, event, clock_boot_ns());
+	else
+		on_walked(parts, event);
+}
+
+/* Nobody is there to make tables: frame pointers it is. */
+static int on_ask(void *context, uint32_t number, const struct identity *identity, int fd)
+{
+	(void)context;
+	(void)number;
+	(void)identity;
+	return fd < 0 ? -EBADF : -ENODATA;
 }
 
 static void on_record(void *context, const struct sideband_record *record)
@@ -57,15 +79,23 @@ static int set_up(void **state)
 	*state = parts;
 	if (collect_probe(reason))
 		return 0; /* each test skips, with the reason, or fails */
-	if (processes_new(&parts->processes) ||
+	if (sampler_load(on_event, parts, &parts->sampler, reason) ||
+	    unwinder_new(&(struct unwinder_options){ .sampler = parts->sampler,
+						     .size_max = 4 << 20,
+						     .ask = on_ask,
+						     .done = on_walked,
+						     .context = parts },
+			 &parts->unwinder) ||
+	    processes_new(unwinder_spaces(parts->unwinder), &parts->processes) ||
+	    unwinder_follow(parts->unwinder, parts->processes) ||
 	    aggregator_new(parts->processes, &parts->aggregator) || cpus_online(cpus, &cpu_count) ||
-	    sampler_load(on_event, parts, &parts->sampler, reason) ||
 	    sideband_open(cpus, cpu_count, on_record, parts, &parts->sideband) ||
 	    sampler_attach(parts->sampler, FREQUENCY_HZ, cpus, cpu_count, reason)) {
 		print_error("%s\n", reason);
 		return -1;
 	}
 	parts->start_boot_ns = clock_boot_ns();
+	unwinder_connected(parts->unwinder);
 	return 0;
 }
 
@@ -73,10 +103,11 @@ static int tear_down(void **state)
 {
 	struct parts *parts = *state;
 
-	sampler_free(parts->sampler);
 	sideband_close(parts->sideband);
 	aggregator_free(parts->aggregator);
 	processes_free(parts->processes);
+	unwinder_free(parts->unwinder);
+	sampler_free(parts->sampler);
 	free(parts);
 	return 0;
 }
@@ -100,6 +131,8 @@ static void drain(struct parts *parts)
 	assert_true(sampler_drain(parts->sampler) >= 0);
 	sideband_drain(parts->sideband);
 	aggregator_meet_processes(parts->aggregator);
+	unwinder_tick(parts->unwinder, clock_boot_ns());
+	unwinder_update(parts->unwinder, clock_boot_ns());
 }
 
 static void wait_ms(unsigned ms)
@@ -120,6 +153,7 @@ static struct window *follow(struct parts *parts, pid_t child)
 		wait_ms(TICK_MS);
 	}
 	drain(parts);
+	unwinder_finish(parts->unwinder, clock_boot_ns());
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	return aggregator_window(parts->aggregator, parts->start_boot_ns, clock_boot_ns());
 }
@@ -434,6 +468,7 @@ static void accounts_for_every_sample(void **state)
 	uint64_t taken_before = counters[COUNTER_TAKEN];
 
 	drain(parts);
+	unwinder_finish(parts->unwinder, clock_boot_ns());
 
 	struct window *window =
 		aggregator_window(parts->aggregator, parts->start_boot_ns, clock_boot_ns());

@@ -49,7 +49,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	fixture = (struct fixture){ 0 };
-	if (processes_new(&fixture.processes) ||
+	if (processes_new(NULL, &fixture.processes) ||
 	    aggregator_new(fixture.processes, &fixture.aggregator))
 		return -1;
 	note(SIDEBAND_EXEC, 0, 0, 0, "program");

@@ -29,7 +29,7 @@ static const struct identity program = { .kind = IDENTITY_GNU_BUILD_ID,
 
 static int set_up(void **state)
 {
-	return processes_new((struct processes **)state);
+	return processes_new(NULL, (struct processes **)state);
 }
 
 static int tear_down(void **state)

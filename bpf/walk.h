@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The walk of a user's stack, from the innermost frame to the start of the process or thread: by
+ * unwind tables (bpf/unwind.h), by frame pointers where there is no rule, each such step checked.
+ * It says how it ended (the verdict), and never takes a gap in the tables for an end.
+ *
+ * One text for two places: the program in the kernel, and the collector, which walks the first
+ * samples of a program when its tables have come, and tests. Who includes this defines before the
+ * functions are used:
+ *
+ *   struct walk                 at least: struct walk_state *state; struct event *event;
+ *   walk_chunk(walk, line)      the chunk of memory that holds a line, or NULL
+ *   walk_file(walk, number)     what is known of a file, or NULL
+ *   walk_rule(walk, number)     a rule's word, 0 when there is none
+ *   walk_read(walk, address, ret)  a word of the process's memory
+ */
+#include "bpf/events.h"
+#include "bpf/unwind.h"
+#include "bpf/walk_layout.h"
+
+enum {
+	/* Bytes of stack read at once. One read of 2 KiB costs as much as two of a word. */
+	WALK_WINDOW_SIZE = 2048,
+	/* What the next steps want lies mostly above, but for the saved frame pointer. */
+	WALK_WINDOW_BELOW = 64,
+};
+
+/* A caller's frame further away than this is taken for a register that held something else. */
+#define WALK_FP_STEP_SIZE_MAX (1UL << 20)
+
+/* What was found out about an address. */
+enum walk_place {
+	WALK_IN_TABLE = 0,	/* a file whose table is here */
+	WALK_IN_FILE = 1,	/* one that has none */
+	WALK_IN_EXPECTED = 2,	/* one whose table is not here yet */
+	WALK_IN_ANONYMOUS = 3,	/* anonymous executable memory */
+	WALK_IN_NOTHING = 4,	/* no executable mapping */
+	WALK_PLACE_UNKNOWN = 5, /* nothing is known of the process */
+};
+
+/* The verdicts of base/window.h, which is not for this side; sampler.c compares them. */
+enum walk_verdict {
+	WALK_COMPLETE = 0,
+	WALK_TRUNCATED = 1,
+	WALK_NO_MAPPING = 2,
+	WALK_NO_RULE = 3,
+	WALK_JIT_UNKNOWN = 4,
+	WALK_UNSUPPORTED_RULE = 5,
+	WALK_READ_FAULT = 6,
+	WALK_NOT_PROGRESSING = 7,
+	WALK_NO_USER_STACK = 8,
+};
+
+/* Kept in a map's value: the verifier does not follow what is in there. */
+struct walk_state {
+	struct unwind_frame frame;
+	/* The mapping that the address before lay in, mostly the next one's, too. */
+	__u64 start, end, offset;
+	struct walk_file file;
+	__u32 is_anonymous;
+	__u32 space; /* its first line; 0: nothing is known of the process */
+	__u32 place; /* enum walk_place, of the last address */
+	__u32 frame_count;
+	__u32 kernel_frame_count;
+	__u32 verdict; /* enum walk_verdict */
+	__u32 flags;   /* enum event_flags, of this walk */
+	/* What was missing is on its way: walking later may come further. */
+	__u32 wants_more;
+	__u32 missing_file; /* the first whose table was expected */
+	__u32 file_number;  /* of the mapping above */
+	__u32 window_size;
+	__u32 expects_mappings; /* of the space */
+	__u64 window_at;
+	__u64 leaf[16];
+	__u8 window[WALK_WINDOW_SIZE + 8];
+};
+
+/* Forgets all about the walk before. The frame and the leaf's registers are the caller's to set. */
+UNWIND_INLINE void walk_begin(struct walk_state *s)
+{
+	s->start = 1;
+	s->end = 0;
+	s->is_anonymous = 0;
+	s->file_number = 0;
+	s->place = WALK_PLACE_UNKNOWN;
+	s->frame_count = 0;
+	s->verdict = WALK_TRUNCATED;
+	s->flags = 0;
+	s->wants_more = 0;
+	s->missing_file = 0;
+	s->window_at = 0;
+	s->window_size = 0;
+}
+
+/* ---- the space --------------------------------------------------------------------------------*/
+
+UNWIND_INLINE __u64 walk_word64(const void *chunk, __u32 at)
+{
+	return *(const __u64 *)((const char *)chunk + (at & (WALK_CHUNK_SIZE - 8)));
+}
+
+UNWIND_INLINE __u32 walk_word32(const void *chunk, __u32 at)
+{
+	return *(const __u32 *)((const char *)chunk + (at & (WALK_CHUNK_SIZE - 4)));
+}
+
+/* The last mapping of count that starts at or below the address, or the first. Without branches:
+ * see unwind_if_negative(). */
+UNWIND_INLINE __u32 walk_search(const void *chunk, __u32 starts, __u32 count, __u64 address)
+{
+	__u32 index = 0;
+
+#define WALK_SEARCH_STEP(half)                                                                     \
+	do {                                                                                       \
+		__u32 next = index + (half);                                                       \
+		__u32 there = unwind_if_negative((__s64)next - (__s64)count);                      \
+		__u32 at = starts + (next & there) * 8;                                            \
+		__u32 below = ~unwind_if_negative((__s64)address - (__s64)walk_word64(chunk, at)); \
+		index += (half)&there & below;                                                     \
+	} while (0)
+
+	if (count > 64) {
+		WALK_SEARCH_STEP(8192);
+		WALK_SEARCH_STEP(4096);
+		WALK_SEARCH_STEP(2048);
+		WALK_SEARCH_STEP(1024);
+		WALK_SEARCH_STEP(512);
+		WALK_SEARCH_STEP(256);
+		WALK_SEARCH_STEP(128);
+		WALK_SEARCH_STEP(64);
+	}
+	WALK_SEARCH_STEP(32);
+	WALK_SEARCH_STEP(16);
+	WALK_SEARCH_STEP(8);
+	WALK_SEARCH_STEP(4);
+	WALK_SEARCH_STEP(2);
+	WALK_SEARCH_STEP(1);
+#undef WALK_SEARCH_STEP
+	return index;
+}
+
+/* Bytes into the chunk that holds the line. */
+UNWIND_INLINE __u32 walk_line_at(__u32 line)
+{
+	return (line & (WALK_CHUNK_LINE_COUNT - 1)) * UNWIND_LINE_SIZE;
+}
+
+/* The mapping that holds the address becomes the walk's: whether there is one. */
+UNWIND_INLINE bool walk_find_mapping(struct walk *walk, __u64 address)
+{
+	struct walk_state *s = walk->state;
+	const void *chunk = s->space ? walk_chunk(walk, s->space) : NULL;
+
+	if (!chunk) {
+		s->place = WALK_PLACE_UNKNOWN;
+		return false;
+	}
+	s->place = WALK_IN_NOTHING;
+
+	__u32 at = walk_line_at(s->space);
+	__u32 count = walk_word32(chunk, at);
+
+	s->expects_mappings = walk_word32(chunk, at + 8);
+
+	if (count == 0)
+		return false;
+
+	__u32 index = walk_search(chunk, at + sizeof(struct walk_space), count, address);
+
+	at += walk_space_mappings_at(count) + index * (__u32)sizeof(struct walk_mapping);
+
+	__u64 start = walk_word64(chunk, at), end = walk_word64(chunk, at + 8);
+
+	if (address < start || address >= end)
+		return false;
+
+	__u32 number = walk_word32(chunk, at + 24);
+	const struct walk_file *file = walk_file(walk, number);
+
+	s->start = start;
+	s->end = end;
+	s->offset = walk_word64(chunk, at + 16);
+	s->file_number = number;
+	s->is_anonymous = number == WALK_FILE_NONE;
+	s->file.state = WALK_FILE_WITHOUT_TABLE;
+	if (file && number != WALK_FILE_NONE)
+		s->file = *file;
+	return true;
+}
+
+/* ---- rules ------------------------------------------------------------------------------------*/
+
+/* The rule at an address of the process, 0 where there is none; state->place says why. */
+UNWIND_INLINE __u64 walk_find_rule(struct walk *walk, __u64 address)
+{
+	struct walk_state *s = walk->state;
+
+	if ((address < s->start || address >= s->end) && !walk_find_mapping(walk, address))
+		return 0;
+	if (s->file.state != WALK_FILE_PRESENT) {
+		s->place = s->is_anonymous			 ? WALK_IN_ANONYMOUS
+			   : s->file.state == WALK_FILE_EXPECTED ? WALK_IN_EXPECTED
+								 : WALK_IN_FILE;
+		return 0;
+	}
+	s->place = WALK_IN_TABLE;
+
+	__u64 offset = address - s->start + s->offset;
+	__u64 page = (offset >> UNWIND_PAGE_SHIFT) - s->file.page_first;
+
+	if (page >= s->file.page_count)
+		return 0;
+
+	const void *words = walk_chunk(walk, s->file.words);
+
+	if (!words)
+		return 0;
+
+	__u32 word = walk_word32(words, walk_line_at(s->file.words) + (__u32)page * 4);
+
+	if (!word)
+		return 0;
+
+	const void *lines = walk_chunk(walk, word >> UNWIND_PAGE_LINE_SHIFT);
+
+	if (!lines)
+		return 0;
+	return walk_rule(walk, unwind_find(lines, WALK_CHUNK_LINE_COUNT - 1, word, offset));
+}
+
+/* ---- steps ------------------------------------------------------------------------------------*/
+
+/* In the place of walk_read() where it takes a function. */
+UNWIND_INLINE int walk_read_word(void *context, __u64 address, __u64 *ret)
+{
+	return walk_read((struct walk *)context, address, ret);
+}
+
+UNWIND_INLINE bool walk_add_frame(struct walk *walk)
+{
+	struct walk_state *s = walk->state;
+	__u32 index = s->kernel_frame_count + s->frame_count;
+	__u64 address = s->frame.pc;
+
+	if (s->frame_count >= EVENT_USER_FRAME_COUNT_MAX || index >= EVENT_FRAME_COUNT_MAX)
+		return false;
+	if (s->frame_count > 0 && !s->frame.is_return)
+		address |= EVENT_FRAME_INTERRUPTED;
+	walk->event->frames[index] = address;
+	s->frame_count++;
+	return true;
+}
+
+/* Where no rule tells more: the frame pointer, if it looks like one. */
+UNWIND_INLINE long walk_step_by_frame_pointer(struct walk *walk)
+{
+	struct walk_state *s = walk->state;
+	__u64 fp = s->frame.fp, sp = s->frame.sp, caller_fp, return_address;
+	__u32 refused = s->place == WALK_IN_ANONYMOUS ? WALK_JIT_UNKNOWN : WALK_NO_RULE;
+
+	if (fp == 0 && s->frame_count > 1 &&
+	    (s->place == WALK_IN_FILE || s->place == WALK_IN_EXPECTED ||
+	     s->place == WALK_PLACE_UNKNOWN)) {
+		/* Without a table that would know better: a start of thread or process clears it.
+		 */
+		s->verdict = WALK_COMPLETE;
+		return 1;
+	}
+	s->verdict = refused;
+	if (fp < sp || (fp & 7) || fp - sp > WALK_FP_STEP_SIZE_MAX)
+		return 1;
+	if (walk_read(walk, fp, &caller_fp) || walk_read(walk, fp + 8, &return_address)) {
+		s->verdict = WALK_READ_FAULT;
+		return 1;
+	}
+	if (return_address == 0) {
+		s->verdict = WALK_COMPLETE;
+		return 1;
+	}
+	s->flags |= EVENT_FRAME_POINTERS;
+	s->frame.pc = return_address;
+	s->frame.sp = fp + 16;
+	s->frame.fp = caller_fp;
+	s->frame.is_return = 2;
+	return 0;
+}
+
+/* One frame and the way to its caller; 1 ends the walk. frame.is_return 2: by frame pointer. */
+UNWIND_INLINE long walk_step(struct walk *walk)
+{
+	struct walk_state *s = walk->state;
+	__u64 address = s->frame.pc - (s->frame.is_return ? 1 : 0);
+	__u64 rule = walk_find_rule(walk, address);
+
+	if (s->place == WALK_PLACE_UNKNOWN)
+		s->wants_more = 1;
+	if (s->place == WALK_IN_EXPECTED) {
+		s->wants_more = 1;
+		if (!s->missing_file)
+			s->missing_file = s->file_number;
+	}
+	if (s->place == WALK_IN_NOTHING) {
+		/* A frame pointer step that leads nowhere was none. */
+		s->verdict = s->frame.is_return == 2 ? WALK_NO_RULE : WALK_NO_MAPPING;
+		if (s->expects_mappings)
+			s->wants_more = 1;
+		if (s->frame_count == 0)
+			walk_add_frame(walk);
+		return 1;
+	}
+	if (!walk_add_frame(walk)) {
+		s->verdict = WALK_TRUNCATED;
+		return 1;
+	}
+	if (!rule)
+		return walk_step_by_frame_pointer(walk);
+
+	const __u64 *leaf = s->frame_count == 1 ? s->leaf : NULL;
+
+	/* Whoever asks whether there is a leaf asks the pointer, so that the verifier sees it. */
+	__asm__ volatile("" : "+r"(leaf));
+	switch (unwind_step(&s->frame, rule, leaf, walk_read_word, walk)) {
+	case UNWIND_NEXT:
+		return 0;
+	case UNWIND_END:
+		s->verdict = WALK_COMPLETE;
+		return 1;
+	case UNWIND_UNSUPPORTED:
+		s->verdict = WALK_UNSUPPORTED_RULE;
+		return 1;
+	case UNWIND_READ_FAULT:
+		s->verdict = WALK_READ_FAULT;
+		return 1;
+	case UNWIND_NOT_PROGRESSING:
+		s->verdict = WALK_NOT_PROGRESSING;
+		return 1;
+	default:
+		return walk_step_by_frame_pointer(walk);
+	}
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * What the walk reads: written by the collector, through mapped memory, while the program in the
+ * kernel walks.
+ *
+ *   processes ──▶ space ──▶ files ──▶ page words ──▶ blocks of rows ──▶ rules
+ *   by pid        its executable      bpf/unwind.h says what these are
+ *                 mappings
+ *
+ * Memory is made of lines of 64 bytes in chunks of 4 MiB; a line's number counts through all of
+ * them. Spaces, page words and blocks of rows lie in there, none across chunks. What is new is
+ * written where nobody reads yet, then published by one word; what is old is kept until no walk can
+ * be in it.
+ */
+#include "bpf/unwind.h"
+
+enum {
+	WALK_CHUNK_SIZE = 4 << 20, /* the most that a map's value may have on all kernels */
+	WALK_CHUNK_LINE_COUNT = WALK_CHUNK_SIZE / UNWIND_LINE_SIZE,
+	WALK_CHUNK_LINE_SHIFT = 16,
+	WALK_CHUNK_COUNT_MAX = 256, /* 1 GiB */
+
+	/* Processes: buckets of four by pid. Pids are given one after the other, so that buckets
+	 * fill up evenly; a process that finds none is walked without tables, and counted. */
+	WALK_BUCKET_COUNT = 8192,
+	WALK_BUCKET_SIZE = 4,
+	/* Distinct files with executable mappings, in all processes together. */
+	WALK_FILE_COUNT_MAX = 16384,
+	/* Mappings of a space. */
+	WALK_MAPPING_COUNT_MAX = 16384,
+};
+
+/* Words of the collector for "whatever it is". */
+enum { WALK_ANY_GENERATION = 0xffffffff, WALK_ANY_START = 0 };
+
+/* A process, as a sample finds its space. */
+struct walk_process {
+	__u32 pid; /* 0: nobody; written last, cleared first */
+	__u32 exec_generation;
+	__u32 start_boot_ns; /* the low half */
+	__u32 space;	     /* its first line */
+};
+
+struct walk_bucket {
+	struct walk_process processes[WALK_BUCKET_SIZE];
+};
+
+UNWIND_ASSERT(sizeof(struct walk_bucket) == UNWIND_LINE_SIZE, "a bucket is a line");
+
+/*
+ * The executable mappings of one program image: this line, then count starts, ascending, then,
+ * on a new line, count mappings in the same order.
+ */
+struct walk_space {
+	__u32 count;
+	__u32 generation; /* another for each space that was ever made */
+	/* Whether an address in no mapping may be one that we will hear of. */
+	__u32 expects_mappings;
+	__u32 reserved[13];
+};
+
+UNWIND_ASSERT(sizeof(struct walk_space) == UNWIND_LINE_SIZE, "starts lie on a line");
+
+struct walk_mapping {
+	__u64 start;
+	__u64 end;
+	__u64 offset; /* in the file */
+	__u32 file;   /* number; WALK_FILE_NONE: anonymous memory */
+	__u32 reserved;
+};
+
+UNWIND_ASSERT(sizeof(struct walk_mapping) == 32, "two a line");
+
+enum { WALK_FILE_NONE = 0 };
+
+enum walk_file_state {
+	WALK_FILE_WITHOUT_TABLE = 0, /* frame pointers are all there is */
+	WALK_FILE_EXPECTED = 1,	     /* its table is on its way, or worth asking for */
+	WALK_FILE_PRESENT = 2,
+};
+
+/* Of each file, by number. */
+struct walk_file {
+	__u32 state; /* enum walk_file_state; written last */
+	__u32 words; /* first line of its page words */
+	__u32 page_first;
+	__u32 page_count;
+};
+
+UNWIND_INLINE __u32 walk_space_mappings_at(__u32 count)
+{
+	return sizeof(struct walk_space) + ((count * (__u32)sizeof(__u64) + UNWIND_LINE_SIZE - 1) &
+					    ~(__u32)(UNWIND_LINE_SIZE - 1));
+}
+
+UNWIND_INLINE __u32 walk_space_size(__u32 count)
+{
+	return walk_space_mappings_at(count) + count * (__u32)sizeof(struct walk_mapping);
+}

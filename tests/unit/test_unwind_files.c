@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "bpf/walk_layout.h"
+#include "collector/unwind_files.h"
+#include "tests/support/small_table.h"
+
+#define SECOND ((uint64_t)CLOCK_NS_PER_S)
+
+struct fixture {
+	void *memory;
+	struct lines *lines;
+	struct walk_file *shown;
+	uint64_t *rules;
+	struct unwind_files *files;
+};
+
+static struct fixture fixture;
+static _Alignas(8) uint8_t table[SMALL_TABLE_SIZE_MAX];
+
+static void *add_chunk(void *context, uint32_t number)
+{
+	(void)context;
+	assert_int_equal(number, 0);
+	return fixture.memory = calloc(1, WALK_CHUNK_SIZE);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	fixture = (struct fixture){ 0 };
+	fixture.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(fixture.shown[0]));
+	fixture.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(fixture.rules[0]));
+	return lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &fixture.lines) ||
+	       unwind_files_new(fixture.lines, fixture.shown, fixture.rules, &fixture.files);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unwind_files_free(fixture.files);
+	lines_free(fixture.lines);
+	free(fixture.memory);
+	free(fixture.shown);
+	free(fixture.rules);
+	return 0;
+}
+
+static uint64_t rule_of_sp(int offset)
+{
+	return unwind_rule(UNWIND_CFA_SP, 0, UNWIND_FP_SAME, UNWIND_RA_SAVED, 0, offset);
+}
+
+/* As the walk does it. */
+static uint64_t find_rule(uint32_t number, uint64_t offset)
+{
+	const struct walk_file *file = &fixture.shown[number];
+	uint64_t page = (offset >> UNWIND_PAGE_SHIFT) - file->page_first;
+
+	assert_int_equal(file->state, WALK_FILE_PRESENT);
+	if (page >= file->page_count)
+		return 0;
+
+	const uint32_t *words = lines_at(fixture.lines, file->words);
+
+	if (!words[page])
+		return 0;
+	return fixture.rules[unwind_find(
+		lines_chunk(fixture.lines, words[page] >> UNWIND_PAGE_LINE_SHIFT),
+		WALK_CHUNK_LINE_COUNT - 1, words[page], offset)];
+}
+
+static void put(uint32_t number, uint8_t identity, uint32_t page_count)
+{
+	struct identity id = small_identity(identity);
+	const struct small_row rows[] = {
+		{ 3, 0x100, rule_of_sp(8) },
+		{ 3, 0x104, rule_of_sp(16 + 8 * identity) },
+		{ 3, 0x200, 0 },
+		{ 4, 0x0, rule_of_sp(24) },
+	};
+	size_t size = small_table(&id, 3, page_count, rows, 4, table);
+
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), 0);
+}
+
+static void shows_a_table_under_the_hosts_rule_numbers(void **state)
+{
+	struct identity first = small_identity(1), second = small_identity(2);
+	struct unwind_files_stats stats;
+
+	(void)state;
+
+	uint32_t a = unwind_files_take(fixture.files, &first);
+	uint32_t b = unwind_files_take(fixture.files, &second);
+
+	assert_int_not_equal(a, WALK_FILE_NONE);
+	assert_int_not_equal(a, b);
+	assert_int_equal(unwind_files_take(fixture.files, &first), a);
+	assert_int_equal(fixture.shown[a].state, WALK_FILE_EXPECTED);
+	put(a, 1, 2);
+	put(b, 2, 2);
+	assert_int_equal(find_rule(a, 0x300ff), 0);
+	assert_int_equal(find_rule(a, 0x30100), rule_of_sp(8));
+	assert_int_equal(find_rule(a, 0x30103), rule_of_sp(8));
+	assert_int_equal(find_rule(a, 0x30150), rule_of_sp(24));
+	assert_int_equal(find_rule(a, 0x30200), 0);
+	assert_int_equal(find_rule(a, 0x4ffff), rule_of_sp(24));
+	assert_int_equal(find_rule(a, 0x50000), 0);
+	assert_int_equal(find_rule(a, 0x10000), 0);
+	assert_int_equal(find_rule(b, 0x30150), rule_of_sp(32));
+	/* Equal rules of two files have one number: none, 8, 24, 32. */
+	unwind_files_stats(fixture.files, &stats);
+	assert_int_equal(stats.rules, 4);
+	assert_int_equal(stats.tables, 2);
+}
+
+static void refuses_what_is_no_table_of_this_file(void **state)
+{
+	struct identity mine = small_identity(1), other = small_identity(2);
+	const struct small_row row = { 0, 0, rule_of_sp(8) };
+
+	(void)state;
+
+	uint32_t number = unwind_files_take(fixture.files, &mine);
+	size_t size = small_table(&other, 0, 1, &row, 1, table);
+
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), -EBADMSG);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
+	size = small_table(&mine, 0, 1, &row, 1, table);
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size - 1), -EBADMSG);
+	assert_int_equal(unwind_files_put(fixture.files, 0, table, size), -EBADMSG);
+	assert_int_equal(unwind_files_put(fixture.files, 999, table, size), -EBADMSG);
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), 0);
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), -EALREADY);
+	assert_int_equal(find_rule(number, 5), rule_of_sp(8));
+}
+
+static void asks_once_and_again_after_a_while(void **state)
+{
+	struct identity id = small_identity(1);
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+
+	uint32_t number = unwind_files_take(fixture.files, &id);
+
+	assert_true(unwind_files_wants(fixture.files, number));
+	unwind_files_asked(fixture.files, number);
+	assert_false(unwind_files_wants(fixture.files, number));
+	unwind_files_forget_questions(fixture.files);
+	assert_true(unwind_files_wants(fixture.files, number));
+	unwind_files_asked(fixture.files, number);
+	unwind_files_refuse(fixture.files, number, &id, -EAGAIN);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
+	assert_false(unwind_files_wants(fixture.files, number));
+	unwind_files_tick(fixture.files, 60 * SECOND);
+	assert_true(unwind_files_wants(fixture.files, number));
+	/* Nobody answers. */
+	unwind_files_asked(fixture.files, number);
+	unwind_files_tick(fixture.files, 200 * SECOND);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
+	/* For good. */
+	unwind_files_refuse(fixture.files, number, &id, -ENODATA);
+	unwind_files_tick(fixture.files, 10000 * SECOND);
+	assert_false(unwind_files_wants(fixture.files, number));
+}
+
+/* 4 MiB hold no more than 100 of these; those used last stay. */
+static void evicts_what_was_used_longest_ago(void **state)
+{
+	enum { FILE_COUNT = 20, PAGES = 600 };
+	uint32_t numbers[FILE_COUNT];
+	uint64_t now = SECOND;
+	struct unwind_files_stats stats;
+	struct lines_stats memory;
+	unsigned present = 0;
+
+	(void)state;
+	for (uint8_t round = 0; round < 200; round++) {
+		struct identity id = small_identity(round);
+		uint32_t number = unwind_files_take(fixture.files, &id);
+		const struct small_row row = { 0, 0, rule_of_sp(8 + 8 * round) };
+		size_t size = small_table(&id, 0, PAGES, &row, 1, table);
+
+		unwind_files_tick(fixture.files, now += 4 * SECOND);
+		lines_settle(fixture.lines, now);
+		assert_int_equal(unwind_files_put(fixture.files, number, table, size), 0);
+		assert_int_equal(find_rule(number, (PAGES - 1) * 65536), rule_of_sp(8 + 8 * round));
+		/* One is always in use. */
+		if (round > 0) {
+			struct identity first = small_identity(0);
+
+			unwind_files_touch(fixture.files, &first);
+		}
+		numbers[round % FILE_COUNT] = number;
+		unwind_files_release(fixture.files, number);
+	}
+	unwind_files_stats(fixture.files, &stats);
+	lines_stats(fixture.lines, &memory);
+	assert_true(stats.evicted > 50);
+	assert_int_equal(stats.put, 200);
+	assert_int_equal(stats.tables + stats.evicted, 200);
+	assert_true(memory.used <= WALK_CHUNK_SIZE);
+	assert_int_equal(memory.reserved, WALK_CHUNK_SIZE);
+	for (unsigned i = 0; i < FILE_COUNT; i++)
+		present += fixture.shown[numbers[i]].state == WALK_FILE_PRESENT;
+	assert_int_equal(present, FILE_COUNT);
+	assert_int_equal(fixture.shown[1].state, WALK_FILE_PRESENT);
+	assert_int_equal(fixture.shown[2].state, WALK_FILE_EXPECTED);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(shows_a_table_under_the_hosts_rule_numbers),
+		TEST(refuses_what_is_no_table_of_this_file),
+		TEST(asks_once_and_again_after_a_while),
+		TEST(evicts_what_was_used_longest_ago),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -94,7 +94,8 @@ enum verdict {
 	VERDICT_UNSUPPORTED_RULE = 5, /* a table row that the walk can't follow */
 	VERDICT_READ_FAULT = 6,	      /* the stack's page was not there */
 	VERDICT_NOT_PROGRESSING = 7,  /* the next frame did not lie above this one */
-	VERDICT_NO_USER_STACK = 8,    /* a kernel thread: the kernel's frames are all there is */
+	VERDICT_NO_USER_STACK = 8,    /* a kernel thread, or a process that gave its memory back, or is
+					 between two programs: the kernel's frames are all there is */
 	VERDICT_COUNT,
 };
 

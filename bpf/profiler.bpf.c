@@ -269,6 +269,23 @@ static __always_inline void start_below_kernel(struct walk_state *s, struct task
 #endif
 }
 
+/* In the middle of an execve() the stack from which it was called is gone. */
+static __always_inline bool is_execve(const struct walk_state *s)
+{
+#if defined(__TARGET_ARCH_x86)
+	return s->leaf[15] == 59 || s->leaf[15] == 322;
+#else
+	return false;
+#endif
+}
+
+static __always_inline void forget_user_stack(struct walk_state *s)
+{
+	s->frame_count = 0;
+	s->wants_more = 0;
+	s->verdict = WALK_NO_USER_STACK;
+}
+
 static __always_inline void describe(struct event *event, struct task_struct *task,
 				     const struct tick *tick)
 {
@@ -299,10 +316,11 @@ static __always_inline void send(struct record *record, __u64 size, __u64 wakeup
 }
 
 /*
- * The registers that the walk began with and the stack from there on, behind the frames: how many
- * bytes of stack, 0 when there is nothing to read.
+ * The registers that the walk began with and the stack from there on, up to so many pages, behind
+ * the frames: how many bytes of stack, 0 when there is nothing to read.
  */
-static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct event_raw *from)
+static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct event_raw *from,
+				      __u32 pages)
 {
 	if (!scratch || !from)
 		return 0;
@@ -327,7 +345,8 @@ static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct even
 	raw += first;
 #pragma clang loop unroll(full)
 	for (int i = 0; i < EVENT_RAW_STACK_SIZE_MAX / EVENT_PAGE_SIZE - 1; i++) {
-		if (bpf_probe_read_user(raw, EVENT_PAGE_SIZE, (void *)(sp + size)))
+		if (i + 1U >= pages ||
+		    bpf_probe_read_user(raw, EVENT_PAGE_SIZE, (void *)(sp + size)))
 			break;
 		size += EVENT_PAGE_SIZE;
 		raw += EVENT_PAGE_SIZE;
@@ -378,8 +397,9 @@ int profile(struct tick *tick)
 
 	struct event_raw start = {};
 
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD) {
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		event->flags |= EVENT_KERNEL_THREAD;
+	if (event->flags & EVENT_KERNEL_THREAD || !BPF_CORE_READ(task, mm)) {
 		s->verdict = WALK_NO_USER_STACK;
 	} else {
 		if (in_kernel)
@@ -391,6 +411,9 @@ int profile(struct tick *tick)
 		start.fp = s->frame.fp;
 		start.is_return = s->frame.is_return;
 		walk_user_stack(&walk);
+		if (in_kernel && s->verdict == WALK_READ_FAULT && s->frame_count == 1 &&
+		    is_execve(s))
+			forget_user_stack(s);
 	}
 
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
@@ -404,10 +427,13 @@ int profile(struct tick *tick)
 	event->kernel_frame_count = (__u16)s->kernel_frame_count;
 	event->user_frame_count = (__u16)s->frame_count;
 	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
-		if (waiting > room / 2) {
+		/* The fuller the ring, the less of a stack; the last quarter is for frames. */
+		__u32 pages = waiting < room / 4 ? 4 : waiting < room / 2 ? 2 : 1;
+
+		if (waiting > room / 4 * 3) {
 			count(COUNTER_RAW_LEFT_OUT);
 		} else {
-			raw_size = add_raw_stack(memory, &start);
+			raw_size = add_raw_stack(memory, &start, pages);
 			count(COUNTER_RAW);
 		}
 	}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
@@ -33,6 +34,7 @@
 #include "collector/unwinder.h"
 
 enum {
+	NICE = -10,
 	RESTART_CODE = 75,	     /* "start me again" (EX_TEMPFAIL) */
 	EARLY_SIZE_MAX = 4 << 20,    /* a tick's samples of 64 CPUs at 997 Hz, 500 bytes each */
 	BACKLOG_SIZE_MAX = 16 << 20, /* two minutes of a host of 64 CPUs, an hour of a small one */
@@ -552,6 +554,9 @@ int collect_main(const struct settings *caller_settings)
 		log_error("cannot profile this host: %s", reason);
 		return EX_UNAVAILABLE;
 	}
+	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for it,
+	 * a little later. */
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	err = privileges_drop();
 	if (err)
 		return log_error_errno(err, "cannot give up rights"), EX_NOPERM;

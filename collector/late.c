@@ -15,11 +15,13 @@
 #define AGE_MAX_NS (UINT64_C(2) * (uint64_t)CLOCK_NS_PER_S)
 /* The record of a mapping takes two milliseconds. */
 #define MAPPING_AGE_MAX_NS (UINT64_C(150) * CLOCK_NS_PER_MS)
+#define MAPPING_RETRY_NS   (UINT64_C(20) * CLOCK_NS_PER_MS)
 
 struct waiting {
 	struct waiting *next;
 	size_t size;
 	uint64_t since_ns;
+	uint64_t tried_ns; /* 0: not yet */
 	uint32_t file;	    /* whose table it waits for, or WALK_FILE_NONE: a mapping */
 	struct event event; /* and what follows its header; no longer than size says */
 };
@@ -141,6 +143,7 @@ void late_add(struct late *late, const struct event *event, uint64_t now_ns)
 	waiting->next = NULL;
 	waiting->size = size;
 	waiting->since_ns = now_ns;
+	waiting->tried_ns = 0;
 	waiting->file = WALK_FILE_NONE;
 	memcpy(&waiting->event, event, size);
 	*late->last = waiting;
@@ -149,10 +152,13 @@ void late_add(struct late *late, const struct event *event, uint64_t now_ns)
 }
 
 /* Whether what it waits for may be there, or may now be asked for. */
-static bool is_worth_trying(const struct late *late, uint32_t file)
+static bool is_worth_trying(const struct late *late, const struct waiting *waiting, uint64_t now_ns)
 {
-	return file == WALK_FILE_NONE ||
-	       late->options.memory.files[file].state != WALK_FILE_EXPECTED ||
+	uint32_t file = waiting->file;
+
+	if (file == WALK_FILE_NONE)
+		return waiting->tried_ns == 0 || now_ns > waiting->tried_ns + MAPPING_RETRY_NS;
+	return late->options.memory.files[file].state != WALK_FILE_EXPECTED ||
 	       unwind_files_wants(late->options.files, file);
 }
 
@@ -165,11 +171,14 @@ static void try_all(struct late *late, bool is_last, uint64_t now_ns)
 		uint64_t age_ns = now_ns > waiting->since_ns ? now_ns - waiting->since_ns : 0;
 		bool is_late = is_last || age_ns > AGE_MAX_NS;
 
-		if ((is_late || is_worth_trying(late, waiting->file)) &&
-		    try(late, &waiting->event, age_ns, now_ns, is_late, &waiting->file))
-			take_out(late, link);
-		else
-			link = &waiting->next;
+		if (is_late || is_worth_trying(late, waiting, now_ns)) {
+			waiting->tried_ns = now_ns;
+			if (try(late, &waiting->event, age_ns, now_ns, is_late, &waiting->file)) {
+				take_out(late, link);
+				continue;
+			}
+		}
+		link = &waiting->next;
 	}
 }
 

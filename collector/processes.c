@@ -401,8 +401,11 @@ struct space *processes_space(struct processes *processes, struct process *proce
 
 	if (!mappings || !processes->spaces)
 		return NULL;
-	/* What the one before is in use for, it is as good as the new one would be. */
-	if (!mappings->is_changed || space_make(processes->spaces, mappings, &space))
+	if (!mappings->is_changed || (mappings->space && mappings->count > LONG_COUNT &&
+				      !process->can_publish))
+		return mappings->space;
+	/* Without room for a new one, the one before is better than none. */
+	if (space_make(processes->spaces, mappings, &space))
 		return mappings->space;
 	space_free(mappings->space);
 	mappings->space = space;
@@ -460,11 +463,13 @@ void processes_publish(struct processes *processes, uint64_t now_boot_ns)
 						     !process->mappings->is_complete);
 
 		process->is_changed = false;
-		if (is_long && now_boot_ns < process->next_publish_boot_ns) {
-			mark_changed(processes, process);
-		} else {
+		process->can_publish = !is_long || now_boot_ns >= process->next_publish_boot_ns;
+		if (process->can_publish) {
 			process->next_publish_boot_ns = now_boot_ns + LONG_DELAY_NS;
 			publish(processes, process);
+			process->can_publish = false;
+		} else {
+			mark_changed(processes, process);
 		}
 		process = next;
 	}

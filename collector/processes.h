@@ -52,6 +52,7 @@ struct process {
 	struct process *older; /* same bucket, entered before */
 
 	bool is_changed;	       /* since it was published: it is in the list */
+	bool can_publish;	       /* a long list may be made anew */
 	uint64_t next_publish_boot_ns; /* not before: long lists of mappings take their time */
 	struct process *next_changed;
 };

@@ -209,6 +209,9 @@ $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENER
 	$(call test_link,-lcmocka)
 # Tests that put a fault in the place of a function name it here; they define __wrap_ it.
 WRAPPED_clock := clock_unix_ns clock_monotonic_ns
+WRAPPED_io    := $(WRAPPED_clock) fsync rename chmod unlink mkdir pread
+WRAPPED_power := clock_unix_ns fsync rename unlink
+WRAPPED_memory := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)
 	$(call test_link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED_$*)) -lcmocka)

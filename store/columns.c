@@ -135,11 +135,9 @@ struct buf *codec_columns(struct codec *codec, size_t count)
 	return codec->columns;
 }
 
-int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
-			 struct bytes columns[static COLUMNS_COUNT_MAX])
+/* Unpacks into the codec's memory. */
+static int inflate(struct codec *codec, const void *blob, size_t size, struct bytes *ret)
 {
-	assert(count <= COLUMNS_COUNT_MAX);
-
 	unsigned long long plain_size =
 		size ? ZSTD_getFrameContentSize(blob, size) : ZSTD_CONTENTSIZE_ERROR;
 
@@ -159,10 +157,37 @@ int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, siz
 
 	if (ZSTD_isError(got) || got != plain_size)
 		return -EBADMSG;
+	*ret = bytes_from(plain, got);
+	return 0;
+}
 
-	struct bytes bytes = bytes_from(plain, got);
+bool codec_knows(const void *blob, size_t size)
+{
+	uint32_t magic = 0;
+
+	if (size < sizeof(magic))
+		return false;
+	memcpy(&magic, blob, sizeof(magic));
+	return magic == ZSTD_MAGICNUMBER; /* little endian, as our machines are */
+}
+
+int codec_check(struct codec *codec, const void *blob, size_t size)
+{
+	struct bytes bytes;
+
+	return inflate(codec, blob, size, &bytes);
+}
+
+int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
+			 struct bytes columns[static COLUMNS_COUNT_MAX])
+{
+	struct bytes bytes;
 	size_t sizes[COLUMNS_COUNT_MAX];
+	int err = inflate(codec, blob, size, &bytes);
 
+	assert(count <= COLUMNS_COUNT_MAX);
+	if (err)
+		return err;
 	if (bytes_u8(&bytes) != VERSION)
 		return -EBADMSG;
 	for (size_t i = 0; i < count; i++)

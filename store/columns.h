@@ -70,6 +70,10 @@ static inline uint64_t column_take(struct bytes *bytes)
 	return bytes_varint(bytes);
 }
 
+/* Whether a blob looks like one of ours, and whether all of it is as it was packed. */
+bool codec_knows(const void *blob, size_t size);
+int codec_check(struct codec *codec, const void *blob, size_t size);
+
 /* What was recorded at one time: a batch. */
 struct slice {
 	int64_t start_ms;

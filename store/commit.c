@@ -16,7 +16,11 @@
 
 static int begin(struct span *span)
 {
-	return database_execute(span->writer, "BEGIN IMMEDIATE");
+	/* One that could not be taken back for want of memory is open still. */
+	int err = sqlite3_get_autocommit(span->writer) ? 0
+						       : database_execute(span->writer, "ROLLBACK");
+
+	return err ? err : database_execute(span->writer, "BEGIN IMMEDIATE");
 }
 
 /* Commits, or takes everything back when err is set already. */

@@ -549,9 +549,7 @@ static int visit_span(struct reader *reader)
 static int settle(struct store *store, struct span *span, int err)
 {
 	if (error_is_damage(err)) {
-		pthread_mutex_lock(&store->lock);
-		span->is_damaged = true;
-		pthread_mutex_unlock(&store->lock);
+		store_note_damage(store, span, store_damage_text(err));
 		return 0;
 	}
 	/* Dropped by retention while we asked. */

@@ -299,14 +299,15 @@ static int read_header(const char *path, bool *ret_is_sealed)
 
 	if (size < 0)
 		return -errno;
-	if (size == 0) {
+	/* A power cut while the file was made: SQLite takes back what was not whole. */
+	if (size == 0 || has_companion(path, "-journal")) {
 		*ret_is_sealed = false;
 		return 0;
 	}
 	if (size < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0)
 		return -EUCLEAN;
 	*ret_is_sealed = header[HEADER_WRITE_VERSION] == HEADER_VERSION_PLAIN &&
-			 !has_companion(path, "-wal") && !has_companion(path, "-journal");
+			 !has_companion(path, "-wal");
 	if (!*ret_is_sealed)
 		return 0;
 	if (read_big_endian(header + HEADER_APPLICATION_ID) != SPAN_APPLICATION_ID)

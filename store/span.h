@@ -21,6 +21,7 @@ enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
 	SPAN_VERSION = 2,
 	SPAN_NAME_SIZE = 64,
+	SPAN_DAMAGE_SIZE = 128,
 	SPAN_IDLE_MAX = 2,
 	/* Gaps of one span that are kept in memory; a host that sleeps every minute has 360. */
 	SPAN_GAP_COUNT_MAX = 4096,
@@ -53,7 +54,9 @@ struct span {
 	unsigned references;
 	bool is_listed; /* not dropped or set aside */
 	bool is_sealed;
-	bool is_damaged; /* a reader found it so; the writer sets it aside */
+	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
+	char damage[SPAN_DAMAGE_SIZE]; /* what was found */
+	int64_t checked_ms;	       /* when all of it was read, steady clock; 0: not yet */
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;
 	uint64_t bytes;	     /* when sealed */

@@ -52,11 +52,27 @@ static int list_span(struct store *store, struct span *span)
 	return 0;
 }
 
-static void note_damage(struct store *store, const char *name)
+const char *store_damage_text(int err)
+{
+	return err == -EBADMSG ? "a part of it does not unpack to what was packed"
+			       : "SQLite finds it malformed";
+}
+
+void store_note_damage(struct store *store, struct span *span, const char *what)
+{
+	pthread_mutex_lock(&store->lock);
+	if (!span->is_damaged)
+		snprintf(span->damage, sizeof(span->damage), "%s", what);
+	span->is_damaged = true;
+	pthread_mutex_unlock(&store->lock);
+}
+
+static void count_damage(struct store *store, const char *name, const char *what)
 {
 	pthread_mutex_lock(&store->lock);
 	store->status.damaged_count++;
 	snprintf(store->status.damaged, sizeof(store->status.damaged), "%s", name);
+	snprintf(store->status.damage, sizeof(store->status.damage), "%s", what);
 	pthread_mutex_unlock(&store->lock);
 }
 
@@ -66,7 +82,7 @@ static int open_one(struct store *store, const char *name)
 	int err = span_open(store->folder, name, &store->sources, &span);
 
 	if (error_is_damage(err)) {
-		note_damage(store, name);
+		count_damage(store, name, store_damage_text(err));
 		/* When it can't be renamed either it is left alone; it is not in the list. */
 		(void)span_set_aside_file(store->folder, name);
 		return 0;
@@ -260,7 +276,8 @@ int store_set_aside(struct store *store, struct span *span)
 		store->open = NULL;
 	if (store->late == span)
 		store->late = NULL;
-	note_damage(store, span->name);
+	count_damage(store, span->name,
+		     span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
 
 	int err = span_set_aside(span);
 

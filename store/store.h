@@ -75,6 +75,14 @@ int64_t store_newest_ms(struct store *store);
  */
 int store_maintain(struct store *store, int64_t now_unix_ms);
 
+/*
+ * Reads through a sealed file that was not read for a month, and has it set aside by the next
+ * store_maintain() when it is damaged: a disk that forgets is noticed before somebody asks. For a
+ * thread of its own; *stop ends it within some milliseconds. 1 when a file was read, 0 when none is
+ * due, -ECANCELED, or another negative errno.
+ */
+int store_scrub(struct store *store, const _Atomic bool *stop);
+
 /* What the next store_maintain() lets go. Any thread. */
 void store_set_limits(struct store *store, const struct store_limits *limits);
 
@@ -122,6 +130,8 @@ struct store_status {
 	uint64_t disk_bytes; /* of the file system */
 	bool clock_jumped;   /* no file is dropped for its age until the clock has settled */
 	char damaged[256];   /* the name of the last file set aside, "" for none */
+	char damage[128];	/* what was found in it */
+	uint64_t checked_spans; /* files that were read through, since the start */
 };
 void store_status(struct store *store, struct store_status *ret);
 

@@ -84,6 +84,12 @@ int store_set_aside(struct store *store, struct span *span);
 /* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
 int store_close_span(struct store *store, struct span **span);
 
+/* A span was found damaged: the writer will set it aside. Any thread. */
+void store_note_damage(struct store *store, struct span *span, const char *what);
+
+/* An error in words, for error_is_damage(). */
+const char *store_damage_text(int err);
+
 /* Drops sealed spans by age, by size, and for room. */
 void store_retain(struct store *store, int64_t now_unix_ms);
 

@@ -45,6 +45,7 @@ struct ingest {
 	uint64_t next_maintenance_ns;
 	bool is_in_trouble;	/* said once, not every second */
 	enum store_state state; /* as it was said last */
+	uint32_t damaged_count; /* of which was said */
 
 	/* Numbers in the batch of the window's things; WINDOW_NONE: not added yet. */
 	uint32_t *builds, *stacks;
@@ -408,6 +409,10 @@ static void watch_state(struct ingest *ingest)
 	char text[256];
 
 	store_status(ingest->server->store, &status);
+	if (status.damaged_count > ingest->damaged_count)
+		log_warning("'%s' was set aside, as it is damaged: %s; the other hours are served",
+			    status.damaged, status.damage);
+	ingest->damaged_count = status.damaged_count;
 	if (status.state == ingest->state)
 		return;
 	ingest->state = status.state;
@@ -486,6 +491,12 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 		return -ENOMEM;
 	ingest->options = *options;
 	ingest->server = options->server;
+
+	struct store_status status;
+
+	/* What was found when the store was opened has been said. */
+	store_status(options->server->store, &status);
+	ingest->damaged_count = status.damaged_count;
 
 	int err = queue_new(QUEUE_COUNT_MAX, &ingest->queue);
 

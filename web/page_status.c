@@ -88,6 +88,12 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_u64(json, status->samples);
 	json_key(json, "damaged");
 	json_u64(json, status->damaged_count);
+	json_key(json, "damaged_file");
+	json_text(json, str_from(status->damaged));
+	json_key(json, "damage");
+	json_text(json, str_from(status->damage));
+	json_key(json, "checked");
+	json_u64(json, status->checked_spans);
 	json_key(json, "state");
 	json_text(json, str_from(metrics_store_state(status->state)));
 	json_key(json, "state_since_ms");

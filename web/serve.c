@@ -23,6 +23,7 @@
 #include "web/http1.h"
 #include "web/ingest.h"
 #include "web/receiver.h"
+#include "web/scrubber.h"
 #include "web/server.h"
 
 static void tell_committed(void *context, uint64_t collector, uint64_t sequence)
@@ -186,6 +187,7 @@ static int serve(struct server *server, const sigset_t *mask)
 {
 	autoclean(receiver) struct receiver *receiver = NULL;
 	autoclean(ingest) struct ingest *ingest = NULL;
+	autoclean(scrubber) struct scrubber *scrubber = NULL;
 	struct http1 *http = NULL;
 	char reason[HTTP1_ERROR_SIZE] = "";
 	uint16_t port = 0;
@@ -202,6 +204,8 @@ static int serve(struct server *server, const sigset_t *mask)
 
 	if (!err)
 		err = receiver_start(receiver, ingest);
+	if (!err)
+		err = scrubber_start(server->store, &scrubber);
 	if (err)
 		return log_error_errno(err, "cannot start the threads"), EX_OSERR;
 

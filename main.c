@@ -10,6 +10,7 @@
 #include "check_config.h"
 #include "collector/collect.h"
 #include "run.h"
+#include "store_tool.h"
 #include "version.h"
 #include "web/serve.h"
 
@@ -42,6 +43,7 @@ static void print_help(const struct command *only)
 				  "See what a Linux host spends its time on.\n\n");
 		for (size_t i = 0; i < COMMAND_COUNT; i++)
 			buf_printf(&text, "  %-14s%s\n", commands[i].name, commands[i].help);
+		buf_printf(&text, "  %-14s%s\n", "store", STORE_TOOL_HELP);
 		buf_printf(&text, "  %-14s%s\n", "check-config", CHECK_CONFIG_HELP);
 		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
 				  "  hearth --version         which hearth this is\n\n"
@@ -100,11 +102,14 @@ int main(int argument_count, char **arguments)
 	}
 	if (!strcmp(arguments[1], "check-config"))
 		return check_config_main(argument_count - 2, (const char *const *)arguments + 2);
+	if (!strcmp(arguments[1], "store"))
+		return store_tool_main(argument_count - 2, (const char *const *)arguments + 2);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (!strcmp(arguments[1], commands[i].name))
 			return run_command(&commands[i], argument_count - 2, arguments + 2);
 	log_error(
-		"unknown command '%s'; there are run, collect, serve and check-config, see --help",
+		"unknown command '%s'; there are run, collect, serve, store and check-config, see "
+		"--help",
 		arguments[1]);
 	return EX_USAGE;
 }

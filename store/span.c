@@ -286,8 +286,7 @@ static uint32_t read_big_endian(const uint8_t *bytes)
 	       bytes[3];
 }
 
-/* Whether the file was sealed, from its header: no SQLite connection to it is open yet. */
-static int read_header(const char *path, bool *ret_is_sealed)
+int span_file_is_sealed(const char *path, bool *ret)
 {
 	uint8_t header[HEADER_SIZE];
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -301,14 +300,13 @@ static int read_header(const char *path, bool *ret_is_sealed)
 		return -errno;
 	/* A power cut while the file was made: SQLite takes back what was not whole. */
 	if (size == 0 || has_companion(path, "-journal")) {
-		*ret_is_sealed = false;
+		*ret = false;
 		return 0;
 	}
 	if (size < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0)
 		return -EUCLEAN;
-	*ret_is_sealed = header[HEADER_WRITE_VERSION] == HEADER_VERSION_PLAIN &&
-			 !has_companion(path, "-wal");
-	if (!*ret_is_sealed)
+	*ret = header[HEADER_WRITE_VERSION] == HEADER_VERSION_PLAIN && !has_companion(path, "-wal");
+	if (!*ret)
 		return 0;
 	if (read_big_endian(header + HEADER_APPLICATION_ID) != SPAN_APPLICATION_ID)
 		return -EUCLEAN;
@@ -506,7 +504,7 @@ int span_open(const char *folder, const char *name, struct sources *sources, str
 	int err = span_new(folder, name, &span);
 
 	if (!err)
-		err = read_header(span->path, &is_sealed);
+		err = span_file_is_sealed(span->path, &is_sealed);
 	if (!err)
 		err = is_sealed ? open_sealed(span, sources) : open_unfinished(span, sources);
 	if (err)

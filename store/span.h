@@ -121,6 +121,12 @@ int span_set_aside(struct span *span);
 /* The same for a file that could not even be opened. */
 int span_set_aside_file(const char *folder, const char *name);
 
+/*
+ * Whether the file at path was sealed, from its first bytes. -ENOENT, -EUCLEAN, -EPROTONOSUPPORT.
+ * Not for a file that this process has open: closing the descriptor would drop SQLite's locks.
+ */
+int span_file_is_sealed(const char *path, bool *ret);
+
 /* When the file was last touched, ms since the epoch; 0 when it can't be asked. */
 int64_t span_file_time(const char *path);
 

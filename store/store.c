@@ -18,6 +18,8 @@
 #include "store/batch_private.h"
 #include "store/store_private.h"
 
+enum { SEAL_PAUSE_MS = 60000 }; /* of seals that are asked for */
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static int make_folder(const char *path)
@@ -676,6 +678,7 @@ static void summarize(struct store *store, struct store_status *ret)
 		uint64_t bytes = span->is_sealed ? span->bytes : span_file_bytes(span->path);
 
 		ret->span_count++;
+		ret->open_count += !span->is_sealed;
 		ret->bytes += bytes;
 		ret->classes[span_class(span)].span_count++;
 		ret->classes[span_class(span)].bytes += bytes;
@@ -738,6 +741,52 @@ static bool is_ahead(const struct span *span, int64_t now_unix_ms)
 	return !span->is_late && span->from_ms > now_unix_ms + STORE_FUTURE_MS;
 }
 
+uint64_t store_request_seal(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+
+	uint64_t number = store->seals_wanted = store->status.seals + 1;
+
+	pthread_mutex_unlock(&store->lock);
+	return number;
+}
+
+/* Whether there are spans that are full and not sealed yet. */
+static bool has_unsealed(const struct store *store)
+{
+	for (uint32_t i = 0; i < store->spans.spans.count; i++)
+		if (!store->spans.spans.items[i]->is_sealed && !store->spans.spans.items[i]->live)
+			return true;
+	return false;
+}
+
+static int seal_when_asked(struct store *store)
+{
+	int64_t steady_ms = (int64_t)(clock_monotonic_ns() / CLOCK_NS_PER_MS);
+	int err = 0;
+
+	pthread_mutex_lock(&store->lock);
+
+	bool is_wanted = store->seals_wanted > store->status.seals;
+
+	pthread_mutex_unlock(&store->lock);
+	if (!is_wanted || steady_ms < store->next_seal_ms)
+		return 0;
+	if (!store->is_sealing)
+		err = close_spans(store);
+	if (err)
+		return err;
+	/* Somebody reads one of them: tend_spans() tries again. */
+	store->is_sealing = has_unsealed(store);
+	if (store->is_sealing)
+		return 0;
+	store->next_seal_ms = steady_ms + SEAL_PAUSE_MS;
+	pthread_mutex_lock(&store->lock);
+	store->status.seals = store->seals_wanted;
+	pthread_mutex_unlock(&store->lock);
+	return 0;
+}
+
 static bool is_full(const struct span *span, int64_t now_unix_ms)
 {
 	return (!span->is_late && now_unix_ms >= span->until_ms + SEGMENT_DURATION_MS) ||
@@ -769,6 +818,8 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		err = settle_left(store, store->open);
 	if (!err)
 		err = settle_left(store, store->late);
+	if (!err)
+		err = seal_when_asked(store);
 	if (!err && store->open &&
 	    (is_full(store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
 		err = close_spans(store);

@@ -83,6 +83,13 @@ int store_maintain(struct store *store, int64_t now_unix_ms);
  */
 int store_scrub(struct store *store, const _Atomic bool *stop);
 
+/*
+ * Asks for the files that are written to be sealed by the next store_maintain(), at most once a
+ * minute: what was appended until then can be read beside us. Returns which seal it will be; it is
+ * done when store_status() counts so many. Any thread.
+ */
+uint64_t store_request_seal(struct store *store);
+
 /* What the next store_maintain() lets go. Any thread. */
 void store_set_limits(struct store *store, const struct store_limits *limits);
 
@@ -110,6 +117,8 @@ enum store_drop_reason {
 struct store_status {
 	uint32_t span_count;
 	uint32_t damaged_count; /* files set aside */
+	uint32_t open_count;	/* of the spans, that are written to */
+	uint64_t seals;		/* that were asked for, and done */
 	uint64_t bytes;		/* on disk, logs included */
 	uint64_t samples;	/* in all spans */
 	int64_t oldest_ms;	/* start and end of what is held; 0 when empty */
@@ -125,11 +134,11 @@ struct store_status {
 	uint64_t byte_limit;	      /* of bytes; 0: none */
 	enum store_state state;
 	int64_t state_since_ms;
-	int state_error;     /* what a write failed with, which made it read-only; else 0 */
-	uint64_t disk_free;  /* bytes, as last seen */
-	uint64_t disk_bytes; /* of the file system */
-	bool clock_jumped;   /* no file is dropped for its age until the clock has settled */
-	char damaged[256];   /* the name of the last file set aside, "" for none */
+	int state_error;	/* what a write failed with, which made it read-only; else 0 */
+	uint64_t disk_free;	/* bytes, as last seen */
+	uint64_t disk_bytes;	/* of the file system */
+	bool clock_jumped;	/* no file is dropped for its age until the clock has settled */
+	char damaged[256];	/* the name of the last file set aside, "" for none */
 	char damage[128];	/* what was found in it */
 	uint64_t checked_spans; /* files that were read through, since the start */
 };

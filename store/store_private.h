@@ -58,12 +58,15 @@ struct store {
 	uint32_t next_id;
 	struct space space;
 	struct clock_watch clock;
+	bool is_sealing;      /* as was asked for, and waits for readers */
+	int64_t next_seal_ms; /* steady: no seal that is asked for before it */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;
 	struct sources sources;
 	struct store_status status; /* the counts of it */
 	struct store_limits limits;
+	uint64_t seals_wanted; /* so many in all */
 };
 
 /* build/gen/schema.c, made of store/schema.sql */

@@ -15,6 +15,7 @@ struct server;
 
 /* The page's own API, docs/PAGE_API.md: a handler for each call. */
 void page_status(struct server *server, struct request *request, struct reply *reply);
+void page_store_seal(struct server *server, struct request *request, struct reply *reply);
 void page_processes(struct server *server, struct request *request, struct reply *reply);
 void page_timeline(struct server *server, struct request *request, struct reply *reply);
 void page_flame(struct server *server, struct request *request, struct reply *reply);

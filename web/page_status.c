@@ -84,6 +84,10 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_u64(json, status->bytes);
 	json_key(json, "spans");
 	json_u64(json, status->span_count);
+	json_key(json, "open_spans");
+	json_u64(json, status->open_count);
+	json_key(json, "seals");
+	json_u64(json, status->seals);
 	json_key(json, "samples");
 	json_u64(json, status->samples);
 	json_key(json, "damaged");
@@ -165,5 +169,16 @@ void page_status(struct server *server, struct request *request, struct reply *r
 	write_collector(&json, server);
 	write_store(&json, &store);
 	write_symbols(&json, &symbols);
+	json_end_object(&json);
+}
+
+void page_store_seal(struct server *server, struct request *request, struct reply *reply)
+{
+	struct json_writer json = JSON_WRITER(&reply->body);
+
+	(void)request;
+	json_begin_object(&json);
+	json_key(&json, "seal");
+	json_u64(&json, store_request_seal(server->store));
 	json_end_object(&json);
 }

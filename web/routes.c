@@ -22,6 +22,7 @@ enum route_kind {
 	ROUTE_OPEN, /* GET, by anybody */
 	ROUTE_READ, /* GET */
 	ROUTE_ASK,  /* GET, asks the store: takes a slot */
+	ROUTE_DO,   /* POST without a body: changes something */
 	ROUTE_CALL, /* POST of Connect, asks the store: takes a slot */
 };
 
@@ -42,6 +43,7 @@ static const struct route routes_table[] = {
 	{ ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
 
 	{ ROUTE_READ, "/api/v1/status", page_status },
+	{ ROUTE_DO, "/api/v1/store/seal", page_store_seal },
 	{ ROUTE_ASK, "/api/v1/processes", page_processes },
 	{ ROUTE_ASK, "/api/v1/timeline", page_timeline },
 	{ ROUTE_ASK, "/api/v1/flame", page_flame },
@@ -136,12 +138,13 @@ static size_t find_route(const struct request *request)
 static bool check(struct request *request, const struct route *route, struct reply *reply)
 {
 	bool is_call = route->kind == ROUTE_CALL;
-	bool fits = is_call ? is_method(request, "POST")
+	bool is_post = is_call || route->kind == ROUTE_DO;
+	bool fits = is_post ? is_method(request, "POST")
 			    : is_method(request, "GET") || is_method(request, "HEAD");
 
 	if (!fits) {
-		reply_error(reply, 405, NULL, "this path is asked by %s", is_call ? "POST" : "GET");
-		reply_add_header(reply, "Allow", is_call ? "POST" : "GET, HEAD");
+		reply_error(reply, 405, NULL, "this path is asked by %s", is_post ? "POST" : "GET");
+		reply_add_header(reply, "Allow", is_post ? "POST" : "GET, HEAD");
 		return false;
 	}
 	if (route->kind != ROUTE_OPEN && request->role == ROLE_NOBODY) {

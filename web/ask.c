@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/ask.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+
+enum { TIMEOUT_S = 30, REQUEST_SIZE_MAX = 1024, CHUNK_SIZE = 16384 };
+
+/* "127.0.0.1:4040", "[::1]:4040", "localhost:4040". */
+static int read_address(struct str text, struct sockaddr_storage *ret, socklen_t *ret_size)
+{
+	struct sockaddr_in *four = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret;
+	size_t colon = text.size;
+	char host[64];
+	uint64_t port;
+
+	while (colon > 0 && text.text[colon - 1] != ':')
+		colon--;
+	if (colon < 2 || colon - 1 >= sizeof(host) ||
+	    parse_u64((struct str){ text.text + colon, text.size - colon }, &port) || port == 0 ||
+	    port > UINT16_MAX)
+		return -EINVAL;
+	memcpy(host, text.text, colon - 1);
+	host[colon - 1] = '\0';
+	memset(ret, 0, sizeof(*ret));
+	if (!strcmp(host, "localhost"))
+		snprintf(host, sizeof(host), "127.0.0.1");
+	if (host[0] == '[' && host[colon - 2] == ']') {
+		host[colon - 2] = '\0';
+		six->sin6_family = AF_INET6;
+		six->sin6_port = htons((uint16_t)port);
+		*ret_size = sizeof(*six);
+		return inet_pton(AF_INET6, host + 1, &six->sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	four->sin_family = AF_INET;
+	four->sin_port = htons((uint16_t)port);
+	*ret_size = sizeof(*four);
+	return inet_pton(AF_INET, host, &four->sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+static int send_all(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t sent = send(fd, text, size, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		text += sent;
+		size -= (size_t)sent;
+	}
+	return 0;
+}
+
+/* To the end: we asked for the connection to be closed. */
+static int receive_all(int fd, struct buf *ret)
+{
+	for (;;) {
+		void *room = buf_grow(ret, CHUNK_SIZE);
+		ssize_t got;
+
+		if (!room)
+			return ret->error;
+		got = recv(fd, room, CHUNK_SIZE, 0);
+		ret->size -= CHUNK_SIZE - (size_t)(got > 0 ? got : 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (got == 0)
+			return 0;
+	}
+}
+
+int ask_server(const char *address, const char *method, const char *path, struct buf *ret)
+{
+	struct timeval timeout = { .tv_sec = TIMEOUT_S };
+	struct sockaddr_storage where;
+	socklen_t where_size = 0;
+	char request[REQUEST_SIZE_MAX];
+	autoclean(buf) struct buf answer = BUF(ret->limit);
+	int err = read_address(str_from(address), &where, &where_size);
+
+	if (err)
+		return err;
+
+	autoclose int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int size = snprintf(request, sizeof(request),
+			    "%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: 0\r\n"
+			    "Connection: close\r\n\r\n",
+			    method, path, address);
+
+	if (fd < 0)
+		return -errno;
+	if ((size_t)size >= sizeof(request))
+		return -ENAMETOOLONG;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (connect(fd, (struct sockaddr *)&where, where_size))
+		return -errno;
+	err = send_all(fd, request, (size_t)size);
+	if (!err)
+		err = receive_all(fd, &answer);
+	if (err)
+		return err;
+
+	const char *end = memmem(answer.bytes, answer.size, "\r\n\r\n", 4);
+
+	/* "HTTP/1.1 200 …" */
+	if (!end || answer.size < 12 || memcmp(answer.bytes, "HTTP/1.", 7) != 0 ||
+	    memcmp(answer.bytes + 8, " 200", 4) != 0)
+		return -EPROTO;
+	end += 4;
+	buf_add(ret, end, answer.size - (size_t)(end - (const char *)answer.bytes));
+	return ret->error;
+}

@@ -348,23 +348,27 @@ static void serves_what_is_not_damaged(void **state)
 	free(damage);
 }
 
-/* A byte of the first packed blob of a file, on disk. */
+/* A byte of each packed blob of a file, on disk; some lie where nothing is any more. */
 static void rot(const char *path)
 {
 	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
 	uint8_t *bytes = malloc(FILE_SIZE_MAX);
 	autoclose int fd = open(path, O_RDWR | O_CLOEXEC);
-	const uint8_t *found;
+	uint8_t *found;
 	ssize_t size;
-	uint8_t byte;
+	int count = 0;
 
 	assert_true(bytes && fd >= 0);
 	size = read(fd, bytes, FILE_SIZE_MAX);
 	assert_true(size > 0);
-	found = memmem(bytes, (size_t)size, magic, sizeof(magic));
-	assert_non_null(found);
-	byte = found[24] ^ 1;
-	assert_int_equal(pwrite(fd, &byte, 1, found + 24 - bytes), 1);
+	found = bytes;
+	while ((found = memmem(found, (size_t)(bytes + size - found), magic, sizeof(magic)))) {
+		found += 24;
+		*found ^= 1;
+		assert_int_equal(pwrite(fd, found, 1, found - bytes), 1);
+		count++;
+	}
+	assert_true(count > 0);
 	free(bytes);
 }
 

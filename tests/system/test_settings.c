@@ -92,7 +92,7 @@ static void shows_what_is_in_force_and_why(void **state)
 	says(&child, line);
 	says(&child, "span = 3h                                       # HEARTH_SPAN\n");
 	says(&child, "window = 2s                                     # --window\n");
-	says(&child, "retention-size = 20G                            # default\n");
+	says(&child, "retention-size = auto                           # default\n");
 	assert_int_equal(RUN(&child, "check-config", f->path), 0);
 	snprintf(line, sizeof(line), "%s: nothing is wrong\n", f->path);
 	assert_string_equal(child.said, line);

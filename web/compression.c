@@ -2,10 +2,12 @@
 #include "web/compression.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <strings.h>
 #include <zlib.h>
 
 #include "base/parse.h"
+#include "web/reply.h"
 
 enum {
 	/* About what fits into one packet. */
@@ -68,36 +70,43 @@ bool compression_takes_gzip(const struct request *request)
 	return is_named ? takes : takes_any;
 }
 
-void reply_compress(const struct request *request, struct reply *reply)
+int compression_gzip(struct buf *buf)
 {
-	struct buf packed = BUF(reply->body.size);
+	struct buf packed = BUF(buf->limit);
 	z_stream stream = { 0 };
 
-	if (reply->body.size < SIZE_MIN || reply->body.error || reply->content_encoding ||
-	    reply->is_packed || reply->etag[0] || !compression_takes_gzip(request))
-		return;
+	assert(!buf->error);
 	if (deflateInit2(&stream, LEVEL, Z_DEFLATED, WINDOW_BITS_GZIP, MEMORY_LEVEL,
 			 Z_DEFAULT_STRATEGY) != Z_OK)
-		return;
-	/* What does not become smaller stays. */
-	stream.next_in = reply->body.bytes;
-	stream.avail_in = (uInt)reply->body.size;
-	stream.next_out = buf_grow(&packed, reply->body.size);
+		return -ENOMEM;
+	stream.next_in = buf->bytes;
+	stream.avail_in = (uInt)buf->size;
+	stream.next_out = buf_grow(&packed, deflateBound(&stream, buf->size));
 	stream.avail_out = (uInt)packed.size;
+	if (!packed.error) {
+		int code = deflate(&stream, Z_FINISH);
 
-	bool is_done = stream.next_out && deflate(&stream, Z_FINISH) == Z_STREAM_END;
-
-	packed.size = stream.total_out;
-	(void)deflateEnd(&stream);
-	if (!is_done) {
-		buf_done(&packed);
-		return;
+		assert(code == Z_STREAM_END);
+		packed.size = stream.total_out;
 	}
-	packed.limit = reply->body.limit;
-	buf_done(&reply->body);
-	reply->body = packed;
+	(void)deflateEnd(&stream);
+	if (packed.error) {
+		int err = packed.error;
+
+		buf_done(&packed);
+		return err;
+	}
+	buf_done(buf);
+	*buf = packed;
+	return 0;
+}
+
+void reply_compress(const struct request *request, struct reply *reply)
+{
+	if (reply->body.size < SIZE_MIN || reply->body.error || reply->content_encoding ||
+	    reply->is_packed || reply->etag[0] || !compression_takes_gzip(request) ||
+	    compression_gzip(&reply->body))
+		return;
 	reply->content_encoding = "gzip";
-	if (reply->header_count < sizeof(reply->headers) / sizeof(reply->headers[0]))
-		reply->headers[reply->header_count++] =
-			(struct header){ STR("Vary"), STR("Accept-Encoding") };
+	reply_add_header(reply, "Vary", "Accept-Encoding");
 }

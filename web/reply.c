@@ -8,7 +8,7 @@
 
 #include "web/json_writer.h"
 
-enum { ERROR_TEXT_SIZE = 512 };
+enum { ERROR_TEXT_SIZE = 512, FILE_NAME_SIZE = 128 };
 
 void reply_init(struct reply *reply)
 {
@@ -30,6 +30,21 @@ void reply_add_header(struct reply *reply, const char *name, const char *value)
 
 	assert(!strpbrk(name, "\r\n:") && !strpbrk(value, "\r\n"));
 	reply->headers[reply->header_count++] = (struct header){ str_from(name), str_from(value) };
+}
+
+void reply_offer_file(struct reply *reply, const char *format, ...)
+{
+	char name[FILE_NAME_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(name, sizeof(name), format, args);
+	va_end(args);
+
+	assert(reply->disposition[0] == '\0' && !strpbrk(name, "\r\n\"\\"));
+	snprintf(reply->disposition, sizeof(reply->disposition), "attachment; filename=\"%s\"",
+		 name);
+	reply_add_header(reply, "Content-Disposition", reply->disposition);
 }
 
 void reply_error(struct reply *reply, int status, const char *parameter, const char *format, ...)

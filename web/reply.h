@@ -14,6 +14,10 @@ void reply_done(struct reply *reply);
 /* A header of the answer; name and value must be literals. */
 void reply_add_header(struct reply *reply, const char *name, const char *value);
 
+/* The answer is a file of this name, for a browser to keep; plain letters only. Once. */
+void reply_offer_file(struct reply *reply, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /*
  * {"error":"from: 'x' is not a time","parameter":"from"}; parameter may be NULL. Throws away what
  * the handler wrote.

@@ -92,7 +92,8 @@ struct reply {
 	char etag[40];		      /* "" for none */
 	const char *content_encoding; /* a literal, or NULL */
 	bool is_packed;		      /* the body is a file that is compressed */
-	struct header headers[8];     /* more of them; texts are literals */
+	char disposition[160];	      /* what a header below says */
+	struct header headers[8];     /* more of them; texts are literals, or above */
 	size_t header_count;
 	enum limit limit; /* of a refusal: the one that was hit */
 };

@@ -50,6 +50,7 @@ static const struct route routes_table[] = {
 	{ ROUTE_ASK, "/api/v1/functions", page_functions },
 	{ ROUTE_ASK, "/api/v1/sandwich", page_sandwich },
 	{ ROUTE_ASK, "/api/v1/changes", page_changes },
+	{ ROUTE_ASK, "/api/v1/export", page_export },
 	{ ROUTE_ASK, "/api/v1/labels", page_labels },
 	{ ROUTE_ASK, "/api/v1/types", page_types },
 

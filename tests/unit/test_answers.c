@@ -132,7 +132,7 @@ static void assert_error(struct fixture *fixture, const char *name, const char *
 			 const char *expected)
 {
 	autoclean(exchange) struct exchange exchange;
-	autoclean(exchange) struct exchange binary;
+	autoclean(exchange) struct exchange binary = { 0 };
 	autoclean(buf) struct buf packed = BUF(1 << 20);
 
 	call(fixture, name, JSON, str_from(body), &exchange);

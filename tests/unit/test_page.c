@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "store/store.h"
 #include "tests/support/answers.h"
+#include "web/message.h"
+#include "web/pprof.h"
 
 #define RANGE "from=1700000000000&to=1700000010000"
 
@@ -185,6 +188,9 @@ static void names_the_wrong_parameter(void **state)
 		{ "/api/v1/sandwich", "function" },
 		{ "/api/v1/sandwich?function=a&nodes=0", "nodes" },
 		{ "/api/v1/types?from=x", "from" },
+		{ "/api/v1/export", "format" },
+		{ "/api/v1/export?format=svg", "format" },
+		{ "/api/v1/export?format=pprof&nodes=0", "nodes" },
 		{ "/api/v1/processes?by=pid", "by" },
 		{ "/api/v1/changes?base_from=x", "base_from" },
 		{ "/api/v1/changes?base_to=x", "base_to" },
@@ -438,6 +444,83 @@ static void lists_profile_types(void **state)
 	assert_get(*state, "/api/v1/types?from=1&to=2", "{\"types\":[]}");
 }
 
+/* ---- files ------------------------------------------------------------------------------------
+ */
+
+static const char *header(const struct exchange *exchange, const char *name)
+{
+	for (size_t i = 0; i < exchange->reply.header_count; i++)
+		if (str_equal(exchange->reply.headers[i].name, str_from(name)))
+			return exchange->reply.headers[i].value.text;
+	return NULL;
+}
+
+static void exports_folded_stacks(void **state)
+{
+	static const struct sample samples[] = {
+		{ "x", "1", "main;a", 3, NULL },
+		{ "y", "2", "main;b\n:c", 5, NULL },
+		{ "y", "2", "main", 2, NULL },
+	};
+	struct fixture *fixture = *state;
+	autoclean(exchange) struct exchange exchange;
+
+	append(fixture, BASE_MS, samples, 3);
+	exchange_init(&exchange, "GET", "/api/v1/export?" RANGE "&format=folded");
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_string_equal(exchange_text(&exchange), "main 2\nmain;a 3\nmain;b :c 5\n");
+	assert_int_equal(exchange.reply.status, 200);
+	assert_string_equal(exchange.reply.content_type, "text/plain; charset=utf-8");
+	assert_string_equal(header(&exchange, "Content-Disposition"),
+			    "attachment; filename=\"hearth-box-20231114T221320Z-10s.folded.txt\"");
+}
+
+static void exports_pprof_files(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(exchange) struct exchange exchange;
+	autoclean(arena) struct arena arena = ARENA(1 << 20);
+	char error[MESSAGE_ERROR_SIZE] = "";
+	const ProtobufCMessage *message = NULL;
+	uint8_t bytes[4096];
+	z_stream stream = { .next_out = bytes, .avail_out = sizeof(bytes) };
+
+	fill_with_calls(fixture);
+	fixture->small.server.counters.frequency_hz = 99;
+	exchange_init(&exchange, "GET", "/api/v1/export?" RANGE "&format=pprof");
+	/* A browser that accepts gzip must not unpack the file. */
+	exchange_header(&exchange, "Accept-Encoding", "gzip");
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_int_equal(exchange.reply.status, 200);
+	assert_null(exchange.reply.content_encoding);
+	assert_string_equal(header(&exchange, "Content-Disposition"),
+			    "attachment; filename=\"hearth-box-20231114T221320Z-10s.pb.gz\"");
+
+	stream.next_in = exchange.reply.body.bytes;
+	stream.avail_in = (uInt)exchange.reply.body.size;
+	assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+	assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+	assert_int_equal(inflateEnd(&stream), Z_OK);
+	assert_int_equal(message_unpack(&pprof__profile__descriptor,
+					(struct str){ (const char *)bytes, stream.total_out },
+					&arena, &message, error),
+			 0);
+
+	const Pprof__Profile *profile = (const void *)message;
+	int64_t sum = 0;
+
+	assert_int_equal(profile->n_sample, 4);
+	for (size_t i = 0; i < profile->n_sample; i++)
+		sum += profile->sample[i]->value[0];
+	assert_int_equal(sum, 13);
+	/* main, a, b, init, Ab: once each, though a and b stand at several places. */
+	assert_int_equal(profile->n_function, 5);
+	assert_int_equal(profile->n_location, 5);
+	assert_int_equal(profile->time_nanos, BASE_MS * 1000000);
+	assert_int_equal(profile->duration_nanos, INT64_C(10000000000));
+	assert_int_equal(profile->period, 10101010);
+}
+
 /* ---- changes ----------------------------------------------------------------------------------
  */
 
@@ -513,6 +596,8 @@ int main(void)
 		TEST(finds_processes_and_services),
 		TEST(tells_who_is_gone),
 		TEST(tells_what_changed_and_where),
+		TEST(exports_folded_stacks),
+		TEST(exports_pprof_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

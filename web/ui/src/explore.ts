@@ -70,7 +70,7 @@ function Tools() {
     <${Segments} label="View" options=${[["graph", "Graph"], ["inverted", "Inverted"], ["sandwich", "Sandwich"], ["table", "Table", "only-narrow"]]} chosen=${shown} onChoose=${showView} />
     <${Search} /><span class="spacer"></span><${Legend} />
     <${Look} />
-    <button class="btn" id="fold" type="button" aria-pressed=${fold.value} disabled=${view.value === "inverted"} onClick=${() => (fold.value = !fold.value)}>Fold chains</button></div>`;
+    <button class="btn" id="fold" type="button" aria-pressed=${fold.value} onClick=${() => (fold.value = !fold.value)}>Fold chains</button></div>`;
 }
 
 function Empty() {

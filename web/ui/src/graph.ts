@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { copyText, saveFile } from "./copy";
 import { percentSign, range as rangeWords } from "./format";
 import { FlameGraph } from "./flame/graph";
+import { callersTreeOf } from "./flame/invert";
 import { legendOf } from "./flame/legend";
 import { treeOf } from "./flame/tree";
 import type { Colouring, FlameHandle, Matches, Order, Pointed, Scale, View } from "./flame/types";
@@ -26,7 +27,7 @@ export const tree = computed(() => {
 /** The server inverts all stacks, before it cuts any; here only what is left of them could be. */
 const inverted = computed(() => {
   const answer = invertedOf.value.value;
-  return answer && answer.nodes.parent.length > 0 ? treeOf(answer) : null;
+  return answer && answer.nodes.parent.length > 0 ? callersTreeOf(answer) : null;
 });
 
 export const handle: { current: FlameHandle | null } = { current: null };
@@ -112,28 +113,20 @@ function FrameMenu() {
     ${at!.func && html`<${Action} onDo=${back(() => pivot(at!.func!))}>Callers and callees</${Action}>`}
     ${at!.func && html`<${Action} onDo=${back(() => go({ page: "explore", search: at!.func!.name, regex: false }))}>Search for it</${Action}>`}
     <${Action} onDo=${back(() => void copyText(at!.name, "the frame"))}>Copy frame</${Action}>
-    <${Action} onDo=${back(() => void copyText(stackText(at!.stack), "the stack"))}>Copy stack</${Action}>
+    <${Action} onDo=${back(() => void copyText(at!.stack.join("\n"), "the stack"))}>Copy stack</${Action}>
   </${Actions}></div>`;
 }
 
-/** Root first, however it is drawn. */
-function stackText(names: readonly string[]): string {
-  const isInverted = page.value === "explore" && view.value === "inverted";
-  return (isInverted ? [names[0], ...names.slice(1).reverse()] : names).join("\n");
-}
-
 export function Graph() {
-  const isExplore = page.value === "explore", isInverted = isExplore && view.value === "inverted";
-  const shown = isInverted ? inverted.value : tree.value;
-  if (!shown) return null;
-  // A folded chain has the name of its last frame: inverted, that is where it came from, and not what ran.
-  const drawn: View = isExplore && view.value === "sandwich" ? "sandwich" : "top-down";
+  const shown = tree.value, isExplore = page.value === "explore";
+  const drawn: View = isExplore && view.value === "sandwich" ? "sandwich" : isExplore && view.value === "inverted" ? "bottom-up" : "top-down";
+  if (!shown || (drawn === "bottom-up" && !inverted.value)) return null;
   return html`<${FlameGraph} tree=${shown} scale=${scale.value} view=${drawn} order=${order.value as Order} colouring=${colouring.value as Colouring}
-      fold=${fold.value && !isInverted} pivot=${drawn === "sandwich" ? fn.value : null} sandwich=${drawn === "sandwich" && !sandwichOf.isStale.value ? sandwichOf.value.value : null}
+      fold=${fold.value} inverted=${inverted.value} pivot=${drawn === "sandwich" ? fn.value : null} sandwich=${drawn === "sandwich" && !sandwichOf.isStale.value ? sandwichOf.value.value : null}
       search=${isExplore ? search.value.trim() : ""} isPattern=${regex.value} zoom=${zoom.value} marked=${marked.value} theme=${themeVersion.value} handle=${handle}
       onZoom=${(link: string | null) => (zoom.value = link)} onPivot=${pivot}
       onContext=${(at: Pointed) => { menuOf.value = at; opened.value = FRAME_MENU; }}
-      onCopy=${(text: string, what: "frame" | "stack") => void copyText(what === "stack" ? stackText(text.split("\n")) : text, `the ${what}`)}
+      onCopy=${(text: string, what: "frame" | "stack") => void copyText(text, `the ${what}`)}
       onClear=${() => (search.value = "")} onMatches=${(found: Matches | null) => (matches.value = found)} />
     <${FrameMenu} />`;
 }

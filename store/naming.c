@@ -33,6 +33,7 @@ static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
 
 struct naming_build {
 	struct symbol_module *module; /* NULL when there are no names for it */
+	struct identity identity;
 	uint32_t module_name;
 	uint8_t kind; /* enum build_kind */
 };
@@ -153,6 +154,7 @@ static int64_t add_build(struct naming *naming, const struct catalog *catalog, u
 		.module = has_names && naming->symbols
 				  ? symbols_acquire(naming->symbols, &known.identity)
 				  : NULL,
+		.identity = known.identity,
 		.module_name = (uint32_t)module_name,
 		.kind = known.kind,
 	};
@@ -251,6 +253,9 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	struct naming_build build = naming->build_items.items[number];
 	uint32_t function = build.module ? symbol_module_find(build.module, address) : SYMBOL_NONE;
 
+	/* Addresses of one function stand together, named or not. */
+	if (function == SYMBOL_NONE && build.kind == BUILD_FILE && naming->symbols)
+		(void)symbols_function_start(naming->symbols, &build.identity, address, &address);
 	if (function == SYMBOL_NONE)
 		return add_unnamed(naming, &build, address);
 

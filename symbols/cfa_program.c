@@ -55,7 +55,10 @@ struct run {
 	struct cfa_state *state;
 	struct cfa_state remembered[EH_FRAME_REMEMBERED_COUNT_MAX];
 	unsigned remembered_count;
-	bool has_changed; /* since the last row */
+	/* Since the last row, whose rule it was. Mostly it is the offset alone, of a push or pop.
+	 */
+	bool has_changed, has_changed_only_offset;
+	uint64_t word;
 };
 
 void cfa_state_init(struct cfa_state *state)
@@ -63,12 +66,33 @@ void cfa_state_init(struct cfa_state *state)
 	*state = (struct cfa_state){ .cfa_kind = CFA_UNDEFINED };
 }
 
+/* Whether the rule is that of the last row with another offset of the CFA. */
+static bool differs_in_offset(const struct run *run)
+{
+	uint32_t cfa = unwind_rule_cfa(run->word);
+
+	return run->has_changed_only_offset && (cfa == UNWIND_CFA_SP || cfa == UNWIND_CFA_FP) &&
+	       run->state->kinds[COLUMN_FP] != COLUMN_EXPRESSION &&
+	       (uint64_t)run->state->cfa_offset <= INT32_MAX;
+}
+
 static int put_row(struct run *run)
 {
 	if (!run->has_changed)
 		return 0;
+	if (differs_in_offset(run))
+		run->word = (uint32_t)run->word | (uint64_t)run->state->cfa_offset << 32;
+	else
+		run->word = cfa_rule(run->state);
 	run->has_changed = false;
-	return unwind_rows_add(run->program->rows, run->program->location, cfa_rule(run->state));
+	run->has_changed_only_offset = false;
+	return unwind_rows_add(run->program->rows, run->program->location, run->word);
+}
+
+static void note_change(struct run *run)
+{
+	run->has_changed = true;
+	run->has_changed_only_offset = false;
 }
 
 /* The rule so far is in force up to the new location. */
@@ -122,7 +146,7 @@ static void set_column(struct run *run, uint64_t number, enum column_kind kind, 
 		return;
 	run->state->kinds[column] = (uint8_t)kind;
 	run->state->offsets[column] = offset;
-	run->has_changed = true;
+	note_change(run);
 }
 
 static void restore_column(struct run *run, uint64_t number)
@@ -134,7 +158,7 @@ static void restore_column(struct run *run, uint64_t number)
 	run->state->kinds[column] = run->program->initial->kinds[column];
 	run->state->offsets[column] = run->program->initial->offsets[column];
 	run->state->expressions[column] = run->program->initial->expressions[column];
-	run->has_changed = true;
+	note_change(run);
 }
 
 static struct cfa_bytes read_block(struct run *run)
@@ -163,10 +187,15 @@ static int64_t scaled(const struct run *run, uint64_t factor)
 
 static void define_cfa(struct run *run, uint64_t number, int64_t offset)
 {
-	run->state->cfa_kind = CFA_REGISTER;
-	run->state->cfa_register = number;
-	run->state->cfa_offset = offset;
-	run->has_changed = true;
+	struct cfa_state *state = run->state;
+
+	if (state->cfa_kind != CFA_REGISTER || state->cfa_register != number)
+		note_change(run);
+	else if (!run->has_changed)
+		run->has_changed = run->has_changed_only_offset = true;
+	state->cfa_kind = CFA_REGISTER;
+	state->cfa_register = number;
+	state->cfa_offset = offset;
 }
 
 static int remember(struct run *run)
@@ -182,7 +211,7 @@ static int restore(struct run *run)
 	if (run->remembered_count == 0)
 		return -EBADMSG;
 	*run->state = run->remembered[--run->remembered_count];
-	run->has_changed = true;
+	note_change(run);
 	return 0;
 }
 
@@ -204,7 +233,7 @@ static int run_cfa_operation(struct run *run, uint8_t operation)
 	case CFA_DEF_EXPRESSION:
 		state->cfa_expression = read_block(run);
 		state->cfa_kind = CFA_EXPRESSION;
-		run->has_changed = true;
+		note_change(run);
 		return 0;
 	default:
 		break;
@@ -340,7 +369,8 @@ bool cfa_program_run_initial(const struct cfa_program_context *context, struct d
 	run.bytes = bytes;
 	run.state = state;
 	run.remembered_count = 0;
-	run.has_changed = false;
+	run.has_changed = run.has_changed_only_offset = false;
+	run.word = 0;
 	return run_all(&run) == 0;
 }
 
@@ -356,6 +386,8 @@ int cfa_program_run(struct cfa_program *program, struct dwarf_reader *bytes,
 	run.state = state;
 	run.remembered_count = 0;
 	run.has_changed = true;
+	run.has_changed_only_offset = false;
+	run.word = 0;
 
 	int err = run_all(&run);
 

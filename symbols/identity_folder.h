@@ -59,4 +59,12 @@ int identity_folder_alias(struct identity_folder *folder, const struct identity 
 
 struct identity_folder_stats identity_folder_stats(const struct identity_folder *folder);
 
+/* Whether a file that was found under the first identity may be of the second: by an alias. */
+static inline bool identity_may_stand_for(const struct identity *identity,
+					  const struct identity *found)
+{
+	return identity_equal(identity, found) ||
+	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID);
+}
+
 DEFINE_CLEANUP(struct identity_folder *, identity_folder, identity_folder_close)

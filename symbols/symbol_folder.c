@@ -38,13 +38,6 @@ bool symbol_folder_has(const struct symbol_folder *folder, const struct identity
 	return identity_folder_has(folder->files, identity);
 }
 
-/* Whether a file that was found under the first identity may hold names of the second. */
-static bool may_stand_for(const struct identity *identity, const struct identity *found)
-{
-	return identity_equal(identity, found) ||
-	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID);
-}
-
 int symbol_folder_read(struct symbol_folder *folder, const struct identity *identity,
 		       struct symbol_file **ret)
 {
@@ -55,7 +48,7 @@ int symbol_folder_read(struct symbol_folder *folder, const struct identity *iden
 	if (err)
 		return err;
 	err = symbol_file_open(fd, &file);
-	if (!err && !may_stand_for(identity, &symbol_file_header(file)->identity))
+	if (!err && !identity_may_stand_for(identity, &symbol_file_header(file)->identity))
 		err = -EBADMSG;
 	if (err == -EBADMSG)
 		identity_folder_remove(folder->files, identity);

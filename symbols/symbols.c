@@ -19,6 +19,7 @@
 #include "symbols/states.h"
 #include "symbols/symbol_folder.h"
 #include "symbols/symbol_writer.h"
+#include "symbols/unwind_tables.h"
 
 enum {
 	/* Mapped symbol files that nobody holds, for the next question. */
@@ -55,6 +56,7 @@ struct job {
 };
 
 struct symbols {
+	struct unwind_tables *unwind_tables; /* or NULL */
 	struct symbol_folder *folder;
 	struct name_cache *names;
 	pthread_t worker;
@@ -303,6 +305,18 @@ struct symbols *symbols_close(struct symbols *symbols)
 	pthread_mutex_destroy(&symbols->lock);
 	free(symbols);
 	return NULL;
+}
+
+void symbols_use_unwind_tables(struct symbols *symbols, struct unwind_tables *tables)
+{
+	symbols->unwind_tables = tables;
+}
+
+bool symbols_function_start(struct symbols *symbols, const struct identity *identity,
+			    uint64_t offset, uint64_t *ret_start)
+{
+	return symbols->unwind_tables &&
+	       unwind_tables_function_start(symbols->unwind_tables, identity, offset, ret_start);
 }
 
 bool symbols_wants(struct symbols *symbols, const struct identity *identity)

@@ -33,6 +33,17 @@ int symbols_open(const char *folder, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
 
 /*
+ * Where a function begins that no symbol names is known by the unwind tables. Set once, before
+ * other threads ask; they must outlive this.
+ */
+struct unwind_tables;
+void symbols_use_unwind_tables(struct symbols *symbols, struct unwind_tables *tables);
+
+/* Offsets in the file; false when it is not known. */
+bool symbols_function_start(struct symbols *symbols, const struct identity *identity,
+			    uint64_t offset, uint64_t *ret_start);
+
+/*
  * Whether the file of this identity would help: true once for each identity that has no symbol
  * file, is not being read and has not failed, and again after SYMBOLS_RETRY_S when it was not
  * brought. What tells the link to send a wish.

@@ -81,7 +81,7 @@ static bool is_good(const struct buf *buf, const struct identity *identity,
 {
 	return unwind_table_check(buf->bytes, buf->size, ret_table) == 0 &&
 	       ret_table->header->checksum == unwind_table_checksum(buf->bytes, buf->size) &&
-	       identity_equal(&ret_table->header->identity, identity);
+	       identity_may_stand_for(identity, &ret_table->header->identity);
 }
 
 static int read_table(struct unwind_cache *cache, const struct identity *identity, struct buf *buf,
@@ -158,6 +158,14 @@ int unwind_cache_write(struct unwind_cache *cache, const struct buf *table)
 	assert(table->size >= sizeof(header));
 	memcpy(&header, table->bytes, sizeof(header));
 	return identity_folder_write(cache->files, &header.identity, write_file, table);
+}
+
+int unwind_cache_alias(struct unwind_cache *cache, const struct identity *identity,
+		       const struct identity *target)
+{
+	if (identity_folder_has(cache->files, identity))
+		return 0;
+	return identity_folder_alias(cache->files, identity, target);
 }
 
 struct unwind_cache_stats unwind_cache_stats(const struct unwind_cache *cache)

@@ -34,6 +34,10 @@ int unwind_cache_read(struct unwind_cache *cache, const struct identity *identit
 /* Under the identity in its header, in place of an older one. */
 int unwind_cache_write(struct unwind_cache *cache, const struct buf *table);
 
+/* identity, of a file without a known build id, stands for target from now on. */
+int unwind_cache_alias(struct unwind_cache *cache, const struct identity *identity,
+		       const struct identity *target);
+
 struct unwind_cache_stats unwind_cache_stats(const struct unwind_cache *cache);
 
 /*

@@ -28,8 +28,21 @@ struct question {
 	int fd;
 };
 
+/* Of one file; NULL when there is no table of it (yet). */
+struct function_list {
+	struct identity identity;
+	struct unwind_functions *functions;
+	uint64_t used_at; /* by a count of uses */
+};
+
 struct unwind_tables {
 	struct unwind_cache *cache;
+	pthread_mutex_t functions_lock;
+	/* guarded by functions_lock: */
+	struct function_list lists[UNWIND_TABLES_FUNCTIONS_COUNT_MAX];
+	size_t list_count;
+	uint64_t use_count;
+
 	pthread_t worker;
 	bool has_worker;
 	pthread_mutex_t lock;
@@ -46,6 +59,66 @@ struct unwind_tables {
 	size_t answer_first, answer_count;
 	struct unwind_tables_stats stats;
 };
+
+/* ---- functions ---- */
+
+/* With functions_lock held. */
+static void forget_list(struct unwind_tables *tables, size_t number)
+{
+	unwind_functions_close(tables->lists[number].functions);
+	tables->lists[number] = tables->lists[--tables->list_count];
+}
+
+/* What was not there may be there now. */
+static void forget_missing(struct unwind_tables *tables)
+{
+	pthread_mutex_lock(&tables->functions_lock);
+	for (size_t i = tables->list_count; i > 0; i--)
+		if (!tables->lists[i - 1].functions)
+			forget_list(tables, i - 1);
+	pthread_mutex_unlock(&tables->functions_lock);
+}
+
+/* With functions_lock held. */
+static struct function_list *get_list(struct unwind_tables *tables, const struct identity *identity)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 0; i < tables->list_count; i++) {
+		if (identity_equal(&tables->lists[i].identity, identity))
+			return &tables->lists[i];
+		if (tables->lists[i].used_at < tables->lists[oldest].used_at)
+			oldest = i;
+	}
+	if (tables->list_count == UNWIND_TABLES_FUNCTIONS_COUNT_MAX)
+		forget_list(tables, oldest);
+
+	struct function_list *list = &tables->lists[tables->list_count++];
+
+	*list = (struct function_list){ .identity = *identity };
+	/* Without, there is nothing to be said of the file. */
+	(void)unwind_functions_open(tables->cache, identity, &list->functions);
+	return list;
+}
+
+bool unwind_tables_function_start(struct unwind_tables *tables, const struct identity *identity,
+				  uint64_t offset, uint64_t *ret_start)
+{
+	const struct unwind_function *function = NULL;
+
+	if (identity->kind == IDENTITY_NONE || identity->size == 0)
+		return false;
+	pthread_mutex_lock(&tables->functions_lock);
+	struct function_list *list = get_list(tables, identity);
+
+	list->used_at = ++tables->use_count;
+	if (list->functions)
+		function = unwind_functions_find(list->functions, offset);
+	if (function)
+		*ret_start = function->start;
+	pthread_mutex_unlock(&tables->functions_lock);
+	return function != NULL;
+}
 
 /* ---- making one ---- */
 
@@ -65,7 +138,8 @@ static int find_or_make(struct unwind_tables *tables, struct elf_file *elf,
 		return err;
 	*ret_made = true;
 	/* Without room on disk it is made again after a restart, no more. */
-	(void)unwind_cache_write(tables->cache, table);
+	if (unwind_cache_write(tables->cache, table) == 0)
+		forget_missing(tables);
 	return 0;
 }
 
@@ -120,6 +194,9 @@ static void answer_question(struct unwind_tables *tables, const struct question 
 		answer->error = elf_file_identify(elf, &question->identity, &identity);
 	if (!answer->error)
 		answer->error = find_or_make(tables, elf, &identity, &answer->table, &made);
+	/* So that its functions are found by what the store calls it. */
+	if (!answer->error && !identity_equal(&identity, &question->identity))
+		(void)unwind_cache_alias(tables->cache, &question->identity, &identity);
 	if (answer->error)
 		buf_done(&answer->table);
 	else
@@ -195,6 +272,7 @@ int unwind_tables_open(const char *folder, struct unwind_tables **ret)
 	if (!tables)
 		return -ENOMEM;
 	pthread_mutex_init(&tables->lock, NULL);
+	pthread_mutex_init(&tables->functions_lock, NULL);
 	pthread_cond_init(&tables->changed, NULL);
 
 	int err = unwind_cache_open(folder, CACHE_SIZE_MAX, &tables->cache);
@@ -234,8 +312,11 @@ struct unwind_tables *unwind_tables_close(struct unwind_tables *tables)
 		pthread_join(tables->worker, NULL);
 	}
 	forget_all(tables);
+	while (tables->list_count > 0)
+		forget_list(tables, tables->list_count - 1);
 	unwind_cache_close(tables->cache);
 	pthread_cond_destroy(&tables->changed);
+	pthread_mutex_destroy(&tables->functions_lock);
 	pthread_mutex_destroy(&tables->lock);
 	free(tables);
 	return NULL;
@@ -295,12 +376,6 @@ void unwind_tables_forget(struct unwind_tables *tables)
 	forget_all(tables);
 	pthread_cond_broadcast(&tables->changed);
 	pthread_mutex_unlock(&tables->lock);
-}
-
-int unwind_tables_functions(struct unwind_tables *tables, const struct identity *identity,
-			    struct unwind_functions **ret)
-{
-	return unwind_functions_open(tables->cache, identity, ret);
 }
 
 void unwind_tables_stats(struct unwind_tables *tables, struct unwind_tables_stats *ret)

@@ -19,6 +19,8 @@ struct unwind_tables;
 enum {
 	/* Files that wait to be read; each holds a descriptor. */
 	UNWIND_TABLES_WAITING_COUNT_MAX = 64,
+	/* Lists of functions in memory, 8 bytes a function: libLLVM has 95,000. */
+	UNWIND_TABLES_FUNCTIONS_COUNT_MAX = 32,
 	/* Answers that nobody has taken; then the worker waits. */
 	UNWIND_TABLES_ANSWER_COUNT_MAX = 8,
 };
@@ -55,9 +57,13 @@ bool unwind_tables_take(struct unwind_tables *tables, struct unwind_answer *ret)
 /* Who asked is gone: forgets what waits and what was answered. */
 void unwind_tables_forget(struct unwind_tables *tables);
 
-/* The functions of a file, of which a table was made at any time: unwind_cache.h. */
-int unwind_tables_functions(struct unwind_tables *tables, const struct identity *identity,
-			    struct unwind_functions **ret);
+/*
+ * Where the function begins that holds this offset of the file, by the table that was made of it at
+ * any time: what groups addresses that no symbol names. False when there is no table, or no
+ * function there. Any thread.
+ */
+bool unwind_tables_function_start(struct unwind_tables *tables, const struct identity *identity,
+				  uint64_t offset, uint64_t *ret_start);
 
 struct unwind_tables_stats {
 	uint64_t made;

@@ -90,6 +90,8 @@ static int open_store(struct server *server)
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);
 
+	symbols_use_unwind_tables(server->symbols, server->unwind_tables);
+
 	struct store_options options = {
 		.folder = settings->data,
 		.symbols = server->symbols,
@@ -259,7 +261,7 @@ int serve_main(const struct settings *settings)
 	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 
 	store_close(server.store);
-	unwind_tables_close(server.unwind_tables);
 	symbols_close(server.symbols);
+	unwind_tables_close(server.unwind_tables);
 	return code;
 }

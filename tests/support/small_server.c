@@ -29,6 +29,7 @@ static void open_parts(struct small_server *small)
 	assert(size > 0 && (size_t)size < sizeof(path));
 	err = unwind_tables_open(path, &small->server.unwind_tables);
 	assert(!err);
+	symbols_use_unwind_tables(small->server.symbols, small->server.unwind_tables);
 
 	struct store_options options = { .folder = small->folder,
 					 .symbols = small->server.symbols,
@@ -55,8 +56,8 @@ void small_server_open(struct small_server *small)
 static void close_parts(struct small_server *small)
 {
 	small->server.store = store_close(small->server.store);
-	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
 	small->server.symbols = symbols_close(small->server.symbols);
+	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
 }
 
 void small_server_restart(struct small_server *small)

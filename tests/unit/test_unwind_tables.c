@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "symbols/elf_file.h"
 #include "symbols/unwind_maker.h"
+#include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "tests/support/descriptors.h"
 
@@ -256,22 +257,17 @@ int some_function(int a)
 	return a * 3 + (int)getpid();
 }
 
-static void the_start_of_a_function_is_known(void **state)
+int other_function(int a);
+int other_function(int a)
 {
-	struct scene *scene = *state;
-	struct identity identity = build_id_of(self);
-	autoclean(unwind_functions) struct unwind_functions *functions = NULL;
-	struct unwind_answer answer;
+	return some_function(a) * 5 + (int)getppid();
+}
 
-	assert_int_equal(unwind_tables_functions(scene->tables, &identity, &functions), -ENOENT);
-	assert_int_equal(unwind_tables_ask(scene->tables, 1, &identity, open_file(self)), 0);
-	answer = await_answer(scene);
-	unwind_answer_cleanup(&answer);
-	assert_int_equal(unwind_tables_functions(scene->tables, &identity, &functions), 0);
-
-	/* Where this program lies in its file. */
+/* Where this program's code lies in its file. */
+static uint64_t offset_of(const void *code)
+{
 	FILE *maps = fopen("/proc/self/maps", "re");
-	uintptr_t address = (uintptr_t)some_function;
+	uintptr_t address = (uintptr_t)code;
 	unsigned long start = 0, end = 0, offset = 0;
 	char line[512];
 
@@ -281,18 +277,66 @@ static void the_start_of_a_function_is_known(void **state)
 		    address >= start && address < end)
 			break;
 	fclose(maps);
-	offset += address - start;
+	assert_true(address < end);
+	return offset + (address - start);
+}
 
-	const struct unwind_function *function = unwind_functions_find(functions, offset + 3);
+static void assert_start(struct scene *scene, const struct identity *identity, uint64_t offset,
+			 uint64_t start)
+{
+	uint64_t found = 0;
 
-	assert_non_null(function);
-	assert_int_equal(function->start, offset);
-	assert_true(function->size > 3 && function->size < 200);
-	assert_ptr_equal(unwind_functions_find(functions, offset), function);
-	assert_ptr_equal(unwind_functions_find(functions, offset + function->size - 1), function);
-	assert_ptr_not_equal(unwind_functions_find(functions, offset + function->size), function);
-	assert_null(unwind_functions_find(functions, 0));
-	assert_null(unwind_functions_find(functions, UINT64_MAX));
+	assert_true(unwind_tables_function_start(scene->tables, identity, offset, &found));
+	assert_int_equal(found, start);
+}
+
+static void the_start_of_a_function_is_known(void **state)
+{
+	struct scene *scene = *state;
+	struct identity identity = build_id_of(self);
+	struct identity inode = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 7 } };
+	uint64_t start = offset_of((const void *)(uintptr_t)some_function);
+	uint64_t other = offset_of((const void *)(uintptr_t)other_function);
+	uint64_t unused;
+
+	assert_false(unwind_tables_function_start(scene->tables, &inode, start, &unused));
+	for (unsigned i = 0; i < 2; i++) {
+		struct unwind_answer answer;
+
+		/* By its device and inode, and then, the table being there, by its build id. */
+		assert_int_equal(unwind_tables_ask(scene->tables, i, i ? &identity : &inode,
+						   open_file(self)),
+				 0);
+		answer = await_answer(scene);
+		unwind_answer_cleanup(&answer);
+	}
+	assert_start(scene, &inode, start, start);
+	assert_start(scene, &identity, start + 3, start);
+	assert_start(scene, &identity, other + 9, other);
+	assert_false(unwind_tables_function_start(scene->tables, &identity, 0, &unused));
+	assert_false(unwind_tables_function_start(scene->tables, &identity, UINT64_MAX, &unused));
+	/* More files than lists are kept. */
+	for (uint8_t i = 0; i < 2 * UNWIND_TABLES_FUNCTIONS_COUNT_MAX; i++) {
+		struct identity missing = { .kind = IDENTITY_GNU_BUILD_ID,
+					    .size = 20,
+					    .bytes = { i, 99 } };
+
+		assert_false(unwind_tables_function_start(scene->tables, &missing, start, &unused));
+	}
+	assert_start(scene, &identity, start + 3, start);
+
+	/* Who asks for names gets it from here. */
+	char folder[96];
+	struct symbols *symbols = NULL;
+	uint64_t found = 0;
+
+	snprintf(folder, sizeof(folder), "%s/symbols", scene->folder);
+	assert_int_equal(symbols_open(folder, &symbols), 0);
+	assert_false(symbols_function_start(symbols, &identity, start + 1, &found));
+	symbols_use_unwind_tables(symbols, scene->tables);
+	assert_true(symbols_function_start(symbols, &identity, start + 1, &found));
+	assert_int_equal(found, start);
+	symbols_close(symbols);
 }
 
 int main(void)

@@ -562,6 +562,33 @@ static int add_symbols_of(struct elf_file *file, uint32_t type, struct symbol_ta
 	return err;
 }
 
+int elf_file_find_symbol(struct elf_file *file, struct str name, uint64_t *ret_vaddr)
+{
+	for (size_t i = 0; i < file->section_count; i++) {
+		uint32_t type = file->sections[i].sh_type;
+		struct str symbols;
+		struct str strings;
+
+		if ((type != SHT_SYMTAB && type != SHT_DYNSYM) ||
+		    read_symbols(file, i, &symbols, &strings))
+			continue;
+		for (size_t n = 0; n < symbols.size / sizeof(Elf64_Sym); n++) {
+			Elf64_Sym symbol;
+
+			memcpy(&symbol, symbols.text + n * sizeof(symbol), sizeof(symbol));
+			if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC ||
+			    symbol.st_shndx == SHN_UNDEF || symbol.st_name >= strings.size ||
+			    strings.size - symbol.st_name <= name.size ||
+			    memcmp(strings.text + symbol.st_name, name.text, name.size) != 0 ||
+			    strings.text[symbol.st_name + name.size] != '\0')
+				continue;
+			*ret_vaddr = symbol.st_value;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 static int add_stubs(struct elf_file *file, const Elf64_Shdr *stubs, struct symbol_table *table)
 {
 	struct elf_plt plt = { .code_vaddr = stubs->sh_addr };

@@ -56,6 +56,8 @@ export function Card({ at, scale, zoomTotal, onZoom, onPivot, onCopy, onClose }:
   const line = (word: string, value: number) => html`<tr><th scope="row">${word}</th>
     <td class="n">${withUnit(cores(scale.cores(value)), "cores")}</td><td class="n">${share(scale.ofHost(value))}</td>
     <td class="n">${share(whole > 0 ? value / whole : 0)}</td>${zoomTotal > 0 && html`<td class="n">${share(tree.total[node] > zoomTotal ? 1 : value / zoomTotal)}</td>`}</tr>`;
+  // A caller's own column is what nobody called; bottom-up, the whole of who stands first is self time.
+  const isCaller = node > 0 && node < tree.callers, isLeaf = !tree.isSandwich && tree.depth[node] === 1;
   const notes = [counted(Math.round(scale.samples(tree.total[node])), "sample")];
   if (at.frames > 1) notes.push(counted(at.frames, "frame") + " in one bar");
   if (isSheet) notes.push("tap outside to close");
@@ -66,7 +68,7 @@ export function Card({ at, scale, zoomTotal, onZoom, onPivot, onCopy, onClose }:
     <div class="where">${isFrame(kind) && swatch(swatchOf(kind))}<span>${whereOf(tree, node, scale)}</span></div>
     <table>
       <thead><tr><td></td><td></td><th scope="col" class="n">of host</th><th scope="col" class="n">of view</th>${zoomTotal > 0 && html`<th scope="col" class="n">of zoom</th>`}</tr></thead>
-      <tbody>${line("Self", tree.self[node])}${line("Total", tree.total[node])}</tbody>
+      <tbody>${isCaller ? line(isLeaf ? "Self" : "Total", tree.total[node]) : html`${line("Self", tree.self[node])}${line("Total", tree.total[node])}`}</tbody>
     </table>
     <div class="keys">${notes.join(` ·${NARROW}`)}</div>
     ${isSheet && html`<div class="acts">

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Every figure of the bars, one after the other: about 20 minutes, most of it waiting. MINUTES,
-# SECONDS_BUSY and MINUTES_BUILD make it shorter.
+# Every figure of the bars, one after the other: about 30 minutes, most of it waiting. MINUTES,
+# SECONDS_BUSY, MINUTES_BUILD and MINUTES_PAGE make it shorter.
 set -eu
 cd "$(dirname "$0")/../.."
 : "${BUILD:=build}"
@@ -14,6 +14,6 @@ for program in "$BUILD"/tests/bench/bench_*; do
 	case $program in *.d | *'*') continue ;; esac
 	"$program"
 done
-for script in start query overhead flame build; do
+for script in start query page overhead flame build; do
 	node "tests/bench/$script.mjs"
 done

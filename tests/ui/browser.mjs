@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 export const BUILD = process.env.BUILD ?? "build";
 export const SCREENSHOTS = join(BUILD, "screenshots");
 export const WIDE = { width: 1440, height: 900 }, NARROW = { width: 360, height: 780 };
-const READY_MS = 30_000, SHOWN_MS = Number(process.env.SHOWN_MS ?? 20_000);
+const KNOWN_MS = 720_000, READY_MS = 30_000, SHOWN_MS = Number(process.env.SHOWN_MS ?? 20_000);
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
@@ -68,7 +68,11 @@ export async function startKnown() {
   assert.equal(await new Promise((resolve) => maker.on("exit", resolve)), 0, "make_recording");
   chmodSync(file, 0o644);
   const hearth = await startHearth("serve", /the recording is read/, "--replay", file);
-  const status = await (await fetch(`${hearth.address}/api/v1/status`)).json();
+  // Read is not yet committed.
+  const status = await until("all twelve minutes are there", async () => {
+    const said = await (await fetch(`${hearth.address}/api/v1/status`)).json();
+    return said.store.newest_ms - said.store.oldest_ms === KNOWN_MS && said;
+  });
   return { ...hearth, oldest: status.store.oldest_ms, newest: status.store.newest_ms };
 }
 
@@ -118,6 +122,18 @@ export async function checkAccess(page, what) {
   const found = violations.map((one) => `${one.id}: ${one.help}\n  ${one.nodes.slice(0, 4).map((node) => node.html.slice(0, 160)).join("\n  ")}`);
   assert.deepEqual(found, [], what);
   assert.equal(await overflow(page), 0, `${what}: something is wider than the window`);
+}
+
+/** Wide and narrow, light and dark. */
+export const LOOKS = [
+  ["wide-light", WIDE, "light"], ["wide-dark", WIDE, "dark"], ["narrow-dark", NARROW, "dark"], ["narrow-light", NARROW, "light"],
+];
+
+/** The same page with another look: it has to follow, as it does when a window is resized or evening comes. */
+export async function look(page, viewport, colorScheme) {
+  await page.setViewportSize(viewport);
+  await page.emulateMedia({ colorScheme });
+  await page.waitForTimeout(200);
 }
 
 export const shoot = (page, name, fullPage = true) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage });

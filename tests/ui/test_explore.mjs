@@ -2,7 +2,7 @@
 // "Explore" over a recording in which everything is known (make_recording.c): by mouse and by keyboard.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { checkAccess, complaints, launch, NARROW, open, says, shoot, startKnown, strangers, text, texts, tidy, until, WIDE } from "./browser.mjs";
+import { checkAccess, complaints, launch, look, LOOKS, NARROW, open, says, shoot, startKnown, strangers, text, texts, tidy, until, WIDE } from "./browser.mjs";
 import { finish, step } from "./tap.mjs";
 
 const parameters = (page) => new URLSearchParams(page.url().split("?")[1] ?? "");
@@ -339,40 +339,37 @@ async function testTaking(page, known) {
 async function testWindows(browser, { address }, { from, to }) {
   const at = `from=${from}&to=${to}`;
   const views = { explore: at, sandwich: `${at}&view=sandwich&fn=do_syscall_64%7Ckernel`, table: `${at}&view=table`, process: `${at}&q=${encodeURIComponent('{service_name="db"}')}` };
-  for (const [viewport, word] of [[NARROW, "narrow"], [WIDE, "wide"], [{ width: 3840, height: 2160 }, "4k"]]) {
-    for (const colorScheme of word === "4k" ? ["light"] : ["light", "dark"]) {
-      await step(`Explore is whole, ${word}, ${colorScheme}`, async () => {
-        const page = await open(browser, address, { viewport, colorScheme });
-        for (const [name, query] of Object.entries(views)) {
-          if ((name === "table" && word !== "narrow") || (word === "4k" && name !== "explore")) continue;
-          await page.goto(`${address}/#/explore?${query}`);
-          await says(page, "#when-title", /cores/);
-          await page.locator(name === "table" ? "#functions tbody tr" : ".flame canvas").first().waitFor();
-          await page.waitForTimeout(200);
-          await checkAccess(page, name);
-          await shoot(page, `${name}-${word}-${colorScheme}`);
-        }
-        await page.close();
-      });
-    }
+  const page = await open(browser, address);
+  for (const [name, query] of Object.entries(views)) {
+    await step(`Explore is whole: ${name}`, async () => {
+      await look(page, name === "table" ? NARROW : WIDE, "light");
+      await page.goto(`${address}/#/explore?${query}`);
+      await says(page, "#when-title", /cores/);
+      await page.locator(name === "table" ? "#functions tbody tr" : ".flame canvas").first().waitFor();
+      const looks = name === "explore" ? [...LOOKS, ["4k-light", { width: 3840, height: 2160 }, "light"]] : name === "table" ? LOOKS.slice(2) : LOOKS.slice(1, 4);
+      for (const [word, viewport, colorScheme] of looks) {
+        await look(page, viewport, colorScheme);
+        await checkAccess(page, `${name}, ${word}`);
+        await shoot(page, `${name}-${word}`);
+      }
+    });
   }
   await step("menus are whole as well", async () => {
-    for (const [viewport, colorScheme] of [[NARROW, "dark"], [WIDE, "light"]]) {
-      const page = await open(browser, address, { viewport, colorScheme });
-      await page.goto(`${address}/#/explore?${at}`);
-      await says(page, "#when-title", /cores/);
-      for (const id of ["when", "service", "process", "filter", "export", "look"]) {
+    await page.goto(`${address}/#/explore?${at}`);
+    for (const [viewport, colorScheme, ids] of [[NARROW, "dark", ["when", "process", "filter"]], [WIDE, "light", ["service", "export", "look"]]]) {
+      await look(page, viewport, colorScheme);
+      for (const id of ids) {
         await page.locator(`#${id}`).click();
         await page.locator(".pop").waitFor();
         if (id === "process") await page.locator("#process-list li").nth(2).waitFor();
         await page.waitForTimeout(100);
         await checkAccess(page, `menu ${id}`);
-        await shoot(page, `menu-${id}-${viewport.width}`, false);
+        await shoot(page, `menu-${id}`, false);
         await page.keyboard.press("Escape");
       }
-      await page.close();
     }
   });
+  await page.close();
 }
 
 async function main() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "Now" over a recording in which everything is known (make_recording.c): by mouse and by keyboard.
 import assert from "node:assert/strict";
-import { checkAccess, complaints, launch, NARROW, open, says, shoot, startKnown, strangers, text, texts, tidy, until } from "./browser.mjs";
+import { checkAccess, complaints, launch, look, LOOKS, open, says, shoot, startKnown, strangers, text, texts, tidy, until } from "./browser.mjs";
 import { finish, step } from "./tap.mjs";
 
 const numberIn = (words) => Number(/[\d.]+/.exec(words)[0]);
@@ -151,22 +151,20 @@ async function main() {
     });
     await page.close();
 
-    for (const [viewport, word] of [[NARROW, "narrow"], [{ width: 1440, height: 900 }, "wide"], [{ width: 3840, height: 2160 }, "4k"]]) {
-      for (const colorScheme of word === "4k" ? ["dark"] : ["light", "dark"]) {
-        await step(`Now is whole, ${word}, ${colorScheme}`, async () => {
-          const other = await open(browser, address, { viewport, colorScheme });
-          await other.goto(`${address}/`);
-          await says(other, "#answer", /busy/);
-          await other.locator(".twist").first().click();
-          await other.locator("#processes tr.sub a").first().waitFor();
-          await other.locator(".flame canvas").first().waitFor();
-          await other.waitForTimeout(250);
-          await checkAccess(other, "Now");
-          await shoot(other, `now-${word}-${colorScheme}`);
-          await other.close();
-        });
-      }
+    const other = await open(browser, address);
+    await other.goto(`${address}/`);
+    await says(other, "#answer", /busy/);
+    await other.locator(".twist").first().click();
+    await other.locator("#processes tr.sub a").first().waitFor();
+    await other.locator(".flame canvas").first().waitFor();
+    for (const [word, viewport, colorScheme] of [...LOOKS, ["4k-dark", { width: 3840, height: 2160 }, "dark"]]) {
+      await step(`Now is whole, ${word}`, async () => {
+        await look(other, viewport, colorScheme);
+        await checkAccess(other, "Now");
+        await shoot(other, `now-${word}`);
+      });
     }
+    await other.close();
     await step("no error and no warning in the console", () => assert.deepEqual(complaints, []));
     await step("no request to another origin", () => assert.deepEqual(strangers, []));
   } finally {

@@ -2,12 +2,12 @@
 // States that a healthy host does not show: each says what is so, why, and what to do. The server is real; its answers are
 // changed on their way, or held back.
 import assert from "node:assert/strict";
-import { checkAccess, complaints, launch, NARROW, open, says, shoot, startKnown, strangers, text, tidy, until } from "./browser.mjs";
+import { checkAccess, complaints, launch, look, LOOKS, open, says, shoot, startKnown, strangers, text, tidy, until } from "./browser.mjs";
 import { finish, step } from "./tap.mjs";
 
 /** A page whose answers are changed on their way. */
-async function withAnswers(browser, address, changes, run, hash = "", options = {}) {
-  const page = await open(browser, address, options);
+async function withAnswers(browser, address, changes, run, hash = "") {
+  const page = await open(browser, address);
   await page.route("**/api/v1/*", async (route) => {
     const call = new URL(route.request().url()).pathname.split("/").pop();
     const reply = await route.fetch();
@@ -29,16 +29,14 @@ const nothing = (answer) => Object.assign(answer, { cores: 0, kernel_cores: 0, r
 const collector = (part) => (answer) => Object.assign(answer.collector, part);
 
 async function testWords(browser, address) {
-  const shown = async (name, changes, selector, pattern, hash) => {
-    for (const [word, options] of [["wide-light", { colorScheme: "light" }], ["narrow-dark", { colorScheme: "dark", viewport: NARROW }]]) {
-      await withAnswers(browser, address, changes, async (page) => {
-        await says(page, selector, pattern);
-        await page.waitForTimeout(150);
-        await checkAccess(page, `${name}, ${word}`);
-        await shoot(page, `state-${name}-${word}`, false);
-      }, hash, options);
+  const shown = (name, changes, selector, pattern, hash) => withAnswers(browser, address, changes, async (page) => {
+    await says(page, selector, pattern);
+    for (const [word, viewport, colorScheme] of [LOOKS[0], LOOKS[2]]) {
+      await look(page, viewport, colorScheme);
+      await checkAccess(page, `${name}, ${word}`);
+      await shoot(page, `state-${name}-${word}`, false);
     }
-  };
+  }, hash);
   await step("a host that may not be profiled", () => shown("no-rights", { status: collector({ state: "no_rights", reason: "" }) },
     ".notice", /^This host is not being profiled ?hearth was started without the right to load BPF\. .* sudo hearth run$/));
   await step("a hearth that has just been started", () => shown("starting", {

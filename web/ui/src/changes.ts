@@ -24,7 +24,7 @@ function Row({ row }: { row: ChangeRow }) {
 export function ChangesPanel() {
   const answer = changesOf.value.value, refusal = changesOf.refusal.value;
   if (!answer && !refusal) return null;
-  const before = answer ? duration(answer.base_to_ms - answer.base_from_ms) : "";
+  const before = answer ? duration(answer.base_recorded_ms || answer.base_to_ms - answer.base_from_ms) : "";
   const shown = answer ? answer.rows.slice(0, ROWS) : [];
   const more = answer ? answer.rows.length - shown.length + answer.more.rows : 0;
   return html`<section class="panel changed" aria-labelledby="changed-title">

@@ -67,10 +67,12 @@ function gapsOf(answer: Timeline, data: uPlot.AlignedData): Gap[] {
   return gaps;
 }
 
-/** A label there would be cut by the edge. */
-function isNearEnd(plot: uPlot, time: number): boolean {
+/** A label there would be cut by the edge, or lie on that of the other axis. */
+function isNearEdge(plot: uPlot, time: number): boolean {
   const { min, max } = plot.scales.x;
-  return min != null && max != null && ((max - time) / (max - min)) * plot.width < 26;
+  if (min == null || max == null) return false;
+  const perPixel = (max - min) / plot.width;
+  return (max - time) / perPixel < 26 || (time - min) / perPixel < 26;
 }
 
 export interface Shown {
@@ -93,6 +95,7 @@ export class Chart {
   private bands: Band[] = [];
   private gaps: Gap[] = [];
   private shown: Shown | null = null;
+  private readonly family = getComputedStyle(document.body).fontFamily;
   private readonly watcher: ResizeObserver;
 
   constructor(private readonly box: HTMLElement, private readonly height: number, private readonly tell: ChartEvents) {
@@ -132,7 +135,7 @@ export class Chart {
   }
 
   private options(): uPlot.Options {
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const font = `11px ${this.family}`;
     const axis = { stroke: () => color("text-3"), font, ticks: { show: false } };
     const lines = this.bands.map((_, i): uPlot.Series => ({
       stroke: () => color(this.bands[i]?.hue ?? REST_HUE),
@@ -151,7 +154,7 @@ export class Chart {
         y: { range: (_plot, _low, high) => [0, Math.max(0.1, (high || 0) * 1.12)] },
       },
       axes: [
-        { ...axis, size: 22, gap: 4, space: 90, grid: { show: false }, values: (plot, at, _axis, _space, step) => at.map((s) => (isNearEnd(plot, s) ? "" : clock(s * 1000, step < 60))) },
+        { ...axis, size: 22, gap: 4, space: 90, grid: { show: false }, values: (plot, at, _axis, _space, step) => at.map((s) => (isNearEdge(plot, s) ? "" : clock(s * 1000, step < 60))) },
         { ...axis, size: 34, gap: 6, space: 30, grid: { stroke: () => color("line"), width: 1 }, values: (_plot, at) => at.map((v) => String(Math.round(v * 100) / 100)) },
       ],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAG_MIN_PX } },
@@ -214,10 +217,11 @@ export class Chart {
   private before(plot: uPlot) {
     const { ctx } = plot, { top } = plot.bbox, ratio = devicePixelRatio || 1;
     ctx.save();
-    ctx.font = `500 ${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.font = `500 ${11 * ratio}px ${this.family}`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "left"; // the axes centre theirs
     let free = plot.bbox.left; // words do not lie on words
+    const flag = this.flagAt(plot);
     for (const gap of [...this.gaps].sort((a, b) => a.from_ms - b.from_ms)) {
       const [from, to] = this.span(plot, gap.from_ms, gap.to_ms);
       const words = gap.reason === BEFORE ? `nothing recorded before ${clock(gap.to_ms)}` : `${reasonOf(gap)}, ${duration(gap.to_ms - gap.from_ms)}`;
@@ -228,10 +232,11 @@ export class Chart {
       else if (x + wide > right) x = from - wide - 4 * ratio;
       if (to - from < 1 || x < free) continue;
       free = x + wide;
+      const y = flag && x < flag.x + flag.wide && x + wide > flag.x ? top + 22 * ratio : top;
       ctx.fillStyle = color("surface", 0.85);
-      ctx.fillRect(x, top, wide, 18 * ratio);
+      ctx.fillRect(x, y, wide, 18 * ratio);
       ctx.fillStyle = color("text-2");
-      ctx.fillText(words, x + 6 * ratio, top + 9.5 * ratio);
+      ctx.fillText(words, x + 6 * ratio, y + 9.5 * ratio);
     }
     this.marks(plot);
     ctx.restore();
@@ -254,7 +259,7 @@ export class Chart {
       ctx.strokeStyle = color("accent");
       ctx.lineWidth = 1.5 * ratio;
       ctx.strokeRect(from, top - 3 * ratio, Math.max(ratio, to - from), height + 3 * ratio);
-      this.flag(plot, from, to, rangeWords(shown.marked.from, shown.marked.to, shown.context.to));
+      this.flag(plot);
     }
     if (shown.isLive) {
       ctx.fillStyle = color("text-3");
@@ -264,20 +269,26 @@ export class Chart {
     }
   }
 
-  /** The range in words beside its frame, where there is room. */
-  private flag(plot: uPlot, from: number, to: number, words: string) {
-    const { ctx } = plot, { top, left, width } = plot.bbox, ratio = devicePixelRatio || 1;
+  /** Where the range stands in words, beside its frame; null where there is no room. */
+  private flagAt(plot: uPlot): { x: number; wide: number; words: string } | null {
+    const { ctx } = plot, { left, width } = plot.bbox, ratio = devicePixelRatio || 1, shown = this.shown;
+    if (!shown || !shown.isPicked || width < 600 * ratio) return null;
+    const [from, to] = this.span(plot, shown.marked.from, shown.marked.to);
+    const words = rangeWords(shown.marked.from, shown.marked.to, shown.context.to);
     const wide = ctx.measureText(words).width + 14 * ratio;
-    if (width < 600 * ratio) return;
-    let x = to + 8 * ratio;
-    if (x + wide > left + width) x = from - wide - 8 * ratio;
-    if (x < left) return;
+    const x = to + 8 * ratio + wide > left + width ? from - wide - 8 * ratio : to + 8 * ratio;
+    return x < left ? null : { x, wide, words };
+  }
+
+  private flag(plot: uPlot) {
+    const { ctx } = plot, { top } = plot.bbox, ratio = devicePixelRatio || 1, at = this.flagAt(plot);
+    if (!at) return;
     ctx.fillStyle = color("accent");
     ctx.beginPath();
-    ctx.roundRect(x, top, wide, 20 * ratio, 4 * ratio);
+    ctx.roundRect(at.x, top, at.wide, 20 * ratio, 4 * ratio);
     ctx.fill();
     ctx.fillStyle = color("on-accent");
     ctx.textBaseline = "middle";
-    ctx.fillText(words, x + 7 * ratio, top + 10.5 * ratio);
+    ctx.fillText(at.words, at.x + 7 * ratio, top + 10.5 * ratio);
   }
 }

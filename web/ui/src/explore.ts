@@ -55,7 +55,8 @@ function Look() {
   return html`<${Popup} id="look" align="right" title="How it is drawn" label=${html`<span class="faint">Colour</span> ${COLOUR_WORDS[colouring.value]}`}><${Actions}>
     ${(["kind", "module", "package"] as const).map((one) => html`<button type="button" key=${one} aria-pressed=${colouring.value === one} onClick=${() => { closeMenu(); colouring.value = one; }}>By ${COLOUR_WORDS[one]}</button>`)}
     <hr /><button type="button" aria-pressed=${order.value === "widest"} onClick=${() => { closeMenu(); order.value = "widest"; }}>Widest first</button>
-    <button type="button" aria-pressed=${order.value === "name"} onClick=${() => { closeMenu(); order.value = "name"; }}>By name</button></${Actions}></${Popup}>`;
+    <button type="button" aria-pressed=${order.value === "name"} onClick=${() => { closeMenu(); order.value = "name"; }}>By name</button>
+    <hr class="only-s" /><button type="button" class="only-s" aria-pressed=${fold.value} onClick=${() => { closeMenu(); fold.value = !fold.value; }}>Fold chains</button></${Actions}></${Popup}>`;
 }
 
 export function showView(next: View) {
@@ -70,7 +71,7 @@ function Tools() {
     <${Segments} label="View" options=${[["graph", "Graph"], ["inverted", "Inverted"], ["sandwich", "Sandwich"], ["table", "Table", "only-narrow"]]} chosen=${shown} onChoose=${showView} />
     <${Search} /><span class="spacer"></span><${Legend} />
     <${Look} />
-    <button class="btn" id="fold" type="button" aria-pressed=${fold.value} onClick=${() => (fold.value = !fold.value)}>Fold chains</button></div>`;
+    <button class="btn hide-s" id="fold" type="button" aria-pressed=${fold.value} onClick=${() => (fold.value = !fold.value)}>Fold chains</button></div>`;
 }
 
 function Empty() {

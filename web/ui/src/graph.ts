@@ -24,7 +24,7 @@ export const tree = computed(() => {
   return answer && answer.nodes.parent.length > 0 ? treeOf(answer) : null;
 });
 
-/** The server inverts all stacks, before it cuts any; here only what is left of them could be. */
+/** The server turns over all stacks, before it cuts any; here only what is left of them could be. */
 const inverted = computed(() => {
   const answer = invertedOf.value.value;
   return answer && answer.nodes.parent.length > 0 ? callersTreeOf(answer) : null;
@@ -37,11 +37,14 @@ export const matches = signal<Matches | null>(null);
 const menuOf = signal<Pointed | null>(null);
 const FRAME_MENU = "frame-menu";
 
+/** The status comes every five seconds, a name once: the graph is drawn anew only for another one. */
+const hostName = computed(() => status.value?.host.name ?? "host");
+
 const scale = computed((): Scale => {
   const answer = flameOf.value.value;
   const total = answer?.total || 1;
   return {
-    rootName: viewName.value ?? status.value?.host.name ?? "host",
+    rootName: viewName.value ?? hostName.value,
     rootWords: viewName.value ? "all that is picked" : "whole host",
     groupWords: "service",
     cores: (value) => (answer ? coresIn(value, answer) : 0),
@@ -52,12 +55,12 @@ const scale = computed((): Scale => {
 
 const exportWords = () => {
   const { from, to } = shownRange();
-  return { title: `${viewName.value ?? status.value?.host.name ?? "host"}: CPU`, subtitle: `${rangeWords(from, to, hostNow.value)}${viewWords.value ? `, ${viewWords.value}` : ""}` };
+  return { title: `${viewName.value ?? hostName.value}: CPU`, subtitle: `${rangeWords(from, to, hostNow.value)}${viewWords.value ? `, ${viewWords.value}` : ""}` };
 };
 
 /** A name for a file: what is shown, and when. */
 export function fileName(ending: string): string {
-  const name = (viewName.value ?? status.value?.host.name ?? "host").replace(/[^\w.-]+/g, "-").slice(0, 60);
+  const name = (viewName.value ?? hostName.value).replace(/[^\w.-]+/g, "-").slice(0, 60);
   const time = new Date(shownRange().from).toISOString().slice(0, 19).replace(/[:T]/g, "-");
   return `${name}-${time}.${ending}`;
 }

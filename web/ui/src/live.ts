@@ -5,13 +5,21 @@ import * as api from "./api";
 import { valueOf } from "./query";
 import { fn, matchers, page, query, range, type Range, regex, search, sort, span, SPAN_MS, type Span, type, TYPE_CPU, view, who } from "./state";
 
-const REFRESH_MS = 5_000, RETRY_MS = 2_000, CHANGES_MS = 30_000, TYPES_MS = 60_000;
+const REFRESH_MS = 5_000, RETRY_MS = 2_000;
+// What costs more than it changes is asked less often, once there is something to see.
+const FLAME_MS = 10_000, FUNCTIONS_MS = 20_000, CHANGES_MS = 30_000, TYPES_MS = 60_000, YOUNG_MS = 60_000;
 const FIRST_MS = 400, FIRST_SPAN_MS = 8_000; // somebody who has just started it waits for the first picture
 const SEARCH_DELAY_MS = 150;
-const NODES_NOW = 2_000, NODES = 6_000; // more than a 4K screen has room for
+const NODES_NOW = 1_000, NODES = 6_000; // more than a 4K screen has room for
 const BANDS = 5, FUNCTIONS_NOW = 8, FUNCTIONS = 300;
 const POINTS = 180;
 export const SPARK_POINTS = 30;
+
+/** So little is recorded that everything still changes with every answer. */
+function isYoung(): boolean {
+  const { oldest_ms: oldest, newest_ms: newest } = statusOf.value.peek()?.store ?? { oldest_ms: null, newest_ms: null };
+  return oldest === null || newest === null || newest - oldest < YOUNG_MS;
+}
 
 /** One answer of the server, and what is wrong with it. */
 export class Resource<T> {
@@ -23,12 +31,12 @@ export class Resource<T> {
   private key = "";
   private askedAt = 0;
 
-  constructor(private readonly path: string, private readonly everyMs = 0) {}
+  constructor(private readonly path: string) {}
 
   /** Asks; what it resolves to shows the answer. key: what the person chose, without the clock. */
-  async ask(parameters: api.Parameters, key: string, signal: AbortSignal): Promise<() => void> {
+  async ask(parameters: api.Parameters, key: string, signal: AbortSignal, everyMs = 0): Promise<() => void> {
     const isSame = key === this.key && this.value.peek() !== null;
-    if (isSame && Date.now() - this.askedAt < this.everyMs) return () => undefined;
+    if (isSame && Date.now() - this.askedAt < everyMs && !isYoung()) return () => undefined;
     if (!isSame) this.isStale.value = this.value.peek() !== null || this.refusal.peek() !== null;
     try {
       const answer = await api.get<T>(this.path, parameters, signal);
@@ -59,13 +67,13 @@ export const statusOf = new Resource<api.Status>("status");
 export const leadOf = new Resource<api.Processes>("processes");
 export const processesOf = new Resource<api.Processes>("processes");
 export const timelineOf = new Resource<api.Timeline>("timeline");
-export const changesOf = new Resource<api.Changes>("changes", CHANGES_MS);
+export const changesOf = new Resource<api.Changes>("changes");
 export const functionsOf = new Resource<api.Functions>("functions");
 export const flameOf = new Resource<api.Flame>("flame");
 /** Stacks from their leaves: below each function its callers. */
 export const invertedOf = new Resource<api.Flame>("flame");
 export const sandwichOf = new Resource<api.Sandwich>("sandwich");
-export const typesOf = new Resource<{ types: api.ProfileType[] }>("types", TYPES_MS);
+export const typesOf = new Resource<{ types: api.ProfileType[] }>("types");
 
 export const status = statusOf.value;
 export const paused = signal(false);
@@ -120,7 +128,7 @@ export function asked(): { from: string | number; to: string | number } {
 const CONTEXT_MS: Record<Span, number> = {
   "5m": 3_600_000, "15m": 3 * 3_600_000, "1h": 12 * 3_600_000, "6h": 48 * 3_600_000, "24h": 7 * 86_400_000, "7d": 14 * 86_400_000,
 };
-const CONTEXT_PARTS = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+const CONTEXT_PARTS = [0.2, 0.4, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const AROUND_MIN_MS = 60_000, AROUND_PART = 0.5; // of a picked range, on either side of it, when it is an old one
 
 /** What the timeline shows: the time that leads up to now, or the surroundings of an older range. */
@@ -168,9 +176,9 @@ function askNow(signal: AbortSignal): Promise<() => void>[] {
   const questions = [
     timelineQuestion(signal, undefined, undefined),
     leadOf.ask({ ...table, by: "service" }, key, signal),
-    functionsOf.ask({ ...of, limit: FUNCTIONS_NOW }, key, signal),
-    flameOf.ask({ ...of, nodes: NODES_NOW }, key, signal),
-    changesOf.ask(of, key, signal),
+    functionsOf.ask({ ...of, limit: FUNCTIONS_NOW }, key, signal, FUNCTIONS_MS),
+    flameOf.ask({ ...of, nodes: NODES_NOW }, key, signal, FLAME_MS),
+    changesOf.ask(of, key, signal, CHANGES_MS),
   ];
   if (who.value === "processes") questions.push(processesOf.ask({ ...table, by: "process", search: text }, `${key} ${text}`, signal));
   return questions;
@@ -185,8 +193,8 @@ function askExplore(signal: AbortSignal): Promise<() => void>[] {
   const questions = [
     timelineQuestion(signal, selector, kind),
     leadOf.ask({ ...common, by: isInside ? "process" : "service", limit: 1, points: 0 }, key, signal),
-    functionsOf.ask({ ...common, search: regex.value ? undefined : text, sort: sort.value, limit: FUNCTIONS }, `${key} ${text} ${sort.value}`, signal),
-    typesOf.ask(of, key, signal),
+    functionsOf.ask({ ...common, search: regex.value ? undefined : text, sort: sort.value, limit: FUNCTIONS }, `${key} ${text} ${sort.value}`, signal, FUNCTIONS_MS),
+    typesOf.ask(of, key, signal, TYPES_MS),
   ];
   if (view.value === "sandwich" && fn.value) {
     const { name, module } = fn.value;

@@ -72,15 +72,15 @@ function PickedGap() {
 /** In words after a second, to be stopped after three. */
 function Progress() {
   if (isCancelled.value) {
-    return html`<div class="notice" role="status"><strong>Stopped</strong><p>The page shows what it had before.</p>
+    return html`<div class="notice over" role="status"><strong>Stopped</strong><p>The page shows what it had before.</p>
       <button class="btn" type="button" onClick=${() => void refresh()}>Ask again</button></div>`;
   }
   const since = waitingSince.value;
   if (since === null || silentSince.value !== null || now.value - since < PROGRESS_MS) return null;
   const { from, to } = shownRange();
   const what = page.value === "explore" && range.value ? `${duration(to - from)}` : SPAN_WORDS[span.value].replace("last ", "");
-  return html`<div class="notice" role="status"><strong>Reading ${what} of ${(page.value === "explore" && viewName.value) || "the whole host"}</strong>
-    ${now.value - since >= CANCEL_MS && html`<span class="spacer"></span><button class="btn" id="cancel" type="button" onClick=${cancel}>Cancel</button>`}</div>`;
+  return html`<div class="notice over" role="status"><strong>Reading ${what} of ${(page.value === "explore" && viewName.value) || "the whole host"}</strong>
+    ${now.value - since >= CANCEL_MS && html`<button class="btn" id="cancel" type="button" onClick=${cancel}>Cancel</button>`}</div>`;
 }
 
 /** A replay, and a host whose recording has ended, has nothing of the last minutes: lead to where there is something. */

@@ -89,5 +89,10 @@ enum {
 	SETTINGS_ERROR_COUNT_MAX = 20,
 
 	/* ---- the store ---- */
+
+	/* Series of one file (six hours), beyond which samples go to a series "series_overflow": of
+	 * a profile type, and of a service in it. A host with 3,000 processes has as many. */
+	STORE_SERIES_PER_TYPE_MAX = 20000,
+	STORE_SERIES_PER_SERVICE_MAX = 1000,
 	STORE_PATH_SIZE_MAX = 4096,
 };

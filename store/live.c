@@ -48,6 +48,9 @@ struct live *live_free(struct live *live)
 	return NULL;
 }
 
+/* Of a word or a series that no sample has spoken of; what stays so is not stored. */
+enum { UNMAPPED = UINT32_MAX, SPOKEN_OF = UINT32_MAX - 1 };
+
 /* A batch's numbers in the words of the span. */
 struct mapping {
 	uint32_t *texts;
@@ -94,12 +97,34 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	mapping->is_kernel = (bool *)next;
 	for (uint32_t i = 0; i < pool_count(&batch->stacks); i++)
 		mapping->stack_services[i] = TREE_NO_PARENT;
+	for (uint32_t i = 0; i < pool_count(&batch->texts); i++)
+		mapping->texts[i] = UNMAPPED;
+	for (uint32_t i = 0; i < pool_count(&batch->label_sets); i++)
+		mapping->label_sets[i] = UNMAPPED;
+	for (uint32_t i = 0; i < pool_count(&batch->series); i++)
+		mapping->series[i] = UNMAPPED;
+	for (uint32_t i = 0; i < batch->items.count; i++)
+		mapping->series[batch->items.items[i].series] = SPOKEN_OF;
 	return 0;
 }
 
+static int64_t map_text(struct live *live, const struct batch *batch, struct mapping *mapping,
+			uint32_t text)
+{
+	if (mapping->texts[text] == UNMAPPED) {
+		struct str bytes = pool_get(&batch->texts, text);
+		int64_t number = catalog_add(&live->catalog, CATALOG_TEXT, bytes.text, bytes.size);
+
+		if (number < 0)
+			return number;
+		mapping->texts[text] = (uint32_t)number;
+	}
+	return mapping->texts[text];
+}
+
 /* Adds a sequence of the batch's texts, two or three numbers an item, in the catalog's texts. */
-static int64_t add_sequence(struct live *live, enum catalog_kind kind,
-			    const struct mapping *mapping, struct str item)
+static int64_t add_sequence(struct live *live, enum catalog_kind kind, const struct batch *batch,
+			    struct mapping *mapping, struct str item)
 {
 	const uint32_t *numbers = (const void *)item.text;
 	size_t count = item.size / sizeof(numbers[0]);
@@ -110,32 +135,34 @@ static int64_t add_sequence(struct live *live, enum catalog_kind kind,
 	for (size_t i = 0; i < count; i++) {
 		bool is_line = kind == CATALOG_NAME && i % 3 == 2;
 
-		mapped[i] = is_line ? numbers[i] : mapping->texts[numbers[i]];
+		int64_t number = is_line ? numbers[i] : map_text(live, batch, mapping, numbers[i]);
+
+		if (number < 0)
+			return number;
+		mapped[i] = (uint32_t)number;
 	}
 	return catalog_add(&live->catalog, kind, mapped, item.size);
 }
 
-static int map_words(struct live *live, const struct batch *batch, struct mapping *mapping)
+static int64_t map_label_set(struct live *live, const struct batch *batch, struct mapping *mapping,
+			     uint32_t set)
 {
-	for (uint32_t i = 0; i < pool_count(&batch->texts); i++) {
-		struct str text = pool_get(&batch->texts, i);
-		int64_t number = catalog_add(&live->catalog, CATALOG_TEXT, text.text, text.size);
+	if (mapping->label_sets[set] == UNMAPPED) {
+		int64_t number = add_sequence(live, CATALOG_LABELS, batch, mapping,
+					      pool_get(&batch->label_sets, set));
 
 		if (number < 0)
-			return (int)number;
-		mapping->texts[i] = (uint32_t)number;
+			return number;
+		mapping->label_sets[set] = (uint32_t)number;
 	}
-	for (uint32_t i = 0; i < pool_count(&batch->label_sets); i++) {
-		int64_t number = add_sequence(live, CATALOG_LABELS, mapping,
-					      pool_get(&batch->label_sets, i));
+	return mapping->label_sets[set];
+}
 
-		if (number < 0)
-			return (int)number;
-		mapping->label_sets[i] = (uint32_t)number;
-	}
+static int map_names(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
 	for (uint32_t i = 0; i < pool_count(&batch->names); i++) {
-		int64_t number =
-			add_sequence(live, CATALOG_NAME, mapping, pool_get(&batch->names, i));
+		int64_t number = add_sequence(live, CATALOG_NAME, batch, mapping,
+					      pool_get(&batch->names, i));
 
 		if (number < 0)
 			return (int)number;
@@ -149,10 +176,18 @@ static int map_series(struct live *live, const struct batch *batch, struct mappi
 	for (uint32_t i = 0; i < pool_count(&batch->series); i++) {
 		struct batch_series from;
 
+		if (mapping->series[i] == UNMAPPED)
+			continue;
 		memcpy(&from, pool_get(&batch->series, i).text, sizeof(from));
 
-		struct catalog_series series = { .labels = mapping->label_sets[from.labels],
-						 .type = mapping->texts[from.type],
+		int64_t labels = map_label_set(live, batch, mapping, from.labels);
+		int64_t type = labels < 0 ? labels : map_text(live, batch, mapping, from.type);
+
+		if (type < 0)
+			return (int)type;
+
+		struct catalog_series series = { .labels = (uint32_t)labels,
+						 .type = (uint32_t)type,
 						 .period = from.period };
 		int64_t number =
 			catalog_add(&live->catalog, CATALOG_SERIES, &series, sizeof(series));
@@ -176,9 +211,14 @@ static int map_builds(struct live *live, const struct batch *batch, struct mappi
 
 		memcpy(&from, pool_get(&batch->builds, i).text, sizeof(from));
 
+		int64_t path = map_text(live, batch, mapping, from.path);
+
+		if (path < 0)
+			return (int)path;
+
 		struct catalog_build build = { .identity = from.identity,
 					       .kind = from.kind,
-					       .path = mapping->texts[from.path] };
+					       .path = (uint32_t)path };
 		int64_t number = catalog_add(&live->catalog, CATALOG_BUILD, &build, sizeof(build));
 
 		if (number < 0)
@@ -404,7 +444,7 @@ static bool stack_is_kernel(const struct batch *batch, const struct mapping *map
 static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping,
 		   uint32_t *sums)
 {
-	int err = map_words(live, batch, mapping);
+	int err = map_names(live, batch, mapping);
 
 	if (!err)
 		err = map_series(live, batch, mapping);
@@ -418,10 +458,12 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 		err = map_sums(&live->segment, batch, mapping, sums);
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
+		int64_t labels = map_label_set(live, batch, mapping, item->labels);
 
-		err = segment_add_pair(&live->segment,
-				       (struct pair){ mapping->series[item->series],
-						      mapping->label_sets[item->labels] });
+		err = labels < 0 ? (int)labels
+				 : segment_add_pair(&live->segment,
+						    (struct pair){ mapping->series[item->series],
+								   (uint32_t)labels });
 	}
 	if (err)
 		return err;

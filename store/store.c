@@ -183,6 +183,8 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = make_folder(store->folder);
 	if (!err)
 		err = space_init(&store->space, options->folder);
+	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
+			   STORE_SERIES_PER_SERVICE_MAX);
 	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
 	if (!err)
@@ -215,6 +217,7 @@ struct store *store_close(struct store *store)
 	array_done(&store->sources.sources);
 	cache_free(store->cache);
 	space_done(&store->space);
+	series_limits_done(&store->series_limits);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_mutex_destroy(&store->lock);
@@ -572,6 +575,7 @@ static void note_appended(struct store *store, struct span *span, const struct b
 		span->end_ms = batch->time.end_unix_ms;
 	span->samples += samples;
 	store->status.samples_appended += samples;
+	store->status.series_overflowed = store->series_limits.overflowed;
 	for (uint32_t i = 0; i < batch->gaps.count; i++) {
 		const struct batch_gap *gap = &batch->gaps.items[i];
 
@@ -590,7 +594,7 @@ static void note_appended(struct store *store, struct span *span, const struct b
 	pthread_mutex_unlock(&store->lock);
 }
 
-int store_append(struct store *store, const struct batch *batch)
+int store_append(struct store *store, struct batch *batch)
 {
 	struct source *source = NULL;
 	struct span *span = NULL;
@@ -615,8 +619,14 @@ int store_append(struct store *store, const struct batch *batch)
 			return err ? err : -EALREADY;
 	}
 
-	int err = append_anywhere(store, batch, &span);
+	/* Each file of six hours has its own, and begins with this batch. */
+	if (store->open ? batch->time.start_unix_ms >= store->open->until_ms : !store->late)
+		series_limits_clear(&store->series_limits);
 
+	int err = series_limits_apply(&store->series_limits, batch);
+
+	if (!err)
+		err = append_anywhere(store, batch, &span);
 	if (err == -EAGAIN || err == -EFBIG)
 		return -ENOSPC;
 	if (err == -EBUSY || err == -EROFS || err == -ENOENT || error_is_damage(err))

@@ -56,9 +56,10 @@ struct store *store_close(struct store *store);
  * Takes a batch into the running window. -EALREADY when its (source, sequence) is in the store
  * already: nothing was added, and the sender may be told that it is committed (after the next
  * commit). -ENOSPC, -EIO: nothing was added. Batches of any time are taken; what is older than the
- * open span goes to a late span of its own.
+ * open span goes to a late span of its own. Samples of series beyond the limits (base/limits.h) are
+ * given to an overflow series in the batch.
  */
-int store_append(struct store *store, const struct batch *batch);
+int store_append(struct store *store, struct batch *batch);
 
 /* Writes what was appended as one row and one transaction a span, synced to disk. */
 int store_commit(struct store *store);
@@ -124,8 +125,9 @@ struct store_status {
 	int64_t oldest_ms;	/* start and end of what is held; 0 when empty */
 	int64_t newest_ms;
 	uint64_t commits;
-	uint64_t samples_appended;			 /* since the start */
-	uint64_t duplicates;				 /* batches that were there already */
+	uint64_t samples_appended;  /* since the start */
+	uint64_t series_overflowed; /* samples, since the start: see series_limit.h */
+	uint64_t duplicates;	    /* batches that were there already */
 	uint64_t dropped_spans[STORE_DROP_REASON_COUNT]; /* since the start */
 	struct {
 		uint32_t span_count;

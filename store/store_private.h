@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "store/cache.h"
+#include "store/series_limit.h"
 #include "store/space.h"
 #include "store/span.h"
 #include "store/store.h"
@@ -57,6 +58,7 @@ struct store {
 	struct span *running; /* the one of them that has a running window, or NULL */
 	uint32_t next_id;
 	struct space space;
+	struct series_limits series_limits;
 	struct clock_watch clock;
 	bool is_sealing;      /* as was asked for, and waits for readers */
 	int64_t next_seal_ms; /* steady: no seal that is asked for before it */

@@ -132,6 +132,8 @@ static void add_store(struct buf *buf, const struct store_status *status)
 	add_counter(buf, "hearth_store_commits_total", status->commits, "Transactions synced.");
 	add_counter(buf, "hearth_store_samples_appended_total", status->samples_appended,
 		    "Samples taken in since the start.");
+	add_counter(buf, "hearth_store_series_overflow_samples_total", status->series_overflowed,
+		    "Samples of series beyond the limits, which went to an overflow series.");
 	add_counter(buf, "hearth_store_duplicate_batches_total", status->duplicates,
 		    "Batches that were there already.");
 	add_head(buf, "hearth_store_dropped_spans_total", "counter",

@@ -90,6 +90,8 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_u64(json, status->seals);
 	json_key(json, "samples");
 	json_u64(json, status->samples);
+	json_key(json, "series_overflow_samples");
+	json_u64(json, status->series_overflowed);
 	json_key(json, "damaged");
 	json_u64(json, status->damaged_count);
 	json_key(json, "damaged_file");

@@ -42,6 +42,10 @@ struct scene {
 	struct generator *generator;
 	struct shipper *shipper;
 	unsigned opened;
+	/* What the collector was answered. */
+	uint64_t table_number, no_table_number;
+	uint32_t row_count;
+	int no_table_err;
 };
 
 static void committed(void *context, uint64_t collector, uint64_t sequence)
@@ -108,12 +112,33 @@ static struct generator *busy_host(void)
 	return generator;
 }
 
+static void take_table(void *context, uint64_t number, const void *bytes, size_t size)
+{
+	struct scene *scene = context;
+	struct unwind_table table;
+
+	assert_int_equal(unwind_table_check(bytes, size, &table), 0);
+	scene->table_number = number;
+	scene->row_count = table.header->row_count;
+}
+
+static void take_no_table(void *context, uint64_t number, const struct identity *identity, int err)
+{
+	struct scene *scene = context;
+
+	(void)identity;
+	scene->no_table_number = number;
+	scene->no_table_err = err;
+}
+
 static void start_shipper(struct scene *scene)
 {
 	struct shipper_options options = { .socket_path = scene->path,
 					   .collector = COLLECTOR,
 					   .backlog_size_max = 16 << 20,
 					   .open_file = open_nothing,
+					   .table = take_table,
+					   .no_table = take_no_table,
 					   .context = scene };
 
 	assert_int_equal(shipper_new(&options, &scene->shipper), 0);
@@ -514,6 +539,39 @@ static void sends_unwind_tables_to_who_asks(void **state)
 	close(fd);
 }
 
+/* Both ends: what the collector asks is what it gets, also from a server that started anew. */
+static void a_collector_gets_the_table_it_asks_for(void **state)
+{
+	struct scene *scene = *state;
+	struct identity identity = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 9 } };
+	struct receiver_options options = listening(scene);
+	autoclose int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	autoclose int text = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	uint32_t row_count = 0;
+
+	for (uint64_t round = 1; round <= 2; round++) {
+		push_windows(scene, 1);
+		ship_until(scene, round);
+		assert_int_equal(shipper_ask_table(scene->shipper, 10 * round, &identity, self), 0);
+		assert_int_equal(shipper_ask_table(scene->shipper, 10 * round + 1, &identity, text),
+				 0);
+		for (unsigned waited_ms = 0;
+		     scene->table_number != 10 * round || scene->no_table_number != 10 * round + 1;
+		     waited_ms++) {
+			assert_true(waited_ms < PATIENCE_MS);
+			(void)shipper_handle(scene->shipper, clock_monotonic_ns());
+			usleep(1000);
+		}
+		assert_int_equal(abs(scene->no_table_err), ENOEXEC);
+		assert_true(scene->row_count > 1000);
+		assert_true(round == 1 || scene->row_count == row_count);
+		row_count = scene->row_count;
+		stop_server(scene);
+		if (round == 1)
+			start_server(scene, &options);
+	}
+}
+
 static void hangs_up_on_what_makes_no_sense(void **state)
 {
 	struct scene *scene = *state;
@@ -646,6 +704,7 @@ int main(void)
 		SCENE_TEST(refuses_windows_that_are_no_good),
 		SCENE_TEST(a_refused_window_holds_nothing_up),
 		SCENE_TEST(sends_unwind_tables_to_who_asks),
+		SCENE_TEST(a_collector_gets_the_table_it_asks_for),
 		SCENE_TEST(hangs_up_on_what_makes_no_sense),
 		SCENE_TEST(answers_another_version_with_its_own),
 		SCENE_TEST(takes_the_place_of_a_dead_server_only),

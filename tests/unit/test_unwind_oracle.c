@@ -321,12 +321,14 @@ static void compare_at(const struct comparison *c, Dwarf_Frame *frame, uint64_t 
 			      (unsigned long)rule);
 }
 
-static bool is_from_code(const struct comparison *c, const struct unwind_function *function)
+/* What we know from the code itself, or from Go's table in a program that has both. */
+static bool is_from_elsewhere(const struct comparison *c, const struct unwind_function *function)
 {
 	uint32_t cfa = unwind_rule_cfa(unwind_table_find(&c->table, function->start));
 
-	return c->table.header->sources & UNWIND_FROM_CODE &&
-	       (cfa == UNWIND_CFA_STOP || cfa == UNWIND_CFA_SIGNAL);
+	return c->table.header->sources & UNWIND_FROM_PCLNTAB ||
+	       (c->table.header->sources & UNWIND_FROM_CODE &&
+		(cfa == UNWIND_CFA_STOP || cfa == UNWIND_CFA_SIGNAL));
 }
 
 static void compare_function(const struct comparison *c, const struct unwind_function *function)
@@ -342,8 +344,7 @@ static void compare_function(const struct comparison *c, const struct unwind_fun
 		bool is_signal;
 
 		if (dwarf_cfi_addrframe(c->cfi, next, &frame)) {
-			/* What we know from the code itself. */
-			if (next == vaddr && is_from_code(c, function))
+			if (is_from_elsewhere(c, function))
 				return;
 			c->counts->differences++;
 			print_message("%s: libdw has no frame at %#lx: %s\n", c->path,

@@ -34,12 +34,12 @@ endif
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
-                  libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+                  libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c liblzma
 
 # Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)
@@ -241,6 +241,10 @@ SECONDS ?= 30
 .PHONY: fuzz
 fuzz: ## hunt with one fuzzer: make fuzz TARGET=selector SECONDS=60
 	$(Q)sh tests/fuzz/hunt.sh $(TARGET) $(SECONDS)
+
+.PHONY: libraries
+libraries: ## print what is linked, for scripts
+	@echo $(ALL_LIBS)
 
 .PHONY: bench
 bench: all $(BENCHES) $(TARGETS) ## every figure of the bars

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/identity.h"
+
+/*
+ * Separate debug files by build id, as packages with debug symbols install them and gdb looks for
+ * them: FOLDER/.build-id/ab/cdef….debug. Several folders, by colons, the first that has one counts.
+ */
+#define DEBUG_FOLDERS_DEFAULT "/usr/lib/debug"
+
+/*
+ * Opens the one of this build id, when there is one: -ENOENT, also for identities of other kinds.
+ * Only regular files, which may be symbolic links; never waits for what is none.
+ */
+int debug_folder_open(const char *folders, const struct identity *identity, int *ret_fd);

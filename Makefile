@@ -37,7 +37,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config cl
                   libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
-                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools
+                  cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c liblzma
 

@@ -70,6 +70,8 @@ static const struct setting table[] = {
 	  "the oldest profiles are dropped beyond it, or 'off'; auto: a tenth of the disk, at most 20G" },
 	{ "span", KIND_DURATION, FIELD(span_ns), "TIME", "6h", SECONDS(60), SECONDS(86400), false, SERVING, 0,
 	  "data time of one file of profiles" },
+	{ "debug-folders", KIND_TEXT, FIELD(debug_folders), "DIR:DIR", "/usr/lib/debug", 0, 0, false, SERVING, 0,
+	  "where debug files lie, as .build-id/ab/cdef.debug" },
 	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, 0,
 	  "where collector and server meet; collector.sock in the data folder" },
 	{ "record", KIND_TEXT, FIELD(record), "FILE", NULL, 0, 0, false, SERVING, NOT_IN_FILE,

@@ -30,6 +30,7 @@ enum {
 
 struct elf_file {
 	int fd;
+	bool is_debug; /* code and data are elsewhere */
 	uint64_t size;
 	struct identity build_id;
 	bool has_go_build_id;
@@ -137,10 +138,13 @@ static int read_notes(struct elf_file *file, uint64_t offset, uint64_t size, uin
 
 static int add_segment(struct elf_file *file, const Elf64_Phdr *header)
 {
-	if (!(header->p_flags & PF_X) || header->p_filesz == 0)
+	uint64_t size = file->is_debug ? header->p_memsz : header->p_filesz;
+
+	if (!(header->p_flags & PF_X) || size == 0)
 		return 0;
-	if (header->p_filesz > file->size || header->p_offset > file->size ||
-	    header->p_vaddr > UINT64_MAX - header->p_filesz)
+	if (header->p_vaddr > UINT64_MAX - size)
+		return -EBADMSG;
+	if (!file->is_debug && (size > file->size || header->p_offset > file->size))
 		return -EBADMSG;
 	if (file->segment_count == ELF_SEGMENT_COUNT_MAX)
 		return -EFBIG;
@@ -148,7 +152,7 @@ static int add_segment(struct elf_file *file, const Elf64_Phdr *header)
 	file->segments[file->segment_count++] = (struct elf_segment){
 		.offset = header->p_offset,
 		.vaddr = header->p_vaddr,
-		.size = header->p_filesz,
+		.size = size,
 	};
 	return 0;
 }
@@ -261,7 +265,7 @@ static int read_header(struct elf_file *file)
 	return header->e_type == ET_EXEC || header->e_type == ET_DYN ? 0 : -ENOTSUP;
 }
 
-int elf_file_open(int fd, struct elf_file **ret)
+static int open_elf(int fd, bool is_debug, struct elf_file **ret)
 {
 	assert(fd >= 0);
 
@@ -279,6 +283,7 @@ int elf_file_open(int fd, struct elf_file **ret)
 	if (!file)
 		return -ENOMEM;
 	file->fd = fd;
+	file->is_debug = is_debug;
 	file->size = (uint64_t)status.st_size;
 
 	int err = read_header(file);
@@ -291,6 +296,16 @@ int elf_file_open(int fd, struct elf_file **ret)
 
 	*ret = TAKE(file);
 	return 0;
+}
+
+int elf_file_open(int fd, struct elf_file **ret)
+{
+	return open_elf(fd, false, ret);
+}
+
+int elf_file_open_debug(int fd, struct elf_file **ret)
+{
+	return open_elf(fd, true, ret);
 }
 
 struct elf_file *elf_file_close(struct elf_file *file)
@@ -650,7 +665,7 @@ int elf_file_add_symbols(struct elf_file *file, struct symbol_table *table)
 
 	if (!err)
 		err = add_symbols_of(file, SHT_DYNSYM, table);
-	if (!err)
+	if (!err && !file->is_debug)
 		err = add_all_stubs(file, table);
 	return err;
 }

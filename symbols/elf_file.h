@@ -17,7 +17,7 @@
  * mapped, so that a file which shrinks is an error and no SIGBUS. One thread at a time.
  *
  * 64 bits, little endian, ET_EXEC or ET_DYN. Not read: dynamic symbols of a file whose section
- * headers were removed, .gnu_debugdata, separate debug files.
+ * headers were removed.
  */
 struct elf_file;
 
@@ -50,6 +50,12 @@ struct elf_segment {
  * endian or another type, -EFBIG beyond a limit above, -EBADMSG when it contradicts itself.
  */
 int elf_file_open(int fd, struct elf_file **ret);
+
+/*
+ * The same for a file of debug information, whose code is elsewhere: its segments are as large as
+ * in memory and of no use for reading, and its PLT has no bytes to make names of.
+ */
+int elf_file_open_debug(int fd, struct elf_file **ret);
 struct elf_file *elf_file_close(struct elf_file *file);
 
 /* At least one, in the file's order. */

@@ -34,6 +34,7 @@ struct state {
 	uint8_t state;	   /* enum module_state */
 	uint32_t alias_of; /* number of another state, or TABLE_NONE */
 	uint64_t wished_at_ns;
+	int64_t debug_mtime_ns;	      /* of the debug file that was tried; 0: none */
 	struct symbol_module *module; /* when it is open */
 };
 

@@ -88,7 +88,7 @@ static int write_contents(int fd, const struct symbol_file_contents *contents, u
 	uint64_t end = sizeof(struct symbol_file_header);
 	struct symbol_file_header header = {
 		.version = SYMBOL_FILE_VERSION,
-		.source = contents->source,
+		.sources = contents->sources,
 		.function_count = table->count,
 		.dropped_count = table->dropped,
 		.base = table->base,
@@ -316,6 +316,33 @@ struct symbol_file *symbol_file_close(struct symbol_file *file)
 const struct symbol_file_header *symbol_file_header(const struct symbol_file *file)
 {
 	return file->header;
+}
+
+const struct elf_segment *symbol_file_segments(const struct symbol_file *file, size_t *ret_count)
+{
+	*ret_count = file->segment_count;
+	return file->segments;
+}
+
+int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table *table)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < file->header->function_count; i++) {
+		struct str name = symbol_file_name(file, i);
+		struct symbol symbol = {
+			.start = file->header->base + file->starts[i],
+			.size = file->sizes[i],
+			.end_max = file->header->base + file->starts[i] + file->sizes[i],
+			.name = name.text,
+			.name_size_max = (uint32_t)name.size,
+			.binding = SYMBOL_LOCAL,
+			.dynamic = true,
+		};
+
+		err = symbol_table_add(table, &symbol);
+	}
+	return err;
 }
 
 /* ---- reading ---- */

@@ -24,9 +24,12 @@ enum {
 	SYMBOL_FILE_SIZE_MAX = 256 << 20,
 };
 
+/* Where names come from; several together. */
 enum symbol_file_source {
 	SYMBOL_FILE_FROM_ELF = 1,
 	SYMBOL_FILE_FROM_KALLSYMS = 2,
+	SYMBOL_FILE_FROM_MINI_DEBUG = 4, /* symbols/mini_debug.h */
+	SYMBOL_FILE_FROM_DEBUG_FILE = 8, /* symbols/debug_folder.h */
 };
 
 enum symbol_file_section_kind {
@@ -50,7 +53,7 @@ struct symbol_file_header {
 	char magic[8];
 	uint64_t checksum; /* of the rest of the header */
 	uint32_t version;
-	uint32_t source; /* enum symbol_file_source */
+	uint32_t sources; /* enum symbol_file_source */
 	uint32_t function_count;
 	uint32_t dropped_count; /* symbols that were no functions or did not fit */
 	uint64_t base;		/* vaddr of the first function */
@@ -63,7 +66,7 @@ struct symbol_file_header {
 
 struct symbol_file_contents {
 	struct identity identity;
-	enum symbol_file_source source;
+	uint32_t sources; /* enum symbol_file_source */
 	const struct elf_segment *segments;
 	size_t segment_count;
 	const struct symbol_table *table; /* built */
@@ -83,6 +86,12 @@ int symbol_file_open(int fd, struct symbol_file **ret);
 struct symbol_file *symbol_file_close(struct symbol_file *file);
 
 const struct symbol_file_header *symbol_file_header(const struct symbol_file *file);
+
+/* As it was written; until close. */
+const struct elf_segment *symbol_file_segments(const struct symbol_file *file, size_t *ret_count);
+
+/* Adds all functions, weaker than any of other sources. The table's names point into the file. */
+int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table *table);
 
 /* See symbol_module_find() and its kin in symbols/symbols.h. */
 uint32_t symbol_file_find(const struct symbol_file *file, uint64_t offset);

@@ -10,10 +10,12 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "symbols/debug_folder.h"
 #include "symbols/kernel_symbols.h"
 #include "symbols/name_cache.h"
 #include "symbols/states.h"
@@ -38,6 +40,7 @@ struct symbol_module {
 	struct identity identity;
 	struct symbol_file *file;
 	unsigned reference_count;
+	bool is_replaced; /* not in the list, nor found by its identity, any more */
 };
 
 TAILQ_HEAD(module_list, symbol_module);
@@ -58,6 +61,7 @@ struct job {
 struct symbols {
 	struct unwind_tables *unwind_tables; /* or NULL */
 	struct symbol_folder *folder;
+	char *debug_folders;
 	struct name_cache *names;
 	pthread_t worker;
 	bool has_worker;
@@ -67,6 +71,7 @@ struct symbols {
 	/* guarded by lock: */
 	bool closing;
 	bool reading;
+	bool search_debug;
 	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
 	size_t job_first;
 	size_t job_count;
@@ -115,7 +120,8 @@ static bool is_final(int err)
 static void do_file(struct symbols *symbols, const struct job *job)
 {
 	struct identity identity;
-	int err = symbol_writer_elf(symbols->folder, job->fd, &job->identity, &identity);
+	int err = symbol_writer_elf(symbols->folder, job->fd, symbols->debug_folders,
+				    &job->identity, &identity);
 
 	close(job->fd);
 	pthread_mutex_lock(&symbols->lock);
@@ -160,6 +166,117 @@ static void do_kernel(struct symbols *symbols, const struct job *job)
 	pthread_mutex_unlock(&symbols->lock);
 }
 
+/* ---- debug files that were installed later ---- */
+
+static void module_free(struct symbol_module *module)
+{
+	symbol_file_close(module->file);
+	free(module);
+}
+
+/* Who holds the old one goes on with it; who acquires now opens the new file. With the lock held.
+ */
+static void replace_module(struct symbols *symbols, struct state *state)
+{
+	struct symbol_module *module = state->module;
+
+	if (!module)
+		return;
+	TAILQ_REMOVE(&symbols->modules, module, link);
+	symbols->module_count--;
+	state->module = NULL;
+	module->is_replaced = true;
+	if (module->reference_count == 0)
+		module_free(module);
+}
+
+/* When the debug file of this identity was last written; 0 when there is none. */
+static int64_t debug_mtime_ns(const struct symbols *symbols, const struct identity *identity)
+{
+	struct stat status;
+	autoclose int fd = -1;
+
+	if (debug_folder_open(symbols->debug_folders, identity, &fd) || fstat(fd, &status))
+		return 0;
+	return status.st_mtim.tv_sec * (int64_t)CLOCK_NS_PER_S + status.st_mtim.tv_nsec;
+}
+
+/* A debug file that was not tried yet, or was written anew since, perhaps because it was not whole.
+ */
+static void try_debug_file(struct symbols *symbols, const struct state *before)
+{
+	const struct identity *identity = &before->identity;
+	int64_t mtime_ns = debug_mtime_ns(symbols, identity);
+
+	if (mtime_ns == 0 || mtime_ns == before->debug_mtime_ns)
+		return;
+
+	int err = before->state == STATE_PRESENT
+			  ? symbol_writer_debug(symbols->folder, symbols->debug_folders, identity)
+			  : 0;
+
+	pthread_mutex_lock(&symbols->lock);
+	uint32_t number = states_find(&symbols->states, identity);
+
+	if (number != TABLE_NONE) {
+		struct state *state = &symbols->states.items[number];
+
+		state->debug_mtime_ns = mtime_ns;
+		/* Without names of its own: with those of the debug file it is worth a wish. */
+		if (state->state == STATE_FAILED)
+			state->state = STATE_ABSENT;
+		else if (!err)
+			replace_module(symbols, state);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static void do_search(struct symbols *symbols)
+{
+	struct state state;
+
+	for (uint32_t i = 0;; i++) {
+		pthread_mutex_lock(&symbols->lock);
+		bool is_over = i >= symbols->states.by_identity.count || symbols->closing ||
+			       symbols->job_count > 0;
+		if (!is_over)
+			state = symbols->states.items[i];
+		pthread_mutex_unlock(&symbols->lock);
+
+		if (is_over)
+			break;
+		if (state.identity.kind == IDENTITY_GNU_BUILD_ID &&
+		    (state.state == STATE_PRESENT || state.state == STATE_FAILED))
+			try_debug_file(symbols, &state);
+	}
+}
+
+/* ---- the worker's loop ---- */
+
+static struct job pop_job(struct symbols *symbols)
+{
+	struct job job = symbols->jobs[symbols->job_first];
+
+	assert(symbols->job_count > 0);
+	symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
+	symbols->job_count--;
+	return job;
+}
+
+/* Until there is a job or it is time for a search: true; false when it is over. With the lock held.
+ */
+static bool wait_for_work(struct symbols *symbols)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += SYMBOLS_DEBUG_SEARCH_S;
+	while (!symbols->closing && symbols->job_count == 0 && !symbols->search_debug)
+		symbols->search_debug = pthread_cond_timedwait(&symbols->changed, &symbols->lock,
+							       &deadline) == ETIMEDOUT;
+	return !symbols->closing;
+}
+
 static void *work(void *argument)
 {
 	struct symbols *symbols = argument;
@@ -172,20 +289,20 @@ static void *work(void *argument)
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
 
 	pthread_mutex_lock(&symbols->lock);
-	for (;;) {
-		while (symbols->job_count == 0 && !symbols->closing)
-			pthread_cond_wait(&symbols->changed, &symbols->lock);
-		if (symbols->closing)
-			break;
+	while (wait_for_work(symbols)) {
+		bool has_job = symbols->job_count > 0;
+		struct job job = { .fd = -1 };
 
-		struct job job = symbols->jobs[symbols->job_first];
-
-		symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
-		symbols->job_count--;
+		if (has_job)
+			job = pop_job(symbols);
+		else
+			symbols->search_debug = false;
 		symbols->reading = true;
 		pthread_mutex_unlock(&symbols->lock);
 
-		if (job.kernel)
+		if (!has_job)
+			do_search(symbols);
+		else if (job.kernel)
 			do_kernel(symbols, &job);
 		else
 			do_file(symbols, &job);
@@ -228,13 +345,14 @@ static void push_job(struct symbols *symbols, const struct job *job)
 
 /* ---- the object ---- */
 
-int symbols_open(const char *folder, struct symbols **ret)
+int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret)
 {
 	autoclean(symbols) struct symbols *symbols = calloc(1, sizeof(*symbols));
 	pthread_condattr_t attributes;
 
 	if (!symbols)
 		return -ENOMEM;
+	symbols->debug_folders = strdup(debug_folders);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&symbols->changed, &attributes);
@@ -243,7 +361,9 @@ int symbols_open(const char *folder, struct symbols **ret)
 	TAILQ_INIT(&symbols->modules);
 	states_init(&symbols->states);
 
-	int err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
+	int err = symbols->debug_folders ? 0 : -ENOMEM;
+	if (!err)
+		err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
 	if (!err)
 		err = name_cache_new(&symbols->names);
 	if (!err)
@@ -267,8 +387,7 @@ static void module_close(struct symbols *symbols, struct symbol_module *module)
 		symbols->states.items[number].state = STATE_UNKNOWN;
 	TAILQ_REMOVE(&symbols->modules, module, link);
 	symbols->module_count--;
-	symbol_file_close(module->file);
-	free(module);
+	module_free(module);
 }
 
 struct symbols *symbols_close(struct symbols *symbols)
@@ -301,6 +420,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 	states_done(&symbols->states);
 	symbol_folder_close(symbols->folder);
 	name_cache_free(symbols->names);
+	free(symbols->debug_folders);
 	pthread_cond_destroy(&symbols->changed);
 	pthread_mutex_destroy(&symbols->lock);
 	free(symbols);
@@ -497,6 +617,20 @@ int symbols_kernel_location(struct symbols *symbols, uint64_t address, struct ke
 	return err;
 }
 
+void symbols_search_debug(struct symbols *symbols)
+{
+	pthread_mutex_lock(&symbols->lock);
+	symbols->search_debug = true;
+	pthread_cond_broadcast(&symbols->changed);
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+/* With the lock held. */
+static bool is_at_work(const struct symbols *symbols)
+{
+	return symbols->job_count > 0 || symbols->reading || symbols->search_debug;
+}
+
 int symbols_settle(struct symbols *symbols, int timeout_ms)
 {
 	uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * CLOCK_NS_PER_MS;
@@ -506,9 +640,9 @@ int symbols_settle(struct symbols *symbols, int timeout_ms)
 
 	assert(timeout_ms >= 0);
 	pthread_mutex_lock(&symbols->lock);
-	while ((symbols->job_count > 0 || symbols->reading) && !err)
+	while (is_at_work(symbols) && !err)
 		err = pthread_cond_timedwait(&symbols->changed, &symbols->lock, &deadline);
-	if (symbols->job_count == 0 && !symbols->reading)
+	if (!is_at_work(symbols))
 		err = 0;
 	pthread_mutex_unlock(&symbols->lock);
 	return -err;
@@ -629,6 +763,8 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
 	pthread_mutex_lock(&symbols->lock);
 	assert(module->reference_count > 0);
 	module->reference_count--;
+	if (module->is_replaced && module->reference_count == 0)
+		module_free(module);
 
 	struct symbol_module *last = TAILQ_LAST(&symbols->modules, module_list);
 

@@ -26,10 +26,16 @@ enum {
 	SYMBOLS_RETRY_S = 60,
 	/* Files that wait to be read; each holds a descriptor. */
 	SYMBOLS_WAITING_COUNT_MAX = 64,
+	/* How often debug files are looked for that were installed meanwhile: a look at one folder
+	 * entry for each module. */
+	SYMBOLS_DEBUG_SEARCH_S = 10,
 };
 
-/* The folder is made when it is not there. Starts the worker. */
-int symbols_open(const char *folder, struct symbols **ret);
+/*
+ * The folder is made when it is not there. debug_folders: where debug files lie, as of
+ * debug_folder_open(). One that appears later names what was sampled before. Starts the worker.
+ */
+int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
 
 /*
@@ -80,8 +86,11 @@ struct kernel_location {
 };
 int symbols_kernel_location(struct symbols *symbols, uint64_t address, struct kernel_location *ret);
 
-/* Waits until no file is waiting or being read, at most timeout_ms: -ETIMEDOUT. For tests and
- * replay. */
+/* Looks for debug files now. */
+void symbols_search_debug(struct symbols *symbols);
+
+/* Waits until no file is waiting, being read, or looked for, at most timeout_ms: -ETIMEDOUT. For
+ * tests and replay. */
 int symbols_settle(struct symbols *symbols, int timeout_ms);
 
 struct symbols_stats {

@@ -80,7 +80,7 @@ static int open_store(struct server *server)
 			err, "cannot make the data folder '%s'; choose another with --data DIR",
 			settings->data);
 	snprintf(path, sizeof(path), "%s/symbols", settings->data);
-	err = symbols_open(path, &server->symbols);
+	err = symbols_open(path, server->settings->debug_folders, &server->symbols);
 
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);

@@ -22,7 +22,7 @@ static void open_parts(struct small_server *small)
 
 	assert(size > 0 && (size_t)size < sizeof(path));
 
-	int err = symbols_open(path, &small->server.symbols);
+	int err = symbols_open(path, "", &small->server.symbols);
 
 	assert(!err);
 	size = snprintf(path, sizeof(path), "%s/unwind", small->folder);

@@ -34,7 +34,7 @@ static int names_of(int elf_fd, struct symbol_file **ret)
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	autoclean(symbol_table) struct symbol_table table;
 	char path[] = "/tmp/test_elf_file.XXXXXX";
-	struct symbol_file_contents contents = { .source = SYMBOL_FILE_FROM_ELF, .table = &table };
+	struct symbol_file_contents contents = { .sources = SYMBOL_FILE_FROM_ELF, .table = &table };
 	uint64_t size;
 
 	symbol_table_init(&table);

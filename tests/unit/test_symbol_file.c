@@ -38,7 +38,7 @@ static int some_file(void)
 	uint64_t size = 0;
 	struct symbol_file_contents contents = {
 		.identity = { .kind = IDENTITY_GNU_BUILD_ID, .size = 3, .bytes = { 1, 2, 3 } },
-		.source = SYMBOL_FILE_FROM_ELF,
+		.sources = SYMBOL_FILE_FROM_ELF,
 		.segments = some_segments,
 		.segment_count = 2,
 		.table = &table,
@@ -95,7 +95,7 @@ static void gives_back_what_was_written(void **state)
 	assert_int_equal(header->identity.kind, IDENTITY_GNU_BUILD_ID);
 	assert_int_equal(header->identity.size, 3);
 	assert_int_equal(header->function_count, 5);
-	assert_int_equal(header->source, SYMBOL_FILE_FROM_ELF);
+	assert_int_equal(header->sources, SYMBOL_FILE_FROM_ELF);
 	assert_named(file, 0xfff, NULL);
 	assert_named(file, 0x1000, "zero");
 	assert_named(file, 0x100f, "zero");

@@ -76,7 +76,7 @@ static int write_module(struct context *context, struct identity identity, size_
 	autofree char *name = malloc(name_size);
 	struct symbol_file_contents contents = {
 		.identity = identity,
-		.source = SYMBOL_FILE_FROM_ELF,
+		.sources = SYMBOL_FILE_FROM_ELF,
 		.segments = &segment,
 		.segment_count = 1,
 		.table = &table,

@@ -42,7 +42,7 @@ static int setup(void **state)
 	assert_non_null(context);
 	snprintf(context->folder, sizeof(context->folder), "/tmp/test_symbols.XXXXXX");
 	assert_non_null(mkdtemp(context->folder));
-	assert_int_equal(symbols_open(context->folder, &context->symbols), 0);
+	assert_int_equal(symbols_open(context->folder, "", &context->symbols), 0);
 	*state = context;
 	return 0;
 }
@@ -185,7 +185,7 @@ static void keeps_names_and_aliases_over_a_restart(void **state)
 
 	bring(context->symbols, &alias, function.path);
 	context->symbols = symbols_close(context->symbols);
-	assert_int_equal(symbols_open(context->folder, &context->symbols), 0);
+	assert_int_equal(symbols_open(context->folder, "", &context->symbols), 0);
 
 	symbols_stats(context->symbols, &stats);
 	assert_int_equal(stats.modules, 1);

@@ -331,7 +331,7 @@ static void the_start_of_a_function_is_known(void **state)
 	uint64_t found = 0;
 
 	snprintf(folder, sizeof(folder), "%s/symbols", scene->folder);
-	assert_int_equal(symbols_open(folder, &symbols), 0);
+	assert_int_equal(symbols_open(folder, "", &symbols), 0);
 	assert_false(symbols_function_start(symbols, &identity, start + 1, &found));
 	symbols_use_unwind_tables(symbols, scene->tables);
 	assert_true(symbols_function_start(symbols, &identity, start + 1, &found));

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names that stripping took away, from where they went: a real program, built, split and stripped
+ * by the compiler's own tools as distributions do, whose functions are known from nm.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "symbols/elf_file.h"
+#include "symbols/symbols.h"
+
+enum { FUNCTION_COUNT = 3, TIMEOUT_MS = 20000 };
+
+/* Two that only .symtab knows, and one that .dynsym keeps. */
+static const char *const names[FUNCTION_COUNT] = { "hidden_one", "hidden_two", "exported" };
+
+struct world {
+	char root[64];
+	struct identity identity;
+	uint64_t offsets[FUNCTION_COUNT]; /* in the file */
+	struct symbols *symbols;
+};
+
+static const char source[] =
+	"#!/bin/sh\n"
+	"set -eu\n"
+	"cd \"$1\"\n"
+	"cat > prog.c <<'END'\n"
+	"__attribute__((noinline)) static int hidden_one(int x) { return x * 3 + 1; }\n"
+	"__attribute__((noinline)) static int hidden_two(int x) { return hidden_one(x) ^ 77; }\n"
+	"__attribute__((noinline)) int exported(int x) { return hidden_two(x) + 5; }\n"
+	"int main(int argc, char **argv) { (void)argv; return exported(argc); }\n"
+	"END\n"
+	"cc -O1 -g -fno-inline -Wl,--build-id -Wl,-E prog.c -o whole\n"
+	"nm whole | awk '$3 == \"hidden_one\" || $3 == \"hidden_two\" || $3 == \"exported\" "
+	"{ print $3, $1 }' > nm\n"
+	"objcopy --only-keep-debug whole whole.debug\n"
+	"cp whole stripped && strip stripped\n"
+	"nm -D stripped --format=posix --defined-only | awk '{ print $1 }' | sort > dynamic\n"
+	"nm whole --format=posix --defined-only | awk '$2 == \"t\" || $2 == \"T\" { print $1 }' | "
+	"sort |"
+	" comm -13 dynamic - > kept\n"
+	"objcopy -S --remove-section .comment --keep-symbols=kept whole.debug mini.debug\n"
+	"xz -k mini.debug\n"
+	"objcopy --add-section .gnu_debugdata=mini.debug.xz stripped mini\n"
+	"readelf -n whole | awk '/Build ID/ { print $3 }' > id\n";
+
+static int run_source(const char *root)
+{
+	char path[96];
+	char command[256];
+
+	snprintf(path, sizeof(path), "%s/make.sh", root);
+
+	FILE *script = fopen(path, "w");
+
+	if (!script)
+		return -1;
+	fputs(source, script);
+	if (fclose(script))
+		return -1;
+	snprintf(command, sizeof(command), "sh %s %s", path, root);
+	return system(command);
+}
+
+static int open_in(const struct world *world, const char *name)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", world->root, name);
+
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* What nm calls an address, as a place in the file. */
+static void read_offsets(struct world *world)
+{
+	autoclose int fd = open_in(world, "whole");
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	char path[96];
+	char name[32];
+	uint64_t vaddr;
+	size_t segment_count;
+	int found = 0;
+
+	assert_int_equal(elf_file_open(fd, &elf), 0);
+	world->identity = elf_file_build_id(elf);
+	assert_int_equal(world->identity.kind, IDENTITY_GNU_BUILD_ID);
+
+	const struct elf_segment *segments = elf_file_segments(elf, &segment_count);
+
+	snprintf(path, sizeof(path), "%s/nm", world->root);
+
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	while (fscanf(file, "%31s %" SCNx64, name, &vaddr) == 2)
+		for (int i = 0; i < FUNCTION_COUNT; i++)
+			if (strcmp(name, names[i]) == 0) {
+				world->offsets[i] = vaddr - segments[0].vaddr + segments[0].offset;
+				found++;
+			}
+	fclose(file);
+	assert_int_equal(found, FUNCTION_COUNT);
+}
+
+static int set_up(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	char path[96];
+
+	snprintf(world->root, sizeof(world->root), "/tmp/hearth-test-XXXXXX");
+	if (!mkdtemp(world->root) || run_source(world->root))
+		return -1;
+	read_offsets(world);
+
+	char folder[96];
+
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(path, sizeof(path), "%s/debug", world->root);
+	if (mkdir(path, 0700) || symbols_open(folder, path, &world->symbols))
+		return -1;
+	*state = world;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+	char command[128];
+
+	symbols_close(world->symbols);
+	snprintf(command, sizeof(command), "rm -rf %s", world->root);
+	int code = system(command);
+
+	free(world);
+	return code;
+}
+
+/* Puts a file where the debug file of the program belongs. */
+static void install(const struct world *world, const char *name)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "cd %s && id=$(cat id) && d=debug/.build-id/$(echo $id | cut -c1-2) && mkdir -p "
+		 "$d && "
+		 "cp %s $d/new && mv $d/new $d/$(echo $id | cut -c3-).debug",
+		 world->root, name);
+	assert_int_equal(system(command), 0);
+}
+
+static void bring(const struct world *world, const char *name)
+{
+	assert_true(symbols_wants(world->symbols, &world->identity));
+	assert_int_equal(symbols_bring_file(world->symbols, &world->identity, open_in(world, name)),
+			 0);
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+}
+
+static void look_again(const struct world *world)
+{
+	symbols_search_debug(world->symbols);
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+}
+
+/* Bit i: the i-th function is known by its name, at its first byte and within. */
+static unsigned known(const struct world *world)
+{
+	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
+	unsigned bits = 0;
+
+	for (unsigned i = 0; module && i < FUNCTION_COUNT; i++) {
+		uint32_t function = symbol_module_find(module, world->offsets[i] + 1);
+
+		if (function == SYMBOL_NONE)
+			continue;
+		/* Never another's name. */
+		assert_true(str_equal(symbol_module_name(module, function), str_from(names[i])));
+		assert_int_equal(symbol_module_start(module, function), world->offsets[i]);
+		bits |= 1U << i;
+	}
+	symbols_release(world->symbols, module);
+	return bits;
+}
+
+enum { HIDDEN = 3, EXPORTED = 4, ALL = 7 };
+
+static void knows_what_is_left(void **state)
+{
+	const struct world *world = *state;
+
+	bring(world, "stripped");
+	assert_int_equal(known(world), EXPORTED);
+	look_again(world);
+	assert_int_equal(known(world), EXPORTED);
+}
+
+static void knows_mini_debug_info(void **state)
+{
+	const struct world *world = *state;
+
+	bring(world, "mini");
+	assert_int_equal(known(world), ALL);
+}
+
+static void knows_a_debug_file_that_is_there(void **state)
+{
+	const struct world *world = *state;
+
+	install(world, "whole.debug");
+	bring(world, "stripped");
+	assert_int_equal(known(world), ALL);
+}
+
+/* What was sampled before gets its names; nothing is sampled or brought again. */
+static void knows_a_debug_file_that_comes_later(void **state)
+{
+	const struct world *world = *state;
+
+	bring(world, "stripped");
+
+	struct symbol_module *held = symbols_acquire(world->symbols, &world->identity);
+
+	assert_non_null(held);
+	install(world, "whole.debug");
+	look_again(world);
+	assert_int_equal(known(world), ALL);
+	assert_false(symbols_wants(world->symbols, &world->identity));
+
+	/* A question that had begun ends with what it had. */
+	assert_int_equal(symbol_module_find(held, world->offsets[0]), SYMBOL_NONE);
+	symbols_release(world->symbols, held);
+	assert_int_equal(known(world), ALL);
+}
+
+/* One that is being copied, or is another's, does no harm, and is tried again when it has changed.
+ */
+static void bears_debug_files_of_no_use(void **state)
+{
+	const struct world *world = *state;
+	char command[256];
+
+	bring(world, "stripped");
+	snprintf(command, sizeof(command),
+		 "cd %s && head -c 3000 whole.debug > part && cc -O1 -x c -Wl,--build-id -o other "
+		 "- <<'E'\n"
+		 "int main(void) { return 3; }\nE\n",
+		 world->root);
+	assert_int_equal(system(command), 0);
+	install(world, "part");
+	look_again(world);
+	assert_int_equal(known(world), EXPORTED);
+	install(world, "other");
+	look_again(world);
+	assert_int_equal(known(world), EXPORTED);
+	install(world, "nm");
+	look_again(world);
+	assert_int_equal(known(world), EXPORTED);
+	install(world, "whole.debug");
+	look_again(world);
+	assert_int_equal(known(world), ALL);
+}
+
+static void keeps_them_over_a_restart(void **state)
+{
+	struct world *world = *state;
+	char folder[96];
+	char path[96];
+
+	bring(world, "stripped");
+	install(world, "whole.debug");
+	look_again(world);
+	symbols_close(world->symbols);
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(path, sizeof(path), "%s/nothing", world->root);
+	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+	assert_int_equal(known(world), ALL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(knows_what_is_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(knows_mini_debug_info, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(knows_a_debug_file_that_is_there, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(knows_a_debug_file_that_comes_later, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(bears_debug_files_of_no_use, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(keeps_them_over_a_restart, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

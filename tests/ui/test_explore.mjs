@@ -2,6 +2,7 @@
 // "Explore" over a recording in which everything is known (make_recording.c): by mouse and by keyboard.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import { checkAccess, complaints, launch, look, LOOKS, NARROW, open, says, shoot, startKnown, strangers, text, texts, tidy, until, WIDE } from "./browser.mjs";
 import { finish, step } from "./tap.mjs";
 
@@ -306,6 +307,18 @@ async function testTaking(page, known) {
     const [download] = await Promise.all([page.waitForEvent("download"), page.locator(".pop .actions > *", { hasText: words }).click()]);
     return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
   };
+  await step("pprof and folded stacks are the server's, of what is shown", async () => {
+    const pprof = await saved("pprof");
+    assert.match(pprof.name, /\.pb\.gz$/);
+    const message = gunzipSync(pprof.bytes);
+    assert.ok(message.includes("hash_lookup") && !message.includes("compress_block"));
+    const folded = await saved("Folded");
+    const lines = folded.bytes.toString().trim().split("\n");
+    const sum = lines.reduce((total, line) => total + Number(line.split(" ").pop()), 0);
+    assert.ok(Math.abs(sum / 1e9 - 2.9 * ((to - from) / 1000)) < 2.9, `${sum}`);
+    assert.ok(lines.some((line) => /main;serve_client;run_query;scan_table;hash_lookup \d+$/.test(line)), lines.join("\n"));
+  });
+
   await step("SVG and PNG are what is drawn", async () => {
     const svg = (await saved("SVG")).bytes.toString();
     assert.match(svg, /^(<\?xml[^>]*>\s*)?<svg /);

@@ -2,20 +2,27 @@
 // Explore: where exactly is it going? Pick what and when; see the graph, the functions, callers and callees.
 import { html } from "htm/preact";
 import { answer } from "./answer";
+import { addressOf } from "./api";
 import { cores, counted, percentSign, range as rangeWords } from "./format";
 import { FunctionTable } from "./functions";
-import { Graph, handle, Legend, matches, savePng, saveSvg } from "./graph";
-import { flameOf, hostNow, leadOf, paused, sandwichOf, shownRange, status } from "./live";
+import { fileName, Graph, handle, Legend, matches, savePng, saveSvg } from "./graph";
+import { asked, flameOf, hostNow, leadOf, paused, sandwichOf, shownRange, status } from "./live";
 import { Action, Actions, closeMenu, Popup } from "./menu";
 import { Segments } from "./parts";
 import { Selectors, viewName } from "./selectors";
-import { colouring, fn, fold, go, matchers, order, range, regex, search, span, SPAN_WORDS, type, TYPE_CPU, view, type View } from "./state";
+import { colouring, fn, fold, go, matchers, order, query, range, regex, search, span, SPAN_WORDS, type, TYPE_CPU, view, type View } from "./state";
 import { isStarting, Loading, Starting } from "./states";
 import { TimelinePanel } from "./timeline";
 import { amount } from "./values";
 
+/** What the answers are of, for a file. */
+const fileAddress = (format: string) => addressOf("export", { ...asked(), query: query.value, type: type.value === TYPE_CPU ? undefined : type.value, format });
+
 function Export() {
+  const file = (format: string, ending: string, words: string) =>
+    html`<a href=${fileAddress(format)} download=${fileName(ending)} onClick=${closeMenu}>${words}</a>`;
   return html`<${Popup} id="export" align="right" title="Export" label="Export"><${Actions}>
+    ${file("pprof", "pb.gz", "pprof, for go tool pprof")}${file("folded", "folded", "Folded stacks, for flamegraph.pl or speedscope")}
     <${Action} onDo=${saveSvg}>SVG, as drawn</${Action}><${Action} onDo=${() => void savePng()}>PNG, as drawn</${Action}></${Actions}></${Popup}>`;
 }
 

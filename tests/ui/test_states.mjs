@@ -48,6 +48,15 @@ async function testWords(browser, address) {
   }, ".state", /^First samples in about 5 s ?Sampling 100 times a second on each CPU\. Started 2 s ago\./));
   await step("lost samples", () => shown("loss", { status: collector({ state: "sampling", samples: 88, lost: { ring_full: 12 } }) },
     ".notice", /^12\.0 % of samples lost since the start ?The ring buffer was full\. Shares below are still right, counts are too low\.$/));
+  const store = (part) => (answer) => Object.assign(answer.store, part);
+  await step("a disk that is nearly full", () => shown("shedding", {
+    status: store({ state: "shedding", reason: "The disk has 900 MiB left: the oldest profiles are dropped, down to the last day. Make room on it." }),
+  }, ".notice", /^The disk is nearly full ?The disk has 900 MiB left: the oldest profiles are dropped, .* Make room on it\.$/));
+  await step("a disk that can't be written", () => shown("read-only", { status: store({ state: "read-only", reason: "The disk could not be written." }) },
+    ".bad-notice", /^Nothing new is stored ?The disk could not be written\.$/));
+  await step("a file that was damaged", () => shown("damaged", {
+    status: store({ damaged: 1, damaged_file: "20251124T160000-1.db", damage: "entries of a row of block does not unpack" }),
+  }, ".notice", /^1 damaged file of profiles set aside ?The last is 20251124T160000-1\.db: entries of a row of block does not unpack\. The other hours are shown\.$/));
   await step("a collector that has gone", () => shown("absent", {
     status: (answer) => Object.assign(answer, { started_ms: answer.time_ms - 60_000, collector: { ...answer.collector, state: "absent", reason: "" } }),
   }, ".notice", /^Nothing is recorded since \d\d:\d\d:\d\d ?No collector is connected to hearth serve\. To profile the host: sudo hearth run$/));

@@ -20,7 +20,18 @@ export interface Status {
     samples: number;
     lost: Record<string, number>;
   };
-  store: { oldest_ms: number | null; newest_ms: number | null; bytes: number; spans: number; samples: number; damaged: number };
+  store: {
+    oldest_ms: number | null;
+    newest_ms: number | null;
+    bytes: number;
+    spans: number;
+    samples: number;
+    damaged: number;
+    damaged_file: string;
+    damage: string; // what was found in it
+    state: "ok" | "shedding" | "read-only";
+    reason: string; // a sentence; "" when the state is ok
+  };
   symbols: { modules: number; waiting: number; failed: number };
 }
 

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import type { Status } from "./api";
 import { reasonOf } from "./chart";
-import { clock, count, duration, percentSign, range as rangeWords } from "./format";
+import { clock, count, counted, duration, percentSign, range as rangeWords } from "./format";
 import { answeredAt, cancel, flameOf, hostNow, isCancelled, leadOf, now, refresh, shownRange, silentSince, status, timelineOf, waitingSince } from "./live";
 import { viewName } from "./selectors";
 import { misread, page, range, span, SPAN_WORDS } from "./state";
@@ -57,6 +57,24 @@ function Loss({ said }: { said: Status }) {
     <p>${LOSS_WORDS[most] ?? most.replace(/_/g, " ")}. Shares below are still right, counts are too low.</p></div>`;
 }
 
+const STORE_WORDS: Record<string, string> = {
+  shedding: "The disk is nearly full",
+  "read-only": "Nothing new is stored",
+};
+
+function Store({ said }: { said: Status }) {
+  const { state, reason } = said.store;
+  if (!STORE_WORDS[state]) return null;
+  return html`<div class=${state === "read-only" ? "notice bad-notice" : "notice"} role="status"><strong>${STORE_WORDS[state]}</strong><p>${reason}</p></div>`;
+}
+
+function Damage({ said }: { said: Status }) {
+  const { damaged, damaged_file: file, damage } = said.store;
+  if (damaged === 0) return null;
+  return html`<div class="notice" role="status"><strong>${counted(damaged, "damaged file")} of profiles set aside</strong>
+    <p>The last is ${file}: ${damage}. The other hours are shown.</p></div>`;
+}
+
 /** A gap inside the picked range changes what the shares are of. */
 function PickedGap() {
   const picked = page.value === "explore" ? range.value : null, graph = flameOf.value.value;
@@ -104,7 +122,7 @@ export function Notices() {
   const said = status.value;
   return html`<${Silent} /><${Progress} />
     ${misread.value && html`<div class="notice bad-notice" role="status"><strong>The link’s selector could not be read</strong><p><code>${misread.value}</code> The whole host is shown instead.</p></div>`}
-    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
+    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Store} said=${said} /><${Damage} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
 }
 
 /** Whether there is no sample yet because hearth has only just been started. */

@@ -13,12 +13,17 @@
 enum {
 	BUCKET_COUNT = 4096, /* of files by identity; a power of two */
 	NO_NUMBER = WALK_FILE_NONE,
+	DELAY_SHIFT_MAX = 9, /* ROOM_NS times 512: eight minutes */
 };
 
 /* A table that could not be had is asked for again after this long. */
 #define RETRY_NS (UINT64_C(30) * (uint64_t)CLOCK_NS_PER_S)
-/* One that found no room: what was evicted for it can be taken by then. */
+/* One that found no room: what was evicted for it can be taken by then. Doubled each time that it
+ * finds none or is evicted soon: more tables than there is room for would else be asked for all the
+ * time. */
 #define ROOM_NS ((uint64_t)CLOCK_NS_PER_S)
+/* One that stayed so long may come back at once. */
+#define STAY_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
 /* The server has hundreds of files to read when it is new. */
 #define ANSWER_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
 /* What was used so lately is not evicted: it would be asked for again at once. */
@@ -31,6 +36,8 @@ struct unwind_file {
 	uint64_t last_used_ns;
 	uint64_t asked_ns; /* 0: not waiting for an answer */
 	uint64_t retry_ns; /* 0: never, or no need */
+	uint64_t put_ns;
+	uint32_t delay_shift; /* how often in a row there was no room for it */
 	/* Of one whose table is here. */
 	uint32_t words, words_line_count;
 	uint64_t line_count;	     /* all of it */
@@ -140,14 +147,35 @@ static void drop_lines(struct unwind_files *f, struct unwind_file *file, uint32_
 	file->line_count = 0;
 }
 
+static void put_off(struct unwind_files *f, uint32_t number, uint64_t delay_ns)
+{
+	f->files[number].retry_ns = f->now_ns + delay_ns;
+	show(f, number, WALK_FILE_WITHOUT_TABLE);
+}
+
+static void put_off_for_room(struct unwind_files *f, uint32_t number)
+{
+	struct unwind_file *file = &f->files[number];
+
+	put_off(f, number, ROOM_NS << file->delay_shift);
+	if (file->delay_shift < DELAY_SHIFT_MAX)
+		file->delay_shift++;
+}
+
 static void evict(struct unwind_files *f, uint32_t number)
 {
+	struct unwind_file *file = &f->files[number];
 	uint32_t page_count = f->shown[number].page_count;
 
-	/* A walk that comes upon it asks for it again. */
-	show(f, number, WALK_FILE_EXPECTED);
-	drop_lines(f, &f->files[number], page_count);
-	f->files[number].retry_ns = 0;
+	if (f->now_ns - file->put_ns >= STAY_NS) {
+		/* A walk that comes upon it asks for it again. */
+		show(f, number, WALK_FILE_EXPECTED);
+		file->retry_ns = 0;
+		file->delay_shift = 0;
+	} else {
+		put_off_for_room(f, number);
+	}
+	drop_lines(f, file, page_count);
 	f->stats.tables--;
 	f->stats.evicted++;
 }
@@ -256,10 +284,13 @@ static int put_pages(struct unwind_files *f, const struct unwind_table *table,
 	return err;
 }
 
-static void put_off(struct unwind_files *f, uint32_t number, uint64_t delay_ns)
+/* Half of the memory for one file, and all others would go. */
+static bool is_too_large(const struct unwind_files *f, size_t size)
 {
-	f->files[number].retry_ns = f->now_ns + delay_ns;
-	show(f, number, WALK_FILE_WITHOUT_TABLE);
+	struct lines_stats memory;
+
+	lines_stats(f->lines, &memory);
+	return size > memory.size_max / 2;
 }
 
 int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes, size_t size)
@@ -286,14 +317,21 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 		unwind_files_refuse(f, number, &file->identity, -ENODATA);
 		return 0;
 	}
+	if (is_too_large(f, size)) {
+		f->stats.no_room++;
+		file->delay_shift = DELAY_SHIFT_MAX;
+		put_off_for_room(f, number);
+		return -ENOSPC;
+	}
 	file->last_used_ns = f->now_ns;
 	err = put_pages(f, &table, file);
 	if (err) {
 		drop_lines(f, file, table.header->page_count);
 		f->stats.no_room++;
-		put_off(f, number, ROOM_NS);
+		put_off_for_room(f, number);
 		return err;
 	}
+	file->put_ns = f->now_ns;
 	f->shown[number].words = file->words;
 	f->shown[number].page_first = table.header->page_first;
 	f->shown[number].page_count = table.header->page_count;

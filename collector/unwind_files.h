@@ -44,8 +44,9 @@ void unwind_files_forget_questions(struct unwind_files *files);
 
 /*
  * The table of this file, as it came: checked, its rules numbered anew, put where the walk finds
- * it. -EBADMSG when it is not one, or another file's; -ENOSPC when what is hot leaves no room;
- * -EALREADY when it is there.
+ * it. -EBADMSG when it is not one, or another file's; -ENOSPC when it is larger than half of the
+ * memory or what is hot leaves no room; it is then asked for less and less often. -EALREADY when it
+ * is there.
  */
 int unwind_files_put(struct unwind_files *files, uint32_t number, const void *bytes, size_t size);
 

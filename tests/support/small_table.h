@@ -17,7 +17,7 @@ struct small_row {
 	uint64_t rule;
 };
 
-enum { SMALL_TABLE_SIZE_MAX = 64 << 10 };
+enum { SMALL_TABLE_SIZE_MAX = 4 << 20 };
 
 /* An identity that no file has. */
 struct identity small_identity(uint8_t number);

@@ -220,6 +220,77 @@ static void evicts_what_was_used_longest_ago(void **state)
 	assert_int_equal(fixture.shown[2].state, WALK_FILE_EXPECTED);
 }
 
+static int try_to_put(uint32_t number, const struct identity *id, uint32_t page_count)
+{
+	const struct small_row row = { 0, 0, rule_of_sp(8) };
+	size_t size = small_table(id, 0, page_count, &row, 1, table);
+
+	return unwind_files_put(fixture.files, number, table, size);
+}
+
+/*
+ * Four tables of which the memory holds two or three, all in use all the time: whoever lost asks
+ * again after one second, two, four …, so that an hour costs some forty tables and not thousands.
+ */
+static void asks_less_often_for_what_finds_no_room(void **state)
+{
+	enum { PAGES = 20000 }; /* 80 kB of words and 1.3 MB of rows */
+	struct identity ids[4];
+	uint32_t numbers[4];
+	unsigned asked = 0;
+	struct unwind_files_stats stats;
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+	for (uint8_t i = 0; i < 4; i++) {
+		ids[i] = small_identity((uint8_t)(i + 1));
+		numbers[i] = unwind_files_take(fixture.files, &ids[i]);
+	}
+	for (uint64_t now = 1; now < 3600; now++) {
+		unwind_files_tick(fixture.files, now * SECOND);
+		lines_settle(fixture.lines, now * SECOND);
+		for (uint8_t i = 0; i < 4; i++) {
+			unwind_files_touch(fixture.files, &ids[i]);
+			if (!unwind_files_wants(fixture.files, numbers[i]))
+				continue;
+			unwind_files_asked(fixture.files, numbers[i]);
+			asked++;
+			(void)try_to_put(numbers[i], &ids[i], PAGES);
+		}
+	}
+	unwind_files_stats(fixture.files, &stats);
+	assert_int_equal(stats.asked, asked);
+	assert_in_range(stats.no_room, 1, 60);
+	assert_in_range(asked, 5, 80);
+	assert_in_range(stats.tables, 1, 3);
+}
+
+/* It would take the place of all others, again and again. */
+static void refuses_a_table_of_more_than_half_the_memory(void **state)
+{
+	struct identity small = small_identity(1), large = small_identity(2);
+	struct unwind_files_stats stats;
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+
+	uint32_t a = unwind_files_take(fixture.files, &small);
+	uint32_t b = unwind_files_take(fixture.files, &large);
+
+	assert_int_equal(try_to_put(a, &small, 2), 0);
+	unwind_files_asked(fixture.files, b);
+	assert_int_equal(try_to_put(b, &large, 32000), -ENOSPC);
+	assert_int_equal(fixture.shown[a].state, WALK_FILE_PRESENT);
+	assert_int_equal(fixture.shown[b].state, WALK_FILE_WITHOUT_TABLE);
+	unwind_files_tick(fixture.files, 500 * SECOND);
+	assert_false(unwind_files_wants(fixture.files, b));
+	unwind_files_tick(fixture.files, 600 * SECOND);
+	assert_true(unwind_files_wants(fixture.files, b));
+	unwind_files_stats(fixture.files, &stats);
+	assert_int_equal(stats.no_room, 1);
+	assert_int_equal(stats.evicted, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -228,6 +299,8 @@ int main(void)
 		TEST(refuses_what_is_no_table_of_this_file),
 		TEST(asks_once_and_again_after_a_while),
 		TEST(evicts_what_was_used_longest_ago),
+		TEST(asks_less_often_for_what_finds_no_room),
+		TEST(refuses_a_table_of_more_than_half_the_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

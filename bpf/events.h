@@ -38,6 +38,7 @@ enum event_flags {
 	EVENT_KERNEL_THREAD = 1,
 	EVENT_FRAME_POINTERS = 2,    /* some steps rest on frame pointers */
 	EVENT_BROKE_INTO_KERNEL = 4, /* the tick came while the kernel ran */
+	EVENT_CAME_EARLY = 8,	     /* before all that its walk needed was there */
 };
 
 /*

@@ -427,6 +427,7 @@ int profile(struct tick *tick)
 	event->kernel_frame_count = (__u16)s->kernel_frame_count;
 	event->user_frame_count = (__u16)s->frame_count;
 	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
+		event->flags |= EVENT_CAME_EARLY;
 		/* The fuller the ring, the less of a stack; the last quarter is for frames. */
 		__u32 pages = waiting < room / 4 ? 4 : waiting < room / 2 ? 2 : 1;
 

@@ -233,7 +233,7 @@ static bool stack_is(const void *context, uint32_t number, const void *key)
 	const struct event *event = wanted->event;
 
 	return known->process == wanted->process && known->verdict == event->verdict &&
-	       known->flags == event->flags &&
+	       known->flags == (event->flags & ~EVENT_CAME_EARLY) &&
 	       known->kernel_frame_count == event->kernel_frame_count &&
 	       known->user_frame_count == event->user_frame_count &&
 	       memcmp(&a->raw_frames[known->first_frame], event->frames,
@@ -259,7 +259,7 @@ static uint32_t count_stack(struct aggregator *a, uint32_t process, const struct
 		.first_frame = a->raw_frame_count,
 		.kernel_frame_count = event->kernel_frame_count,
 		.user_frame_count = event->user_frame_count,
-		.flags = event->flags,
+		.flags = event->flags & (uint16_t)~EVENT_CAME_EARLY,
 		.verdict = event->verdict,
 	};
 	memcpy(&a->raw_frames[a->raw_frame_count], event->frames,

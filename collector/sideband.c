@@ -16,9 +16,9 @@
 #include "base/buf.h"
 
 enum {
-	/* A process that starts leaves about 2 kB. Small, since without CAP_IPC_LOCK these pages
-	 * count against RLIMIT_MEMLOCK (8 MiB by default) together, on all CPUs. */
-	RING_PAGES = 16,
+	/* A process that starts leaves about 2 kB, one that maps 1,000 files 100. The kernel lets
+	 * 516 kB a CPU (kernel.perf_event_mlock_kb) be locked besides RLIMIT_MEMLOCK. */
+	RING_PAGES = 64,
 	/* Records of one CPU handled in one go; what is beyond waits for the next. */
 	PENDING_COUNT_MAX = 16384,
 	BUILD_ID_SIZE = 20,

@@ -233,6 +233,9 @@ static void count_window(struct receiver *receiver, const struct window *window)
 	counters->cpu_count = window->cpu_count;
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		counters->losses[i] += window->losses[i];
+	for (uint32_t i = 0; i < window->entry_count; i++)
+		counters->verdicts[window->stacks[window->entries[i].stack].verdict] +=
+			window->entries[i].count;
 }
 
 /* Keeps it when there is no room, and reads on only when there is. */

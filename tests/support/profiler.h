@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bpf/events.h"
+#include "collector/collect.h"
+#include "collector/unwinder.h"
+
+/*
+ * The parts of the collector put together in the test's own process, on this kernel, with unwind
+ * tables made on the spot: for tests and benchmarks of the walk.
+ */
+struct profiler {
+	struct sampler *sampler;
+	struct sideband *sideband;
+	struct processes *processes;
+	struct unwinder *unwinder;
+	void (*handler)(void *context, const struct event *event);
+	void *context;
+	struct table_maker *maker; /* in a thread of its own, as the server is */
+};
+
+/* handler gets every sample, walked, in no strict order. False, with a reason, without rights. */
+bool profiler_start(struct profiler *profiler, uint64_t frequency_hz,
+		    void (*handler)(void *context, const struct event *event), void *context,
+		    char reason[static COLLECT_ERROR_SIZE]);
+void profiler_stop(struct profiler *profiler);
+
+/* As the collector does: waits for records and samples up to so long, and handles them. */
+void profiler_run(struct profiler *profiler, unsigned ms);
+
+/* Walks all that waits. */
+void profiler_finish(struct profiler *profiler);

@@ -61,8 +61,6 @@ struct settings {
 	uint64_t retention_age_ns; /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
-	uint64_t detail_age_ns; /* 0: for ever */
-	uint64_t fold;
 	bool verbose;
 
 	/* Not settings: where each came from, by its place in the table; what was read; and with

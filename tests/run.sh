@@ -3,8 +3,8 @@
 # Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui], all of
 # them without an argument. Every program speaks TAP; the last line counts what they said.
 #
-# HEARTH_LONG=1 (make test-long) gives each test hours where it has minutes, hunts with every fuzzer for
-# FUZZ_SECONDS (60), and runs what threads do to the store under ThreadSanitizer.
+# HEARTH_LONG=1 (make test-long) gives tests that draw or repeat more of both, and hunts with every fuzzer
+# for FUZZ_SECONDS (60).
 # HEARTH_REQUIRE_BPF=1 makes a test that is skipped for want of rights a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1

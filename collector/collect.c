@@ -40,7 +40,7 @@ enum {
 	BACKLOG_SIZE_MAX = 16 << 20, /* two minutes of a host of 64 CPUs, an hour of a small one */
 };
 
-#define TICK_NS	    (UINT64_C(100) * CLOCK_NS_PER_MS)
+#define TICK_NS (UINT64_C(100) * CLOCK_NS_PER_MS)
 /* Between two drainings of the kernel's records. */
 #define RECORDS_NS  ((uint64_t)CLOCK_NS_PER_MS)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
@@ -68,6 +68,7 @@ struct collector {
 	uint8_t gap;			 /* enum gap_reason, before the running window */
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
 					    already */
+	uint64_t ring_full[2];		 /* that counter, as it was one tick ago and two */
 	uint64_t told_sideband_losses, told_given_up_samples;
 };
 
@@ -395,25 +396,33 @@ static void follow_records(struct collector *collector)
 	unwinder_update(collector->unwinder, now);
 }
 
-/* Whether the ring was full since the running window began. */
-static bool has_lost_samples(const struct collector *collector)
+/*
+ * Whether the ring was full since the tick before the last. We may have been stopped anywhere in a
+ * tick, also between its look at the clock and this one at the counter; and what the windows have
+ * told says nothing, since a stop may end just before one is finished.
+ */
+static bool has_lost_samples(struct collector *collector)
 {
 	uint64_t counters[COUNTER_COUNT];
+	uint64_t before = collector->ring_full[1];
 
-	return sampler_counters(collector->sampler, counters) == 0 &&
-	       counters[COUNTER_RING_FULL] > collector->counted[COUNTER_RING_FULL];
+	if (sampler_counters(collector->sampler, counters))
+		return false;
+	collector->ring_full[1] = collector->ring_full[0];
+	collector->ring_full[0] = counters[COUNTER_RING_FULL];
+	return counters[COUNTER_RING_FULL] > before;
 }
 
 static void tick(struct collector *collector)
 {
 	uint64_t start = collector->pace.window_start_boot_ns;
 	uint64_t now = clock_boot_ns();
+	bool has_lost = has_lost_samples(collector);
 	struct pace_step step;
 
 	unwinder_tick(collector->unwinder, now);
 	drain(collector);
-	step = pace_tick(&collector->pace, now, clock_monotonic_ns(),
-			 pace_is_stalled(&collector->pace, now) && has_lost_samples(collector));
+	step = pace_tick(&collector->pace, now, clock_monotonic_ns(), has_lost);
 	if (step.ends)
 		finish_window(collector, start, &step);
 }
@@ -554,8 +563,8 @@ int collect_main(const struct settings *caller_settings)
 		log_error("cannot profile this host: %s", reason);
 		return EX_UNAVAILABLE;
 	}
-	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for it,
-	 * a little later. */
+	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for
+	 * it, a little later. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	err = privileges_drop();
 	if (err)

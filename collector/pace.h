@@ -44,7 +44,7 @@ struct pace_step {
 
 /*
  * A tick: call it when all samples that were there have gone through pace_sample(). lost_samples:
- * whether some found no room since the running window began; asked for by pace_is_stalled() only.
+ * whether some found no room since the tick before the last.
  */
 struct pace_step pace_tick(struct pace *pace, uint64_t boot_ns, uint64_t monotonic_ns,
 			   bool lost_samples);

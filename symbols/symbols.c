@@ -272,8 +272,9 @@ static bool wait_for_work(struct symbols *symbols)
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += SYMBOLS_DEBUG_SEARCH_S;
 	while (!symbols->closing && symbols->job_count == 0 && !symbols->search_debug)
-		symbols->search_debug = pthread_cond_timedwait(&symbols->changed, &symbols->lock,
-							       &deadline) == ETIMEDOUT;
+		if (pthread_cond_timedwait(&symbols->changed, &symbols->lock, &deadline) ==
+		    ETIMEDOUT)
+			symbols->search_debug = true;
 	return !symbols->closing;
 }
 

@@ -22,6 +22,9 @@ enum {
  * finds none or is evicted soon: more tables than there is room for would else be asked for all the
  * time. */
 #define ROOM_NS ((uint64_t)CLOCK_NS_PER_S)
+/* No file is asked for twice within this time, whatever happened to the answer: a table is
+ * megabytes. */
+#define ASK_NS ((uint64_t)CLOCK_NS_PER_S)
 /* One that stayed so long may come back at once. */
 #define STAY_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
 /* The server has hundreds of files to read when it is new. */
@@ -35,6 +38,7 @@ struct unwind_file {
 	uint32_t next; /* of its bucket */
 	uint64_t last_used_ns;
 	uint64_t asked_ns; /* 0: not waiting for an answer */
+	uint64_t last_asked_ns;
 	uint64_t retry_ns; /* 0: never, or no need */
 	uint64_t put_ns;
 	uint32_t delay_shift; /* how often in a row there was no room for it */
@@ -301,8 +305,12 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 	if (number == NO_NUMBER || number >= f->file_count)
 		return -EBADMSG;
 	file->asked_ns = 0;
-	if (file->words)
+	/* Asked for twice, and refused the first time: the second answer is what counts. */
+	file->retry_ns = 0;
+	if (file->words) {
+		show(f, number, WALK_FILE_PRESENT);
 		return -EALREADY;
+	}
 
 	int err = unwind_table_check(bytes, size, &table);
 
@@ -422,20 +430,26 @@ const struct identity *unwind_files_identity(const struct unwind_files *f, uint3
 
 bool unwind_files_wants(const struct unwind_files *f, uint32_t number)
 {
-	return number != NO_NUMBER && number < f->file_count &&
-	       f->shown[number].state == WALK_FILE_EXPECTED && f->files[number].asked_ns == 0;
+	if (number == NO_NUMBER || number >= f->file_count)
+		return false;
+
+	const struct unwind_file *file = &f->files[number];
+
+	return f->shown[number].state == WALK_FILE_EXPECTED && file->asked_ns == 0 &&
+	       (file->last_asked_ns == 0 || f->now_ns - file->last_asked_ns >= ASK_NS);
 }
 
 void unwind_files_asked(struct unwind_files *f, uint32_t number)
 {
 	f->files[number].asked_ns = f->now_ns ? f->now_ns : 1;
+	f->files[number].last_asked_ns = f->files[number].asked_ns;
 	f->stats.asked++;
 }
 
 void unwind_files_forget_questions(struct unwind_files *f)
 {
 	for (uint32_t i = 1; i < f->file_count; i++)
-		f->files[i].asked_ns = 0;
+		f->files[i].asked_ns = f->files[i].last_asked_ns = 0;
 }
 
 void unwind_files_refuse(struct unwind_files *f, uint32_t number, const struct identity *identity,

@@ -220,6 +220,59 @@ static void evicts_what_was_used_longest_ago(void **state)
 	assert_int_equal(fixture.shown[2].state, WALK_FILE_EXPECTED);
 }
 
+/*
+ * The server was restarted, so that a table was asked for twice: it is refused, and then it comes.
+ * What the refusal put off is no reason to ask again, and again, for what is there.
+ */
+static void takes_the_last_answer(void **state)
+{
+	struct identity id = small_identity(1);
+	const struct small_row row = { 0, 0, rule_of_sp(8) };
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+
+	uint32_t number = unwind_files_take(fixture.files, &id);
+	size_t size = small_table(&id, 0, 1, &row, 1, table);
+
+	unwind_files_asked(fixture.files, number);
+	unwind_files_forget_questions(fixture.files);
+	unwind_files_asked(fixture.files, number);
+	unwind_files_refuse(fixture.files, number, &id, -EAGAIN);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), 0);
+	for (uint64_t now = 1; now < 100; now++) {
+		unwind_files_tick(fixture.files, now * SECOND);
+		assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+		assert_false(unwind_files_wants(fixture.files, number));
+	}
+	assert_int_equal(unwind_files_put(fixture.files, number, table, size), -EALREADY);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+}
+
+static void asks_no_more_than_once_a_second(void **state)
+{
+	struct identity id = small_identity(1);
+
+	(void)state;
+	unwind_files_tick(fixture.files, 10 * SECOND);
+
+	uint32_t number = unwind_files_take(fixture.files, &id);
+
+	unwind_files_asked(fixture.files, number);
+	unwind_files_forget_questions(fixture.files);
+	assert_true(unwind_files_wants(fixture.files, number));
+	unwind_files_asked(fixture.files, number);
+	put(number, 1, 2);
+	/* As the walk sees a table that was evicted after a minute, used just now. */
+	fixture.shown[number].state = WALK_FILE_EXPECTED;
+	assert_false(unwind_files_wants(fixture.files, number));
+	unwind_files_tick(fixture.files, 11 * SECOND - 1);
+	assert_false(unwind_files_wants(fixture.files, number));
+	unwind_files_tick(fixture.files, 11 * SECOND);
+	assert_true(unwind_files_wants(fixture.files, number));
+}
+
 static int try_to_put(uint32_t number, const struct identity *id, uint32_t page_count)
 {
 	const struct small_row row = { 0, 0, rule_of_sp(8) };
@@ -299,6 +352,8 @@ int main(void)
 		TEST(refuses_what_is_no_table_of_this_file),
 		TEST(asks_once_and_again_after_a_while),
 		TEST(evicts_what_was_used_longest_ago),
+		TEST(takes_the_last_answer),
+		TEST(asks_no_more_than_once_a_second),
 		TEST(asks_less_often_for_what_finds_no_room),
 		TEST(refuses_a_table_of_more_than_half_the_memory),
 	};

@@ -210,6 +210,12 @@ static void write_cores(struct json_writer *json, const char *key, double cores)
 	json_fixed(json, cores, PAGE_CORES_DECIMALS);
 }
 
+/* Pieces are equal, so that the last ones may go beyond the range, where nothing was asked for. */
+static int64_t piece_end(int64_t end_ms, const struct time_range *range)
+{
+	return end_ms < range->to_ms ? end_ms : range->to_ms;
+}
+
 static void write_spark(struct json_writer *json, const struct processes *processes,
 			const uint64_t *points)
 {
@@ -218,9 +224,11 @@ static void write_spark(struct json_writer *json, const struct processes *proces
 	json_key(json, "spark");
 	json_begin_array(json);
 	for (size_t i = 0; processes->has_points && i < grid->point_count; i++) {
-		int64_t end_ms = grid->first_ms + 1 + (int64_t)i * grid->step_ms;
+		int64_t start_ms = grid->first_ms + 1 + ((int64_t)i - 1) * grid->step_ms;
+		int64_t end_ms = piece_end(start_ms + grid->step_ms, &processes->range);
 		int64_t recorded_ms =
-			recorded_time_ms(&processes->recorded, end_ms - grid->step_ms, end_ms);
+			end_ms > start_ms ? recorded_time_ms(&processes->recorded, start_ms, end_ms)
+					  : 0;
 
 		/* Before there was anything to see it was not idle: it is not known. */
 		if (recorded_ms == 0)

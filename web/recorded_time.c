@@ -22,6 +22,7 @@ int recorded_time_init(struct recorded_time *recorded, struct store *store, int6
 	store_status(store, &status);
 	*recorded = (struct recorded_time){
 		.from_ms = from_ms,
+		.to_ms = to_ms,
 		.oldest_ms = status.oldest_ms,
 		.newest_ms = status.newest_ms,
 		.gaps = gaps,
@@ -38,7 +39,8 @@ void recorded_time_done(struct recorded_time *recorded)
 
 void recorded_time_clip(const struct recorded_time *recorded, struct store_question *question)
 {
-	int64_t last_ms = recorded->newest_ms - 1;
+	bool is_newer = recorded->newest_ms > recorded->to_ms;
+	int64_t last_ms = (is_newer ? recorded->to_ms : recorded->newest_ms) - 1;
 
 	if (question->to_unix_ms > last_ms && last_ms >= question->from_unix_ms)
 		question->to_unix_ms = last_ms;

@@ -10,7 +10,8 @@
  * gap lowers nobody's share.
  */
 struct recorded_time {
-	int64_t from_ms;   /* of the range that was asked for */
+	int64_t from_ms;   /* of the range that was asked for; to_ms is no part of it */
+	int64_t to_ms;
 	int64_t oldest_ms; /* of what the store holds */
 	int64_t newest_ms;
 	struct store_gaps gaps; /* within the range */
@@ -21,7 +22,10 @@ int recorded_time_init(struct recorded_time *recorded, struct store *store, int6
 		       int64_t to_ms);
 void recorded_time_done(struct recorded_time *recorded);
 
-/* Leaves out what came since: values must not be of more time than what they are divided by. */
+/*
+ * Leaves out what came since, and the window that starts where the range ends: values must not be
+ * of more time than what they are divided by.
+ */
 void recorded_time_clip(const struct recorded_time *recorded, struct store_question *question);
 
 /*

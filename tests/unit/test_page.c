@@ -89,6 +89,53 @@ static void tells_when_the_cpu_was_used(void **state)
 	assert_int_equal(json_value_count(json_value_member(answer, "gaps")), 0);
 }
 
+/* Whatever the range begins and ends with: values are of the time that they are divided by. */
+static void edges_of_a_range_count_no_window_more(void **state)
+{
+	fill_with_seconds(*state);
+	for (int from = 0; from <= 1500; from += 250)
+		for (int to = from + 1000; to <= 4000; to += 250) {
+			char target[160];
+			double value = 0;
+			int windows = (to + 999) / 1000 - (from + 999) / 1000;
+
+			snprintf(target, sizeof(target),
+				 "/api/v1/processes?from=%lld&to=%lld&points=3",
+				 (long long)BASE_MS + from, (long long)BASE_MS + to);
+
+			autoclean(json_value) struct json_value *who = get(*state, target);
+			const struct json_value *row =
+				json_value_item(json_value_member(who, "rows"), 0);
+			const struct json_value *spark = json_value_member(row, "spark");
+
+			assert_true(number(who, "cores") == 0.75);
+			assert_true(number(row, "cores") == 0.5);
+			for (size_t i = 0; i < json_value_count(spark); i++)
+				if (json_value_number(json_value_item(spark, i), &value))
+					assert_true(value == 0.5);
+
+			snprintf(target, sizeof(target), "/api/v1/flame?from=%lld&to=%lld",
+				 (long long)BASE_MS + from, (long long)BASE_MS + to);
+
+			autoclean(json_value) struct json_value *flame = get(*state, target);
+
+			assert_true(number(flame, "recorded_ms") == windows * 1000);
+			assert_true(number(flame, "total") == windows * 750000000.0);
+
+			snprintf(target, sizeof(target),
+				 "/api/v1/timeline?from=%lld&to=%lld&step_ms=500",
+				 (long long)BASE_MS + from, (long long)BASE_MS + to);
+
+			autoclean(json_value) struct json_value *timeline = get(*state, target);
+			const struct json_value *cores = json_value_member(
+				json_value_item(json_value_member(timeline, "series"), 0), "cores");
+
+			for (size_t i = 0; i < json_value_count(cores); i++)
+				if (json_value_number(json_value_item(cores, i), &value))
+					assert_true(value == 0.75);
+		}
+}
+
 static void draws_the_flame_graph_in_columns(void **state)
 {
 	static const char *const columns[] = { "parent", "name",  "module", "kind",
@@ -155,8 +202,8 @@ static void lists_labels_and_says_how_it_is(void **state)
 	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_store_samples 8\n"));
 	assert_non_null(
 		strstr(exchange_text(&metrics), "\nhearth_lost_total{kind=\"ring_full\"} 0\n"));
-	assert_non_null(strstr(exchange_text(&metrics),
-			       "\nhearth_stacks_total{verdict=\"no_rule\"} 0\n"));
+	assert_non_null(
+		strstr(exchange_text(&metrics), "\nhearth_stacks_total{verdict=\"no_rule\"} 0\n"));
 	assert_non_null(
 		strstr(exchange_text(&metrics),
 		       "\nhearth_requests_total{route=\"/api/v1/labels\",status=\"200\"} 2\n"));
@@ -588,6 +635,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 		TEST(tells_who_uses_the_cpu),
 		TEST(tells_when_the_cpu_was_used),
+		TEST(edges_of_a_range_count_no_window_more),
 		TEST(draws_the_flame_graph_in_columns),
 		TEST(lists_labels_and_says_how_it_is),
 		TEST(names_the_wrong_parameter),

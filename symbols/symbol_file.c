@@ -17,7 +17,7 @@
 enum { SECTION_ALIGNMENT = 8 };
 
 static_assert(sizeof(struct symbol_file_section) == 32, "on disk");
-static_assert(sizeof(struct symbol_file_header) == 88 + 32 * SYMBOL_FILE_SECTION_COUNT_MAX,
+static_assert(sizeof(struct symbol_file_header) == 96 + 32 * SYMBOL_FILE_SECTION_COUNT_MAX,
 	      "on disk");
 static_assert(sizeof(struct elf_segment) == 24, "on disk");
 static_assert(sizeof(SYMBOL_FILE_MAGIC) - 1 == sizeof(((struct symbol_file_header *)0)->magic),
@@ -35,6 +35,7 @@ struct symbol_file {
 	const uint32_t *parents; /* or NULL */
 	const uint32_t *name_offsets;
 	const char *names;
+	struct line_rows lines;
 };
 
 static uint64_t header_checksum(const struct symbol_file_header *header)
@@ -83,6 +84,8 @@ static int write_section(int fd, struct symbol_file_header *header, size_t numbe
 
 static int write_contents(int fd, const struct symbol_file_contents *contents, uint64_t *ret_size)
 {
+	static const struct line_rows no_lines;
+	const struct line_rows *lines = contents->lines ? contents->lines : &no_lines;
 	const struct symbol_table *table = contents->table;
 	uint64_t column_size = table->count * sizeof(uint32_t);
 	uint64_t end = sizeof(struct symbol_file_header);
@@ -92,8 +95,10 @@ static int write_contents(int fd, const struct symbol_file_contents *contents, u
 		.function_count = table->count,
 		.dropped_count = table->dropped,
 		.base = table->base,
+		.line_base = lines->base,
 		.identity = contents->identity,
 	};
+	uint64_t texts_size = lines->text_count ? lines->text_offsets[lines->text_count] : 0;
 	const struct {
 		uint32_t kind;
 		uint64_t size;
@@ -105,17 +110,30 @@ static int write_contents(int fd, const struct symbol_file_contents *contents, u
 		{ SYMBOL_FILE_SIZES, column_size, table->sizes },
 		{ SYMBOL_FILE_NAME_OFFSETS, column_size + sizeof(uint32_t), table->name_offsets },
 		{ SYMBOL_FILE_NAMES, table->names.size, table->names.bytes },
-		{ SYMBOL_FILE_PARENTS, column_size, table->parents },
+		{ SYMBOL_FILE_PARENTS, table->nested ? column_size : 0, table->parents },
+		{ SYMBOL_FILE_LINE_BLOCKS, lines->block_count * sizeof(lines->blocks[0]),
+		  lines->blocks },
+		{ SYMBOL_FILE_LINE_BYTES, lines->size, lines->bytes },
+		{ SYMBOL_FILE_LINE_SCOPES, lines->scope_count * sizeof(lines->scopes[0]),
+		  lines->scopes },
+		{ SYMBOL_FILE_LINE_TEXT_OFFSETS,
+		  lines->text_count ? (lines->text_count + 1) * sizeof(uint32_t) : 0,
+		  lines->text_offsets },
+		{ SYMBOL_FILE_LINE_TEXTS, texts_size, lines->texts },
+		{ SYMBOL_FILE_LINE_COVERS, lines->cover_count * sizeof(lines->covers[0]),
+		  lines->covers },
 	};
-	size_t part_count = sizeof(parts) / sizeof(parts[0]) - (table->nested == 0);
+	size_t part_count = sizeof(parts) / sizeof(parts[0]);
+	size_t written = 0;
 	int err = 0;
 
 	memcpy(header.magic, SYMBOL_FILE_MAGIC, sizeof(header.magic));
 	for (size_t i = 0; !err && i < part_count; i++)
-		err = write_section(fd, &header, i,
-				    (struct symbol_file_section){ .kind = parts[i].kind,
-								  .size = parts[i].size },
-				    parts[i].bytes, &end);
+		if (parts[i].size > 0)
+			err = write_section(fd, &header, written++,
+					    (struct symbol_file_section){ .kind = parts[i].kind,
+									  .size = parts[i].size },
+					    parts[i].bytes, &end);
 	header.checksum = header_checksum(&header);
 	if (!err)
 		err = write_at(fd, 0, &header, sizeof(header));
@@ -247,6 +265,36 @@ static bool segments_are_sound(const struct symbol_file *file)
 	return file->segment_count > 0 && file->segment_count <= ELF_SEGMENT_COUNT_MAX;
 }
 
+static bool read_lines(struct symbol_file *file)
+{
+	struct line_rows *lines = &file->lines;
+	uint64_t blocks_size;
+	uint64_t bytes_size;
+	uint64_t scopes_size;
+	uint64_t offsets_size;
+	uint64_t texts_size;
+	uint64_t covers_size;
+
+	lines->base = file->header->line_base;
+	lines->blocks = find_section(file, SYMBOL_FILE_LINE_BLOCKS, &blocks_size);
+	lines->bytes = find_section(file, SYMBOL_FILE_LINE_BYTES, &bytes_size);
+	lines->scopes = find_section(file, SYMBOL_FILE_LINE_SCOPES, &scopes_size);
+	lines->text_offsets = find_section(file, SYMBOL_FILE_LINE_TEXT_OFFSETS, &offsets_size);
+	lines->texts = find_section(file, SYMBOL_FILE_LINE_TEXTS, &texts_size);
+	lines->covers = find_section(file, SYMBOL_FILE_LINE_COVERS, &covers_size);
+	if (blocks_size % sizeof(lines->blocks[0]) != 0 ||
+	    scopes_size % sizeof(lines->scopes[0]) != 0 ||
+	    covers_size % sizeof(lines->covers[0]) != 0 || offsets_size % sizeof(uint32_t) != 0 ||
+	    (lines->text_offsets && offsets_size < 2 * sizeof(uint32_t)))
+		return false;
+	lines->block_count = blocks_size / sizeof(lines->blocks[0]);
+	lines->size = bytes_size;
+	lines->scope_count = scopes_size / sizeof(lines->scopes[0]);
+	lines->text_count = lines->text_offsets ? offsets_size / sizeof(uint32_t) - 1 : 0;
+	lines->cover_count = covers_size / sizeof(lines->covers[0]);
+	return line_rows_are_sound(lines, texts_size);
+}
+
 static bool read_contents(struct symbol_file *file)
 {
 	file->header = (const struct symbol_file_header *)file->bytes;
@@ -271,7 +319,8 @@ static bool read_contents(struct symbol_file *file)
 	    (file->parents && parents_size != column_size))
 		return false;
 	file->segment_count = segments_size / sizeof(file->segments[0]);
-	return segments_are_sound(file) && functions_are_sound(file, names_size);
+	return segments_are_sound(file) && functions_are_sound(file, names_size) &&
+	       read_lines(file);
 }
 
 int symbol_file_open(int fd, struct symbol_file **ret)
@@ -347,7 +396,12 @@ int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table 
 
 /* ---- reading ---- */
 
-static bool vaddr_of(const struct symbol_file *file, uint64_t offset, uint64_t *ret)
+const struct line_rows *symbol_file_lines(const struct symbol_file *file)
+{
+	return &file->lines;
+}
+
+bool symbol_file_vaddr(const struct symbol_file *file, uint64_t offset, uint64_t *ret)
 {
 	for (size_t i = 0; i < file->segment_count; i++) {
 		const struct elf_segment *segment = &file->segments[i];
@@ -380,7 +434,7 @@ uint32_t symbol_file_find(const struct symbol_file *file, uint64_t offset)
 {
 	uint64_t vaddr;
 
-	if (!vaddr_of(file, offset, &vaddr) || vaddr < file->header->base ||
+	if (!symbol_file_vaddr(file, offset, &vaddr) || vaddr < file->header->base ||
 	    vaddr - file->header->base > UINT32_MAX)
 		return SYMBOL_NONE;
 

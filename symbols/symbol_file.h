@@ -8,18 +8,22 @@
 #include "base/identity.h"
 #include "base/str.h"
 #include "symbols/elf_file.h"
+#include "symbols/line_rows.h"
 #include "symbols/symbol_table.h"
 
 /*
  * The names of one module on disk: a header, then sections, each with its checksum, each aligned to
- * 8 bytes, little endian. Unknown sections are left alone, so that lines and inlined calls can
- * join. Once written it is never changed, only replaced or removed.
+ * 8 bytes, little endian. Unknown sections are left alone. Once written it is never changed, only
+ * replaced or removed.
+ *
+ * Lines and inlined calls (symbols/line_rows.h) are there for the parts that were asked for; which
+ * these are, the file says as well.
  *
  * Everything is checked when it is opened, checksums included; after that reading needs no checks.
  * Any thread may read an open one.
  */
 enum {
-	SYMBOL_FILE_VERSION = 1,
+	SYMBOL_FILE_VERSION = 2,
 	SYMBOL_FILE_SECTION_COUNT_MAX = 16,
 	SYMBOL_FILE_SIZE_MAX = 256 << 20,
 };
@@ -30,6 +34,9 @@ enum symbol_file_source {
 	SYMBOL_FILE_FROM_KALLSYMS = 2,
 	SYMBOL_FILE_FROM_MINI_DEBUG = 4, /* symbols/mini_debug.h */
 	SYMBOL_FILE_FROM_DEBUG_FILE = 8, /* symbols/debug_folder.h */
+	/* Lines and inlined calls can be had, where they are not in here yet. */
+	SYMBOL_FILE_LINES_IN_ELF = 16,	      /* from the file itself */
+	SYMBOL_FILE_LINES_IN_DEBUG_FILE = 32, /* from its debug file */
 };
 
 enum symbol_file_section_kind {
@@ -39,6 +46,13 @@ enum symbol_file_section_kind {
 	SYMBOL_FILE_PARENTS = 4,  /* u32 for each; absent when no function lies inside another */
 	SYMBOL_FILE_NAME_OFFSETS = 5, /* u32 for each and one more: where names begin and end */
 	SYMBOL_FILE_NAMES = 6,	      /* without NULs */
+	/* Of symbols/line_rows.h; all of them or, but for the last, none. */
+	SYMBOL_FILE_LINE_BLOCKS = 7,
+	SYMBOL_FILE_LINE_BYTES = 8,
+	SYMBOL_FILE_LINE_SCOPES = 9,
+	SYMBOL_FILE_LINE_TEXT_OFFSETS = 10, /* u32 for each text and one more */
+	SYMBOL_FILE_LINE_TEXTS = 11,
+	SYMBOL_FILE_LINE_COVERS = 12,
 };
 
 struct symbol_file_section {
@@ -57,6 +71,7 @@ struct symbol_file_header {
 	uint32_t function_count;
 	uint32_t dropped_count; /* symbols that were no functions or did not fit */
 	uint64_t base;		/* vaddr of the first function */
+	uint64_t line_base;	/* what lines count from */
 	struct identity identity;
 	uint8_t padding[6];
 	struct symbol_file_section sections[SYMBOL_FILE_SECTION_COUNT_MAX];
@@ -70,6 +85,7 @@ struct symbol_file_contents {
 	const struct elf_segment *segments;
 	size_t segment_count;
 	const struct symbol_table *table; /* built */
+	const struct line_rows *lines;	  /* or NULL */
 };
 
 /*
@@ -92,6 +108,12 @@ const struct elf_segment *symbol_file_segments(const struct symbol_file *file, s
 
 /* Adds all functions, weaker than any of other sources. The table's names point into the file. */
 int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table *table);
+
+/* All lines it has; without any its counts are 0. */
+const struct line_rows *symbol_file_lines(const struct symbol_file *file);
+
+/* The address for which an offset in the file stands; false outside of its segments. */
+bool symbol_file_vaddr(const struct symbol_file *file, uint64_t offset, uint64_t *ret);
 
 /* See symbol_module_find() and its kin in symbols/symbols.h. */
 uint32_t symbol_file_find(const struct symbol_file *file, uint64_t offset);

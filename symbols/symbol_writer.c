@@ -134,6 +134,8 @@ int symbol_writer_debug(struct symbol_folder *folder, const char *debug_folders,
 		return -EALREADY;
 	contents.segments = symbol_file_segments(file, &contents.segment_count);
 
+	contents.lines = symbol_file_lines(file);
+
 	int more = add_debug_file(debug_folders, &contents.identity, &debug, &table);
 
 	if (more <= 0)

@@ -795,6 +795,42 @@ uint64_t symbol_module_start(const struct symbol_module *module, uint32_t functi
 	return symbol_file_start(module->file, function);
 }
 
+static_assert(LINE_SCOPE_NONE == SYMBOL_NONE, "handed on as it is");
+
+bool symbol_module_place(const struct symbol_module *module, uint64_t address,
+			 struct symbol_place *ret)
+{
+	const struct line_rows *lines = symbol_file_lines(module->file);
+	struct line_row row;
+	uint64_t vaddr;
+
+	if (!symbol_file_vaddr(module->file, address, &vaddr) ||
+	    !line_rows_find(lines, vaddr, &row))
+		return false;
+	*ret = (struct symbol_place){
+		.file = line_rows_text(lines, row.file),
+		.line = row.line,
+		.scope = row.scope,
+	};
+	return true;
+}
+
+struct symbol_call symbol_module_call(const struct symbol_module *module, uint32_t scope)
+{
+	const struct line_rows *lines = symbol_file_lines(module->file);
+
+	assert(scope < lines->scope_count);
+
+	const struct line_scope *call = &lines->scopes[scope];
+
+	return (struct symbol_call){
+		.function = line_rows_text(lines, call->function),
+		.from = { .file = line_rows_text(lines, call->call_file),
+			  .line = call->call_line,
+			  .scope = call->parent },
+	};
+}
+
 struct str symbols_demangle(struct symbols *symbols, struct str name,
 			    char text[static DEMANGLE_TEXT_SIZE_MAX])
 {

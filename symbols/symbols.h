@@ -127,6 +127,25 @@ struct str symbol_module_name(const struct symbol_module *module, uint32_t funct
 /* The address at which the function starts, in the same terms as symbol_module_find(). */
 uint64_t symbol_module_start(const struct symbol_module *module, uint32_t function);
 
+/*
+ * Where in the source an address lies, in the same terms: the innermost function that a compiler
+ * put there in place of a call. False when that is not known (yet).
+ */
+struct symbol_place {
+	struct str file;
+	uint32_t line;	/* 0: not known */
+	uint32_t scope; /* for symbol_module_call(); SYMBOL_NONE: no call was inlined here */
+};
+bool symbol_module_place(const struct symbol_module *module, uint64_t address,
+			 struct symbol_place *ret);
+
+/* What was called in place, mangled if its compiler said so, and where that was. */
+struct symbol_call {
+	struct str function;
+	struct symbol_place from; /* its scope leads on to the caller */
+};
+struct symbol_call symbol_module_call(const struct symbol_module *module, uint32_t scope);
+
 /* demangle(), with a memory. */
 struct str symbols_demangle(struct symbols *symbols, struct str name,
 			    char text[static DEMANGLE_TEXT_SIZE_MAX]);

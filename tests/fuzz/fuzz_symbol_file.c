@@ -46,6 +46,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		return 0;
 
 	uint32_t count = symbol_file_header(file)->function_count;
+	const struct line_rows *lines = symbol_file_lines(file);
+
+	for (size_t i = 0; i < lines->block_count; i++) {
+		struct line_row rows[LINE_BLOCK_ROW_COUNT];
+		size_t row_count = line_rows_block(lines, i, rows);
+
+		for (size_t n = 0; n < row_count; n++) {
+			struct line_row found;
+
+			if (!line_rows_find(lines, rows[n].start, &found))
+				continue;
+			assert(found.start == rows[n].start && found.line == rows[n].line);
+			assert(line_rows_text(lines, found.file).size <= size);
+			line_rows_cover(lines, found.start);
+			for (uint32_t scope = found.scope; scope != LINE_SCOPE_NONE;
+			     scope = lines->scopes[scope].parent)
+				line_rows_text(lines, lines->scopes[scope].function);
+		}
+	}
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct str name = symbol_file_name(file, i);

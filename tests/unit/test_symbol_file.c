@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/table.h"
+#include "symbols/line_table.h"
 #include "symbols/symbol_file.h"
 #include "symbols/symbols.h"
 #include "tests/support/elf_maker.h"
@@ -20,6 +21,32 @@ static const struct elf_segment some_segments[] = {
 	{ .offset = 0x1000, .vaddr = 0x401000, .size = 0x2000 },
 	{ .offset = 0x5000, .vaddr = 0x408000, .size = 0x1000 },
 };
+
+/* "outer" with a call inlined in its middle, and that "zero" was asked for. */
+static void add_lines(struct line_table *table)
+{
+	line_table_init(table);
+
+	int64_t file = line_table_text(table, STR("/src/outer.c"));
+	int64_t called = line_table_text(table, STR("_ZN6calledEv"));
+
+	assert_true(file > 0 && called > 0);
+
+	int64_t scope = line_table_scope(table, &(struct line_scope){ .parent = LINE_SCOPE_NONE,
+								      .function = (uint32_t)called,
+								      .call_file = (uint32_t)file,
+								      .call_line = 12 });
+	struct line_row row = { .scope = LINE_SCOPE_NONE, .file = (uint32_t)file, .line = 10 };
+
+	assert_int_equal(scope, 0);
+	assert_int_equal(line_table_add(table, 0x401100, 0x20, &row), 0);
+	row.line = 14;
+	assert_int_equal(line_table_add(table, 0x401130, 0xd0, &row), 0);
+	row = (struct line_row){ .scope = 0, .file = (uint32_t)file, .line = 3 };
+	assert_int_equal(line_table_add(table, 0x401120, 0x10, &row), 0);
+	assert_int_equal(line_table_cover(table, 0x401000, 0x200), 0);
+	assert_int_equal(line_table_build(table), 0);
+}
 
 /* Five functions, of which one lies in another, in a file that is gone but for the descriptor. */
 static int some_file(void)
@@ -34,6 +61,11 @@ static int some_file(void)
 		{ "elsewhere", 0x408010, 0x20 },
 	};
 	autoclean(symbol_table) struct symbol_table table;
+	autoclean(line_table) struct line_table line_table;
+
+	add_lines(&line_table);
+
+	struct line_rows lines = line_table_rows(&line_table);
 	char path[] = "/tmp/test_symbol_file.XXXXXX";
 	uint64_t size = 0;
 	struct symbol_file_contents contents = {
@@ -42,6 +74,7 @@ static int some_file(void)
 		.segments = some_segments,
 		.segment_count = 2,
 		.table = &table,
+		.lines = &lines,
 	};
 
 	symbol_table_init(&table);
@@ -114,6 +147,39 @@ static void gives_back_what_was_written(void **state)
 	assert_named(file, UINT64_MAX, NULL);
 	assert_int_equal(symbol_file_start(file, symbol_file_find(file, 0x1190)), 0x1100);
 	assert_int_equal(symbol_file_start(file, symbol_file_find(file, 0x5020)), 0x5010);
+}
+
+static void knows_lines_and_inlined_calls(void **state)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	autoclose int fd = some_file();
+	struct line_row row;
+	uint64_t vaddr;
+
+	(void)state;
+	assert_int_equal(symbol_file_open(fd, &file), 0);
+
+	const struct line_rows *lines = symbol_file_lines(file);
+
+	assert_true(symbol_file_vaddr(file, 0x1125, &vaddr));
+	assert_int_equal(vaddr, 0x401125);
+	assert_false(symbol_file_vaddr(file, 0xfff, &vaddr));
+	assert_false(line_rows_find(lines, 0x4010ff, &row));
+	assert_true(line_rows_find(lines, 0x40111f, &row));
+	assert_int_equal(row.line, 10);
+	assert_int_equal(row.scope, LINE_SCOPE_NONE);
+	assert_true(line_rows_find(lines, 0x401120, &row));
+	assert_int_equal(row.line, 3);
+	assert_int_equal(row.scope, 0);
+	assert_true(
+		str_equal(line_rows_text(lines, lines->scopes[0].function), STR("_ZN6calledEv")));
+	assert_int_equal(lines->scopes[0].call_line, 12);
+	assert_true(line_rows_find(lines, 0x4011ff, &row));
+	assert_true(str_equal(line_rows_text(lines, row.file), STR("/src/outer.c")));
+	assert_int_equal(row.line, 14);
+	assert_false(line_rows_find(lines, 0x401200, &row));
+	assert_true(line_rows_cover(lines, 0x401000) && line_rows_cover(lines, 0x4011ff));
+	assert_false(line_rows_cover(lines, 0x400fff) || line_rows_cover(lines, 0x401200));
 }
 
 static void refuses_a_file_with_any_byte_changed(void **state)
@@ -205,6 +271,15 @@ static void survives_damage_behind_right_checksums(void **state)
 			assert_true(symbol_file_name(file, function).size < (size_t)size);
 			symbol_file_start(file, function);
 		}
+		for (uint64_t vaddr = 0x401000; vaddr < 0x402000; vaddr += 7) {
+			const struct line_rows *lines = symbol_file_lines(file);
+			struct line_row row;
+
+			if (!line_rows_find(lines, vaddr, &row))
+				continue;
+			assert_true(line_rows_text(lines, row.file).size < (size_t)size);
+			assert_true(row.scope == LINE_SCOPE_NONE || row.scope < lines->scope_count);
+		}
 	}
 	assert_true(opened > 100);
 }
@@ -253,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gives_back_what_was_written),
+		cmocka_unit_test(knows_lines_and_inlined_calls),
 		cmocka_unit_test(refuses_a_file_with_any_byte_changed),
 		cmocka_unit_test(refuses_a_file_cut_anywhere),
 		cmocka_unit_test(survives_damage_behind_right_checksums),

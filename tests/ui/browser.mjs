@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { finish, step } from "./tap.mjs";
 
 export const BUILD = process.env.BUILD ?? "build";
 export const SCREENSHOTS = join(BUILD, "screenshots");
@@ -138,8 +139,25 @@ export async function look(page, viewport, colorScheme) {
 
 export const shoot = (page, name, fullPage = true) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage });
 
-/** For the end of a test: whatever happened, nothing of it stays. */
-export async function tidy() {
-  for (const child of children) await stop(child);
-  rmSync(folder, { recursive: true, force: true });
+/** A test from a browser's start to the last line of TAP: what `run(browser)` throws is a failed step, and nothing stays. */
+export async function wholeTest(run) {
+  try {
+    const browser = await launch();
+    try {
+      await run(browser);
+      await step("no error and no warning in the console", () => assert.deepEqual(complaints, []));
+      await step("no request to another origin", () => assert.deepEqual(strangers, []));
+    } finally {
+      await browser.close();
+    }
+  } catch (error) {
+    await step("the test runs to its end", () => {
+      throw error;
+    });
+  } finally {
+    for (const child of children) await stop(child);
+    rmSync(folder, { recursive: true, force: true });
+  }
+  finish();
+  process.exit();
 }

@@ -10,7 +10,7 @@ async function withAnswers(browser, address, changes, run, hash = "") {
   const page = await open(browser, address);
   await page.route("**/api/v1/*", async (route) => {
     const call = new URL(route.request().url()).pathname.split("/").pop();
-    const reply = await route.fetch();
+    const reply = await route.fetch({ maxRetries: 3 });
     const answer = await reply.json();
     changes[call]?.(answer);
     await route.fulfill({ response: reply, json: answer });

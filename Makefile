@@ -34,12 +34,12 @@ endif
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
-                  libjansson-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
+                  libjansson-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libxxhash libprotobuf-c liblzma
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libcrypto libxxhash libprotobuf-c liblzma
 
 # Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)
@@ -69,7 +69,7 @@ all: $(BUILD)/hearth ## build/hearth, the program
 MESSAGES  := $(patsubst %.proto,$(GEN)/%.pb-c,$(wildcard proto/*.proto))
 GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h $(addsuffix .h,$(MESSAGES))
 
-$(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/check_config.o $(BUILD)/obj/run.o $(BUILD)/obj/store_tool.o $(ARCHIVES)
+$(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/check_config.o $(BUILD)/obj/run.o $(BUILD)/obj/store_tool.o $(BUILD)/obj/token_tool.o $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
@@ -252,7 +252,7 @@ bench: all $(BENCHES) $(TARGETS) ## every figure of the bars
 
 # ---- checks ---------------------------------------------------------------------------------------
 
-C_SOURCES := $(wildcard main.c check_config.c run.c store_tool.c $(addsuffix /*.c,$(FOLDERS)))
+C_SOURCES := $(wildcard main.c check_config.c run.c store_tool.c token_tool.c $(addsuffix /*.c,$(FOLDERS)))
 
 .PHONY: check
 check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
@@ -260,7 +260,7 @@ check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
 
 .PHONY: format
 format: ## lay out the sources by .clang-format
-	$(Q)clang-format -i main.c check_config.[ch] run.[ch] store_tool.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
+	$(Q)clang-format -i main.c check_config.[ch] run.[ch] store_tool.[ch] token_tool.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
 
 compile_commands.json: ## for clangd
 	$(Q)$(MAKE) --no-print-directory clean

@@ -59,7 +59,7 @@ static int check_further(const struct settings *settings)
 {
 	char reason[HTTP1_ERROR_SIZE];
 
-	if (http1_check_address(settings->http, reason)) {
+	if (http1_check(settings, reason)) {
 		log_error("http: %s", reason);
 		return EX_CONFIG;
 	}

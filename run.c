@@ -158,6 +158,12 @@ static int prepare_data_folder(const struct account *account, const char *path)
 	    fchown(folder, account->uid, account->gid))
 		return log_error_errno(-errno, "cannot give the data folder '%s' to user '%s'",
 				       path, account->name);
+	/* Tokens that root made before there was anybody to give them to. */
+	if (!account->is_own && (made || status.st_uid == 0) &&
+	    fchownat(folder, "tokens", account->uid, account->gid, AT_SYMLINK_NOFOLLOW) &&
+	    errno != ENOENT)
+		return log_error_errno(-errno, "cannot give the tokens in '%s' to user '%s'", path,
+				       account->name);
 	return check_passable(account, path);
 }
 

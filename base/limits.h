@@ -7,8 +7,8 @@
 enum {
 	/* ---- samples and windows ---- */
 
-	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers), but recursion knows
-	 * no bounds; the page shows where a stack was cut. */
+	/* User frames of one stack. Deepest seen in services: 126 (C++ compilers), but recursion
+	 * knows no bounds; the page shows where a stack was cut. */
 	FRAME_COUNT_MAX = 512,
 	/* Kernel frames of one stack: the kernel's own limit, sysctl kernel.perf_event_max_stack.
 	 */
@@ -78,6 +78,20 @@ enum {
 	ANSWER_SECONDS_MAX = 30,
 	/* A flame graph of a million nodes takes 40 MB as text. */
 	REPLY_SIZE_MAX = 64 << 20,
+
+	/* ---- who may ask ---- */
+
+	/* Of --http: IPv4, IPv6, a unix socket, and those of a second network. */
+	LISTEN_ADDRESS_COUNT_MAX = 8,
+
+	/* People and programs with a token of their own; a line of the file has 160 bytes. */
+	TOKEN_COUNT_MAX = 256,
+	TOKEN_FILE_SIZE_MAX = 128 << 10,
+	/* Of trusted-proxies, and of allowed-hosts. */
+	NETWORK_RANGE_COUNT_MAX = 32,
+	ALLOWED_HOST_COUNT_MAX = 32,
+	/* Lines of the log about refused tokens, a minute; the rest is counted. */
+	AUDIT_REFUSAL_COUNT_MAX = 10,
 
 	/* ---- settings ---- */
 

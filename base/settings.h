@@ -47,9 +47,13 @@ struct setting_source {
 };
 
 struct settings {
-	char config[SETTING_TEXT_SIZE]; /* "": SETTINGS_FILE, which may be missing */
-	char data[SETTING_TEXT_SIZE];	/* folder of spans and symbols */
-	char http[SETTING_TEXT_SIZE];	/* ADDRESS:PORT */
+	char config[SETTING_TEXT_SIZE];		 /* "": SETTINGS_FILE, which may be missing */
+	char data[SETTING_TEXT_SIZE];		 /* folder of spans and symbols */
+	char http[SETTING_TEXT_SIZE];		 /* ADDRESS:PORT */
+	char allowed_hosts[SETTING_TEXT_SIZE];	 /* more names that requests may use for us */
+	char trusted_proxies[SETTING_TEXT_SIZE]; /* addresses and ranges whose X-Forwarded-… counts
+						  */
+	char token_file[SETTING_TEXT_SIZE];	 /* "": DATA/tokens */
 	char otlp_grpc[SETTING_TEXT_SIZE];
 	char otlp_http[SETTING_TEXT_SIZE];
 	char debug_folders[SETTING_TEXT_SIZE];
@@ -61,6 +65,8 @@ struct settings {
 	uint64_t retention_age_ns; /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
+	uint64_t access_log; /* one request of so many is logged; 0: off */
+	bool require_token;
 	bool verbose;
 
 	/* Not settings: where each came from, by its place in the table; what was read; and with

@@ -59,6 +59,7 @@ only jansson.h 'web/json.c'
 only xxhash.h 'base/table.c'
 only 'libiberty/' 'symbols/demangle.c'
 only protobuf-c 'web/message.h'
+only openssl/ 'web/token_list.c' 'web/access.c'
 only lzma.h 'symbols/mini_debug.c'
 
 calls='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strtol|strtoul|gets|localtime|alloca'

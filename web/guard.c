@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/parse.h"
+#include "web/network.h"
 
 static void add_host(struct guard *guard, struct str name)
 {
@@ -48,26 +49,55 @@ static bool split_authority(struct str text, struct str *ret_name)
 	return true;
 }
 
-void guard_init(struct guard *guard, const char *listen_address, const char *host_name)
+static struct str trimmed(struct str text)
 {
-	struct str listen_host;
+	while (text.size > 0 && text.text[0] == ' ')
+		text = (struct str){ text.text + 1, text.size - 1 };
+	while (text.size > 0 && text.text[text.size - 1] == ' ')
+		text.size--;
+	return text;
+}
 
-	assert(listen_address && host_name);
+/* The names of a list with commas, so many at most. */
+static void add_hosts(struct guard *guard, struct str list, size_t count_max)
+{
+	struct str item;
+	struct str name;
+
+	for (size_t i = 0; i < count_max && parse_next(&list, ',', &item); i++)
+		if (split_authority(trimmed(item), &name))
+			add_host(guard, name);
+}
+
+static bool is_any_address(struct str host)
+{
+	return str_equal(host, STR("0.0.0.0")) || str_equal(host, STR("[::]"));
+}
+
+void guard_init(struct guard *guard, const char *listen_addresses, const char *host_name,
+		const char *allowed_hosts)
+{
+	assert(listen_addresses && host_name && allowed_hosts);
 	*guard = (struct guard){ .host_count = 0 };
 	add_host(guard, STR("localhost"));
 	add_host(guard, STR("127.0.0.1"));
 	add_host(guard, STR("[::1]"));
-	if (split_authority(str_from(listen_address), &listen_host))
-		add_host(guard, listen_host);
 	add_host(guard, str_from(host_name));
+	add_hosts(guard, str_from(listen_addresses), LISTEN_ADDRESS_COUNT_MAX);
+	for (size_t i = 0; i < guard->host_count; i++)
+		guard->takes_any_address |= is_any_address(str_from(guard->hosts[i]));
+	add_hosts(guard, str_from(allowed_hosts), ALLOWED_HOST_COUNT_MAX);
 }
 
 static bool is_ours(const struct guard *guard, struct str authority)
 {
+	struct network_address address;
 	struct str name;
 
 	if (!split_authority(authority, &name))
 		return false;
+	if (guard->takes_any_address && network_address_parse(name, &address))
+		return true;
 	for (size_t i = 0; i < guard->host_count; i++) {
 		struct str host = str_from(guard->hosts[i]);
 
@@ -112,9 +142,10 @@ int guard_check(const struct guard *guard, const struct request *request, const 
 	struct str site = request_header(request, STR("sec-fetch-site"));
 
 	assert(guard->host_count > 0);
-	if (!is_ours(guard, host)) {
+	/* Nobody's browser can be led to a unix socket. */
+	if (request->peer.kind != PEER_UNIX && !is_ours(guard, host)) {
 		*ret_reason = "this host name is not served here; use localhost, 127.0.0.1 or the "
-			      "host's own name";
+			      "host's own name, or name it in allowed-hosts";
 		return 421;
 	}
 	if (str_equal(site, STR("cross-site")) && !is_navigation(request)) {
@@ -126,20 +157,4 @@ int guard_check(const struct guard *guard, const struct request *request, const 
 		return 403;
 	}
 	return 0;
-}
-
-enum role guard_role(const struct request *request)
-{
-	static const struct str passed_on[] = {
-		{ "forwarded", 9 },
-		{ "x-forwarded-for", 15 },
-		{ "x-real-ip", 9 },
-	};
-
-	if (!request->peer.is_loopback)
-		return ROLE_NOBODY;
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
-		if (request_header(request, passed_on[i]).text)
-			return ROLE_NOBODY;
-	return ROLE_ADMIN;
 }

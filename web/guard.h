@@ -13,27 +13,27 @@
  * that are no browsers.
  */
 enum {
-	GUARD_HOST_COUNT_MAX =
-		5, /* localhost, 127.0.0.1, [::1], where we listen, the host's name */
+	/* localhost, 127.0.0.1, [::1], the host's name; where we listen; allowed-hosts */
+	GUARD_HOST_COUNT_MAX = 4 + LISTEN_ADDRESS_COUNT_MAX + ALLOWED_HOST_COUNT_MAX,
 	GUARD_HOST_SIZE_MAX = 256,
 };
 
 struct guard {
 	char hosts[GUARD_HOST_COUNT_MAX][GUARD_HOST_SIZE_MAX];
 	size_t host_count;
+	bool takes_any_address; /* listens on all of them: a Host that is one can't be a rebound
+				   name */
 };
 
-/* listen_address: "127.0.0.1:4040"; host_name may be "". */
-void guard_init(struct guard *guard, const char *listen_address, const char *host_name);
+/*
+ * listen_addresses: "127.0.0.1:4040,[::1]:4040"; host_name may be ""; allowed_hosts:
+ * "hearth.example, box:8080", as requests name us through a proxy or from elsewhere.
+ */
+void guard_init(struct guard *guard, const char *listen_addresses, const char *host_name,
+		const char *allowed_hosts);
 
 /* 0, or the status of the refusal and its sentence in *ret_reason, a literal. */
 int guard_check(const struct guard *guard, const struct request *request, const char **ret_reason);
-
-/*
- * What the asker may do. A direct peer on this host reads and writes; what a proxy passed on (which
- * Forwarded and its kin tell) comes from anywhere.
- */
-enum role guard_role(const struct request *request);
 
 /* On every answer. The page has no inline script or style and is framed by nobody. */
 #define GUARD_HEADERS                                                                              \

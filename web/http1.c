@@ -17,7 +17,9 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "web/access.h"
 #include "web/guard.h"
+#include "web/network.h"
 #include "web/port_owner.h"
 #include "web/reply.h"
 #include "web/routes.h"
@@ -232,7 +234,7 @@ static void refuse(struct mg_connection *connection, struct refusal refusal)
 static int fill_request(struct exchange *exchange, struct request *request)
 {
 	const struct mg_request_info *info = exchange->info;
-	struct in_addr address;
+	struct network_address address;
 
 	assert(info->num_headers <= REQUEST_HEADER_COUNT_MAX); /* begin_request() saw to it */
 	assert(request->header_count == 0);
@@ -244,8 +246,10 @@ static int fill_request(struct exchange *exchange, struct request *request)
 					 str_from(info->http_headers[i].value) };
 	snprintf(request->peer.address, sizeof(request->peer.address), "%.47s:%d",
 		 info->remote_addr, info->remote_port);
-	request->peer.is_loopback = inet_pton(AF_INET, info->remote_addr, &address) == 1 &&
-				    ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
+	snprintf(request->peer.host, sizeof(request->peer.host), "%.47s", info->remote_addr);
+	if (network_address_parse(str_from(request->peer.host), &address) &&
+	    network_address_is_loopback(&address))
+		request->peer.kind = PEER_LOOPBACK;
 	request->read_body = read_body;
 	request->body_context = exchange;
 	if (!info->local_uri_raw)
@@ -357,8 +361,11 @@ static int log_nothing(const struct mg_connection *connection, const char *messa
 static int refuse_address(const char *address, char reterr[static HTTP1_ERROR_SIZE])
 {
 	snprintf(reterr, HTTP1_ERROR_SIZE,
-		 "'%.100s': hearth listens on loopback only (127.0.0.1:4040); from another machine "
-		 "use 'ssh -L 4040:127.0.0.1:4040 HOST'",
+		 "'%.80s' is not loopback, where anybody could ask, and nobody has a token: make "
+		 "one "
+		 "first with 'hearth token new NAME --role read', or listen on 127.0.0.1:4040 and "
+		 "use "
+		 "'ssh -L 4040:127.0.0.1:4040 HOST'",
 		 address);
 	return -EPERM;
 }
@@ -386,21 +393,40 @@ static int parse_address(const char *address, struct sockaddr_in *ret,
 		return -EINVAL;
 	}
 	result.sin_port = htons((uint16_t)port);
-	if (strcasecmp(host, "localhost") == 0)
+	if (strcasecmp(host, "localhost") == 0) {
 		result.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	else if (inet_pton(AF_INET, host, &result.sin_addr) != 1)
-		return refuse_address(address, reterr);
-	if (ntohl(result.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET)
-		return refuse_address(address, reterr);
+	} else if (inet_pton(AF_INET, host, &result.sin_addr) != 1) {
+		snprintf(reterr, HTTP1_ERROR_SIZE,
+			 "'%.100s' is no IP address and port, as in 127.0.0.1:4040", address);
+		return -EINVAL;
+	}
 	*ret = result;
 	return 0;
 }
 
-int http1_check_address(const char *address, char reterr[static HTTP1_ERROR_SIZE])
+static bool is_loopback(const struct sockaddr_in *address)
 {
-	struct sockaddr_in ignored;
+	return ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
 
-	return parse_address(address, &ignored, reterr);
+int http1_check(const struct settings *settings, char reterr[static HTTP1_ERROR_SIZE])
+{
+	autoclean(access) struct access *access = NULL;
+	char reason[ACCESS_ERROR_SIZE] = "";
+	struct sockaddr_in address;
+	int err = parse_address(settings->http, &address, reterr);
+
+	if (err)
+		return err;
+	err = access_new(settings, &access, reason);
+	/* Whoever checks need not be the one who will read it. */
+	if (err == -EACCES)
+		return 0;
+	if (err)
+		snprintf(reterr, HTTP1_ERROR_SIZE, "%s", reason);
+	else if (!is_loopback(&address) && !access_has_tokens(access))
+		err = refuse_address(settings->http, reterr);
+	return err;
 }
 
 /* Asks the kernel, since civetweb only says that it could not start. */
@@ -489,18 +515,22 @@ int http1_start(const char *address, struct server *server, struct http1 **ret, 
 	struct sockaddr_in where;
 	int err = parse_address(address, &where, reterr);
 
-	if (!err)
-		err = probe_address(&where, reterr);
 	if (err)
 		return err;
 
 	autoclean(http1) struct http1 *http = calloc(1, sizeof(*http));
+	char reason[ROUTES_ERROR_SIZE] = "out of memory";
 
-	err = http ? routes_new(server, &http->routes) : -ENOMEM;
+	err = http ? routes_new(server, &http->routes, reason) : -ENOMEM;
 	if (err) {
-		snprintf(reterr, HTTP1_ERROR_SIZE, "cannot serve HTTP: %s", strerror(-err));
+		snprintf(reterr, HTTP1_ERROR_SIZE, "cannot serve HTTP: %s", reason);
 		return err;
 	}
+	if (!is_loopback(&where) && !routes_know_tokens(http->routes))
+		return refuse_address(address, reterr);
+	err = probe_address(&where, reterr);
+	if (err)
+		return err;
 	http->address = where;
 	http->server = server;
 	err = start_civetweb(http, reterr);

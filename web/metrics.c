@@ -290,6 +290,8 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_counter(buf, "hearth_http_requests_total", server->counters.requests, "HTTP requests.");
 	add_counter(buf, "hearth_http_requests_refused_total", server->counters.requests_refused,
 		    "HTTP requests refused for what they are, not for what they ask.");
+	add_counter(buf, "hearth_http_tokens_refused_total", server->counters.tokens_refused,
+		    "Requests with a token that is nobody's.");
 	add_limits(buf, &server->counters);
 	if (server->request_counters)
 		request_counters_write(server->request_counters, buf);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "web/limit.h"
+#include "web/role.h"
 
 /*
  * What a handler sees of a request, and the reply it writes. No type of the HTTP library is among
@@ -19,16 +20,20 @@ struct header {
 	struct str value;
 };
 
-/* Who asks. */
-enum role {
-	ROLE_NOBODY = 0, /* health only */
-	ROLE_READER = 1,
-	ROLE_ADMIN = 2,
+/* Through which door somebody came. */
+enum peer_kind {
+	PEER_REMOTE = 0,
+	PEER_LOOPBACK = 1,
+	PEER_UNIX = 2,
 };
 
 struct peer {
-	char address[64]; /* for logs: "127.0.0.1:41234" */
-	bool is_loopback;
+	enum peer_kind kind;
+	char address[64];     /* for logs: "127.0.0.1:41234", "unix uid 1000" */
+	char host[48];	      /* "127.0.0.1"; "" for a unix socket */
+	bool is_owner;	      /* of a unix socket: root, or the server's own user */
+	bool is_secure;	      /* by TLS */
+	char certificate[64]; /* the common name of a client certificate that was verified, or "" */
 };
 
 struct request {
@@ -39,6 +44,7 @@ struct request {
 	size_t header_count;
 	struct peer peer;
 	enum role role;
+	char who[80]; /* how it got its role, for logs: "token grafana", "loopback" */
 	uint64_t deadline_monotonic_ns;
 
 	/* Up to size bytes of the body: how many, 0 at its end, or a negative errno. */

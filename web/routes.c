@@ -3,9 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "web/access.h"
+#include "web/audit.h"
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/guard.h"
@@ -19,7 +22,6 @@
 #include "web/slots.h"
 
 enum route_kind {
-	ROUTE_OPEN, /* GET, by anybody */
 	ROUTE_READ, /* GET */
 	ROUTE_ASK,  /* GET, asks the store: takes a slot */
 	ROUTE_DO,   /* POST without a body: changes something */
@@ -28,7 +30,9 @@ enum route_kind {
 
 typedef void route_handler(struct server *server, struct request *request, struct reply *reply);
 
+/* Health is told to everybody; all else names the role that it takes. */
 struct route {
+	enum role role;
 	enum route_kind kind;
 	const char *path;
 	route_handler *answer;
@@ -37,33 +41,34 @@ struct route {
 #define QUERIER "/querier.v1.QuerierService/"
 
 static const struct route routes_table[] = {
-	{ ROUTE_OPEN, "/healthz", metrics_healthz },
-	{ ROUTE_OPEN, "/ready", metrics_ready },
-	{ ROUTE_READ, "/metrics", metrics_answer },
-	{ ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
+	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
+	{ ROLE_NOBODY, ROUTE_READ, "/ready", metrics_ready },
+	{ ROLE_READER, ROUTE_READ, "/metrics", metrics_answer },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
 
-	{ ROUTE_READ, "/api/v1/status", page_status },
-	{ ROUTE_DO, "/api/v1/store/seal", page_store_seal },
-	{ ROUTE_ASK, "/api/v1/processes", page_processes },
-	{ ROUTE_ASK, "/api/v1/timeline", page_timeline },
-	{ ROUTE_ASK, "/api/v1/flame", page_flame },
-	{ ROUTE_ASK, "/api/v1/functions", page_functions },
-	{ ROUTE_ASK, "/api/v1/sandwich", page_sandwich },
-	{ ROUTE_ASK, "/api/v1/changes", page_changes },
-	{ ROUTE_ASK, "/api/v1/export", page_export },
-	{ ROUTE_ASK, "/api/v1/labels", page_labels },
-	{ ROUTE_ASK, "/api/v1/types", page_types },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/status", page_status },
+	{ ROLE_WRITER, ROUTE_DO, "/api/v1/store/seal", page_store_seal },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/processes", page_processes },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/timeline", page_timeline },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/flame", page_flame },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/functions", page_functions },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/sandwich", page_sandwich },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/changes", page_changes },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/export", page_export },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/labels", page_labels },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/types", page_types },
 
-	{ ROUTE_CALL, QUERIER "ProfileTypes", querier_profile_types },
-	{ ROUTE_CALL, QUERIER "LabelNames", querier_label_names },
-	{ ROUTE_CALL, QUERIER "LabelValues", querier_label_values },
-	{ ROUTE_CALL, QUERIER "Series", querier_series },
-	{ ROUTE_CALL, QUERIER "SelectSeries", querier_select_series },
-	{ ROUTE_CALL, QUERIER "SelectMergeStacktraces", querier_select_merge_stacktraces },
-	{ ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "ProfileTypes", querier_profile_types },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "LabelNames", querier_label_names },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "LabelValues", querier_label_values },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "Series", querier_series },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectSeries", querier_select_series },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeStacktraces",
+	  querier_select_merge_stacktraces },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
 
 	/* Its files; see page_assets_find(). */
-	{ ROUTE_OPEN, "page", page_assets_answer },
+	{ ROLE_READER, ROUTE_READ, "page", page_assets_answer },
 };
 
 enum {
@@ -77,30 +82,46 @@ enum {
 struct routes {
 	struct server *server;
 	struct guard guard;
+	struct access *access;
+	struct audit *audit;
 	struct slots *slots;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
 };
 
-int routes_new(struct server *server, struct routes **ret)
+static int make_parts(struct routes *routes)
 {
-	static_assert(QUESTION_WAITING_MAX + QUESTION_RUNNING_MAX < 32,
-		      "questions leave threads to the rest");
-	autoclean(routes) struct routes *routes = calloc(1, sizeof(*routes));
-
-	if (!routes)
-		return -ENOMEM;
-	assert(server->settings && !server->request_counters);
-	routes->server = server;
-	guard_init(&routes->guard, server->settings->http, server->host_name);
-	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		routes->names[i] = routes_table[i].path;
-	routes->names[ROUTE_NONE] = "none";
-
 	int err = request_counters_new(routes->names, ROUTE_COUNT + 1, &routes->counters);
 
 	if (!err)
 		err = slots_new(QUESTION_RUNNING_MAX, QUESTION_WAITING_MAX, &routes->slots);
+	if (!err)
+		err = audit_new(routes->server->settings->access_log, &routes->audit);
+	return err;
+}
+
+int routes_new(struct server *server, struct routes **ret, char reterr[static ROUTES_ERROR_SIZE])
+{
+	static_assert(QUESTION_WAITING_MAX + QUESTION_RUNNING_MAX < 32,
+		      "questions leave threads to the rest");
+	static_assert((int)ACCESS_ERROR_SIZE <= (int)ROUTES_ERROR_SIZE, "one fits into the other");
+	autoclean(routes) struct routes *routes = calloc(1, sizeof(*routes));
+	const struct settings *settings = server->settings;
+
+	snprintf(reterr, ROUTES_ERROR_SIZE, "out of memory");
+	if (!routes)
+		return -ENOMEM;
+	assert(settings && !server->request_counters);
+	routes->server = server;
+	guard_init(&routes->guard, settings->http, server->host_name, settings->allowed_hosts);
+	for (size_t i = 0; i < ROUTE_COUNT; i++)
+		routes->names[i] = routes_table[i].path;
+	routes->names[ROUTE_NONE] = "none";
+
+	int err = make_parts(routes);
+
+	if (!err)
+		err = access_new(settings, &routes->access, reterr);
 	if (err)
 		return err;
 
@@ -113,12 +134,39 @@ struct routes *routes_free(struct routes *routes)
 {
 	if (!routes)
 		return NULL;
-	assert(routes->server->request_counters == routes->counters || !routes->counters);
-	routes->server->request_counters = NULL;
+	if (routes->server->request_counters == routes->counters)
+		routes->server->request_counters = NULL;
 	request_counters_free(routes->counters);
 	slots_free(routes->slots);
+	access_free(routes->access);
+	audit_free(routes->audit);
 	free(routes);
 	return NULL;
+}
+
+bool routes_know_tokens(struct routes *routes)
+{
+	return access_has_tokens(routes->access);
+}
+
+static bool is_post(const struct route *route)
+{
+	return route->kind == ROUTE_CALL || route->kind == ROUTE_DO;
+}
+
+bool routes_describe(size_t number, struct route_description *ret)
+{
+	if (number >= ROUTE_COUNT)
+		return false;
+
+	const struct route *route = &routes_table[number];
+
+	*ret = (struct route_description){
+		.path = number == ROUTE_PAGE ? "/" : route->path,
+		.method = is_post(route) ? "POST" : "GET",
+		.role = route->role,
+	};
+	return true;
 }
 
 static bool is_method(const struct request *request, const char *method)
@@ -135,30 +183,69 @@ static size_t find_route(const struct request *request)
 	return page_assets_find(request->path) ? ROUTE_PAGE : ROUTE_NONE;
 }
 
-/* False when the reply tells why the request goes no further. */
-static bool check(struct request *request, const struct route *route, struct reply *reply)
+static void refuse_role(const struct route *route, struct reply *reply, enum connect_code code,
+			const char *sentence)
 {
-	bool is_call = route->kind == ROUTE_CALL;
-	bool is_post = is_call || route->kind == ROUTE_DO;
-	bool fits = is_post ? is_method(request, "POST")
-			    : is_method(request, "GET") || is_method(request, "HEAD");
+	if (route->kind == ROUTE_CALL)
+		connect_error(reply, code, "%s", sentence);
+	else
+		reply_error(reply, connect_code_status(code), NULL, "%s", sentence);
+}
+
+/* False when the reply tells that somebody else may, and how to become that. */
+static bool check_role(struct routes *routes, struct request *request, const struct route *route,
+		       bool is_token_known, struct reply *reply)
+{
+	if (is_token_known && request->role >= route->role)
+		return true;
+	/* A browser then asks a person for it. */
+	if (!is_token_known) {
+		audit_refusal(routes->audit, request);
+		routes->server->counters.tokens_refused++;
+		refuse_role(route, reply, CONNECT_UNAUTHENTICATED,
+			    "this token is not known here, or its time is over");
+	} else if (request->role == ROLE_NOBODY && access_has_tokens(routes->access)) {
+		refuse_role(route, reply, CONNECT_UNAUTHENTICATED,
+			    "show a token, as Authorization: Bearer TOKEN or as a password");
+	} else if (request->role == ROLE_NOBODY) {
+		refuse_role(route, reply, CONNECT_PERMISSION_DENIED,
+			    "only this host itself is answered; others need a token ('hearth token "
+			    "new'), or ssh -L");
+	} else {
+		refuse_role(route, reply, CONNECT_PERMISSION_DENIED,
+			    route->role == ROLE_ADMIN
+				    ? "this takes a token for admin, or the unix socket"
+				    : "this takes a token for write");
+	}
+	if (reply->status == 401)
+		reply_add_header(reply, "WWW-Authenticate",
+				 "Basic realm=\"hearth\", charset=\"UTF-8\"");
+	return false;
+}
+
+/* False when the reply tells why the request goes no further. */
+static bool check(struct routes *routes, struct request *request, const struct route *route,
+		  struct reply *reply)
+{
+	bool wants_post = is_post(route);
+	bool is_token_known = access_judge(routes->access, request);
+	bool fits = wants_post ? is_method(request, "POST")
+			       : is_method(request, "GET") || is_method(request, "HEAD");
 
 	if (!fits) {
-		reply_error(reply, 405, NULL, "this path is asked by %s", is_post ? "POST" : "GET");
-		reply_add_header(reply, "Allow", is_post ? "POST" : "GET, HEAD");
+		reply_error(reply, 405, NULL, "this path is asked by %s",
+			    wants_post ? "POST" : "GET");
+		reply_add_header(reply, "Allow", wants_post ? "POST" : "GET, HEAD");
 		return false;
 	}
-	if (route->kind != ROUTE_OPEN && request->role == ROLE_NOBODY) {
-		reply_error(
-			reply, 403, NULL,
-			"only this host itself is answered; for others use ssh -L, not a proxy");
+	/* What everybody may ask, may be asked with whatever a client always sends along. */
+	if (route->role > ROLE_NOBODY && !check_role(routes, request, route, is_token_known, reply))
 		return false;
-	}
 	if (!request_query_is_sound(request)) {
 		reply_error(reply, 400, NULL, "the query is not percent-encoded as it should be");
 		return false;
 	}
-	return !is_call || connect_check_headers(request, reply);
+	return route->kind != ROUTE_CALL || connect_check_headers(request, reply);
 }
 
 /* The whole body is here before the request takes a slot, so that slow senders hold none. */
@@ -217,7 +304,7 @@ static void ask(struct routes *routes, struct request *request, const struct rou
 {
 	struct held_body held = { .bytes = BUF(REQUEST_QUESTION_SIZE_MAX) };
 
-	assert(request->role != ROLE_NOBODY && request->deadline_monotonic_ns > 0);
+	assert(request->role >= route->role && request->deadline_monotonic_ns > 0);
 	if (route->kind != ROUTE_CALL || hold_body(request, &held, reply)) {
 		int err = slots_enter(routes->slots, request->deadline_monotonic_ns);
 
@@ -265,9 +352,8 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 
 	const struct route *route = &routes_table[number];
 
-	request->role = guard_role(request);
 	request->deadline_monotonic_ns = clock_monotonic_ns() + ANSWER_TIME_NS_MAX;
-	if (!check(request, route, reply))
+	if (!check(routes, request, route, reply))
 		return number;
 	if (route->kind == ROUTE_ASK || route->kind == ROUTE_CALL)
 		ask(routes, request, route, reply);
@@ -290,6 +376,11 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 	reply_compress(request, reply);
 	if (reply->limit != LIMIT_NONE)
 		routes->server->counters.limits_hit[reply->limit]++;
-	request_counters_add(routes->counters, number, reply->status,
-			     clock_monotonic_ns() - start_ns);
+
+	uint64_t time_ns = clock_monotonic_ns() - start_ns;
+
+	if (number < ROUTE_COUNT && routes_table[number].role >= ROLE_WRITER)
+		audit_change(routes->audit, request, reply);
+	audit_access(routes->audit, request, reply, time_ns);
+	request_counters_add(routes->counters, number, reply->status, time_ns);
 }

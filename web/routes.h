@@ -12,8 +12,13 @@ struct server;
  */
 struct routes;
 
-/* Sets server->request_counters until routes_free(), which wants nobody inside. */
-int routes_new(struct server *server, struct routes **ret);
+enum { ROUTES_ERROR_SIZE = 256 };
+
+/*
+ * Sets server->request_counters until routes_free(), which wants nobody inside. reterr says what is
+ * wrong with a setting or with the tokens.
+ */
+int routes_new(struct server *server, struct routes **ret, char reterr[static ROUTES_ERROR_SIZE]);
 struct routes *routes_free(struct routes *routes);
 
 /*
@@ -21,5 +26,16 @@ struct routes *routes_free(struct routes *routes);
  * thread.
  */
 void routes_answer(struct routes *routes, struct request *request, struct reply *reply);
+
+/* Whether somebody from elsewhere could be let in: nobody listens there without. */
+bool routes_know_tokens(struct routes *routes);
+
+/* The table, for who wants to walk through all of it: false behind its end. */
+struct route_description {
+	const char *path; /* of the page's files the first */
+	const char *method;
+	enum role role; /* that it takes at least */
+};
+bool routes_describe(size_t number, struct route_description *ret);
 
 DEFINE_CLEANUP(struct routes *, routes, routes_free)

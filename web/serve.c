@@ -214,7 +214,7 @@ static int serve(struct server *server, const sigset_t *mask)
 	err = http1_start(server->settings->http, server, &http, &port, reason);
 	if (err) {
 		log_error("%s", reason);
-		code = err == -EINVAL || err == -EPERM ? EX_CONFIG : EX_UNAVAILABLE;
+		code = err == -EINVAL || err == -EPERM || err == -EBADMSG ? EX_CONFIG : EX_UNAVAILABLE;
 	} else {
 		print_addresses(server, port);
 		code = wait_for_signal(server, mask);

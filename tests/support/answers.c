@@ -87,11 +87,13 @@ void append(struct fixture *fixture, int64_t start_ms, const struct sample *samp
 int open_all(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	char error[ROUTES_ERROR_SIZE] = "";
 
 	assert_non_null(fixture);
 	small_server_open(&fixture->small);
 	fixture->small.server.counters.cpu_count = 2;
-	assert_int_equal(routes_new(&fixture->small.server, &fixture->routes), 0);
+	if (routes_new(&fixture->small.server, &fixture->routes, error))
+		fail_msg("%s", error);
 	assert_int_equal(batch_new(16 << 20, &fixture->batch), 0);
 	*state = fixture;
 	return 0;

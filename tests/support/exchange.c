@@ -29,8 +29,9 @@ void exchange_init(struct exchange *exchange, const char *method, const char *ta
 					       .method = str_from(method),
 					       .path = { target, path_size },
 					       .query = str_from(question ? question + 1 : NULL),
-					       .peer = { .address = "127.0.0.1:1",
-							 .is_loopback = true },
+					       .peer = { .kind = PEER_LOOPBACK,
+							 .address = "127.0.0.1:1",
+							 .host = "127.0.0.1" },
 					       .read_body = read_body,
 				       } };
 	exchange->request.body_context = exchange;

@@ -120,8 +120,8 @@ static void says_what_is_wrong(void **state)
 	assert_int_equal(RUN(&child, "run", "--data", f->folder, "--config", f->path), EX_CONFIG);
 	assert_string_equal(child.said, line);
 	write_config(f, "http = 0.0.0.0:4040\n");
-	assert_int_equal(RUN(&child, "check-config", f->path), EX_CONFIG);
-	says(&child, "loopback only");
+	assert_int_equal(RUN(&child, "check-config", f->path, "--data", f->folder), EX_CONFIG);
+	says(&child, "is not loopback, where anybody could ask, and nobody has a token");
 }
 
 static void serve_reads_again(void **state)

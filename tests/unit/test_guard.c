@@ -16,7 +16,7 @@ static int check(const char *method, const char *host, const char *name, const c
 	const char *reason = NULL;
 	struct guard guard;
 
-	guard_init(&guard, "127.0.0.2:4040", "box");
+	guard_init(&guard, "127.0.0.2:4040,[::1]:4040", "box", "hearth.example, proxy:8443");
 	exchange_init(&exchange, method, "/");
 	exchange.request.header_count = 0;
 	if (host)
@@ -44,6 +44,9 @@ static void answers_its_own_names_only(void **state)
 		{ "[::1]:4040", 0 },
 		{ "127.0.0.2:4040", 0 },
 		{ "box:4040", 0 },
+		{ "hearth.example", 0 },
+		{ "Hearth.example:443", 0 },
+		{ "proxy", 0 },
 		{ NULL, 421 },
 		{ "", 421 },
 		{ ":4040", 421 },
@@ -102,7 +105,7 @@ static void tells_requests_of_other_sites_from_links_to_us(void **state)
 	assert_int_equal(check("GET", "localhost", "Sec-Fetch-Site", "same-origin"), 0);
 	assert_int_equal(check("GET", "localhost", "Sec-Fetch-Site", "none"), 0);
 
-	guard_init(&guard, "127.0.0.1:4040", "");
+	guard_init(&guard, "127.0.0.1:4040", "", "");
 	exchange_init(&exchange, "GET", "/");
 	exchange_header(&exchange, "Sec-Fetch-Site", "cross-site");
 	exchange_header(&exchange, "Sec-Fetch-Mode", "navigate");
@@ -115,22 +118,43 @@ static void tells_requests_of_other_sites_from_links_to_us(void **state)
 	assert_int_equal(guard_check(&guard, &exchange.request, &reason), 403);
 }
 
-static void counts_nothing_passed_on_as_local(void **state)
+/* A name can be made to point here, an address can't. */
+static void takes_any_address_when_it_listens_on_all(void **state)
 {
-	static const char *const names[] = { "Forwarded", "X-Forwarded-For", "x-real-ip" };
-	autoclean(exchange) struct exchange exchange;
+	static const struct {
+		const char *host;
+		int status;
+	} cases[] = {
+		{ "192.0.2.7:4040", 0 },      { "[2001:db8::7]:4040", 0 },	 { "localhost", 0 },
+		{ "evil.example:4040", 421 }, { "192.0.2.7.evil.example", 421 }, { "192.0.2", 421 },
+	};
 
 	(void)state;
-	exchange_init(&exchange, "GET", "/");
-	assert_int_equal(guard_role(&exchange.request), ROLE_ADMIN);
-	exchange.request.peer.is_loopback = false;
-	assert_int_equal(guard_role(&exchange.request), ROLE_NOBODY);
-	exchange.request.peer.is_loopback = true;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		exchange_header(&exchange, names[i], "127.0.0.1");
-		assert_int_equal(guard_role(&exchange.request), ROLE_NOBODY);
-		exchange.request.header_count--;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(exchange) struct exchange exchange;
+		const char *reason = NULL;
+		struct guard guard;
+
+		guard_init(&guard, "0.0.0.0:4040", "", "");
+		exchange_init(&exchange, "GET", "/");
+		exchange.request.headers[0].value = str_from(cases[i].host);
+		assert_int_equal(guard_check(&guard, &exchange.request, &reason), cases[i].status);
 	}
+}
+
+static void asks_no_name_of_a_unix_socket(void **state)
+{
+	autoclean(exchange) struct exchange exchange;
+	const char *reason = NULL;
+	struct guard guard;
+
+	(void)state;
+	guard_init(&guard, "127.0.0.1:4040", "", "");
+	exchange_init(&exchange, "GET", "/");
+	exchange.request.headers[0].value = STR("anything");
+	assert_int_equal(guard_check(&guard, &exchange.request, &reason), 421);
+	exchange.request.peer.kind = PEER_UNIX;
+	assert_int_equal(guard_check(&guard, &exchange.request, &reason), 0);
 }
 
 int main(void)
@@ -139,7 +163,8 @@ int main(void)
 		cmocka_unit_test(answers_its_own_names_only),
 		cmocka_unit_test(lets_no_foreign_page_change_anything),
 		cmocka_unit_test(tells_requests_of_other_sites_from_links_to_us),
-		cmocka_unit_test(counts_nothing_passed_on_as_local),
+		cmocka_unit_test(takes_any_address_when_it_listens_on_all),
+		cmocka_unit_test(asks_no_name_of_a_unix_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

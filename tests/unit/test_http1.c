@@ -513,18 +513,18 @@ static void packs_the_page_for_who_can_unpack(void **state)
 /* ---- where it listens -------------------------------------------------------------------------
  */
 
-static void listens_on_loopback_only(void **state)
+static void listens_beyond_loopback_only_for_tokens(void **state)
 {
 	static const struct {
 		const char *address;
 		int err;
 		const char *why;
 	} cases[] = {
-		{ "0.0.0.0:0", -EPERM, "ssh -L" },
-		{ ":4040", -EPERM, "loopback" },
+		{ "0.0.0.0:0", -EPERM, "hearth token new" },
+		{ ":4040", -EINVAL, "no IP address" },
 		{ "192.0.2.1:4040", -EPERM, "ssh -L" },
-		{ "example.org:80", -EPERM, "ssh -L" },
-		{ "127.1:0", -EPERM, "loopback" },
+		{ "example.org:80", -EINVAL, "no IP address" },
+		{ "127.1:0", -EINVAL, "no IP address" },
 		{ "[::1]:4040", -EINVAL, "IPv6" },
 		{ "127.0.0.1", -EINVAL, "ADDRESS:PORT" },
 		{ "127.0.0.1:x", -EINVAL, "ADDRESS:PORT" },
@@ -630,7 +630,7 @@ int main(void)
 		cmocka_unit_test(goes_on_when_asked_whether_to),
 		cmocka_unit_test(serves_the_page_and_its_paths),
 		cmocka_unit_test(packs_the_page_for_who_can_unpack),
-		cmocka_unit_test(listens_on_loopback_only),
+		cmocka_unit_test(listens_beyond_loopback_only_for_tokens),
 		cmocka_unit_test(names_who_has_the_port),
 		cmocka_unit_test(knows_no_owner_of_a_free_port),
 		cmocka_unit_test(starts_again_where_it_was),

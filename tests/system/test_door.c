@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door as a person and other programs meet it: tokens made by the tool, addresses, refusals. */
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "tests/support/hearth.h"
+
+enum { ANSWER_SIZE = 65536 };
+
+struct door_scene {
+	char folder[32];
+	char program[512];
+};
+
+static int open_scene(void **state)
+{
+	struct door_scene *scene = calloc(1, sizeof(*scene));
+
+	assert_non_null(scene);
+	memcpy(scene->folder, "/tmp/hearth-door-XXXXXX", sizeof("/tmp/hearth-door-XXXXXX"));
+	assert_non_null(mkdtemp(scene->folder));
+	(void)build_path("hearth", scene->program, sizeof(scene->program));
+	*state = scene;
+	return 0;
+}
+
+static int close_scene(void **state)
+{
+	struct door_scene *scene = *state;
+
+	remove_folder(scene->folder);
+	free(scene);
+	return 0;
+}
+
+/* What `hearth token …` prints to standard output; its exit code is asserted. */
+static void token(const struct door_scene *scene, const char *words, int code, char *ret,
+		  size_t size)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), "%s token %s --data %s 2>&1", scene->program, words,
+		 scene->folder);
+
+	FILE *pipe = popen(command, "re");
+	size_t used = 0, got;
+
+	assert_non_null(pipe);
+	while ((got = fread(ret + used, 1, size - 1 - used, pipe)) > 0)
+		used += got;
+	ret[used] = '\0';
+	assert_int_equal(pclose(pipe) >> 8, code);
+}
+
+static void start_serve(struct child *child, const struct door_scene *scene, const char *address)
+{
+	const char *arguments[] = { scene->program, "serve", "--data", scene->folder,
+				    "--http",	    address, NULL };
+
+	child_start(child, arguments, 0);
+}
+
+/* Of "ready at http://127.0.0.1:PORT/". */
+static unsigned port_of(struct child *child)
+{
+	unsigned port = 0;
+
+	assert_true(child_says(child, "ready at ", 20));
+	assert_true(child_says(child, "/\n", 20));
+
+	const char *ready = strstr(child->said, "ready at ");
+	const char *colon = ready ? strstr(ready + 16, ":") : NULL;
+
+	assert_non_null(colon);
+	assert_int_equal(sscanf(colon, ":%u/", &port), 1);
+	return port;
+}
+
+/* One request, as it stands; the status. */
+static int ask(const char *host, unsigned port, const char *authorization, char *answer)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char request[1024];
+	size_t used = 0;
+	ssize_t got;
+	int status = 0;
+
+	assert_int_equal(inet_pton(AF_INET, host, &to.sin_addr), 1);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+
+	int size = snprintf(request, sizeof(request),
+			    "GET /api/v1/status HTTP/1.1\r\nHost: %s:%u\r\nConnection: "
+			    "close\r\n%s%s%s\r\n",
+			    host, port, authorization ? "Authorization: " : "",
+			    authorization ? authorization : "", authorization ? "\r\n" : "");
+
+	assert_int_equal(send(fd, request, (size_t)size, MSG_NOSIGNAL), size);
+	while ((got = recv(fd, answer + used, ANSWER_SIZE - 1 - used, 0)) > 0)
+		used += (size_t)got;
+	answer[used] = '\0';
+	assert_int_equal(sscanf(answer, "HTTP/1.1 %d", &status), 1);
+	return status;
+}
+
+/* An address of this machine that is not loopback; false when it has none. */
+static bool own_address(char ret[static INET_ADDRSTRLEN])
+{
+	struct ifaddrs *all = NULL;
+	bool found = false;
+
+	assert_int_equal(getifaddrs(&all), 0);
+	for (struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+		if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET ||
+		    (one->ifa_flags & IFF_LOOPBACK) || !(one->ifa_flags & IFF_UP))
+			continue;
+		found = inet_ntop(AF_INET, &((struct sockaddr_in *)one->ifa_addr)->sin_addr, ret,
+				  INET_ADDRSTRLEN) != NULL;
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+static void tells_of_wrong_tokens(void **state)
+{
+	static const struct {
+		const char *words;
+		int code;
+		const char *says;
+	} cases[] = {
+		{ "", EX_USAGE, "what shall be done?" },
+		{ "list", 0, "" },
+		{ "new", EX_USAGE, "what shall be done?" },
+		{ "new a/b", EX_USAGE, "'a/b' is no name" },
+		{ "new a --role root", EX_USAGE, "'root' is not read, write or admin" },
+		{ "new a --ends soon", EX_USAGE, "'soon' is no time" },
+		{ "new a --ends=1h --role=admin", 0, "hearth_" },
+		{ "new a", EX_CANTCREAT, "there is a token 'a' already" },
+		{ "list", 0, "a                        admin  made " },
+		{ "revoke b", EX_USAGE, "there is no token 'b'" },
+		{ "revoke a", 0, "" },
+		{ "--help", 0, "usage: hearth token new NAME" },
+	};
+	char said[ANSWER_SIZE];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		token(*state, cases[i].words, cases[i].code, said, sizeof(said));
+		if (!strstr(said, cases[i].says))
+			fail_msg("'%s' says '%s'", cases[i].words, said);
+	}
+}
+
+static void listens_elsewhere_when_somebody_has_a_token(void **state)
+{
+	const struct door_scene *scene = *state;
+	char secret[256], bearer[300], answer[ANSWER_SIZE], address[INET_ADDRSTRLEN];
+	struct child child;
+
+	start_serve(&child, scene, "0.0.0.0:0");
+	assert_int_equal(child_wait(&child, 20), EX_CONFIG);
+	assert_non_null(strstr(child.said, "hearth token new NAME --role read"));
+
+	token(scene, "new grafana --ends 1d", 0, secret, sizeof(secret));
+	secret[strcspn(secret, "\n")] = '\0';
+	snprintf(bearer, sizeof(bearer), "Bearer %s", secret);
+	start_serve(&child, scene, "0.0.0.0:0");
+
+	unsigned port = port_of(&child);
+
+	assert_int_equal(ask("127.0.0.1", port, NULL, answer), 200);
+	assert_int_equal(ask("127.0.0.1", port, bearer, answer), 200);
+	assert_int_equal(ask("127.0.0.1", port, "Bearer hearth_wrong", answer), 401);
+	if (own_address(address)) {
+		assert_int_equal(ask(address, port, NULL, answer), 401);
+		assert_non_null(strstr(answer, "\r\nWWW-Authenticate: Basic realm=\"hearth\""));
+		assert_int_equal(ask(address, port, bearer, answer), 200);
+	}
+	assert_true(child_says(&child,
+			       "audit: a wrong token was refused: GET /api/v1/status from "
+			       "127.0.0.1:",
+			       20));
+
+	/* Within a second or so. */
+	token(scene, "revoke grafana", 0, secret, sizeof(secret));
+
+	double end = now_seconds() + 20;
+	int status;
+
+	while ((status = ask("127.0.0.1", port, bearer, answer)) == 200 && now_seconds() < end)
+		sleep_seconds(0.05);
+	assert_int_equal(status, 401);
+	assert_int_equal(child_stop(&child, 20), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tells_of_wrong_tokens),
+		cmocka_unit_test(listens_elsewhere_when_somebody_has_a_token),
+	};
+
+	return cmocka_run_group_tests(tests, open_scene, close_scene);
+}

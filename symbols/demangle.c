@@ -92,14 +92,41 @@ static bool try_d(const char *mangled, size_t size, struct writer *writer)
 	return length > 0;
 }
 
+/*
+ * Go writes all types into the name of a generic function, whole structs among them; in tracebacks
+ * it prints "[...]" from the first bracket to the last, and so do we.
+ */
+static struct str shorten_go(struct str name, char *text)
+{
+	static const struct str dots = STR("[...]");
+	const char *first = memchr(name.text, '[', name.size);
+	const char *last = memrchr(name.text, ']', name.size);
+
+	if (!first || !last || last < first ||
+	    !memmem(first, (size_t)(last - first), "[go.shape.", strlen("[go.shape.")))
+		return name;
+
+	size_t before = (size_t)(first - name.text);
+	size_t after = name.size - (size_t)(last + 1 - name.text);
+
+	/* The brackets held more than the dots do. */
+	assert(before + dots.size + after < name.size);
+	memcpy(text, name.text, before);
+	memcpy(text + before, dots.text, dots.size);
+	memcpy(text + before + dots.size, last + 1, after);
+	return (struct str){ text, before + dots.size + after };
+}
+
 struct str demangle(struct str name, char text[static DEMANGLE_TEXT_SIZE_MAX])
 {
 	char mangled[DEMANGLE_MANGLED_SIZE_MAX + 1];
 	struct writer writer = { .text = text };
 	bool found;
 
-	if (name.size < 3 || name.text[0] != '_' || name.size > DEMANGLE_MANGLED_SIZE_MAX)
+	if (name.size < 3 || name.size > DEMANGLE_MANGLED_SIZE_MAX)
 		return name;
+	if (name.text[0] != '_')
+		return shorten_go(name, text);
 	memcpy(mangled, name.text, name.size);
 	mangled[name.size] = '\0';
 

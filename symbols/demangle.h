@@ -7,7 +7,7 @@
 
 /*
  * A compiler's name of a function to the one in its source: C++ (Itanium), Rust (legacy, without
- * its hash, and v0) and D, by libiberty. Any thread.
+ * its hash, and v0) and D, by libiberty; of Go's generic functions without their types. Any thread.
  */
 enum {
 	/* What is longer stays as it is: libiberty's memory on the stack grows with it, 300 bytes

@@ -7,63 +7,6 @@
 #include "base/str.h"
 #include "symbols/dwarf_reader.h"
 
-enum {
-	MAGIC_1_16 = 0xfffffffa,
-	MAGIC_1_18 = 0xfffffff0,
-	MAGIC_1_20 = 0xfffffff1,
-	NAME_SIZE_MAX = 64,
-};
-
-/* Offsets from the header on. */
-struct layout {
-	uint64_t function_count;
-	uint64_t text; /* as the header says; 0: it does not (1.16; 1.26 and later) */
-	uint64_t names, depths, functions;
-	bool has_addresses; /* entries are addresses of 8 bytes, not offsets of 4 */
-};
-
-static uint64_t number_at(const struct go_pclntab *table, uint64_t offset, size_t size)
-{
-	uint64_t value = 0;
-
-	/* Little endian; what lies outside is zero, which every user takes for nonsense. */
-	if (offset <= table->size && size <= table->size - offset)
-		memcpy(&value, table->bytes + offset, size);
-	return value;
-}
-
-static bool read_layout(const struct go_pclntab *table, struct layout *ret)
-{
-	uint32_t magic = (uint32_t)number_at(table, 0, 4);
-	struct layout layout = { .has_addresses = magic == MAGIC_1_16 };
-	unsigned field = 24;
-
-	if (magic != MAGIC_1_16 && magic != MAGIC_1_18 && magic != MAGIC_1_20)
-		return false;
-	/* Two zeros, the smallest instruction, the size of a pointer. */
-	if (number_at(table, 4, 4) != 0x08010000)
-		return false;
-	layout.function_count = number_at(table, 8, 8);
-	if (!layout.has_addresses) {
-		layout.text = number_at(table, field, 8);
-		field += 8;
-	}
-	layout.names = number_at(table, field, 8);
-	/* Compilation units and files stand between. */
-	layout.depths = number_at(table, field + 24, 8);
-	layout.functions = number_at(table, field + 32, 8);
-
-	uint64_t entry_size = layout.has_addresses ? 16 : 8;
-
-	if (layout.function_count == 0 || layout.function_count > UNWIND_FUNCTION_COUNT_MAX ||
-	    layout.names >= table->size || layout.depths >= table->size ||
-	    layout.functions >= table->size ||
-	    layout.function_count * entry_size + entry_size / 2 > table->size - layout.functions)
-		return false;
-	*ret = layout;
-	return true;
-}
-
 /* ---- functions ---- */
 
 struct function {
@@ -73,41 +16,22 @@ struct function {
 	uint64_t depths; /* offset of its table */
 };
 
-/* The name at an offset, cut where it is longer than any of interest. */
-static struct str name_at(const struct go_pclntab *table, uint64_t offset)
-{
-	if (offset >= table->size)
-		return (struct str){ NULL, 0 };
-
-	const char *text = (const char *)table->bytes + offset;
-	size_t left = table->size - offset;
-	struct str name = { text, strnlen(text, left < NAME_SIZE_MAX ? left : NAME_SIZE_MAX) };
-
-	if (str_ends_with(name, STR(".abi0")))
-		name.size -= strlen(".abi0");
-	return name;
-}
-
-static bool read_function(const struct go_pclntab *table, const struct layout *layout,
+static bool read_function(const struct go_pclntab *table, const struct go_layout *layout,
 			  uint64_t number, struct function *ret)
 {
-	size_t width = layout->has_addresses ? 8 : 4;
-	uint64_t base = layout->has_addresses ? 0 : table->text;
-	uint64_t at = layout->functions + number * 2 * width;
-	uint64_t start = number_at(table, at, width);
-	uint64_t end = number_at(table, at + 2 * width, width);
-	uint64_t data = layout->functions + number_at(table, at + width, width);
-	/* The entry, the name, two words about arguments, the table of depths. */
-	uint64_t name = number_at(table, data + width, 4);
+	struct go_function function;
 
-	if (end <= start || data < layout->functions || data > table->size)
+	if (!go_function_read(table, layout, number, &function))
 		return false;
 	*ret = (struct function){
-		.vaddr = base + start,
-		.size = end - start,
-		.name = name_at(table, layout->names + name),
-		.depths = layout->depths + number_at(table, data + width + 12, 4),
+		.vaddr = function.vaddr,
+		.size = function.size,
+		.name = function.name,
+		.depths =
+			layout->values + go_number_at(table, function.data + GO_FUNCTION_DEPTHS, 4),
 	};
+	if (str_ends_with(ret->name, STR(".abi0")))
+		ret->name.size -= strlen(".abi0");
 	return true;
 }
 
@@ -223,9 +147,9 @@ static int add_function(const struct go_pclntab *table, const struct function *f
 
 int go_pclntab_add(const struct go_pclntab *table, struct unwind_rows *rows)
 {
-	struct layout layout;
+	struct go_layout layout;
 
-	if (!read_layout(table, &layout))
+	if (!go_layout_read(table, &layout))
 		return -EBADMSG;
 	for (uint64_t i = 0; i < layout.function_count; i++) {
 		struct function function;
@@ -241,12 +165,50 @@ int go_pclntab_add(const struct go_pclntab *table, struct unwind_rows *rows)
 	return 0;
 }
 
+/* ---- names ---- */
+
+static bool holds(const struct elf_segment *segments, size_t segment_count, uint64_t vaddr)
+{
+	for (size_t i = 0; i < segment_count; i++)
+		if (vaddr >= segments[i].vaddr && vaddr - segments[i].vaddr < segments[i].size)
+			return true;
+	return false;
+}
+
+int go_pclntab_add_symbols(const struct go_pclntab *table, const struct elf_segment *segments,
+			   size_t segment_count, struct symbol_table *symbols)
+{
+	struct go_layout layout;
+	int err = 0;
+
+	if (!go_layout_read(table, &layout))
+		return -EBADMSG;
+	for (uint64_t i = 0; i < layout.function_count && !err; i++) {
+		struct go_function function;
+
+		if (!go_function_read(table, &layout, i, &function) ||
+		    function.size > UINT64_MAX - function.vaddr ||
+		    !holds(segments, segment_count, function.vaddr))
+			continue;
+		err = symbol_table_add(symbols,
+				       &(struct symbol){
+					       .start = function.vaddr,
+					       .size = function.size,
+					       .end_max = function.vaddr + function.size,
+					       .name = function.name.text,
+					       .name_size_max = (uint32_t)function.name.size,
+					       .preferred = true,
+				       });
+	}
+	return err;
+}
+
 /* ---- finding it ---- */
 
 /* mov $15, %rax; syscall: what runtime.sigreturn is, in every version. */
 static const uint8_t signal_return[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
 
-static bool find_function(const struct go_pclntab *table, const struct layout *layout,
+static bool find_function(const struct go_pclntab *table, const struct go_layout *layout,
 			  struct function *ret)
 {
 	for (uint64_t i = 0; i < layout->function_count; i++)
@@ -287,13 +249,13 @@ static bool is_text(struct elf_file *elf, uint64_t text, uint64_t offset)
  */
 static int find_text(struct elf_file *elf, struct go_pclntab *table)
 {
-	struct layout layout;
+	struct go_layout layout;
 	struct function mark;
 	struct elf_bytes text;
 	size_t segment_count;
 	const struct elf_segment *segments = elf_file_segments(elf, &segment_count);
 
-	if (!read_layout(table, &layout))
+	if (!go_layout_read(table, &layout))
 		return -ENOENT;
 	if (layout.has_addresses)
 		return 0;

@@ -54,8 +54,9 @@ static uint32_t underscore_count(const char *name, size_t size)
 
 static uint32_t rank_of(const struct symbol *symbol)
 {
-	uint32_t rank = symbol->binding == SYMBOL_LOCAL;
+	uint32_t rank = !symbol->preferred;
 
+	rank = rank << 1 | (symbol->binding == SYMBOL_LOCAL);
 	rank = rank << 1 | symbol->stub;
 	rank = rank << 4 | underscore_count(symbol->name, symbol->name_size_max);
 	rank = rank << 1 | symbol->label;

@@ -12,10 +12,10 @@
  * Turns symbols as they come, in any order, with aliases and overlaps, into functions in order of
  * their addresses. One thread. Held by the caller: symbol_table_init(), _add()…, _build(), _done().
  *
- * Of several symbols at one address the larger wins, then what is exported, then the one with fewer
- * underscores in front (read, not __read; _Z and _R begin mangled names and don't count), then a
- * function before a plain label, global before weak, .symtab before .dynsym, and last the order of
- * bytes.
+ * Of several symbols at one address the larger wins, then a preferred one, then what is exported,
+ * then the one with fewer underscores in front (read, not __read; _Z and _R begin mangled names and
+ * don't count), then a function before a plain label, global before weak, .symtab before .dynsym,
+ * and last the order of bytes.
  *
  * A symbol without a size, as assembly has them, is a label when it lies inside another and is
  * dropped; else it reaches to the next symbol, to the end of its section, or to
@@ -51,6 +51,7 @@ struct symbol {
 	bool label;		/* not declared to be a function */
 	bool dynamic;		/* from .dynsym */
 	bool stub;		/* of the PLT: "@plt" is put behind the name */
+	bool preferred;		/* its name counts before others of its size */
 };
 
 #define SYMBOL_PARENT_NONE UINT32_MAX

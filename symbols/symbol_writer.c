@@ -5,6 +5,7 @@
 
 #include "symbols/debug_folder.h"
 #include "symbols/elf_file.h"
+#include "symbols/go_pclntab.h"
 #include "symbols/mini_debug.h"
 #include "symbols/symbol_table.h"
 
@@ -48,6 +49,23 @@ static int add_mini_debug(struct elf_file *elf, struct extra *extra, struct symb
 	return add_extra(extra, SYMBOL_FILE_FROM_MINI_DEBUG, table);
 }
 
+/* A Go program's own table, which stripping leaves. The source it stands for, 0, or an error. */
+static int add_go(struct elf_file *elf, struct symbol_table *table)
+{
+	struct go_pclntab pclntab;
+	size_t segment_count;
+	const struct elf_segment *segments = elf_file_segments(elf, &segment_count);
+
+	if (go_pclntab_find(elf, &pclntab))
+		return 0;
+
+	int err = go_pclntab_add_symbols(&pclntab, segments, segment_count, table);
+
+	if (err && err != -EBADMSG)
+		return err;
+	return err ? 0 : SYMBOL_FILE_FROM_PCLNTAB;
+}
+
 /* Who named the file may have been wrong: its own build id decides. */
 static int add_debug_file(const char *debug_folders, const struct identity *identity,
 			  struct extra *extra, struct symbol_table *table)
@@ -87,12 +105,17 @@ static int write_elf_names(struct symbol_folder *folder, struct elf_file *elf,
 	if (err)
 		return err;
 
+	int go = add_go(elf, &table);
+
+	if (go < 0)
+		return go;
+
 	int more = add_mini_debug(elf, &mini, &table);
 	int most = add_debug_file(debug_folders, identity, &debug, &table);
 
 	if (more < 0 || most < 0)
 		return -ENOMEM;
-	contents.sources |= (uint32_t)more | (uint32_t)most;
+	contents.sources |= (uint32_t)go | (uint32_t)more | (uint32_t)most;
 	err = symbol_table_build(&table);
 	return err ? err : symbol_folder_write(folder, &contents);
 }

@@ -51,6 +51,18 @@ static void reads_d(void **state)
 	reads("_D8demangle4testFaZv", "demangle.test(char)");
 }
 
+static void reads_go_without_the_types_of_generics(void **state)
+{
+	(void)state;
+	reads("main.sum[go.shape.int]", "main.sum[...]");
+	reads("slices.pdqsortCmpFunc[go.shape.struct { a [3]int; b []uint8 }].func1",
+	      "slices.pdqsortCmpFunc[...].func1");
+	reads("sync.(*Map[go.shape.int,go.shape.[]uint8]).Load", "sync.(*Map[...]).Load");
+	reads("type:.eq.[8]internal/cpu.option", "type:.eq.[8]internal/cpu.option");
+	reads("]x[go.shape.int", "]x[go.shape.int");
+	reads("a[]b[go.shape.int", "a[]b[go.shape.int");
+}
+
 static void leaves_what_is_not_mangled(void **state)
 {
 	static const char *const names[] = {
@@ -231,6 +243,7 @@ int main(void)
 		cmocka_unit_test(reads_cpp),
 		cmocka_unit_test(reads_rust_without_its_hash),
 		cmocka_unit_test(reads_d),
+		cmocka_unit_test(reads_go_without_the_types_of_generics),
 		cmocka_unit_test(leaves_what_is_not_mangled),
 		cmocka_unit_test(cuts_what_unfolds_without_end),
 		cmocka_unit_test(bears_deep_nesting),

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of Go programs against what Go's own tool says of the same addresses, as they were linked
+ * and stripped. HEARTH_GO names another go than the one in the path.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "symbols/elf_file.h"
+#include "symbols/symbols.h"
+#include "tests/support/tier.h"
+
+enum { ADDRESS_COUNT = 2000, TIMEOUT_MS = 60000, LINE_SIZE_MAX = 4096 };
+
+static const char program[] =
+	"package main\n"
+	"import (\"fmt\"; \"os\"; \"sort\"; \"strings\")\n"
+	"type shape interface { area(int) int }\n"
+	"type square struct{ a int }\n"
+	"func small(x int) int { return x*x + 1 }\n"
+	"func middle(x int) int { return small(x) + small(x+1) }\n"
+	"func (s square) area(x int) int { return middle(s.a) + x }\n"
+	"func (s *square) grow() func() { return func() { s.a += middle(s.a) } }\n"
+	"func main() {\n"
+	"	var s shape = square{len(os.Args)}\n"
+	"	q := &square{s.area(2)}\n"
+	"	q.grow()()\n"
+	"	list := []int{3, 1, q.a}\n"
+	"	sort.Slice(list, func(i, j int) bool { return list[i] < list[j] })\n"
+	"	fmt.Println(strings.Repeat(\"=\", 3), list, generic())\n"
+	"}\n";
+
+static const char without_generics[] = "//go:build !go1.18\n// +build !go1.18\n\n"
+				       "package main\n"
+				       "func generic() int { return 1 }\n";
+
+static const char with_generics[] =
+	"//go:build go1.18\n// +build go1.18\n\n"
+	"package main\n"
+	"type pair[T any] struct{ a, b T }\n"
+	"//go:noinline\n"
+	"func sum[T int | float64](p pair[T]) T { return p.a + p.b }\n"
+	"func generic() int { return sum(pair[int]{1, 2}) + int(sum(pair[float64]{1, 2})) }\n";
+
+static const char go_script[] =
+	"set -eu\n"
+	"cd \"$1\"\n"
+	"export GO111MODULE=off GOPATH=\"$1/path\" GOTOOLCHAIN=local GOFLAGS= "
+	"CGO_ENABLED=0\n"
+	"[ \"${HOME:-}\" ] || export GOCACHE=\"$1/cache\"\n"
+	"go=${HEARTH_GO:-go}\n"
+	"if [ \"$2\" = build ]; then\n"
+	"	$go build -o whole .\n"
+	"	$go build -ldflags='-s -w' -o stripped .\n"
+	"else\n"
+	"	$go tool addr2line whole < addresses > answers\n"
+	"fi\n";
+
+struct world {
+	char root[64];
+	bool has_go;
+	unsigned seed;
+	struct symbols *symbols;
+};
+
+static void write_text(const char *root, const char *name, const char *text)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int set_up(void **state)
+{
+	static struct world world = { .root = "/tmp/hearth-go-XXXXXX" };
+	char command[256];
+
+	world.seed = (unsigned)tier_seed();
+	*state = &world;
+	if (!mkdtemp(world.root))
+		return -1;
+	world.has_go = system("GOFLAGS= ${HEARTH_GO:-go} version >/dev/null 2>&1") == 0;
+	if (!world.has_go)
+		return 0;
+	write_text(world.root, "main.go", program);
+	write_text(world.root, "without.go", without_generics);
+	write_text(world.root, "with.go", with_generics);
+	write_text(world.root, "make.sh", go_script);
+	snprintf(command, sizeof(command), "sh %s/make.sh %s build", world.root, world.root);
+	if (system(command))
+		return -1;
+	snprintf(command, sizeof(command), "%s/symbols", world.root);
+	return symbols_open(command, "", &world.symbols);
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+	char command[256];
+
+	symbols_close(world->symbols);
+	snprintf(command, sizeof(command), "chmod -R u+w %s && rm -rf %s", world->root,
+		 world->root);
+	return system(command);
+}
+
+/* The code of the program: where Go's functions are, by its section. */
+static struct elf_bytes find_text(struct elf_file *elf)
+{
+	struct elf_bytes text;
+
+	assert_int_equal(elf_file_section(elf, STR(".text"), 64 << 20, &text), 0);
+	return text;
+}
+
+static uint64_t random_address(struct elf_bytes text)
+{
+	return text.vaddr + (((uint64_t)rand() << 16) ^ (uint64_t)rand()) % text.size;
+}
+
+static uint64_t offset_of(struct elf_file *elf, uint64_t vaddr)
+{
+	size_t count;
+	const struct elf_segment *segments = elf_file_segments(elf, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (vaddr - segments[i].vaddr < segments[i].size)
+			return vaddr - segments[i].vaddr + segments[i].offset;
+	return UINT64_MAX;
+}
+
+static void ask_go(const struct world *world, struct elf_bytes text)
+{
+	char path[96];
+	char command[256];
+
+	snprintf(path, sizeof(path), "%s/addresses", world->root);
+
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	srand(world->seed);
+	for (int i = 0; i < ADDRESS_COUNT; i++)
+		fprintf(file, "0x%" PRIx64 "\n", random_address(text));
+	assert_int_equal(fclose(file), 0);
+	snprintf(command, sizeof(command), "sh %s/make.sh %s ask", world->root, world->root);
+	assert_int_equal(system(command), 0);
+}
+
+/* Two lines for each address: the function, and where it is in the source. */
+static void compare(struct world *world, const char *name)
+{
+	char path[96];
+	char function[LINE_SIZE_MAX];
+	char place[LINE_SIZE_MAX];
+	struct identity identity = { .kind = IDENTITY_INODE, .size = 40 };
+	unsigned same = 0, without = 0;
+	autoclean(elf_file) struct elf_file *elf = NULL;
+
+	snprintf(path, sizeof(path), "%s/%s", world->root, name);
+	memcpy(identity.bytes, name, strlen(name));
+
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(elf_file_open(fd, &elf), 0);
+
+	struct elf_bytes text = find_text(elf);
+
+	ask_go(world, text);
+	assert_int_equal(symbols_bring_file(world->symbols, &identity, dup(fd)), 0);
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+
+	struct symbol_module *module = symbols_acquire(world->symbols, &identity);
+
+	assert_non_null(module);
+	snprintf(path, sizeof(path), "%s/answers", world->root);
+
+	FILE *answers = fopen(path, "r");
+
+	assert_non_null(answers);
+	srand(world->seed);
+	while (fgets(function, sizeof(function), answers) && fgets(place, sizeof(place), answers)) {
+		uint64_t address = random_address(text);
+		uint32_t number = symbol_module_find(module, offset_of(elf, address));
+		struct str found = { NULL, 0 };
+		struct str wanted = { function, strcspn(function, "\n") };
+
+		if (number != SYMBOL_NONE)
+			found = symbol_module_name(module, number);
+		/* Behind the last function. */
+		if (str_equal(wanted, STR("?")))
+			without++;
+		if (str_equal(found, wanted) || (str_equal(wanted, STR("?")) && found.size == 0))
+			same++;
+		else
+			print_message("# %" PRIx64 ": '%.*s', not '%.*s'\n", address,
+				      STR_PRINT(wanted), STR_PRINT(found));
+	}
+	fclose(answers);
+	symbols_release(world->symbols, module);
+	print_message("# %s: %u of %u addresses have Go's name, %u have none; seed %u\n", name,
+		      same, ADDRESS_COUNT, without, world->seed);
+	assert_int_equal(same, ADDRESS_COUNT);
+	assert_true(without < ADDRESS_COUNT / 10);
+}
+
+static void a_go_program_has_the_names_that_go_gives(void **state)
+{
+	struct world *world = *state;
+
+	if (!world->has_go) {
+		print_message("# no go here\n");
+		skip();
+	}
+	compare(world, "whole");
+}
+
+static void a_stripped_one_has_them_too(void **state)
+{
+	struct world *world = *state;
+
+	if (!world->has_go)
+		skip();
+	compare(world, "stripped");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_go_program_has_the_names_that_go_gives),
+		cmocka_unit_test(a_stripped_one_has_them_too),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

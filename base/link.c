@@ -363,3 +363,56 @@ int link_decode_wish(const struct link_message *message, struct identity *ret)
 	*ret = identity;
 	return 0;
 }
+
+static void encode_process(const struct process_key *process, struct buf *buf)
+{
+	buf_add_u32(buf, process->pid);
+	buf_add_u32(buf, process->exec_generation);
+	buf_add_u64(buf, process->start_boot_ns);
+}
+
+static struct process_key decode_process(struct bytes *bytes)
+{
+	struct process_key process = { .pid = bytes_u32(bytes) };
+
+	process.exec_generation = bytes_u32(bytes);
+	process.start_boot_ns = bytes_u64(bytes);
+	return process;
+}
+
+void link_encode_jit(const struct link_jit *jit, struct buf *buf)
+{
+	encode_process(&jit->process, buf);
+	buf_add_u8(buf, jit->kind);
+	buf_add_varint(buf, (uint64_t)(jit->error < 0 ? -jit->error : jit->error));
+}
+
+int link_decode_jit(const struct link_message *message, struct link_jit *ret)
+{
+	struct bytes bytes = bytes_from(message->payload, message->size);
+	struct process_key process = decode_process(&bytes);
+	uint8_t kind = bytes_u8(&bytes);
+	uint64_t error = bytes_varint(&bytes);
+
+	if (bytes.error || bytes.left > 0 || error > INT16_MAX ||
+	    message->fd_count != (error ? 0U : 1U))
+		return -EBADMSG;
+	*ret = (struct link_jit){ .process = process, .kind = kind, .error = (int)error };
+	return 0;
+}
+
+void link_encode_wish_jit(const struct process_key *process, struct buf *buf)
+{
+	encode_process(process, buf);
+}
+
+int link_decode_wish_jit(const struct link_message *message, struct process_key *ret)
+{
+	struct bytes bytes = bytes_from(message->payload, message->size);
+	struct process_key process = decode_process(&bytes);
+
+	if (bytes.error || bytes.left > 0)
+		return -EBADMSG;
+	*ret = process;
+	return 0;
+}

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/identity.h"
 #include "base/str.h"
+#include "base/window.h"
 
 /*
  * The messages between collector and server: packets on a SOCK_SEQPACKET unix socket, each with a
@@ -16,7 +17,7 @@
  * are passed as descriptors. What arrives is checked before it is used, at both ends.
  */
 enum {
-	LINK_VERSION = 2,
+	LINK_VERSION = 3,
 	/* A packet, header included. With the kernel's default of 208 kB a socket
 	 * (net.core.wmem_max) takes at least two. */
 	LINK_PACKET_SIZE_MAX = 64 << 10,
@@ -41,6 +42,10 @@ enum link_type {
 	/* server → collector: the window of this sequence is no good and never will be; those
 	 * before and after it are not spoken of. */
 	LINK_REFUSE_WINDOW = 12,
+	/* server → collector: a process that runs code of its own; collector → server: what it
+	 * writes about that code, opened, or why there is nothing. */
+	LINK_WISH_JIT = 13,
+	LINK_JIT = 14,
 	LINK_TYPE_COUNT,
 };
 
@@ -94,6 +99,18 @@ struct link_file {
 };
 void link_encode_file(const struct link_file *file, struct buf *buf);
 int link_decode_file(const struct link_message *message, struct link_file *ret);
+
+/* kind: enum jit_file_kind (symbols/jit_reader.h), 1 a perf map, 2 a jitdump. */
+struct link_jit {
+	struct process_key process;
+	uint8_t kind;
+	int error; /* 0, or the errno for which there is no descriptor */
+};
+void link_encode_jit(const struct link_jit *jit, struct buf *buf);
+int link_decode_jit(const struct link_message *message, struct link_jit *ret);
+
+void link_encode_wish_jit(const struct process_key *process, struct buf *buf);
+int link_decode_wish_jit(const struct link_message *message, struct process_key *ret);
 
 void link_encode_wish(const struct identity *identity, struct buf *buf);
 int link_decode_wish(const struct link_message *message, struct identity *ret);

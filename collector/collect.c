@@ -25,6 +25,7 @@
 #include "base/parse.h"
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
+#include "collector/jit_files.h"
 #include "collector/pace.h"
 #include "collector/privileges.h"
 #include "collector/processes.h"
@@ -158,6 +159,14 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 	struct collector *collector = context;
 
 	return processes_open_file(collector->processes, identity, ret_fd);
+}
+
+static int open_jit(void *context, const struct process_key *process, uint8_t *ret_kind,
+		    int *ret_fd)
+{
+	struct collector *collector = context;
+
+	return jit_files_open(collector->processes, process, ret_kind, ret_fd);
 }
 
 static int ask_table(void *context, uint32_t number, const struct identity *identity, int fd)
@@ -302,6 +311,7 @@ static int make_shipper(struct collector *collector)
 		.collector = collector->id,
 		.backlog_size_max = BACKLOG_SIZE_MAX,
 		.open_file = open_file,
+		.open_jit = open_jit,
 		.connected = handle_connection,
 		.table = handle_table,
 		.no_table = handle_refusal,

@@ -222,8 +222,13 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 uint8_t mapping_kind_of(struct str path)
 {
 	static const struct str anonymous[] = {
-		{ "//anon", 6 },	  { "/dev/zero", 9 },	 { "/SYSV", 5 },
-		{ "/anon_hugepage", 14 }, { "anon_inode:", 11 },
+		{ "//anon", 6 },
+		{ "/dev/zero", 9 },
+		{ "/SYSV", 5 },
+		{ "/anon_hugepage", 14 },
+		{ "anon_inode:", 11 },
+		/* .NET maps the code that it makes twice, once to write to. */
+		{ "/memfd:doublemapper", 19 },
 	};
 
 	if (str_equal(path, STR("[vdso]")) || str_equal(path, STR("[vsyscall]")))

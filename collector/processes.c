@@ -401,8 +401,8 @@ struct space *processes_space(struct processes *processes, struct process *proce
 
 	if (!mappings || !processes->spaces)
 		return NULL;
-	if (!mappings->is_changed || (mappings->space && mappings->count > LONG_COUNT &&
-				      !process->can_publish))
+	if (!mappings->is_changed ||
+	    (mappings->space && mappings->count > LONG_COUNT && !process->can_publish))
 		return mappings->space;
 	/* Without room for a new one, the one before is better than none. */
 	if (space_make(processes->spaces, mappings, &space))
@@ -627,4 +627,12 @@ int processes_open_file(struct processes *processes, const struct identity *iden
 	for (int route = 0; err && route < ROUTE_COUNT; route++)
 		err = open_by_route(processes, identity, (enum route)route, ret_fd);
 	return err;
+}
+
+const struct process *processes_find(struct processes *processes, const struct process_key *key)
+{
+	for (const struct process *p = *bucket_of(processes, key->pid); p; p = p->older)
+		if (p->has_key && memcmp(&p->key, key, sizeof(*key)) == 0)
+			return p->end_boot_ns || p->exit_boot_ns ? NULL : p;
+	return NULL;
 }

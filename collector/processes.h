@@ -96,6 +96,9 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns);
  */
 int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd);
 
+/* The living process of this key; NULL when it has ended, or is not known. */
+const struct process *processes_find(struct processes *processes, const struct process_key *key);
+
 size_t processes_count(const struct processes *processes);
 
 DEFINE_CLEANUP(struct processes *, processes, processes_free)

@@ -310,6 +310,33 @@ static int grant_wish(struct shipper *shipper, const struct link_message *messag
 	return err == -EAGAIN ? 0 : err;
 }
 
+static int grant_jit(struct shipper *shipper, const struct link_message *message)
+{
+	struct link_jit jit = { .error = ENOENT };
+	int err = link_decode_wish_jit(message, &jit.process);
+	autoclose int fd = -1;
+
+	if (err)
+		return err;
+	shipper->stats.wishes++;
+	if (shipper->options.open_jit)
+		jit.error = shipper->options.open_jit(shipper->options.context, &jit.process,
+						      &jit.kind, &fd);
+	buf_clear(&shipper->buffer);
+	link_encode_jit(&jit, &shipper->buffer);
+	if (shipper->buffer.error)
+		return shipper->buffer.error;
+	if (fd >= 0)
+		shipper->stats.files_passed++;
+	err = link_send(shipper->socket, &(struct link_message){ .type = LINK_JIT,
+								 .payload = shipper->buffer.bytes,
+								 .size = shipper->buffer.size,
+								 .fds = { fd, -1 },
+								 .fd_count = fd >= 0 ? 1 : 0 });
+	/* It will wish again. */
+	return err == -EAGAIN ? 0 : err;
+}
+
 int shipper_ask_table(struct shipper *shipper, uint64_t number, const struct identity *identity,
 		      int fd)
 {
@@ -365,6 +392,8 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 		return 0;
 	case LINK_WISH:
 		return grant_wish(shipper, message);
+	case LINK_WISH_JIT:
+		return grant_jit(shipper, message);
 	case LINK_REFUSE:
 		return -ECONNREFUSED;
 	case LINK_TABLE:
@@ -379,6 +408,7 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 	case LINK_FILE:
 	case LINK_KERNEL:
 	case LINK_TABLE_WISH:
+	case LINK_JIT:
 	case LINK_TYPE_COUNT:
 		break;
 	}

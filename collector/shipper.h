@@ -23,6 +23,10 @@ struct shipper_options {
 	size_t backlog_size_max; /* bytes of encoded windows kept; 16 MiB */
 	/* Opens the file of an identity for the server; -ENOENT when no living process maps it. */
 	int (*open_file)(void *context, const struct identity *identity, int *ret_fd);
+	/* Opens what a process writes of code that it made; kind as struct link_jit has it. -ENOENT
+	 * when it writes nothing. NULL: nobody can. */
+	int (*open_jit)(void *context, const struct process_key *process, uint8_t *ret_kind,
+			int *ret_fd);
 	/* A server said welcome: it knows of no question that was asked before. May be NULL. */
 	void (*connected)(void *context);
 	/* Answers to shipper_ask_table(). Bytes are valid during the call. NULL: there are none. */

@@ -14,6 +14,7 @@
 #include "base/queue.h"
 #include "store/batch.h"
 #include "store/store.h"
+#include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "web/labels.h"
 #include "web/metrics.h"
@@ -26,6 +27,8 @@ enum {
 	MAINTAIN_MS = 5000,
 	GAP_MS_MIN = 2000, /* windows of two collectors never meet to the millisecond */
 	LABEL_TEXT_SIZE_MAX = 16384,
+	/* For what a new process writes of its code; once for each, and for some together. */
+	JIT_WAIT_MS = 200,
 };
 
 static const char cpu_type[] = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
@@ -51,7 +54,16 @@ struct ingest {
 	uint32_t *builds, *stacks;
 	uint32_t *series;	 /* of each process */
 	uint32_t *thread_labels; /* of each thread */
-	uint32_t build_capacity, stack_capacity, series_capacity, thread_capacity;
+	uint32_t *codes;	 /* of each process: enum own_code */
+	uint32_t build_capacity, stack_capacity, series_capacity, thread_capacity, code_capacity;
+	struct process_key jit_keys[JIT_PROCESS_COUNT_MAX];
+};
+
+/* Whether a process ran code that it made. */
+enum own_code {
+	CODE_NONE = WINDOW_NONE,
+	CODE_STEADY = 1, /* one address meant one thing all through the window */
+	CODE_CHANGES = 2,
 };
 
 /* ---- a window into a batch ----------------------------------------------------------------------
@@ -187,20 +199,105 @@ static int find_place(struct ingest *ingest, const struct window *window,
 	return 0;
 }
 
+/* ---- code that processes make ---- */
+
+static bool has_own_code(const struct window *window, uint32_t number)
+{
+	const struct window_stack *stack = &window->stacks[number];
+
+	for (uint32_t i = 0; i < stack->frame_count; i++)
+		if (window->frames[stack->first_frame + i].kind == FRAME_ANONYMOUS)
+			return true;
+	return false;
+}
+
+/*
+ * Its names go with the process, so they are had now: what is written of it up to here is read
+ * before the window's stacks are named.
+ */
+static void prepare_own_code(struct ingest *ingest, const struct window *window)
+{
+	struct jit_processes *jit = ingest->server->jit;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < window->entry_count && jit; i++) {
+		const struct window_entry *entry = &window->entries[i];
+		uint32_t process = window->threads[entry->thread].process;
+
+		if (ingest->codes[process] != CODE_NONE || count == JIT_PROCESS_COUNT_MAX ||
+		    !has_own_code(window, entry->stack))
+			continue;
+		ingest->codes[process] = CODE_STEADY;
+		ingest->jit_keys[count++] = window->processes[process].key;
+	}
+	if (count == 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct process_key *key = &ingest->jit_keys[i];
+
+		if (ingest->options.wish_jit && jit_processes_want(jit, key) &&
+		    !ingest->options.wish_jit(ingest->options.context, key))
+			jit_processes_bring(jit, key, JIT_FILE_NONE, -1);
+	}
+	jit_processes_refresh(jit, ingest->jit_keys, count, JIT_WAIT_MS);
+	for (uint32_t i = 0; i < window->process_count; i++)
+		if (ingest->codes[i] == CODE_STEADY &&
+		    jit_processes_change(jit, &window->processes[i].key, window->start_boot_ns,
+					 window->end_boot_ns))
+			ingest->codes[i] = CODE_CHANGES;
+}
+
+/* The end of the millisecond in which an entry's sample was taken. */
+static uint64_t sample_boot_ns(const struct window *window, uint32_t time)
+{
+	return window->start_boot_ns +
+	       (UINT64_C(1) + window->times_ms[time]) * (uint64_t)CLOCK_NS_PER_MS - 1;
+}
+
+/* What a frame is called that brings its name, or whose process says it. */
+static bool name_frame(struct ingest *ingest, const struct window *window,
+		       const struct window_process *process, const struct window_frame *frame,
+		       uint64_t at_ns, char text[static JIT_NAME_SIZE_MAX], struct named_line *ret)
+{
+	size_t size = 0;
+
+	if (frame->kind == FRAME_NAMED) {
+		const struct window_name *name = &window->names[frame->reference];
+
+		*ret = (struct named_line){ name->function, name->file, name->line };
+		return true;
+	}
+	if (frame->kind != FRAME_ANONYMOUS || !ingest->server->jit ||
+	    !jit_processes_find(ingest->server->jit, &process->key,
+				frame->address - (frame->position == FRAME_RETURN ? 1 : 0), at_ns,
+				text, &size))
+		return false;
+
+	struct jit_name name = jit_name_from((struct str){ text, size });
+
+	*ret = (struct named_line){ name.function, name.file, name.line };
+	return true;
+}
+
 enum { DEPTH_MAX = FRAME_COUNT_MAX + KERNEL_FRAME_COUNT_MAX };
 
 /* The locations of a stack, leaf first: those in builds together, and in between those with names.
  */
 static int add_locations(struct ingest *ingest, const struct window *window,
 			 const struct window_process *process, const struct window_frame *frames,
-			 uint32_t count, uint32_t *locations)
+			 uint32_t count, uint64_t at_ns, uint32_t *locations)
 {
 	struct batch_place places[DEPTH_MAX];
 	uint32_t place_count = 0;
+	char text[JIT_NAME_SIZE_MAX];
 
 	assert(count <= DEPTH_MAX);
 	for (uint32_t i = 0; i <= count; i++) {
-		if (i == count || frames[i].kind == FRAME_NAMED) {
+		struct named_line line;
+		bool is_named = i < count &&
+				name_frame(ingest, window, process, &frames[i], at_ns, text, &line);
+
+		if (i == count || is_named) {
 			int err = batch_add_locations(ingest->batch, places, place_count,
 						      locations + i - place_count);
 
@@ -208,9 +305,7 @@ static int add_locations(struct ingest *ingest, const struct window *window,
 				return err;
 			place_count = 0;
 		}
-		if (i < count && frames[i].kind == FRAME_NAMED) {
-			const struct window_name *name = &window->names[frames[i].reference];
-			struct named_line line = { name->function, name->file, name->line };
+		if (is_named) {
 			int64_t location = batch_add_named_location(ingest->batch, &line, 1);
 
 			if (location < 0)
@@ -227,8 +322,9 @@ static int add_locations(struct ingest *ingest, const struct window *window,
 	return 0;
 }
 
-static int64_t add_stack(struct ingest *ingest, const struct window *window, uint32_t number,
-			 const struct window_process *process)
+/* Of a sample that was taken then. */
+static int64_t add_stack_at(struct ingest *ingest, const struct window *window, uint32_t number,
+			    const struct window_process *process, uint64_t at_ns)
 {
 	const struct window_stack *stack = &window->stacks[number];
 	uint32_t locations[DEPTH_MAX];
@@ -236,8 +332,6 @@ static int64_t add_stack(struct ingest *ingest, const struct window *window, uin
 	bool is_whole =
 		stack->verdict == VERDICT_COMPLETE || stack->verdict == VERDICT_NO_USER_STACK;
 
-	if (ingest->stacks[number] != WINDOW_NONE)
-		return ingest->stacks[number];
 	/* The root side goes, and the stack says so. */
 	if (count > DEPTH_MAX) {
 		count = DEPTH_MAX;
@@ -245,39 +339,78 @@ static int64_t add_stack(struct ingest *ingest, const struct window *window, uin
 	}
 
 	int err = add_locations(ingest, window, process, &window->frames[stack->first_frame], count,
-				locations);
+				at_ns, locations);
 
 	if (err)
 		return err;
+	return batch_add_stack(ingest->batch, locations, count, is_whole ? 0 : STACK_TRUNCATED);
+}
 
-	int64_t added =
-		batch_add_stack(ingest->batch, locations, count, is_whole ? 0 : STACK_TRUNCATED);
+static int64_t add_stack(struct ingest *ingest, const struct window *window, uint32_t number,
+			 const struct window_process *process, uint64_t at_ns)
+{
+	if (ingest->stacks[number] != WINDOW_NONE)
+		return ingest->stacks[number];
+
+	int64_t added = add_stack_at(ingest, window, number, process, at_ns);
 
 	if (added >= 0)
 		ingest->stacks[number] = (uint32_t)added;
 	return added;
 }
 
+/* One for each sample: its addresses may have meant other things for the one before. */
+static int add_samples(struct ingest *ingest, const struct window *window,
+		       const struct window_entry *entry, struct batch_entry added)
+{
+	const struct window_process *process =
+		&window->processes[window->threads[entry->thread].process];
+	uint64_t left = entry->weight;
+	int err = 0;
+
+	for (uint32_t i = 0; i < entry->count && !err; i++) {
+		uint32_t time = entry->first_time + i;
+		int64_t stack = add_stack_at(ingest, window, entry->stack, process,
+					     sample_boot_ns(window, time));
+
+		if (stack < 0)
+			return (int)stack;
+		added.stack = (uint32_t)stack;
+		added.count = 1;
+		added.value = left / (entry->count - i);
+		added.times_ms = &window->times_ms[time];
+		left -= added.value;
+		err = batch_add_entry(ingest->batch, &added);
+	}
+	return err;
+}
+
 static int add_entry(struct ingest *ingest, const struct window *window,
 		     const struct window_entry *entry)
 {
-	const struct window_thread *thread = &window->threads[entry->thread];
-	int64_t series = add_series(ingest, window, thread->process);
+	uint32_t process = window->threads[entry->thread].process;
+	int64_t series = add_series(ingest, window, process);
 	int64_t labels = series < 0 ? series : add_sample_labels(ingest, window, entry->thread);
-	int64_t stack = labels < 0 ? labels
-				   : add_stack(ingest, window, entry->stack,
-					       &window->processes[thread->process]);
+
+	if (labels < 0)
+		return (int)labels;
+
+	struct batch_entry added = { .series = (uint32_t)series,
+				     .sample_labels = (uint32_t)labels,
+				     .count = entry->count,
+				     .value = entry->weight,
+				     .times_ms = &window->times_ms[entry->first_time] };
+
+	if (ingest->codes[process] == CODE_CHANGES && has_own_code(window, entry->stack))
+		return add_samples(ingest, window, entry, added);
+
+	int64_t stack = add_stack(ingest, window, entry->stack, &window->processes[process],
+				  sample_boot_ns(window, entry->first_time));
 
 	if (stack < 0)
 		return (int)stack;
-	return batch_add_entry(
-		ingest->batch,
-		&(struct batch_entry){ .series = (uint32_t)series,
-				       .sample_labels = (uint32_t)labels,
-				       .stack = (uint32_t)stack,
-				       .count = entry->count,
-				       .value = entry->weight,
-				       .times_ms = &window->times_ms[entry->first_time] });
+	added.stack = (uint32_t)stack;
+	return batch_add_entry(ingest->batch, &added);
 }
 
 static int64_t unix_ms(const struct window *window, uint64_t boot_ns)
@@ -311,9 +444,12 @@ static int fill_batch(struct ingest *ingest, const struct window *window)
 	if (!err)
 		err = reserve(&ingest->thread_labels, &ingest->thread_capacity,
 			      window->thread_count);
+	if (!err)
+		err = reserve(&ingest->codes, &ingest->code_capacity, window->process_count);
 	if (err)
 		return err;
 
+	prepare_own_code(ingest, window);
 	batch_clear(ingest->batch);
 	batch_set_time(ingest->batch,
 		       (struct batch_time){ start_ms, unix_ms(window, window->end_boot_ns) });
@@ -531,6 +667,7 @@ struct ingest *ingest_stop(struct ingest *ingest)
 	free(ingest->stacks);
 	free(ingest->series);
 	free(ingest->thread_labels);
+	free(ingest->codes);
 	free(ingest);
 	return NULL;
 }

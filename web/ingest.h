@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -21,6 +22,9 @@ struct ingest_options {
 	 */
 	void (*committed)(void *context, uint64_t collector, uint64_t sequence);
 	void (*wish)(void *context, const struct identity *identity);
+	/* Told when a process runs code that it made, whose names are not known. NULL: nobody can
+	 * bring them. Returns whether it was sent, and is worth waiting for. */
+	bool (*wish_jit)(void *context, const struct process_key *process);
 	void *context;
 };
 

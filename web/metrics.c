@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "version.h"
@@ -211,6 +212,17 @@ static void add_unwind_tables(struct buf *buf, const struct unwind_tables_stats 
 		  "Size of all unwind tables on disk.");
 }
 
+static void add_jit(struct buf *buf, const struct jit_processes_stats *stats)
+{
+	add_gauge(buf, "hearth_jit_processes", (double)stats->processes,
+		  "Processes whose perf map or jitdump is followed.");
+	add_gauge(buf, "hearth_jit_ranges", (double)stats->ranges, "Ranges of code in them.");
+	add_counter(buf, "hearth_jit_refused_total", stats->refused,
+		    "Perf maps and jitdumps that are none, or beyond a limit.");
+	add_counter(buf, "hearth_jit_evicted_total", stats->evicted,
+		    "Processes forgotten to make room for others.");
+}
+
 /* The second number of /proc/self/statm: resident pages (proc(5)). */
 static uint64_t resident_bytes(void)
 {
@@ -269,6 +281,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	struct buf *buf = &reply->body;
 	struct symbols_stats symbols = { 0 };
 	struct unwind_tables_stats tables = { 0 };
+	struct jit_processes_stats jit = { 0 };
 	struct store_status store;
 
 	(void)request;
@@ -277,6 +290,8 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 		symbols_stats(server->symbols, &symbols);
 	if (server->unwind_tables)
 		unwind_tables_stats(server->unwind_tables, &tables);
+	if (server->jit)
+		jit_processes_stats(server->jit, &jit);
 
 	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	add_head(buf, "hearth_build_info", "gauge", "The version, as a label.");
@@ -287,6 +302,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_store(buf, &store);
 	add_symbols(buf, &symbols);
 	add_unwind_tables(buf, &tables);
+	add_jit(buf, &jit);
 	add_counter(buf, "hearth_http_requests_total", server->counters.requests, "HTTP requests.");
 	add_counter(buf, "hearth_http_requests_refused_total", server->counters.requests_refused,
 		    "HTTP requests refused for what they are, not for what they ask.");

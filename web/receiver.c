@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/window.h"
 #include "store/store.h"
+#include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "web/ingest.h"
@@ -27,6 +28,7 @@
 #include "web/server.h"
 
 enum {
+	JIT_WISH_COUNT_MAX = 64,
 	WISH_COUNT_MAX = 256, /* waiting to be sent; what is beyond is wished for again later */
 	MESSAGES_AT_ONCE_MAX = 64,
 	PUSH_TIMEOUT_MS = 100,
@@ -57,6 +59,8 @@ struct receiver {
 	bool has_commit;
 	struct identity wishes[WISH_COUNT_MAX];
 	unsigned wish_count;
+	struct process_key jit_wishes[JIT_WISH_COUNT_MAX];
+	unsigned jit_wish_count;
 };
 
 static void set_state(struct receiver *receiver, enum collector_state state)
@@ -91,6 +95,8 @@ static void disconnect(struct receiver *receiver, const char *why)
 	receiver->held = window_free(receiver->held);
 	forget_tables(receiver);
 	set_state(receiver, COLLECTOR_ABSENT);
+	if (receiver->server->jit)
+		jit_processes_forget_wishes(receiver->server->jit);
 }
 
 static void wake(struct receiver *receiver)
@@ -123,6 +129,22 @@ void receiver_wish(struct receiver *receiver, const struct identity *identity)
 		receiver->wishes[receiver->wish_count++] = *identity;
 	pthread_mutex_unlock(&receiver->lock);
 	wake(receiver);
+}
+
+bool receiver_wish_jit(struct receiver *receiver, const struct process_key *process)
+{
+	bool is_sent = false;
+
+	if (receiver->server->counters.collector_state != COLLECTOR_SAMPLING)
+		return false;
+	pthread_mutex_lock(&receiver->lock);
+	if (receiver->jit_wish_count < JIT_WISH_COUNT_MAX) {
+		receiver->jit_wishes[receiver->jit_wish_count++] = *process;
+		is_sent = true;
+	}
+	pthread_mutex_unlock(&receiver->lock);
+	wake(receiver);
+	return is_sent;
 }
 
 /* ---- what the collector says --------------------------------------------------------------------
@@ -185,6 +207,25 @@ static int handle_file(struct receiver *receiver, struct link_message *message)
 		log_debug("no names from %s: %s", identity_text(&file.identity, text),
 			  strerror(-err));
 	}
+	return 0;
+}
+
+static int handle_jit(struct receiver *receiver, struct link_message *message)
+{
+	struct link_jit jit;
+	int err = link_decode_jit(message, &jit);
+	int fd = -1;
+
+	if (err)
+		return err;
+	if (!receiver->server->jit)
+		return 0;
+	if (!jit.error) {
+		fd = message->fds[0];
+		message->fds[0] = -1;
+		receiver->server->counters.files_received++;
+	}
+	jit_processes_bring(receiver->server->jit, &jit.process, (enum jit_file_kind)jit.kind, fd);
 	return 0;
 }
 
@@ -308,6 +349,8 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 		return handle_file(receiver, message);
 	case LINK_WINDOW:
 		return handle_window(receiver, message);
+	case LINK_JIT:
+		return handle_jit(receiver, message);
 	case LINK_TABLE_WISH:
 		if (!receiver->server->unwind_tables || receiver->socket < 0)
 			break;
@@ -319,6 +362,7 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 	case LINK_TABLE:
 	case LINK_NO_TABLE:
 	case LINK_REFUSE_WINDOW:
+	case LINK_WISH_JIT:
 	case LINK_TYPE_COUNT:
 		break;
 	}
@@ -406,6 +450,32 @@ static int send_wishes(struct receiver *receiver)
 	}
 }
 
+static int send_jit_wishes(struct receiver *receiver)
+{
+	struct process_key wishes[JIT_WISH_COUNT_MAX];
+	int err = 0;
+
+	pthread_mutex_lock(&receiver->lock);
+	unsigned count = receiver->jit_wish_count;
+
+	memcpy(wishes, receiver->jit_wishes, count * sizeof(wishes[0]));
+	receiver->jit_wish_count = 0;
+	pthread_mutex_unlock(&receiver->lock);
+	for (unsigned i = 0; i < count && !err; i++) {
+		autoclean(buf) struct buf payload = BUF(sizeof(wishes[0]) + 16);
+
+		link_encode_wish_jit(&wishes[i], &payload);
+		if (payload.error)
+			return payload.error;
+		err = link_send(receiver->socket, &(struct link_message){ .type = LINK_WISH_JIT,
+									  .payload = payload.bytes,
+									  .size = payload.size });
+		receiver->server->counters.wishes_sent += !err;
+	}
+	/* They are wished for again. */
+	return err == -EAGAIN ? 0 : err;
+}
+
 static int send_answer(struct receiver *receiver, const struct unwind_answer *answer)
 {
 	if (answer->error)
@@ -458,6 +528,8 @@ static void say_what_waits(struct receiver *receiver)
 
 	if (!err)
 		err = send_wishes(receiver);
+	if (!err)
+		err = send_jit_wishes(receiver);
 	if (!err)
 		err = send_tables(receiver);
 	if (err)

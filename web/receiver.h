@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/identity.h"
 
 struct ingest;
+struct process_key;
 struct recording;
 struct server;
 
@@ -39,5 +41,8 @@ void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t 
 
 /* Passes a wish on, when a collector is there. Any thread. */
 void receiver_wish(struct receiver *receiver, const struct identity *identity);
+
+/* Asks for what a process writes of code that it made; false when there is nobody to ask. */
+bool receiver_wish_jit(struct receiver *receiver, const struct process_key *process);
 
 DEFINE_CLEANUP(struct receiver *, receiver, receiver_free)

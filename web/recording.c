@@ -213,7 +213,7 @@ static int add_message(struct recording *recording, const struct link_message *m
 static bool is_recorded(uint8_t type)
 {
 	return type == LINK_HELLO || type == LINK_WINDOW || type == LINK_FILE ||
-	       type == LINK_KERNEL;
+	       type == LINK_KERNEL || type == LINK_JIT;
 }
 
 int recording_add(struct recording *recording, const struct link_message *message)

@@ -19,8 +19,8 @@ struct recording;
 int recording_create(const char *path, struct recording **ret);
 
 /*
- * Adds a message of type LINK_HELLO, LINK_WINDOW, LINK_FILE or LINK_KERNEL; others are passed over.
- * Reads what its descriptors hold from their start and leaves them open; files above
+ * Adds a message of type LINK_HELLO, LINK_WINDOW, LINK_FILE, LINK_KERNEL or LINK_JIT; others are
+ * passed over. Reads what its descriptors hold from their start and leaves them open; files above
  * RECORDED_FILE_SIZE_MAX are recorded as not there (-EFBIG).
  */
 int recording_add(struct recording *recording, const struct link_message *message);

@@ -18,6 +18,7 @@
 #include "base/hangup.h"
 #include "base/log.h"
 #include "store/store.h"
+#include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "web/http1.h"
@@ -91,6 +92,9 @@ static int open_store(struct server *server)
 		return log_error_errno(err, "cannot use the folder '%s'", path);
 
 	symbols_use_unwind_tables(server->symbols, server->unwind_tables);
+	err = jit_processes_new(&server->jit);
+	if (err)
+		return log_error_errno(err, "cannot start a thread");
 
 	struct store_options options = {
 		.folder = settings->data,
@@ -164,6 +168,11 @@ static int wait_for_signal(struct server *server, const sigset_t *mask)
 	return 0;
 }
 
+static bool tell_wish_jit(void *context, const struct process_key *process)
+{
+	return receiver_wish_jit(context, process);
+}
+
 static int open_link(struct server *server, struct receiver **ret)
 {
 	const struct settings *settings = server->settings;
@@ -201,6 +210,7 @@ static int serve(struct server *server, const sigset_t *mask)
 	struct ingest_options options = { .server = server,
 					  .committed = tell_committed,
 					  .wish = tell_wish,
+					  .wish_jit = tell_wish_jit,
 					  .context = receiver };
 	int err = ingest_start(&options, &ingest);
 
@@ -263,5 +273,6 @@ int serve_main(const struct settings *settings)
 	store_close(server.store);
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
+	jit_processes_free(server.jit);
 	return code;
 }

@@ -9,6 +9,7 @@
 #include "base/window.h"
 #include "web/limit.h"
 
+struct jit_processes;
 struct request_counters;
 struct store;
 struct symbols;
@@ -44,6 +45,7 @@ struct server {
 	struct store *store;
 	struct symbols *symbols;
 	struct unwind_tables *unwind_tables; /* NULL: none are made */
+	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;

@@ -14,11 +14,16 @@ static void decode(const struct link_message *message)
 	struct link_hello hello;
 	struct link_file file;
 	struct identity identity;
+	struct process_key process;
+	struct link_jit jit;
 
 	if (link_decode_hello(message, &hello) == 0)
 		assert(hello.collector != 0);
 	if (link_decode_file(message, &file) == 0)
 		assert(file.identity.size > 0 && file.identity.size <= IDENTITY_SIZE_MAX);
+	if (link_decode_jit(message, &jit) == 0)
+		assert(jit.error >= 0 && jit.error <= INT16_MAX);
+	(void)link_decode_wish_jit(message, &process);
 	if (link_decode_wish(message, &identity) == 0)
 		assert(identity.size > 0 && identity.size <= IDENTITY_SIZE_MAX);
 }

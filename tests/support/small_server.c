@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/store.h"
+#include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 
@@ -30,6 +31,8 @@ static void open_parts(struct small_server *small)
 	err = unwind_tables_open(path, &small->server.unwind_tables);
 	assert(!err);
 	symbols_use_unwind_tables(small->server.symbols, small->server.unwind_tables);
+	err = jit_processes_new(&small->server.jit);
+	assert(!err);
 
 	struct store_options options = { .folder = small->folder,
 					 .symbols = small->server.symbols,
@@ -58,6 +61,7 @@ static void close_parts(struct small_server *small)
 	small->server.store = store_close(small->server.store);
 	small->server.symbols = symbols_close(small->server.symbols);
 	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
+	small->server.jit = jit_processes_free(small->server.jit);
 }
 
 void small_server_restart(struct small_server *small)

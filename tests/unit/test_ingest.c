@@ -10,12 +10,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "store/selector.h"
 #include "store/store.h"
+#include "symbols/jit_processes.h"
 #include "tests/support/generator.h"
 #include "tests/support/small_server.h"
 #include "web/ingest.h"
@@ -34,7 +37,8 @@ struct scene {
 	pthread_cond_t changed;
 	/* guarded by lock: */
 	uint64_t collector, sequence;
-	unsigned commits, wishes;
+	unsigned commits, wishes, jit_wishes;
+	int jit_fd; /* what is brought when it is wished for; 0: nobody can */
 };
 
 static void committed(void *context, uint64_t collector, uint64_t sequence)
@@ -59,11 +63,26 @@ static void wish(void *context, const struct identity *identity)
 	pthread_mutex_unlock(&scene->lock);
 }
 
+/* Called on the writer's thread. */
+static bool wish_jit(void *context, const struct process_key *process)
+{
+	struct scene *scene = context;
+
+	pthread_mutex_lock(&scene->lock);
+	scene->jit_wishes++;
+	pthread_mutex_unlock(&scene->lock);
+	if (scene->jit_fd == 0)
+		return false;
+	jit_processes_bring(scene->small.server.jit, process, JIT_FILE_JITDUMP, dup(scene->jit_fd));
+	return true;
+}
+
 static void start(struct scene *scene)
 {
 	struct ingest_options options = { .server = &scene->small.server,
 					  .committed = committed,
 					  .wish = wish,
+					  .wish_jit = wish_jit,
 					  .context = scene };
 
 	assert_int_equal(ingest_start(&options, &scene->ingest), 0);
@@ -399,6 +418,106 @@ static void takes_frames_of_every_kind(void **state)
 	flame_done(&flame);
 }
 
+/* A jitdump in which one address means two things, from these times on. */
+static int make_jitdump(uint64_t address, uint64_t first_ns, uint64_t second_ns)
+{
+	static const uint32_t header[10] = { 0x4a695444, 1, 40, 62, 0, 7 };
+	const uint64_t times[] = { first_ns, second_ns };
+	int fd = memfd_create("jitdump", MFD_CLOEXEC);
+	struct timespec boot;
+
+	assert_true(fd >= 0);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+
+	/* Its clock stands still while the host sleeps. */
+	uint64_t slept_ns = (uint64_t)boot.tv_sec * (uint64_t)CLOCK_NS_PER_S +
+			    (uint64_t)boot.tv_nsec - clock_monotonic_ns();
+
+	assert_int_equal(write(fd, header, sizeof(header)), sizeof(header));
+	for (size_t i = 0; i < 2; i++) {
+		autoclean(buf) struct buf record = BUF(256);
+
+		buf_add_u32(&record, 0);
+		buf_add_u32(&record, 16 + 40 + sizeof("before"));
+		buf_add_u64(&record, times[i] - slept_ns);
+		buf_add_u64(&record, 0);
+		buf_add_u64(&record, address);
+		buf_add_u64(&record, address);
+		buf_add_u64(&record, 0x100);
+		buf_add_u64(&record, i);
+		buf_add(&record, i ? "behind" : "before", sizeof("before"));
+		assert_int_equal(write(fd, record.bytes, record.size), record.size);
+	}
+	return fd;
+}
+
+static uint64_t flame_total_of(const struct flame *flame, const char *name)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < flame->node_count; i++)
+		if (str_equal(flame->names[flame->nodes[i].name], str_from(name)))
+			total += flame->nodes[i].total;
+	return total;
+}
+
+static void names_code_by_what_it_was_when_it_ran(void **state)
+{
+	struct scene *scene = *state;
+	const uint64_t address = 0x7f0000001000, start_ns = UINT64_C(100) * CLOCK_NS_PER_S;
+	uint16_t times_ms[] = { 200, 300, 400, 600, 700 };
+	struct tiny tiny;
+
+	scene->jit_fd =
+		make_jitdump(address, start_ns - 5000, start_ns + UINT64_C(500) * CLOCK_NS_PER_MS);
+	make_tiny(&tiny, 1, 0);
+	tiny.frames[0] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = address };
+	tiny.frames[1] = (struct window_frame){ .kind = FRAME_ANONYMOUS,
+						.address = address + 0x100,
+						.position = FRAME_RETURN };
+	tiny.frames[2] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = 0x1000 };
+	tiny.window.times_ms = times_ms;
+	tiny.window.time_count = 5;
+	tiny.window.sample_count = tiny.entry.count = 5;
+	tiny.entry.weight = 50000003;
+	push(scene, &tiny.window);
+	finish(scene);
+	assert_int_equal(scene->jit_wishes, 1);
+	close(scene->jit_fd);
+
+	struct flame flame = flame_of(scene);
+
+	/* Twice in each stack: the return address of a call at its very end, too. */
+	assert_int_equal(flame_total_of(&flame, "before") + flame_total_of(&flame, "behind"),
+			 2 * 50000003);
+	assert_in_range(flame_total_of(&flame, "before"), 2 * 30000000, 2 * 30000003);
+	assert_true(flame_has(&flame, FLAME_UNNAMED, "[anonymous]+0x1000"));
+	assert_int_equal(flame.nodes[0].total, 50000003);
+	flame_done(&flame);
+}
+
+static void code_that_nobody_names_is_stored_all_the_same(void **state)
+{
+	struct scene *scene = *state;
+	struct tiny tiny;
+
+	make_tiny(&tiny, 1, 0);
+	tiny.frames[0] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = 0x5000 };
+	push(scene, &tiny.window);
+	make_tiny(&tiny, 2, 1);
+	tiny.frames[0] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = 0x5000 };
+	push(scene, &tiny.window);
+	finish(scene);
+	/* Not for each window. */
+	assert_int_equal(scene->jit_wishes, 1);
+
+	struct flame flame = flame_of(scene);
+
+	assert_true(flame_has(&flame, FLAME_UNNAMED, "[anonymous]+0x5000"));
+	assert_int_equal(flame.nodes[0].total, 20000000);
+	flame_done(&flame);
+}
+
 static void assert_gap(struct scene *scene, int64_t from_s, int64_t to_s, enum gap_reason reason)
 {
 	struct store_gaps gaps = { 0 };
@@ -516,6 +635,8 @@ int main(void)
 		SCENE_TEST(lowers_return_addresses_by_one),
 		SCENE_TEST(shows_where_callers_are_missing),
 		SCENE_TEST(takes_frames_of_every_kind),
+		SCENE_TEST(names_code_by_what_it_was_when_it_ran),
+		SCENE_TEST(code_that_nobody_names_is_stored_all_the_same),
 		SCENE_TEST(says_why_there_is_nothing),
 		SCENE_TEST(makes_no_gap_of_a_moment),
 		SCENE_TEST(keeps_windows_while_the_disk_is_full),

@@ -276,7 +276,7 @@ static void refuses_headers_that_no_end_of_ours_sends(void **state)
 
 	for (size_t size = 1; size < LINK_HEADER_SIZE; size++) {
 		send_raw(pair->ends[0],
-			 "hrth\2\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
+			 "hrth\3\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
 			 0);
 		assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 	}
@@ -294,7 +294,7 @@ static void refuses_a_packet_that_is_too_large(void **state)
 	struct link_message message;
 
 	assert_non_null(bytes);
-	memcpy(bytes, "hrth\2\0\5", 7);
+	memcpy(bytes, "hrth\3\0\5", 7);
 	send_raw(pair->ends[0], bytes, LINK_PACKET_SIZE_MAX + 1, NULL, 0);
 	assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 }
@@ -440,6 +440,46 @@ static void reads_payloads_back(void **state)
 	assert_int_equal(link_decode_file(&message, &file_again), -EBADMSG);
 }
 
+static void carries_what_processes_write_of_their_code(void **state)
+{
+	autoclean(buf) struct buf payload = BUF(1024);
+	const struct process_key process = { 7, 3, UINT64_C(1) << 50 };
+	struct link_jit jit = { .process = process, .kind = 2 };
+	struct process_key wish = { 0 };
+	struct link_message message;
+
+	(void)state;
+	link_encode_wish_jit(&process, &payload);
+	for (size_t size = 0; size <= payload.size; size++) {
+		message = with(&payload, 0);
+		message.size = size;
+		assert_int_equal(link_decode_wish_jit(&message, &wish),
+				 size == payload.size ? 0 : -EBADMSG);
+	}
+	assert_memory_equal(&wish, &process, sizeof(wish));
+
+	buf_clear(&payload);
+	link_encode_jit(&jit, &payload);
+	message = with(&payload, 1);
+	jit = (struct link_jit){ 0 };
+	assert_int_equal(link_decode_jit(&message, &jit), 0);
+	assert_memory_equal(&jit.process, &process, sizeof(process));
+	assert_int_equal(jit.kind, 2);
+	assert_int_equal(jit.error, 0);
+	/* No reason, and nothing; and the other way round. */
+	message = with(&payload, 0);
+	assert_int_equal(link_decode_jit(&message, &jit), -EBADMSG);
+	buf_clear(&payload);
+	link_encode_jit(&(struct link_jit){ .process = process, .error = -ENOENT }, &payload);
+	message = with(&payload, 1);
+	assert_int_equal(link_decode_jit(&message, &jit), -EBADMSG);
+	message = with(&payload, 0);
+	assert_int_equal(link_decode_jit(&message, &jit), 0);
+	assert_int_equal(jit.error, ENOENT);
+	message.size--;
+	assert_int_equal(link_decode_jit(&message, &jit), -EBADMSG);
+}
+
 static void refuses_payloads_cut_or_longer(void **state)
 {
 	(void)state;
@@ -493,6 +533,7 @@ int main(void)
 		PAIR_TEST(closes_descriptors_that_nobody_asked_for),
 		PAIR_TEST(knows_its_peer),
 		cmocka_unit_test(reads_payloads_back),
+		cmocka_unit_test(carries_what_processes_write_of_their_code),
 		cmocka_unit_test(refuses_payloads_cut_or_longer),
 	};
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * On-CPU profiling: one tick of a CPU's clock event, one stack trace. The kernel's part comes from
- * the kernel, the user's is walked here (bpf/walk.h), every step checked, so that the record can say
- * how sure it is.
+ * the kernel, the user's is walked here (bpf/walk.h), every step checked, so that the record can
+ * say how sure it is.
  */
 #include "bpf/kernel_types.h"
 #include "bpf/events.h"
+#include "bpf/measure.h"
 #include "bpf/unwind.h"
 
 /* What a perf_event program is called with: include/uapi/linux/bpf_perf_event.h, which is stable.
@@ -116,6 +117,24 @@ struct {
 	__array(values, struct chunk);
 } chunks SEC(".maps");
 
+/* Set before loading; what stands behind it is then not even verified. */
+const volatile bool measures = false;
+
+/* Which class the processes are in that are measured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MEASURE_PROCESS_COUNT_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} measured_processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MEASURE_CLASS_COUNT);
+	__type(key, __u32);
+	__type(value, struct measure);
+} measured SEC(".maps");
+
 static __always_inline void count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
@@ -150,7 +169,8 @@ static __always_inline __u64 walk_rule(struct walk *walk, __u32 number)
 	return rule ? *rule : 0;
 }
 
-/* Brings a piece of the stack that holds the word: one long read costs as much as two short ones. */
+/* Brings a piece of the stack that holds the word: one long read costs as much as two short ones.
+ */
 static __noinline int move_window(struct walk_state *s, __u64 address)
 {
 	__u64 from = (address - WALK_WINDOW_BELOW) & ~7UL;
@@ -227,8 +247,8 @@ static __always_inline void walk_user_stack(struct walk *walk)
 {
 	struct walk_state *s = walk->state;
 
-	/* The kernel's workers that pass for threads of a process (io_uring, vhost) never were in user
-	 * space: their registers are zero. */
+	/* The kernel's workers that pass for threads of a process (io_uring, vhost) never were in
+	 * user space: their registers are zero. */
 	if (s->frame.pc == 0) {
 		s->verdict = WALK_NO_USER_STACK;
 		return;
@@ -354,9 +374,51 @@ static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct even
 	return size;
 }
 
+/* ---- measuring ----------------------------------------------------------------------------------
+ */
+
+static __always_inline __u64 clock(void)
+{
+	return measures ? bpf_ktime_get_ns() : 0;
+}
+
+static __always_inline void add_to_histogram(struct measure_histogram *histogram, __u64 ns)
+{
+	__u64 bucket = ns >> MEASURE_BUCKET_SHIFT;
+
+	if (bucket >= MEASURE_BUCKET_COUNT)
+		bucket = MEASURE_BUCKET_COUNT - 1;
+	histogram->count++;
+	histogram->sum_ns += ns;
+	histogram->buckets[bucket]++;
+}
+
+/* After the last clock, so that it is in no figure. */
+static __noinline int measure(const struct walk_state *s, __u32 pid, __u64 ns, __u64 kernel_ns)
+{
+	__u32 *class = bpf_map_lookup_elem(&measured_processes, &pid);
+	struct measure *measure = class ? bpf_map_lookup_elem(&measured, class) : NULL;
+
+	if (!measure || !s)
+		return 0;
+	if (s->wants_more || s->verdict == WALK_NO_USER_STACK) {
+		measure->early++;
+		return 0;
+	}
+	add_to_histogram(&measure->walk, ns - kernel_ns);
+	if (kernel_ns) {
+		add_to_histogram(&measure->below_kernel, ns - kernel_ns);
+		add_to_histogram(&measure->kernel_stack, kernel_ns);
+	}
+	measure->user_frames += s->frame_count;
+	measure->complete += s->verdict == WALK_COMPLETE;
+	return 0;
+}
+
 SEC("perf_event")
 int profile(struct tick *tick)
 {
+	__u64 start_ns = clock(), kernel_ns = 0;
 	__u64 pid_and_tid = bpf_get_current_pid_tgid();
 	__u32 zero = 0;
 
@@ -388,9 +450,11 @@ int profile(struct tick *tick)
 	if (in_kernel) {
 		/* Frames of the kernel cost more than all of the user's: only when the tick broke
 		 * in there. */
+		__u64 before_ns = clock();
 		long size = bpf_get_stack(tick, event->frames,
 					  EVENT_KERNEL_FRAME_COUNT_MAX * sizeof(__u64), 0);
 
+		kernel_ns = clock() - before_ns;
 		event->flags |= EVENT_BROKE_INTO_KERNEL;
 		s->kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
 	}
@@ -445,6 +509,8 @@ int profile(struct tick *tick)
 	}
 	send(&memory->record, EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64) + raw_size,
 	     wakeup);
+	if (measures)
+		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	return 0;
 }
 

@@ -251,7 +251,9 @@ static int open_events(struct collector *collector, char reason[static COLLECT_E
 			 strerror(-err));
 		return err;
 	}
-	err = sampler_load(handle_event, collector, &collector->sampler, reason);
+	err = sampler_load(
+		&(struct sampler_options){ .handler = handle_event, .context = collector },
+		&collector->sampler, reason);
 	if (err)
 		return err;
 	err = make_processes(collector);
@@ -618,7 +620,7 @@ int collect_probe(char reterr[static COLLECT_ERROR_SIZE])
 			 strerror(-err));
 		return err;
 	}
-	err = sampler_load(ignore_event, NULL, &sampler, reterr);
+	err = sampler_load(&(struct sampler_options){ .handler = ignore_event }, &sampler, reterr);
 	if (err)
 		return err;
 	return sampler_attach(sampler, 1, cpus, 1, reterr);

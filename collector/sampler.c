@@ -32,8 +32,7 @@ struct sampler {
 	int *events;
 	struct bpf_link **links;
 	uint32_t event_count;
-	sampler_handler *handler;
-	void *context;
+	struct sampler_options options;
 	uint64_t malformed;
 	struct sampler_memory memory;
 	void *chunks[WALK_CHUNK_COUNT_MAX];
@@ -127,7 +126,7 @@ static int handle_record(void *context, void *bytes, size_t size)
 		sampler->malformed++;
 		return 0;
 	}
-	sampler->handler(sampler->context, event);
+	sampler->options.handler(sampler->options.context, event);
 	return 0;
 }
 
@@ -193,10 +192,22 @@ void *sampler_add_chunk(void *context, uint32_t number)
 	return memory;
 }
 
-int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
+/* What only benchmarks need is not made. */
+static int set_options(struct profiler_bpf *program, const struct sampler_options *options)
+{
+	program->rodata->measures = options->measures;
+	if (options->measures)
+		return 0;
+
+	int err = bpf_map__set_max_entries(program->maps.measured_processes, 1);
+
+	return err ? err : bpf_map__set_max_entries(program->maps.measured, 1);
+}
+
+int sampler_load(const struct sampler_options *options, struct sampler **ret,
 		 char reterr[static SAMPLER_ERROR_SIZE])
 {
-	assert(handler && ret);
+	assert(options->handler && ret);
 
 	autoclean(sampler) struct sampler *sampler = calloc(1, sizeof(*sampler));
 	int err;
@@ -205,8 +216,7 @@ int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
 		snprintf(reterr, SAMPLER_ERROR_SIZE, "out of memory");
 		return -ENOMEM;
 	}
-	sampler->handler = handler;
-	sampler->context = context;
+	sampler->options = *options;
 	libbpf_set_print(stay_silent);
 
 	sampler->program = profiler_bpf__open();
@@ -214,6 +224,8 @@ int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
 		return explain_load(-errno, reterr);
 
 	err = bpf_map__set_max_entries(sampler->program->maps.ring, ring_size());
+	if (!err)
+		err = set_options(sampler->program, options);
 	if (!err)
 		err = profiler_bpf__load(sampler->program);
 	if (err)
@@ -332,5 +344,48 @@ int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_
 			ret[counter] += values[cpu];
 	}
 	ret[COUNTER_UNREADABLE] += sampler->malformed;
+	return 0;
+}
+
+int sampler_measure(struct sampler *sampler, uint32_t pid, uint32_t class)
+{
+	int map = bpf_map__fd(sampler->program->maps.measured_processes);
+
+	assert(sampler->options.measures && class < MEASURE_CLASS_COUNT);
+	return bpf_map_update_elem(map, &pid, &class, BPF_ANY) ? -errno : 0;
+}
+
+static void add_histogram(struct measure_histogram *sum, const struct measure_histogram *histogram)
+{
+	sum->count += histogram->count;
+	sum->sum_ns += histogram->sum_ns;
+	for (unsigned i = 0; i < MEASURE_BUCKET_COUNT; i++)
+		sum->buckets[i] += histogram->buckets[i];
+}
+
+int sampler_measured(const struct sampler *sampler, uint32_t class, struct measure *ret)
+{
+	int cpu_count = libbpf_num_possible_cpus();
+	int map = bpf_map__fd(sampler->program->maps.measured);
+
+	assert(sampler->options.measures && class < MEASURE_CLASS_COUNT);
+	if (cpu_count <= 0)
+		return -EINVAL;
+
+	autofree struct measure *values = calloc((size_t)cpu_count, sizeof(*values));
+
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(map, &class, values))
+		return -errno;
+	*ret = (struct measure){ 0 };
+	for (int cpu = 0; cpu < cpu_count; cpu++) {
+		add_histogram(&ret->walk, &values[cpu].walk);
+		add_histogram(&ret->below_kernel, &values[cpu].below_kernel);
+		add_histogram(&ret->kernel_stack, &values[cpu].kernel_stack);
+		ret->user_frames += values[cpu].user_frames;
+		ret->complete += values[cpu].complete;
+		ret->early += values[cpu].early;
+	}
 	return 0;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
 #include "bpf/events.h"
+#include "bpf/measure.h"
 #include "bpf/walk_layout.h"
 
 /*
@@ -19,8 +21,14 @@ typedef void sampler_handler(void *context, const struct event *event);
 
 enum { SAMPLER_ERROR_SIZE = 256 };
 
+struct sampler_options {
+	sampler_handler *handler;
+	void *context;
+	bool measures; /* how long samples take in the kernel, for benchmarks: bpf/measure.h */
+};
+
 /* Loads and verifies the program. On failure reterr says what is missing and what to do. */
-int sampler_load(sampler_handler *handler, void *context, struct sampler **ret,
+int sampler_load(const struct sampler_options *options, struct sampler **ret,
 		 char reterr[static SAMPLER_ERROR_SIZE]);
 
 /* Opens an event of this frequency on each CPU of the list and attaches. */
@@ -48,5 +56,11 @@ void *sampler_add_chunk(void *sampler, uint32_t number);
 
 /* Sums over the CPUs since the start, by enum event_counter. */
 int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);
+
+/* With options.measures: this process's samples count in that class from now on. */
+int sampler_measure(struct sampler *sampler, uint32_t pid, uint32_t class);
+
+/* The sum over the CPUs of what was measured in a class. */
+int sampler_measured(const struct sampler *sampler, uint32_t class, struct measure *ret);
 
 DEFINE_CLEANUP(struct sampler *, sampler, sampler_free)

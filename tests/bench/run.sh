@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Every figure of the bars, one after the other: about 30 minutes, most of it waiting. MINUTES,
-# SECONDS_BUSY, MINUTES_BUILD and MINUTES_PAGE make it shorter.
+# Every figure of the bars, one after the other: about 40 minutes, most of it waiting. MINUTES,
+# SECONDS_BUSY, SECONDS_WALK, MINUTES_BUILD and MINUTES_PAGE make it shorter.
 set -eu
 cd "$(dirname "$0")/../.."
 : "${BUILD:=build}"

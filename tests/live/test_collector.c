@@ -79,7 +79,8 @@ static int set_up(void **state)
 	*state = parts;
 	if (collect_probe(reason))
 		return 0; /* each test skips, with the reason, or fails */
-	if (sampler_load(on_event, parts, &parts->sampler, reason) ||
+	if (sampler_load(&(struct sampler_options){ .handler = on_event, .context = parts },
+			 &parts->sampler, reason) ||
 	    unwinder_new(&(struct unwinder_options){ .sampler = parts->sampler,
 						     .size_max = 4 << 20,
 						     .ask = on_ask,

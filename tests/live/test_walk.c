@@ -317,8 +317,8 @@ static struct target real[] = {
 		  "json.loads(json.dumps(d)); sorted(d, key=lambda k: k[::-1])" },
 	  .program = "python3" },
 	{ "perl",
-	  { "-e",
-	    "my %h; for my $i (1..3000000) { $h{$i % 5000} .= \"x$i\" if \"a$i\" =~ /a(\\d+)7/; }" },
+	  { "-e", "my %h; for my $i (1..3000000) { $h{$i % 5000} .= \"x$i\" if \"a$i\" =~ "
+		  "/a(\\d+)7/; }" },
 	  .program = "perl" },
 	{ "bash",
 	  { "-c", "i=0; while [ $i -lt 250000 ]; do i=$((i+1)); x=${x:0:9}$i; done" },
@@ -407,9 +407,10 @@ static void reaches_the_start_of_programs_that_people_run(void **state)
 static int set_up(void **state)
 {
 	const char *required = getenv("HEARTH_REQUIRE_BPF");
+	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ, .handler = on_event };
 
 	(void)state;
-	if (!profiler_start(&profiler, FREQUENCY_HZ, on_event, NULL, reason)) {
+	if (!profiler_start(&profiler, &options, reason)) {
 		print_message("skipped: no rights for BPF: %s\n", reason);
 		if (required && strcmp(required, "1") == 0)
 			return -1;

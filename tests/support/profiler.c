@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/unwind_table.h"
 #include "collector/cpus.h"
 #include "collector/processes.h"
@@ -44,7 +45,7 @@ static void on_walked(void *context, const struct event *event)
 {
 	struct profiler *profiler = context;
 
-	profiler->handler(profiler->context, event);
+	profiler->options.handler(profiler->options.context, event);
 }
 
 static void on_event(void *context, const struct event *event)
@@ -177,30 +178,34 @@ static void stop_maker(struct table_maker *maker)
 	free(maker);
 }
 
-bool profiler_start(struct profiler *profiler, uint64_t frequency_hz,
-		    void (*handler)(void *context, const struct event *event), void *context,
+bool profiler_start(struct profiler *profiler, const struct profiler_options *options,
 		    char reason[static COLLECT_ERROR_SIZE])
 {
 	uint32_t cpus[CPU_COUNT_MAX], cpu_count;
 
-	*profiler = (struct profiler){ .handler = handler, .context = context };
-	if (sampler_load(on_event, profiler, &profiler->sampler, reason))
+	*profiler = (struct profiler){ .options = *options };
+
+	struct sampler_options sampling = { .handler = on_event,
+					    .context = profiler,
+					    .measures = options->measures };
+
+	if (sampler_load(&sampling, &profiler->sampler, reason))
 		return false;
 
-	struct unwinder_options options = {
+	struct unwinder_options unwinding = {
 		.sampler = profiler->sampler,
-		.size_max = 32 << 20,
+		.size_max = options->size_max ? options->size_max : UNWIND_SIZE_MAX,
 		.ask = on_ask,
 		.done = on_walked,
 		.context = profiler,
 	};
 
-	if (!start_maker(profiler) || unwinder_new(&options, &profiler->unwinder) ||
+	if (!start_maker(profiler) || unwinder_new(&unwinding, &profiler->unwinder) ||
 	    processes_new(unwinder_spaces(profiler->unwinder), &profiler->processes) ||
 	    unwinder_follow(profiler->unwinder, profiler->processes) ||
 	    cpus_online(cpus, &cpu_count) ||
 	    sideband_open(cpus, cpu_count, on_record, profiler, &profiler->sideband) ||
-	    sampler_attach(profiler->sampler, frequency_hz, cpus, cpu_count, reason)) {
+	    sampler_attach(profiler->sampler, options->frequency_hz, cpus, cpu_count, reason)) {
 		profiler_stop(profiler);
 		return false;
 	}

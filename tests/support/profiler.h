@@ -10,6 +10,15 @@
 #include "collector/collect.h"
 #include "collector/unwinder.h"
 
+struct profiler_options {
+	uint64_t frequency_hz;
+	/* Gets every sample, walked, in no strict order. */
+	void (*handler)(void *context, const struct event *event);
+	void *context;
+	bool measures;	 /* sampler_measure() */
+	size_t size_max; /* of tables and mappings in the kernel; 0: as much as by default */
+};
+
 /*
  * The parts of the collector put together in the test's own process, on this kernel, with unwind
  * tables made on the spot: for tests and benchmarks of the walk.
@@ -19,14 +28,12 @@ struct profiler {
 	struct sideband *sideband;
 	struct processes *processes;
 	struct unwinder *unwinder;
-	void (*handler)(void *context, const struct event *event);
-	void *context;
+	struct profiler_options options;
 	struct table_maker *maker; /* in a thread of its own, as the server is */
 };
 
-/* handler gets every sample, walked, in no strict order. False, with a reason, without rights. */
-bool profiler_start(struct profiler *profiler, uint64_t frequency_hz,
-		    void (*handler)(void *context, const struct event *event), void *context,
+/* False, with a reason, without rights. */
+bool profiler_start(struct profiler *profiler, const struct profiler_options *options,
 		    char reason[static COLLECT_ERROR_SIZE]);
 void profiler_stop(struct profiler *profiler);
 

@@ -105,5 +105,7 @@ enum event_counter {
 	COUNTER_UNREADABLE = 3,	  /* samples lost: no scratch memory, or the task can't be read */
 	COUNTER_RAW = 4,	  /* samples that carry their stack, to be walked later */
 	COUNTER_RAW_LEFT_OUT = 5, /* those that would have: no room in the ring buffer */
+	COUNTER_CHECKED = 6,	  /* stacks that were walked twice, as usual and plainly */
+	COUNTER_DIFFERENT = 7,	  /* of these, with another outcome: none, or there is a mistake */
 	COUNTER_COUNT,
 };

@@ -38,13 +38,22 @@ static __always_inline const void *walk_chunk(struct walk *walk, __u32 line);
 static __always_inline const struct walk_file *walk_file(struct walk *walk, __u32 number);
 static __always_inline __u64 walk_rule(struct walk *walk, __u32 number);
 static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *ret);
+static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, __u64 *ret);
+struct walk_memo;
+static __always_inline struct walk_memo *walk_memo(struct walk *walk, __u32 index);
 
 #include "bpf/walk.h"
 
 /* ---- maps ---------------------------------------------------------------------------------------
  */
 
-/* The collector sets its size before loading. */
+/* Set before loading. */
+const volatile __u32 ring_size = 1 << 20;
+/* Every so manieth stack of a CPU is walked twice; 0: none. */
+const volatile __u32 check_period = 1000;
+/* What stands behind it is, where it is not set, not even verified. */
+const volatile bool measures = false;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -76,6 +85,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* Of a stack that is walked twice. */
+struct check {
+	struct walk_state state;
+	struct event event;
+	__u32 different;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct check);
+} checks SEC(".maps");
+
+/* One for all CPUs: what one found, the others need. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WALK_MEMO_COUNT);
+	__type(key, __u32);
+	__type(value, struct walk_memo);
+} memo SEC(".maps");
 
 /* Written by the collector, read here: see bpf/walk.h. */
 struct {
@@ -117,9 +148,6 @@ struct {
 	__array(values, struct chunk);
 } chunks SEC(".maps");
 
-/* Set before loading; what stands behind it is then not even verified. */
-const volatile bool measures = false;
-
 /* Which class the processes are in that are measured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -135,12 +163,12 @@ struct {
 	__type(value, struct measure);
 } measured SEC(".maps");
 
-static __always_inline void count(__u32 counter)
+/* The count, this one included. */
+static __always_inline __u64 count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
-	if (value)
-		(*value)++;
+	return value ? ++*value : 0;
 }
 
 /* ---- what the walk asks for ---------------------------------------------------------------------
@@ -210,11 +238,29 @@ static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *re
 	return 0;
 }
 
+static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, __u64 *ret)
+{
+	(void)walk;
+	return bpf_probe_read_user(ret, sizeof(*ret), (void *)address) ? -1 : 0;
+}
+
+static __always_inline struct walk_memo *walk_memo(struct walk *walk, __u32 index)
+{
+	(void)walk;
+	return bpf_map_lookup_elem(&memo, &index);
+}
+
 /* 1 ends bpf_loop(). */
 static long step(__u32 number, struct walk *walk)
 {
 	(void)number;
-	return walk_step(walk);
+	return walk_step(walk, WALK_AS_USUAL);
+}
+
+static long step_plainly(__u32 number, struct walk *walk)
+{
+	(void)number;
+	return walk_step(walk, WALK_PLAINLY);
 }
 
 /* ---- a sample -----------------------------------------------------------------------------------
@@ -253,7 +299,7 @@ static __always_inline void walk_user_stack(struct walk *walk)
 		s->verdict = WALK_NO_USER_STACK;
 		return;
 	}
-	s->space = find_space(walk->event);
+	walk_enter(walk, find_space(walk->event));
 	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step, walk, 0);
 }
 
@@ -274,17 +320,32 @@ static __always_inline void start_below_kernel(struct walk_state *s, struct task
 	struct pt_regs *registers = (struct pt_regs *)bpf_task_pt_regs(task);
 
 #if defined(__TARGET_ARCH_x86)
-	bpf_core_read(s->leaf, sizeof(s->leaf), &registers->r15);
-	s->frame.pc = BPF_CORE_READ(registers, ip);
-	s->frame.sp = BPF_CORE_READ(registers, sp);
+	s->leaf[0] = registers->r15;
+	s->leaf[1] = registers->r14;
+	s->leaf[2] = registers->r13;
+	s->leaf[3] = registers->r12;
+	s->leaf[4] = registers->bp;
+	s->leaf[5] = registers->bx;
+	s->leaf[6] = registers->r11;
+	s->leaf[7] = registers->r10;
+	s->leaf[8] = registers->r9;
+	s->leaf[9] = registers->r8;
+	s->leaf[10] = registers->ax;
+	s->leaf[11] = registers->cx;
+	s->leaf[12] = registers->dx;
+	s->leaf[13] = registers->si;
+	s->leaf[14] = registers->di;
+	s->leaf[15] = registers->orig_ax;
+	s->frame.pc = registers->ip;
+	s->frame.sp = registers->sp;
 	s->frame.fp = s->leaf[REGISTER_FP];
 	/* A system call was made; else something broke in, and the address is that of the
 	 * instruction itself. */
 	s->frame.is_return = (__s64)s->leaf[15] >= 0;
 #elif defined(__TARGET_ARCH_arm64)
-	s->frame.pc = BPF_CORE_READ(registers, pc);
-	s->frame.sp = BPF_CORE_READ(registers, sp);
-	s->frame.fp = BPF_CORE_READ(registers, regs[29]);
+	s->frame.pc = registers->pc;
+	s->frame.sp = registers->sp;
+	s->frame.fp = registers->regs[29];
 	s->frame.is_return = 0;
 #endif
 }
@@ -309,13 +370,13 @@ static __always_inline void forget_user_stack(struct walk_state *s)
 static __always_inline void describe(struct event *event, struct task_struct *task,
 				     const struct tick *tick)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = task->group_leader;
 
 	event->kind = EVENT_KIND_CPU;
 	event->flags = 0;
 	event->cpu = bpf_get_smp_processor_id();
-	event->exec_generation = (__u32)BPF_CORE_READ(leader, self_exec_id);
-	event->start_boot_ns = BPF_CORE_READ(leader, start_boottime);
+	event->exec_generation = (__u32)leader->self_exec_id;
+	event->start_boot_ns = leader->start_boottime;
 	event->boot_ns = bpf_ktime_get_boot_ns();
 	event->weight = tick->sample_period;
 	event->cgroup_id = bpf_get_current_cgroup_id();
@@ -374,6 +435,63 @@ static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct even
 	return size;
 }
 
+/* ---- walking twice ------------------------------------------------------------------------------
+ */
+
+struct comparison {
+	const struct event *usual;
+	struct check *check;
+};
+
+static long compare_frame(__u32 number, struct comparison *c)
+{
+	__u32 usual = c->usual->kernel_frame_count + number;
+
+	if (number >= EVENT_USER_FRAME_COUNT_MAX || usual >= EVENT_FRAME_COUNT_MAX)
+		return 1;
+	c->check->different |= c->usual->frames[usual] != c->check->event.frames[number];
+	return 0;
+}
+
+/*
+ * Once more, without short cuts, from where the walk began. The thread waits for us, so that its
+ * stack is the same; where the collector took a table or the mappings away in the meantime, or had
+ * taken a table that rules are remembered of, there is nothing to compare.
+ */
+static __noinline int check(struct scratch *scratch, const struct event_raw *start)
+{
+	__u32 zero = 0;
+	struct check *check = bpf_map_lookup_elem(&checks, &zero);
+
+	if (!check || !scratch || !start)
+		return 0;
+
+	const struct walk_state *usual = &scratch->state;
+	struct walk_state *s = &check->state;
+	struct walk walk = { .state = s, .event = &check->event };
+	struct comparison comparison = { .usual = &scratch->record.event, .check = check };
+
+	walk_begin(s);
+	s->kernel_frame_count = 0;
+	s->frame.pc = start->pc;
+	s->frame.sp = start->sp;
+	s->frame.fp = start->fp;
+	s->frame.is_return = start->is_return;
+	__builtin_memcpy(s->leaf, usual->leaf, sizeof(s->leaf));
+	walk_enter(&walk, find_space(&scratch->record.event));
+	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
+	if (s->space != usual->space || s->generation != usual->generation || s->wants_more ||
+	    s->lacks_table)
+		return 0;
+	check->different = s->frame_count != usual->frame_count || s->verdict != usual->verdict ||
+			   s->flags != usual->flags;
+	bpf_loop(usual->frame_count, compare_frame, &comparison, 0);
+	count(COUNTER_CHECKED);
+	if (check->different)
+		count(COUNTER_DIFFERENT);
+	return 0;
+}
+
 /* ---- measuring ----------------------------------------------------------------------------------
  */
 
@@ -427,8 +545,8 @@ int profile(struct tick *tick)
 		count(COUNTER_IDLE);
 		return 0;
 	}
-	count(COUNTER_TAKEN);
 
+	__u64 number = count(COUNTER_TAKEN);
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *memory = bpf_map_lookup_elem(&scratch, &zero);
 
@@ -461,9 +579,9 @@ int profile(struct tick *tick)
 
 	struct event_raw start = {};
 
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	if (task->flags & PF_KTHREAD)
 		event->flags |= EVENT_KERNEL_THREAD;
-	if (event->flags & EVENT_KERNEL_THREAD || !BPF_CORE_READ(task, mm)) {
+	if (event->flags & EVENT_KERNEL_THREAD || !task->mm) {
 		s->verdict = WALK_NO_USER_STACK;
 	} else {
 		if (in_kernel)
@@ -481,7 +599,7 @@ int profile(struct tick *tick)
 	}
 
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u64 room = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+	__u64 room = ring_size;
 	__u64 wakeup = waiting > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 	__u32 frame_count = s->kernel_frame_count + s->frame_count;
 	__u32 raw_size = 0;
@@ -511,6 +629,9 @@ int profile(struct tick *tick)
 	     wakeup);
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
+	if (check_period && number % check_period == 0 && !s->wants_more &&
+	    s->verdict != WALK_NO_USER_STACK)
+		check(memory, &start);
 	return 0;
 }
 

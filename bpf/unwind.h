@@ -147,6 +147,51 @@ UNWIND_INLINE __u16 unwind_find(const void *lines, __u32 line_mask, __u32 page, 
 	return rows[row & (UNWIND_LINE_ROW_COUNT - 1)].rule;
 }
 
+/*
+ * The same without index and lines, for a walk that checks the other: the last row of the whole
+ * block that is not above.
+ */
+UNWIND_INLINE __u16 unwind_find_plainly(const void *lines, __u32 line_mask, __u32 page,
+					__u64 offset)
+{
+	__u32 low = offset & 0xffff;
+	__u32 first = page >> UNWIND_PAGE_LINE_SHIFT;
+	__u32 line_count = 1;
+
+	if (page & UNWIND_PAGE_HAS_INDEX) {
+		/* The index ends with the last line's group. */
+		__u32 index_line = first + UNWIND_INDEX_LINE_COUNT - 1;
+		__u32 last =
+			*((const __u8 *)lines + (__u64)(index_line & line_mask) * UNWIND_LINE_SIZE +
+			  UNWIND_LINE_SIZE - 1);
+
+		line_count = (last + 1) << (page & UNWIND_PAGE_SHIFT_MASK);
+		first += UNWIND_INDEX_LINE_COUNT;
+	}
+
+	__u32 row_count = line_count * UNWIND_LINE_ROW_COUNT, row = 0;
+
+#define UNWIND_ROW_AT(row)                                                                         \
+	((const struct unwind_row *)((const char *)lines +                                         \
+				     (__u64)((first + (row) / UNWIND_LINE_ROW_COUNT) &             \
+					     line_mask) *                                          \
+					     UNWIND_LINE_SIZE) +                                   \
+	 (row) % UNWIND_LINE_ROW_COUNT)
+#pragma GCC unroll 14
+	for (int k = 13; k >= 0; k--) {
+		__u32 next = row + (1U << k);
+		__u32 there = unwind_if_negative((__s64)next - (__s64)row_count);
+		__u32 at = next & there;
+
+		row += (1U << k) & there &
+		       ~unwind_if_negative((__s64)low - (__s64)UNWIND_ROW_AT(at)->low);
+	}
+
+	__u16 rule = UNWIND_ROW_AT(row)->rule;
+#undef UNWIND_ROW_AT
+	return rule;
+}
+
 /* ---- rules --------------------------------------------------------------------------------------
  *
  * A rule is one word, so that it is read with one load:
@@ -243,7 +288,7 @@ UNWIND_INLINE bool unwind_rule_is_valid(__u64 rule)
 	       (rule == 0) == (unwind_rule_cfa(rule) == UNWIND_CFA_NONE);
 }
 
-/* What PLT rules depend on is in the address alone: the same rule, resolved, for a memo. */
+/* What PLT rules depend on is in the address alone: the same rule, resolved. */
 UNWIND_INLINE __u64 unwind_rule_resolve(__u64 rule, __u64 pc)
 {
 	if (unwind_rule_cfa(rule) == UNWIND_CFA_PLT)

@@ -40,6 +40,21 @@ static int walk_read(struct walk *walk, uint64_t address, __u64 *ret)
 	return 0;
 }
 
+static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
+{
+	return walk_read(walk, address, ret);
+}
+
+/* Stacks that come early are few. */
+struct walk_memo;
+
+static struct walk_memo *walk_memo(struct walk *walk, uint32_t index)
+{
+	(void)walk;
+	(void)index;
+	return NULL;
+}
+
 #include "bpf/walk.h"
 
 uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struct event *event,
@@ -47,7 +62,7 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 {
 	const struct event_raw *raw = (const void *)((const uint8_t *)event + event_size(event));
 	size_t head_size = EVENT_HEADER_SIZE + event->kernel_frame_count * sizeof(event->frames[0]);
-	struct walk_state state = { .space = space };
+	struct walk_state state = { .space = 0 };
 	struct walk walk = {
 		.state = &state,
 		.event = ret,
@@ -60,6 +75,7 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 
 	memcpy(ret, event, head_size);
 	walk_begin(&state);
+	walk_enter(&walk, space);
 	state.kernel_frame_count = event->kernel_frame_count;
 	state.frame.pc = raw->pc;
 	state.frame.sp = raw->sp;
@@ -67,7 +83,7 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 	state.frame.is_return = raw->is_return;
 	memcpy(state.leaf, raw->registers, sizeof(state.leaf));
 	for (uint32_t i = 0; i <= EVENT_USER_FRAME_COUNT_MAX && !is_over; i++)
-		is_over = walk_step(&walk);
+		is_over = walk_step(&walk, WALK_AS_USUAL);
 	ret->raw_stack_size = 0;
 	ret->flags = event->flags | (uint16_t)state.flags;
 	ret->verdict = (uint8_t)state.verdict;

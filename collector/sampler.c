@@ -195,12 +195,18 @@ void *sampler_add_chunk(void *context, uint32_t number)
 /* What only benchmarks need is not made. */
 static int set_options(struct profiler_bpf *program, const struct sampler_options *options)
 {
+	int err = bpf_map__set_max_entries(program->maps.ring, ring_size());
+
+	if (err)
+		return err;
+	program->rodata->ring_size = bpf_map__max_entries(program->maps.ring);
+	if (options->check_period)
+		program->rodata->check_period = options->check_period;
 	program->rodata->measures = options->measures;
 	if (options->measures)
 		return 0;
 
-	int err = bpf_map__set_max_entries(program->maps.measured_processes, 1);
-
+	err = bpf_map__set_max_entries(program->maps.measured_processes, 1);
 	return err ? err : bpf_map__set_max_entries(program->maps.measured, 1);
 }
 
@@ -223,9 +229,7 @@ int sampler_load(const struct sampler_options *options, struct sampler **ret,
 	if (!sampler->program)
 		return explain_load(-errno, reterr);
 
-	err = bpf_map__set_max_entries(sampler->program->maps.ring, ring_size());
-	if (!err)
-		err = set_options(sampler->program, options);
+	err = set_options(sampler->program, options);
 	if (!err)
 		err = profiler_bpf__load(sampler->program);
 	if (err)

@@ -24,6 +24,8 @@ enum { SAMPLER_ERROR_SIZE = 256 };
 struct sampler_options {
 	sampler_handler *handler;
 	void *context;
+	/* Every so manieth stack is walked twice, once without short cuts; 0: every thousandth. */
+	uint32_t check_period;
 	bool measures; /* how long samples take in the kernel, for benchmarks: bpf/measure.h */
 };
 

@@ -160,12 +160,12 @@ static void make_wide(void)
 	(void)fprintf(file, "static function *const table[%d] = {", FUNCTION_COUNT);
 	for (int i = 0; i < FUNCTION_COUNT; i++)
 		(void)fprintf(file, "f%d,", i);
-	(void)fprintf(file,
-		      "};\nint main(int count, char **arguments) { (void)count;\n"
-		      "if (arguments[1][0] == 's') { memory = malloc(64 << 20);\n"
-		      "for (at = 0; at < 8 << 20; at += 512) memory[at] = at; at = 0; }\n"
-		      "for (unsigned i = 0;; i++) sink += table[i %% 16 * 29](atoi(arguments[2]), "
-		      "i %% 16 * 22 + 7, i); }\n");
+	(void)fprintf(file, "};\nint main(int count, char **arguments) { (void)count;\n"
+			    "if (arguments[1][0] == 's') { memory = malloc(64 << 20);\n"
+			    "for (at = 0; at < 8 << 20; at += 512) memory[at] = at; at = 0; }\n"
+			    "for (unsigned i = 0;; i++) sink += table[i %% 16 * "
+			    "29]((int)strtod(arguments[2], NULL), "
+			    "i %% 16 * 22 + 7, i); }\n");
 	if (fclose(file))
 		die(path);
 	compile(path, "wide");

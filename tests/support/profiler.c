@@ -187,6 +187,7 @@ bool profiler_start(struct profiler *profiler, const struct profiler_options *op
 
 	struct sampler_options sampling = { .handler = on_event,
 					    .context = profiler,
+					    .check_period = options->check_period,
 					    .measures = options->measures };
 
 	if (sampler_load(&sampling, &profiler->sampler, reason))

@@ -15,8 +15,9 @@ struct profiler_options {
 	/* Gets every sample, walked, in no strict order. */
 	void (*handler)(void *context, const struct event *event);
 	void *context;
-	bool measures;	 /* sampler_measure() */
-	size_t size_max; /* of tables and mappings in the kernel; 0: as much as by default */
+	uint32_t check_period; /* as in struct sampler_options */
+	bool measures;	       /* sampler_measure() */
+	size_t size_max;       /* of tables and mappings in the kernel; 0: as much as by default */
 };
 
 /*

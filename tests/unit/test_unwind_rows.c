@@ -52,6 +52,17 @@ static void add(struct unwind_rows *rows, uint64_t vaddr, uint64_t word)
 	assert_int_equal(unwind_rows_add(rows, vaddr, word), 0);
 }
 
+/* As a walk that checks the others does. */
+static uint64_t find_plainly(const struct unwind_table *table, uint64_t offset)
+{
+	uint64_t page = (offset >> UNWIND_PAGE_SHIFT) - table->header->page_first;
+
+	if (page >= table->header->page_count || table->pages[page] == 0)
+		return 0;
+	return table
+		->rules[unwind_find_plainly(table->lines, UINT32_MAX, table->pages[page], offset)];
+}
+
 static void a_rule_holds_up_to_the_next(void **state)
 {
 	autoclean(unwind_rows) struct unwind_rows rows;
@@ -186,7 +197,8 @@ static void the_search_finds_what_a_linear_one_does(void **state)
 		fill(&rows, truth, 9 << round / 2);
 		build(&rows, &buf, &table);
 		for (uint64_t offset = 0; offset < FILE_SIZE; offset++)
-			if (unwind_table_find(&table, offset) != truth[offset]) {
+			if (unwind_table_find(&table, offset) != truth[offset] ||
+			    find_plainly(&table, offset) != truth[offset]) {
 				print_message("round %u, offset %#lx\n", round,
 					      (unsigned long)offset);
 				fail();

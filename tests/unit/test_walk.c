@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The short cuts of the walk: what it remembers is what it would find. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "bpf/walk_layout.h"
+#include "collector/late.h"
+#include "collector/lines.h"
+#include "collector/unwind_files.h"
+#include "tests/support/small_table.h"
+#include "tests/support/tier.h"
+
+struct walk_state;
+struct walk_memo;
+
+struct walk {
+	struct walk_state *state;
+	struct event *event;
+	uint64_t rule_count; /* looked up */
+};
+
+static struct fixture {
+	struct lines *lines;
+	struct unwind_files *files;
+	struct walk_file *shown;
+	uint64_t *rules;
+	void *chunk;
+	struct walk_memo *memo;
+	bool has_one_entry; /* in which all meet */
+} f;
+
+static const void *walk_chunk(struct walk *walk, uint32_t line)
+{
+	(void)walk;
+	return lines_chunk(f.lines, line);
+}
+
+static const struct walk_file *walk_file(struct walk *walk, uint32_t number)
+{
+	(void)walk;
+	return number < WALK_FILE_COUNT_MAX ? &f.shown[number] : NULL;
+}
+
+static uint64_t walk_rule(struct walk *walk, uint32_t number)
+{
+	walk->rule_count++;
+	return f.rules[number];
+}
+
+static int walk_read(struct walk *walk, uint64_t address, __u64 *ret)
+{
+	(void)walk;
+	(void)address;
+	(void)ret;
+	return -1;
+}
+
+static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
+{
+	return walk_read(walk, address, ret);
+}
+
+static struct walk_memo *walk_memo(struct walk *walk, uint32_t index);
+
+#include "bpf/walk.h"
+
+static struct walk_memo *walk_memo(struct walk *walk, uint32_t index)
+{
+	(void)walk;
+	assert_true(index < WALK_MEMO_COUNT);
+	return &f.memo[f.has_one_entry ? 0 : index];
+}
+
+static _Alignas(8) uint8_t table[SMALL_TABLE_SIZE_MAX];
+
+static void *add_chunk(void *context, uint32_t number)
+{
+	(void)context;
+	(void)number;
+	return f.chunk;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	f.chunk = calloc(1, WALK_CHUNK_SIZE);
+	f.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(f.shown[0]));
+	f.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(f.rules[0]));
+	f.memo = calloc(WALK_MEMO_COUNT, sizeof(f.memo[0]));
+	if (!f.chunk || !f.shown || !f.rules || !f.memo)
+		return -1;
+	return lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &f.lines) ||
+	       unwind_files_new(f.lines, f.shown, f.rules, &f.files);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unwind_files_free(f.files);
+	lines_free(f.lines);
+	free(f.memo);
+	free(f.rules);
+	free(f.shown);
+	free(f.chunk);
+	f = (struct fixture){ 0 };
+	return 0;
+}
+
+static uint64_t rule_of_sp(int32_t offset)
+{
+	return unwind_rule(UNWIND_CFA_SP, 0, UNWIND_FP_SAME, UNWIND_RA_SAVED, 0, offset);
+}
+
+/* A file with a rule for each of 16 pieces of one page: 8 times (number of the file + its place).
+ */
+static uint32_t add_file(uint8_t identity)
+{
+	struct identity id = small_identity(identity);
+	struct small_row rows[15];
+	uint32_t number = unwind_files_take(f.files, &id);
+
+	for (unsigned i = 0; i < 15; i++)
+		rows[i] = (struct small_row){ 0, (uint16_t)((i + 1) * 0x100),
+					      rule_of_sp(8 * (identity + (int)i)) };
+	/* And a hole. */
+	rows[7].rule = 0;
+
+	size_t size = small_table(&id, 0, 1, rows, 15, table);
+
+	assert_int_equal(unwind_files_put(f.files, number, table, size), 0);
+	return number;
+}
+
+/* A space of one mapping, at the same address as all others. */
+static uint32_t add_space(uint32_t file, uint32_t generation)
+{
+	uint32_t line, line_count = (walk_space_size(1) + UNWIND_LINE_SIZE - 1) / UNWIND_LINE_SIZE;
+
+	assert_int_equal(lines_take(f.lines, line_count, &line), 0);
+
+	struct walk_space *head = lines_at(f.lines, line);
+	uint64_t *starts = (void *)(head + 1);
+	struct walk_mapping *mapping = (void *)((uint8_t *)head + walk_space_mappings_at(1));
+
+	*head = (struct walk_space){ .count = 1, .generation = generation };
+	starts[0] = 0x400000;
+	*mapping = (struct walk_mapping){ .start = 0x400000, .end = 0x410000, .file = file };
+	return line;
+}
+
+static uint64_t find(uint32_t space, uint64_t address, enum walk_way way, struct walk_state *s)
+{
+	struct walk walk = { .state = s };
+
+	walk_begin(s);
+	walk_enter(&walk, space);
+	return way == WALK_PLAINLY ? walk_find_rule(&walk, address, WALK_PLAINLY)
+				   : walk_find_rule(&walk, address, WALK_AS_USUAL);
+}
+
+static void remembers_what_it_would_find(void **state)
+{
+	enum { SPACE_COUNT = 40 };
+	uint32_t spaces[SPACE_COUNT];
+	struct walk_state s;
+	unsigned found = 0, remembered = 0;
+
+	(void)state;
+	srandom((unsigned)tier_seed());
+	/* Generations that are alike in their low bits, and one file in several spaces. */
+	for (unsigned i = 0; i < SPACE_COUNT; i++)
+		spaces[i] = add_space(i < 20 ? add_file((uint8_t)(i + 1)) : i - 19,
+				      (i << 28) + i / 16 + 1);
+	for (unsigned i = 0; i < 300000; i++) {
+		uint32_t space = spaces[random() % SPACE_COUNT];
+		uint64_t address = 0x400000 + (uint64_t)random() % 0x200 * 0x8;
+		uint64_t plain = find(space, address, WALK_PLAINLY, &s);
+		uint64_t usual = find(space, address, WALK_AS_USUAL, &s);
+
+		assert_int_equal(usual, plain);
+		assert_int_equal(s.place, WALK_IN_TABLE);
+		found += plain != 0;
+		/* The mapping was not even looked for. */
+		remembered += usual != 0 && s.end == 0;
+	}
+	assert_true(found > 200000);
+	assert_true(remembered > 1000);
+}
+
+static void remembers_when_the_table_is_gone(void **state)
+{
+	uint32_t file = add_file(1), space = add_space(file, 7);
+	struct walk_state s;
+
+	(void)state;
+	assert_int_equal(find(space, 0x400180, WALK_AS_USUAL, &s), rule_of_sp(8));
+	f.shown[file].state = WALK_FILE_WITHOUT_TABLE;
+	assert_int_equal(find(space, 0x400180, WALK_AS_USUAL, &s), rule_of_sp(8));
+	assert_int_equal(s.lacks_table, 0);
+	/* A walk that goes plainly can't, and says why; nothing is compared then. */
+	assert_int_equal(find(space, 0x400180, WALK_PLAINLY, &s), 0);
+	assert_int_equal(s.lacks_table, 1);
+	assert_int_equal(s.place, WALK_IN_FILE);
+}
+
+static void forgets_that_there_was_nothing(void **state)
+{
+	uint32_t file = add_file(1), space = add_space(file, 7);
+	struct walk_state s;
+
+	(void)state;
+	f.shown[file].state = WALK_FILE_EXPECTED;
+	assert_int_equal(find(space, 0x400180, WALK_AS_USUAL, &s), 0);
+	f.shown[file].state = WALK_FILE_PRESENT;
+	assert_int_equal(find(space, 0x400180, WALK_AS_USUAL, &s), rule_of_sp(8));
+	/* A hole in the table, and no space at all. */
+	assert_int_equal(find(space, 0x400880, WALK_AS_USUAL, &s), 0);
+	assert_int_equal(find(0, 0x400180, WALK_AS_USUAL, &s), 0);
+	assert_int_equal(s.place, WALK_PLACE_UNKNOWN);
+}
+
+/* Two CPUs note other things in the same entry, again and again. */
+static void *note_and_remember(void *argument)
+{
+	uint32_t generation = *(const uint32_t *)argument;
+	struct walk_state s = { .generation = generation };
+	struct walk walk = { .state = &s };
+
+	for (unsigned i = 0; i < 400000; i++) {
+		uint64_t address = 0x400000 + i % 4;
+		uint32_t number, right = generation * 8 + i % 4;
+
+		walk_note(&walk, address, right);
+		/* Lost when the other was faster; never the other's. */
+		number = walk_remember(&walk, address);
+		if (number && number != right)
+			return argument;
+	}
+	return NULL;
+}
+
+static void halves_that_do_not_belong_together_are_nothing(void **state)
+{
+	uint32_t generations[] = { 1, 2, 3, 4 };
+	pthread_t threads[4];
+
+	(void)state;
+	f.has_one_entry = true;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, note_and_remember, &generations[i]), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		void *trouble;
+
+		pthread_join(threads[i], &trouble);
+		assert_null(trouble);
+	}
+
+	/* By hand: the key of one, the check of the other. */
+	struct walk_state s = { .generation = 5 }, other = { .generation = 6 };
+	struct walk walk = { .state = &s }, others = { .state = &other };
+	uint64_t address = 0x400123;
+	struct walk_memo before, *mine = walk_memo(&walk, walk_memo_index(address, 5));
+
+	walk_note(&walk, address, 11);
+	before = *mine;
+	assert_int_equal(walk_remember(&walk, address), 11);
+	assert_int_equal(walk_remember(&others, address), 0);
+	walk_note(&walk, address, 12);
+	mine->check = before.check;
+	assert_int_equal(walk_remember(&walk, address), 0);
+	/* What has more bits than an entry holds. */
+	walk_note(&walk, 1ULL << 52 | address, 13);
+	assert_int_equal(walk_remember(&walk, 1ULL << 52 | address), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(remembers_what_it_would_find),
+		TEST(remembers_when_the_table_is_gone),
+		TEST(forgets_that_there_was_nothing),
+		TEST(halves_that_do_not_belong_together_are_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -658,6 +658,17 @@ static int start_segment(void *context, struct reader *reader, const struct read
 	return err ? err : 1;
 }
 
+static int add_whole(void *context, struct reader *reader, const struct segment_row *row)
+{
+	struct flame_question *question = context;
+	int err = 0;
+
+	if (!question->reads_blocks)
+		return 0;
+	err = reader_blocks(reader, row, wants_block, add_block);
+	return err ? err : 1;
+}
+
 /* Roots name services, which the file of a sealed span may get wrong. */
 static int check_roots(const struct tree *tree, const struct catalog *catalog)
 {
@@ -761,6 +772,7 @@ static int question_read(struct flame_question *question)
 						   .group = find_row,
 						   .segment = start_segment,
 						   .run = add_run,
+						   .whole = add_whole,
 						   .block = start_block,
 						   .entry = add_entry,
 						   .segment_end = end_segment };

@@ -77,7 +77,7 @@ static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_
 {
 	if (node.parent == TREE_NO_PARENT)
 		return tree_add_node(to, TREE_NO_PARENT, node.location);
-	if (node.location != TREE_CALLERS_MISSING && !locations[node.location]) {
+	if (node.location >= TREE_RESERVED_COUNT && !locations[node.location]) {
 		int64_t number = tree_add_location(to, from->builds.items[node.location],
 						   from->addresses.items[node.location]);
 
@@ -85,7 +85,9 @@ static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_
 			return number;
 		locations[node.location] = (uint32_t)number;
 	}
-	return tree_add_node(to, mapped[node.parent], locations[node.location]);
+	return tree_add_node(to, mapped[node.parent],
+			     node.location < TREE_RESERVED_COUNT ? node.location
+								 : locations[node.location]);
 }
 
 int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,

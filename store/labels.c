@@ -168,6 +168,7 @@ static int ask(struct store *store, const struct store_question *asked, enum wan
 	struct labels_question question = { .wanted = wanted, .name = name };
 	struct reader_question reader_question = { .context = &question,
 						   .asked = asked,
+						   .wants_all_labels = true,
 						   .group = take,
 						   .segment = take_segment,
 						   .run = take_run,

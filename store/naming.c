@@ -296,8 +296,11 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		uint64_t address, struct frame_names *ret)
 {
 	struct location_key key = { .build = naming->span, .is_named = 1, .address = address };
+	bool is_folded = build == TREE_BUILD_RESERVED && address == TREE_FOLDED;
 
-	if (build != TREE_BUILD_NAMED) {
+	if (is_folded) {
+		key = (struct location_key){ .build = TREE_BUILD_RESERVED, .address = address };
+	} else if (build != TREE_BUILD_NAMED) {
 		int64_t number = find_build(naming, catalog, build);
 
 		if (number < 0)
@@ -314,7 +317,9 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		uint32_t first = naming->frames.count;
 		int err = array_reserve(&naming->found, 1);
 
-		if (!err)
+		if (!err && is_folded)
+			err = add_frame(naming, STR("folded"), NAMING_TEXT_EMPTY, FLAME_FOLDED);
+		else if (!err)
 			err = key.is_named ? add_lines(naming, catalog, address)
 					   : add_symbol(naming, key.build, address);
 		if (err)

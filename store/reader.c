@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "store/selector.h"
-#include "store/shape.h"
 
 enum { PAIR_COUNT_MAX = 8 << 20 };
 
@@ -190,6 +189,7 @@ static void reader_close(struct reader *reader)
 	pool_done(&reader->pairs);
 	array_done(&reader->verdicts);
 	runs_done(&reader->runs);
+	activity_done(&reader->activity);
 	array_done(&reader->segment_pairs.pairs);
 	array_done(&reader->segment_verdicts);
 	detail_reader_done(&reader->detail);
@@ -318,45 +318,6 @@ static int visit_open_segment(struct reader *reader)
 	return err < 0 ? err : 0;
 }
 
-/* A number of a thing in the catalog. */
-static bool column_is_text(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret)
-{
-	int64_t number = sqlite3_column_int64(row, column);
-	bool was_taken = reader_lock(reader);
-	bool is_text = number >= 0 && number < catalog_count(reader->catalog, CATALOG_TEXT);
-
-	reader_unlock(reader, was_taken);
-	*ret = (uint32_t)number;
-	return is_text;
-}
-
-/* What a settled segment knows without its blocks: which pairs had how much when. */
-static int read_activity(struct reader *reader, const struct segment_row *segment)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(reader->database, "SELECT runs FROM segment WHERE id = ?", &row);
-
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, segment->number);
-	err = database_step(row);
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
-
-	struct str blob = database_column(row, 0);
-
-	return codec_unpack_runs(reader->codec, blob.text, blob.size, &reader->runs);
-}
-
-static int visit_activity(struct reader *reader, const struct segment_row *segment)
-{
-	int err = read_activity(reader, segment);
-
-	for (uint32_t i = 0; !err && i < reader->runs.runs.count; i++)
-		err = visit_run(reader, &reader->runs.runs.items[i], NULL);
-	return err;
-}
-
 static int judge_pairs(struct reader *reader, const struct segment_row *segment)
 {
 	struct pairs *pairs = &reader->segment_pairs;
@@ -370,6 +331,82 @@ static int judge_pairs(struct reader *reader, const struct segment_row *segment)
 			&reader->segment_verdicts.items[reader->segment_verdicts.count++];
 
 		err = reader_judge(reader, pairs->pairs.items[i], verdict);
+	}
+	return err;
+}
+
+static bool speaks_of(const struct reader_question *question, struct str name)
+{
+	for (size_t i = 0; i < question->name_count; i++)
+		if (str_equal(question->names[i], name))
+			return true;
+	return question->asked->selector && selector_uses(question->asked->selector, name);
+}
+
+/* Whether a question speaks of labels that samples have, not series: by the minute then. */
+static bool wants_minutes(struct reader *reader)
+{
+	const struct reader_question *question = reader->question;
+	const struct pairs *pairs = &reader->segment_pairs;
+	const struct catalog *catalog = reader->catalog;
+
+	if (!reader->span->is_compact || question->wants_entries)
+		return false;
+	for (uint32_t i = 0; i < pairs->pairs.count && !question->wants_all_labels; i++) {
+		/* A compact span is not written to: its catalog stands still. */
+		struct str set =
+			pool_get(&catalog->pools[CATALOG_LABELS], pairs->pairs.items[i].labels);
+		const uint32_t *texts = (const void *)set.text;
+
+		for (size_t k = 0; k + 1 < set.size / sizeof(texts[0]); k += 2)
+			if (speaks_of(question, catalog_text(catalog, texts[k])))
+				return true;
+	}
+	return question->wants_all_labels;
+}
+
+/* What a settled segment knows without its blocks: which pairs had how much when. */
+static int read_activity(struct reader *reader, const struct segment_row *segment)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = judge_pairs(reader, segment);
+
+	if (!err)
+		err = database_prepare(reader->database,
+				       wants_minutes(reader)
+					       ? "SELECT minutes FROM segment WHERE id = ?"
+					       : "SELECT runs FROM segment WHERE id = ?",
+				       &row);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->number);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str blob = database_column(row, 0);
+
+	return activity_unpack(reader->codec, blob.text, blob.size,
+			       reader->segment_pairs.pairs.count, &reader->activity);
+}
+
+static int visit_activity(struct reader *reader, const struct segment_row *segment)
+{
+	const struct reader_question *question = reader->question;
+	int err = read_activity(reader, segment);
+
+	for (uint32_t i = 0; !err && i < reader->activity.runs.count; i++) {
+		const struct activity_run *active = &reader->activity.runs.items[i];
+		const struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
+		const struct slice *slice = &reader->activity.slices.items[active->slice];
+		struct run run = { .samples = active->samples,
+				   .kernel_samples = active->kernel_samples,
+				   .valued = active->is_valued,
+				   .value = active->value,
+				   .kernel_value = active->kernel_value };
+
+		if (verdict->matches && in_range(reader, slice->start_ms))
+			err = question->run(question->context, reader, slice, &run, verdict, NULL);
 	}
 	return err;
 }
@@ -388,10 +425,10 @@ static int visit_occurrences(struct reader *reader, const struct entry *entry, b
 					       .value = occurrence.value };
 
 		more = 0;
-		if (occurrence.slice >= reader->runs.slices.count)
+		if (occurrence.slice >= reader->activity.slices.count)
 			return -EBADMSG;
 
-		const struct slice *slice = &reader->runs.slices.items[occurrence.slice];
+		const struct slice *slice = &reader->activity.slices.items[occurrence.slice];
 
 		if (!verdict->matches || !in_range(reader, slice->start_ms))
 			continue;
@@ -413,7 +450,8 @@ static int visit_block_detail(struct reader *reader, sqlite3_stmt *row)
 	uint32_t service = 0;
 	uint32_t type = 0;
 
-	if (!column_is_text(reader, row, 0, &service) || !column_is_text(reader, row, 1, &type))
+	if (!reader_text_column(reader, row, 0, &service) ||
+	    !reader_text_column(reader, row, 1, &type))
 		return -EBADMSG;
 
 	int err = question->block(question->context, reader, service, type);
@@ -439,8 +477,6 @@ static int visit_details(struct reader *reader, const struct segment_row *segmen
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int err = read_activity(reader, segment);
 
-	if (!err)
-		err = judge_pairs(reader, segment);
 	if (!err)
 		err = database_prepare(reader->database,
 				       "SELECT service, type, valued, entry_count, entries, detail "
@@ -508,6 +544,59 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	return err < 0 ? err : 0;
 }
 
+static bool is_asked(const struct reader *reader, const struct segment_row *row)
+{
+	return row->first_ms <= reader->question->asked->to_unix_ms &&
+	       row->last_ms >= reader->question->asked->from_unix_ms;
+}
+
+static int visit_compact_parts(struct reader *reader, const struct segment_rows *segments)
+{
+	const struct reader_question *question = reader->question;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+		bool is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
+
+		if (!is_asked(reader, row))
+			continue;
+		if (is_inside && question->whole)
+			err = question->whole(question->context, reader, row);
+		if (!err)
+			err = visit_details(reader, row);
+		err = err < 0 ? err : reader_check_time(reader);
+	}
+	return err;
+}
+
+/* Stacks of a compact span: its segments have one tree, so what they hold is added up as one. */
+static int visit_compact(struct reader *reader, const struct segment_rows *segments)
+{
+	const struct reader_question *question = reader->question;
+	struct segment_row all = { .number = READER_WHOLE_SPAN, .is_whole = true };
+	struct reading reading = { .number = READER_WHOLE_SPAN, .row = &all, .is_inside = true };
+	bool is_any_asked = false;
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+
+		is_any_asked = is_any_asked || is_asked(reader, row);
+		reading.is_inside = reading.is_inside && in_range(reader, row->first_ms) &&
+				    in_range(reader, row->last_ms);
+	}
+	if (!is_any_asked)
+		return 0;
+
+	int err = question->segment(question->context, reader, &reading);
+
+	if (err == 0)
+		err = visit_compact_parts(reader, segments);
+	if (err >= 0 && question->segment_end)
+		err = question->segment_end(question->context, reader, &reading);
+	return err < 0 ? err : 0;
+}
+
 static int copy_segments(const struct segment_rows *from, struct segment_rows *to)
 {
 	if (array_reserve(&to->rows, from->rows.count) < 0)
@@ -534,6 +623,10 @@ static int visit_span(struct reader *reader)
 		reader_unlock(reader, was_taken);
 	} else if (!err) {
 		err = copy_segments(&reader->span->segments, &segments);
+	}
+	if (!err && reader->span->is_compact && reader->question->wants_entries) {
+		err = visit_compact(reader, &segments);
+		segments.rows.count = 0;
 	}
 	for (uint32_t i = 0; !err && i < segments.rows.count; i++) {
 		err = visit_segment(reader, &segments.rows.items[i]);
@@ -579,221 +672,5 @@ int reader_ask(struct store *store, const struct reader_question *question)
 		err = settle(store, reader.span, visit_span(&reader));
 	}
 	view_close(store, &view);
-	return err;
-}
-
-/* ---- what is read of whole segments ---------------------------------------------------------- */
-
-static uint32_t build_count(struct reader *reader)
-{
-	bool was_taken = reader_lock(reader);
-	uint32_t count = catalog_count(reader->catalog, CATALOG_BUILD);
-
-	reader_unlock(reader, was_taken);
-	return count;
-}
-
-/* Of a segment that is not settled. */
-static int read_window_trees(struct reader *reader, const struct segment_row *segment,
-			     struct tree *tree)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(
-		reader->database,
-		"SELECT locations, nodes FROM window WHERE id BETWEEN ? AND ? ORDER BY id", &row);
-
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, segment->first_window);
-	sqlite3_bind_int64(row, 2, segment->last_window);
-	while ((err = database_step(row)) > 0) {
-		struct str locations = database_column(row, 0);
-		struct str nodes = database_column(row, 1);
-
-		err = codec_unpack_locations(reader->codec, locations.text, locations.size,
-					     build_count(reader), tree);
-		if (!err)
-			err = codec_unpack_nodes(reader->codec, nodes.text, nodes.size, tree);
-		if (!err)
-			err = reader_check_time(reader);
-		if (err)
-			return err;
-	}
-	return err;
-}
-
-/* The wanted services that the segment has trees of. *ret_all: that was all of them. */
-static int find_services(struct reader *reader, const struct segment_row *segment,
-			 reader_wants *wants, struct cached *cached, bool *ret_all)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(reader->database,
-				   "SELECT service FROM tree WHERE segment = ? ORDER BY service",
-				   &row);
-
-	if (err)
-		return err;
-	*ret_all = true;
-	sqlite3_bind_int64(row, 1, segment->number);
-	while ((err = database_step(row)) > 0) {
-		struct tree_part part = { 0 };
-
-		if (!column_is_text(reader, row, 0, &part.service))
-			return -EBADMSG;
-		if (wants && !wants(reader->question->context, reader, part.service)) {
-			*ret_all = false;
-			continue;
-		}
-		if (array_reserve(&cached->parts, 1) < 0)
-			return -ENOMEM;
-		cached->parts.items[cached->parts.count++] = part;
-	}
-	return err;
-}
-
-static int read_part(struct reader *reader, sqlite3_stmt *row, const struct segment_row *segment,
-		     struct cached *cached, struct tree_part *part)
-{
-	sqlite3_reset(row);
-	sqlite3_bind_int64(row, 1, segment->number);
-	sqlite3_bind_int64(row, 2, part->service);
-
-	int err = database_step(row);
-
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
-
-	struct str blob = database_column(row, 0);
-
-	err = shape_unpack(reader->codec, blob.text, blob.size, build_count(reader), part->service,
-			   &cached->tree, &part->first);
-	part->count = cached->tree.nodes.count - part->first;
-	return err;
-}
-
-static int read_trees(struct reader *reader, const struct segment_row *segment,
-		      struct cached *cached)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(
-		reader->database, "SELECT nodes FROM tree WHERE segment = ? AND service = ?", &row);
-
-	for (uint32_t i = 0; !err && i < cached->parts.count; i++) {
-		err = read_part(reader, row, segment, cached, &cached->parts.items[i]);
-		if (!err)
-			err = reader_check_time(reader);
-	}
-	return err;
-}
-
-/* What is wanted of a settled segment, from the cache or from the file. */
-static int find_trees(struct reader *reader, const struct segment_row *row, reader_wants *wants,
-		      bool keep, struct cached **place)
-{
-	struct cache *cache = reader->store->cache;
-	struct cache_key key = { .span = reader->span->id, .segment = row->number };
-	struct cached *cached = *place;
-	struct cached *known = NULL;
-	bool is_all = true;
-	int err = find_services(reader, row, wants, cached, &is_all);
-
-	if (err)
-		return err;
-	/* All or one: other sets are not asked for twice. */
-	if (!is_all && cached->parts.count == 1)
-		key.service = cached->parts.items[0].service;
-	else
-		keep = keep && is_all;
-	if (is_all || key.service)
-		known = cache_find(cache, key);
-	if (known) {
-		cached_release(cached);
-		*place = known;
-		return 0;
-	}
-	err = read_trees(reader, row, cached);
-	if (err)
-		return err;
-	tree_trim(&cached->tree);
-	cached->size = tree_memory(&cached->tree) +
-		       cached->parts.capacity * sizeof(cached->parts.items[0]);
-	if (keep)
-		cache_add(cache, key, cached);
-	return 0;
-}
-
-int reader_tree(struct reader *reader, const struct segment_row *row, reader_wants *wants,
-		bool keep, struct cached **ret)
-{
-	autoclean(cached) struct cached *cached = cached_new();
-
-	if (!cached)
-		return -ENOMEM;
-
-	int err = tree_init(&cached->tree);
-
-	if (!err)
-		err = row->is_whole ? find_trees(reader, row, wants, keep, &cached)
-				    : read_window_trees(reader, row, &cached->tree);
-	if (err)
-		return err;
-	*ret = TAKE(cached);
-	return 0;
-}
-
-int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret)
-{
-	autoclean(statement) sqlite3_stmt *statement = NULL;
-	int err = database_prepare(reader->database, "SELECT pairs FROM segment WHERE id = ?",
-				   &statement);
-
-	assert(row->is_whole);
-	if (err)
-		return err;
-	sqlite3_bind_int64(statement, 1, row->number);
-	err = database_step(statement);
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
-
-	struct str blob = database_column(statement, 0);
-
-	return codec_unpack_pairs(reader->codec, blob.text, blob.size, ret);
-}
-
-int reader_blocks(struct reader *reader, const struct segment_row *segment,
-		  reader_wants_block *wants, reader_block *visit)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	void *context = reader->question->context;
-	int err = database_prepare(reader->database,
-				   "SELECT service, type, period, valued, entry_count, entries "
-				   "FROM block WHERE segment = ?",
-				   &row);
-
-	assert(segment->is_whole);
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, segment->number);
-	while ((err = database_step(row)) > 0) {
-		struct block block = { .period = (uint64_t)sqlite3_column_int64(row, 2),
-				       .is_valued = sqlite3_column_int(row, 3) != 0,
-				       .entry_count = (uint32_t)sqlite3_column_int64(row, 4) };
-
-		if (!column_is_text(reader, row, 0, &block.service) ||
-		    !column_is_text(reader, row, 1, &block.type))
-			return -EBADMSG;
-		if (!wants(context, reader, block.service, block.type))
-			continue;
-
-		struct str blob = database_column(row, 5);
-
-		err = codec_unpack_entries(reader->codec, blob.text, blob.size, &block.entries);
-		if (!err)
-			err = visit(context, reader, &block);
-		if (!err)
-			err = reader_check_time(reader);
-		if (err)
-			return err;
-	}
 	return err;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/activity.h"
 #include "store/detail.h"
 #include "store/store_private.h"
 
@@ -22,9 +23,12 @@ struct verdict {
 	uint64_t period;
 };
 
+/* Stands for all segments of a compact span, whose trees they share. */
+#define READER_WHOLE_SPAN UINT32_MAX
+
 /* What of a segment is being read. */
 struct reading {
-	uint32_t number;
+	uint32_t number;	       /* READER_WHOLE_SPAN: all of a compact one */
 	const struct segment_row *row; /* of a finished segment, else NULL */
 	const struct segment *open;    /* the open one, whose lock is held; else NULL */
 	bool is_inside;		       /* all of its windows lie in the question's range */
@@ -35,6 +39,11 @@ struct reader_question {
 	void *context;
 	const struct store_question *asked;
 	bool wants_entries;
+	/* Which labels it groups by, and whether it wants to know of all; the selector's are known.
+	 */
+	const struct str *names;
+	size_t name_count;
+	bool wants_all_labels;
 
 	/* The group of a combination of labels: a number, or negative. May be NULL. */
 	int64_t (*group)(void *context, const struct catalog_sample *sample);
@@ -44,6 +53,11 @@ struct reader_question {
 	int (*run)(void *context, struct reader *reader, const struct slice *slice,
 		   const struct run *run, const struct verdict *verdict,
 		   struct entry_reader *entries);
+	/*
+	 * A segment of a compact span that lies in the question's range while the span does not: 1
+	 * when its sums did. May be NULL.
+	 */
+	int (*whole)(void *context, struct reader *reader, const struct segment_row *row);
 	/*
 	 * Before the entries of a block of a settled segment, when entries are wanted: 1 when it
 	 * can hold nothing that matches. Its nodes count from its service's root.
@@ -71,7 +85,8 @@ struct reader {
 	struct pool pairs; /* struct pair, with a verdict for each */
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
-	struct pairs segment_pairs; /* of the segment that is read in detail */
+	struct activity activity; /* of the settled segment that is read, and its pairs */
+	struct pairs segment_pairs;
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;
 	uint32_t ordinal; /* of the span in this question */
@@ -89,6 +104,9 @@ void reader_unlock(struct reader *reader, bool was_taken);
 
 /* -EBADMSG for numbers that the catalog does not have. */
 int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
+
+/* A column that names a text of the catalog; false for a number that it does not have. */
+bool reader_text_column(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret);
 
 /* wants: whether a service is looked at at all. */
 typedef bool reader_wants(void *context, struct reader *reader, uint32_t service);

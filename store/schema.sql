@@ -8,6 +8,8 @@
 -- columns, and the columns (store/columns.h).
 
 -- 'from', 'until': which times belong here; 'late': 1 when it takes what is older than another span.
+-- 'compact': 1 when it was written anew (store/compact.h); 'fold': nodes of fewer samples were folded,
+-- 'folded': so many samples lost frames by it.
 CREATE TABLE meta (
 	key TEXT PRIMARY KEY,
 	value
@@ -73,8 +75,10 @@ CREATE TABLE window (
 
 -- Finished segments: a time of at most ten minutes, with numbers of its own for what its blocks have.
 -- pairs: frame, which series occurred with which sample labels
--- runs: frame, which of these had how many samples when
--- Both are NULL as long as the segment is not settled: its windows, first_window to last_window, are
+-- runs: frame, which of these had how many samples when (store/activity.h)
+-- minutes: of compact spans, whose runs and details know series only: frame, the same by the minute with
+-- the process
+-- They are NULL as long as the segment is not settled: its windows, first_window to last_window, are
 -- there then, and it has neither trees nor blocks. This is so after a crash, for a moment.
 CREATE TABLE segment (
 	id INTEGER PRIMARY KEY,
@@ -85,10 +89,11 @@ CREATE TABLE segment (
 	end_ms INTEGER NOT NULL,
 	samples INTEGER NOT NULL,
 	pairs BLOB,
-	runs BLOB
+	runs BLOB,
+	minutes BLOB
 );
 
--- The stacks of a service in a segment. service: text; nodes: frame, locations by build and address,
+-- The stacks of a service in a segment, or in all of a compact span (segment 0). service: text; nodes: frame, locations by build and address,
 -- nodes in preorder (store/shape.h)
 CREATE TABLE tree (
 	id INTEGER PRIMARY KEY,

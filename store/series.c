@@ -265,6 +265,8 @@ int store_series(struct store *store, const struct store_question *question,
 					  .scratch = BUF(KEY_SIZE_MAX) };
 	struct reader_question reader_question = { .context = &series,
 						   .asked = question,
+						   .names = group_by,
+						   .name_count = group_by_count,
 						   .group = find_group,
 						   .segment = add_segment,
 						   .run = add_run,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/activity.h"
 #include "store/detail.h"
 #include "store/segment.h"
 #include "store/shape.h"
@@ -47,7 +48,7 @@ struct settling {
 	uint16_t *ups;	  /* in preorder */
 	ARRAY(struct service) services;
 
-	struct runs runs;   /* of all windows, without entries */
+	struct activity activity;
 	struct runs window; /* of the one that is read */
 	struct pool pairs;  /* struct pair */
 	struct pool keys;   /* struct sum_key */
@@ -80,7 +81,7 @@ static void settling_cleanup(struct settling *settling)
 	free(settling->places);
 	free(settling->ups);
 	array_done(&settling->services);
-	runs_done(&settling->runs);
+	activity_done(&settling->activity);
 	runs_done(&settling->window);
 	pool_done(&settling->pairs);
 	pool_done(&settling->keys);
@@ -335,24 +336,31 @@ static int64_t add_pair(struct settling *settling, const struct run *run)
 	return number == -E2BIG ? -EFBIG : number;
 }
 
-/* Appends the runs of a window to those of the segment. */
-static int keep_runs(struct settling *settling, uint32_t first_slice)
+static int keep_run(struct settling *settling, const struct run *run, uint32_t first_slice,
+		    uint32_t pair)
+{
+	if (array_reserve(&settling->activity.runs, 1) < 0)
+		return -ENOMEM;
+	settling->activity.runs.items[settling->activity.runs.count++] =
+		(struct activity_run){ .slice = first_slice + run->slice,
+				       .pair = pair,
+				       .is_valued = run->valued,
+				       .samples = run->samples,
+				       .kernel_samples = run->kernel_samples,
+				       .value = run->value,
+				       .kernel_value = run->kernel_value };
+	return 0;
+}
+
+static int keep_slices(struct settling *settling)
 {
 	const struct runs *window = &settling->window;
 
-	if (array_reserve(&settling->runs.slices, window->slices.count) < 0 ||
-	    array_reserve(&settling->runs.runs, window->runs.count) < 0)
+	if (array_reserve(&settling->activity.slices, window->slices.count) < 0)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < window->slices.count; i++)
-		settling->runs.slices.items[settling->runs.slices.count++] =
+		settling->activity.slices.items[settling->activity.slices.count++] =
 			window->slices.items[i];
-	for (uint32_t i = 0; i < window->runs.count; i++) {
-		struct run run = window->runs.items[i];
-
-		run.slice += first_slice;
-		run.entry_count = 0;
-		settling->runs.runs.items[settling->runs.runs.count++] = run;
-	}
 	return 0;
 }
 
@@ -401,6 +409,8 @@ static int read_run(struct settling *settling, struct pass *pass, const struct r
 
 	if (pair < 0)
 		return (int)pair;
+	if (!pass->is_second)
+		err = keep_run(settling, run, pass->first_slice, (uint32_t)pair);
 	series = catalog_series(&settling->span->live->catalog, run->series);
 	entry_reader_start_list(entries);
 	for (uint32_t i = 0; !err && i < run->entry_count; i++) {
@@ -424,7 +434,7 @@ static int read_window(struct settling *settling, struct pass *pass, sqlite3_stm
 	int err = codec_unpack_runs(settling->codec, runs.text, runs.size, &settling->window);
 
 	if (!err && !pass->is_second)
-		err = keep_runs(settling, pass->first_slice);
+		err = keep_slices(settling);
 	if (!err && !pass->is_second && sqlite3_column_type(row, 2) != SQLITE_NULL) {
 		struct str cells = database_column(row, 2);
 
@@ -477,8 +487,8 @@ static int place_all(struct settling *settling)
 	}
 	memcpy(settling->next, settling->starts, (size_t)count * sizeof(settling->next[0]));
 	settling->placed = malloc((sum + 1) * sizeof(settling->placed[0]));
-	for (uint32_t i = 0; i < settling->runs.runs.count; i++)
-		is_valued = is_valued || settling->runs.runs.items[i].valued;
+	for (uint32_t i = 0; i < settling->activity.runs.count; i++)
+		is_valued = is_valued || settling->activity.runs.items[i].is_valued;
 	if (is_valued)
 		settling->values = malloc((sum + 1) * sizeof(settling->values[0]));
 	if (!settling->placed || (is_valued && !settling->values))
@@ -741,8 +751,9 @@ static int write_segment(struct settling *settling)
 	int err = codec_pack_pairs(codec, (const void *)settling->pairs.bytes,
 				   pool_count(&settling->pairs), &blobs[0]);
 
+	activity_sort(&settling->activity);
 	if (!err)
-		err = codec_pack_runs(codec, &settling->runs, &blobs[1]);
+		err = activity_pack(codec, &settling->activity, &blobs[1]);
 	if (!err)
 		err = database_prepare(
 			settling->span->writer,

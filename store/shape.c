@@ -142,6 +142,54 @@ static int unpack_nodes(struct bytes *columns, size_t count, uint32_t location_c
 		       : 0;
 }
 
+/* Finds the columns, and unpacks the locations. */
+int shape_open(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+	       struct tree *locations, struct shape_reader *ret)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, COLUMN_COUNT, columns);
+
+	if (err)
+		return err;
+
+	uint64_t location_count = bytes_varint(&columns[COLUMN_COUNTS]);
+	uint64_t node_count = bytes_varint(&columns[COLUMN_COUNTS]);
+
+	/* A byte at least for each in its columns. */
+	if (columns[COLUMN_COUNTS].error || columns[COLUMN_COUNTS].left || node_count == 0 ||
+	    location_count > columns[COLUMN_BUILDS].left || node_count > columns[COLUMN_UPS].left)
+		return -EBADMSG;
+	err = unpack_locations(columns, location_count, build_count, locations);
+	if (err)
+		return err;
+	*ret = (struct shape_reader){ .ups = columns[COLUMN_UPS],
+				      .locations = columns[COLUMN_LOCATIONS],
+				      .node_count = (uint32_t)node_count,
+				      .location_count =
+					      TREE_RESERVED_COUNT + (uint32_t)location_count };
+	return 0;
+}
+
+int shape_next(struct shape_reader *reader)
+{
+	if (reader->next == reader->node_count)
+		return reader->ups.left || reader->locations.left ? -EBADMSG : 0;
+
+	uint64_t up = column_take(&reader->ups);
+	uint64_t location = column_take(&reader->locations);
+	uint32_t level = reader->next ? reader->level + 1 : 0;
+
+	/* Only the first has no parent. */
+	if (reader->ups.error || reader->locations.error || up > level ||
+	    (reader->next > 0 && up == level) || location >= reader->location_count ||
+	    level - up >= LEVEL_COUNT_MAX)
+		return -EBADMSG;
+	reader->level = level - (uint32_t)up;
+	reader->location = (uint32_t)location;
+	reader->next++;
+	return 1;
+}
+
 int shape_unpack(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
 		 uint32_t service, struct tree *tree, uint32_t *ret_first)
 {

@@ -42,3 +42,23 @@ int shape_pack(struct codec *codec, struct shape_writer *writer, struct buf *ret
  */
 int shape_unpack(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
 		 uint32_t service, struct tree *tree, uint32_t *ret_first);
+
+/*
+ * The nodes one after the other, for those who merge trees: only the locations are unpacked, into a
+ * tree of their own. Reads from the codec's memory.
+ */
+struct shape_reader {
+	struct bytes ups;
+	struct bytes locations;
+	uint32_t node_count;
+	uint32_t location_count; /* the reserved ones counted */
+	uint32_t next;		 /* number of the next node */
+	uint32_t level;		 /* of the one that was read last: 0 for the root */
+	uint32_t location;	 /* within the shape */
+};
+
+int shape_open(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+	       struct tree *locations, struct shape_reader *ret);
+
+/* 1 for a node, 0 at the end, -EBADMSG. */
+int shape_next(struct shape_reader *reader);

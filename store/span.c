@@ -175,6 +175,9 @@ struct span *span_free(struct span *span)
 	array_done(&span->segments.rows);
 	pthread_cond_destroy(&span->pool_changed);
 	pthread_mutex_destroy(&span->pool_lock);
+	/* Nobody reads it any more. */
+	if (span->is_replaced)
+		(void)unlink(span->path);
 	free(span->path);
 	free(span);
 	return NULL;
@@ -310,7 +313,8 @@ int span_file_is_sealed(const char *path, bool *ret)
 		return 0;
 	if (read_big_endian(header + HEADER_APPLICATION_ID) != SPAN_APPLICATION_ID)
 		return -EUCLEAN;
-	return read_big_endian(header + HEADER_USER_VERSION) > SPAN_VERSION ? -EPROTONOSUPPORT : 0;
+	/* None of the earlier versions was ever released. */
+	return read_big_endian(header + HEADER_USER_VERSION) != SPAN_VERSION ? -EPROTONOSUPPORT : 0;
 }
 
 static int read_range(struct span *span, sqlite3 *database)
@@ -326,6 +330,22 @@ static int read_range(struct span *span, sqlite3 *database)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'late'",
 				      &is_late);
 	span->is_late = is_late != 0;
+	return err == -ENODATA ? -EUCLEAN : err;
+}
+
+static int read_compaction(struct span *span, sqlite3 *database)
+{
+	int64_t number = 0;
+	int err =
+		database_number(database, "SELECT value FROM meta WHERE key = 'compact'", &number);
+
+	if (err == -ENODATA)
+		return 0;
+	span->is_compact = !err && number != 0;
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'folded'",
+				      &number);
+	span->folded = (uint64_t)number;
 	return err == -ENODATA ? -EUCLEAN : err;
 }
 
@@ -416,6 +436,8 @@ static int read_summary(struct span *span, sqlite3 *database, struct sources *so
 	int err = read_range(span, database);
 
 	if (!err)
+		err = read_compaction(span, database);
+	if (!err)
 		err = read_segments(span, database, segments);
 	if (!err)
 		err = read_gaps(span, database);
@@ -445,7 +467,7 @@ static int check_unfinished(struct span *span)
 	if (err || number != SPAN_APPLICATION_ID)
 		return err ? err : -EUCLEAN;
 	err = database_number(span->writer, "PRAGMA user_version", &number);
-	if (err || number > SPAN_VERSION)
+	if (err || number != SPAN_VERSION)
 		return err ? err : -EPROTONOSUPPORT;
 	err = database_prepare(span->writer, "PRAGMA quick_check(1)", &check);
 	if (err)
@@ -560,6 +582,24 @@ static int turn_into_plain_file(struct span *span)
 	return str_equal(database_column(mode, 0), STR("delete")) ? 0 : -EBUSY;
 }
 
+int span_protect_file(const char *path)
+{
+	int err = chmod(path, SEALED_MODE) < 0 ? -errno : 0;
+
+	if (!err)
+		err = sync_path(path, 0);
+	return err ? err : sync_folder_of(path);
+}
+
+/* "20260822T060000-1.db" to "20260822T060000-1c.db". */
+void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
+{
+	int stem = (int)strlen(name) - 3;
+
+	assert(stem > 0 && stem < SPAN_NAME_SIZE - 8);
+	snprintf(ret, SPAN_NAME_SIZE, "%.*sc.db", stem, name);
+}
+
 int span_seal(struct span *span)
 {
 	assert(!span->live && !span->is_sealed);
@@ -572,12 +612,7 @@ int span_seal(struct span *span)
 	if (!err) {
 		close_writer(span);
 		/* No connection is open: closing a descriptor drops no lock of SQLite's. */
-		if (chmod(span->path, SEALED_MODE) < 0)
-			err = -errno;
-		if (!err)
-			err = sync_path(span->path, 0);
-		if (!err)
-			err = sync_folder_of(span->path);
+		err = span_protect_file(span->path);
 	}
 	pool_open(span, !err);
 	return err;

@@ -19,7 +19,7 @@
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
-	SPAN_VERSION = 2,
+	SPAN_VERSION = 3,
 	SPAN_NAME_SIZE = 64,
 	SPAN_DAMAGE_SIZE = 128,
 	SPAN_IDLE_MAX = 2,
@@ -48,11 +48,15 @@ struct span {
 	char *path;
 	char name[SPAN_NAME_SIZE];
 	int64_t from_ms, until_ms; /* what belongs here, unless it is late */
+	bool is_compact;	   /* written anew, and one tree for each service */
+	uint64_t folded;	   /* samples that lost frames by that */
 	bool is_late;
 
 	/* guarded by the store's lock */
 	unsigned references;
-	bool is_listed; /* not dropped or set aside */
+	bool is_listed;	  /* not dropped or set aside */
+	bool is_replaced; /* its file goes with it */
+	bool stays;	  /* it can't be written anew */
 	bool is_sealed;
 	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
 	char damage[SPAN_DAMAGE_SIZE]; /* what was found */
@@ -136,6 +140,13 @@ uint64_t span_file_bytes(const char *path);
 /* A connection for one thread; waits while the file is being sealed. */
 int span_acquire(struct span *span, sqlite3 **ret);
 void span_release(struct span *span, sqlite3 *connection);
+
+/* The name of the compact file that takes a file's place, and of what is not finished yet. */
+void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE]);
+#define SPAN_UNFINISHED_SUFFIX ".unfinished"
+
+/* Read only, as all closed files are, and on disk with its name. */
+int span_protect_file(const char *path);
 
 /* Adds to what is known of a source; the oldest gives way when there are too many. */
 int sources_note(struct sources *sources, uint64_t source, uint64_t committed);

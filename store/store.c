@@ -44,12 +44,18 @@ static int lock_folder(const char *folder, int *ret_fd)
 	return 0;
 }
 
-static int list_span(struct store *store, struct span *span)
+int store_list_span(struct store *store, struct span *span, struct span *replaced)
 {
 	if (array_reserve(&store->spans.spans, 1) < 0)
 		return -ENOMEM;
 	span->id = ++store->next_id;
 	span->is_listed = true;
+	for (uint32_t i = 0; replaced && i < store->spans.spans.count; i++)
+		if (store->spans.spans.items[i] == replaced) {
+			store->spans.spans.items[i] = span;
+			replaced->is_listed = false;
+			return 0;
+		}
 	store->spans.spans.items[store->spans.spans.count++] = span;
 	return 0;
 }
@@ -99,7 +105,7 @@ static int open_one(struct store *store, const char *name)
 	if (err == -EPROTONOSUPPORT)
 		return 0;
 	if (!err)
-		err = list_span(store, span);
+		err = store_list_span(store, span, NULL);
 	if (err)
 		span_free(span);
 	return err;
@@ -168,6 +174,8 @@ int store_open(const struct store_options *options, struct store **ret)
 	store->symbols = options->symbols;
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
 	store->limits = options->limits;
+	store->fold = options->fold ? options->fold : COMPACT_FOLD_DEFAULT;
+	store->detail_ms = options->detail_ms ? options->detail_ms : STORE_DETAIL_MS_DEFAULT;
 	if (strlen(options->folder) > STORE_PATH_SIZE_MAX - 128)
 		return -ENAMETOOLONG;
 	if (asprintf(&store->folder, "%s/data", options->folder) < 0) {
@@ -188,6 +196,8 @@ int store_open(const struct store_options *options, struct store **ret)
 	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
 	if (!err)
+		err = store_tidy_compaction(store);
+	if (!err)
 		err = open_all(store);
 	if (!err)
 		err = resume(store);
@@ -202,6 +212,7 @@ struct store *store_close(struct store *store)
 {
 	if (!store)
 		return NULL;
+	store_stop_compacting(store);
 	/* What can't be written now was not acknowledged either. */
 	if (store->running)
 		(void)store_commit(store);
@@ -431,7 +442,7 @@ static int make_span(struct store *store, int64_t time_ms, bool is_late, struct 
 	if (err)
 		return err;
 	pthread_mutex_lock(&store->lock);
-	err = list_span(store, span);
+	err = store_list_span(store, span, NULL);
 	pthread_mutex_unlock(&store->lock);
 	if (err) {
 		unlink(span->path);
@@ -837,6 +848,8 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		err = store_close_span(store, &store->late);
 	if (!err)
 		store_retain(store, now_unix_ms);
+	if (!err)
+		store_compact(store, now_unix_ms);
 	publish_space(store);
 	return err;
 }

@@ -40,6 +40,12 @@ struct store_options {
 	const char *folder;	 /* made when it is not there; locked against a second program */
 	struct symbols *symbols; /* names for what is read; outlives the store; may be NULL */
 	int64_t span_ms;	 /* of data time in one file; 6 h */
+	/*
+	 * How long the process, thread and 20 ms of each sample are known after its span is full,
+	 * and which nodes are folded then: those of fewer samples (1: none are). 0: 6 h and 4.
+	 */
+	int64_t detail_ms;
+	uint32_t fold;
 	struct store_limits limits;
 };
 
@@ -228,6 +234,7 @@ enum flame_kind {
 	FLAME_UNNAMED = 5,   /* binary and address */
 	FLAME_TRUNCATED = 6, /* stands where callers are missing, above the outermost known frame */
 	FLAME_MORE = 7,	     /* children left out: self and total are their sum */
+	FLAME_FOLDED = 8,    /* frames of rare stacks that are not kept in the long run */
 };
 
 struct flame_node {

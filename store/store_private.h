@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "store/cache.h"
+#include "store/compact.h"
 #include "store/series_limit.h"
 #include "store/space.h"
 #include "store/span.h"
@@ -23,8 +24,9 @@ enum {
 	STORE_CACHE_SIZE_MAX = 22 << 20,
 };
 
-#define STORE_SPAN_SIZE_MAX   (UINT64_C(256) << 20) /* a span file ends here, too */
-#define STORE_SPAN_MS_DEFAULT INT64_C(21600000)	    /* 6 h */
+#define STORE_SPAN_SIZE_MAX	(UINT64_C(256) << 20) /* a span file ends here, too */
+#define STORE_DETAIL_MS_DEFAULT INT64_C(21600000)
+#define STORE_SPAN_MS_DEFAULT	INT64_C(21600000) /* 6 h */
 /* What lies further ahead of our clock than this is somebody's mistake, and goes with the late. */
 #define STORE_FUTURE_MS INT64_C(3600000)
 #define STORE_TIME_MAX	(INT64_C(1) << 52)
@@ -45,6 +47,17 @@ struct spans {
 	ARRAY(struct span *) spans;
 };
 
+/* A span that is being written anew, on a thread of its own. */
+struct compaction {
+	pthread_t thread;
+	bool is_running;
+	atomic_bool is_done, cancel;
+	struct span *span; /* with a reference */
+	char *path;	   /* of what is not finished */
+	uint32_t fold;
+	int result;
+};
+
 struct store {
 	char *folder; /* of the span files */
 	struct symbols *symbols;
@@ -62,6 +75,9 @@ struct store {
 	struct clock_watch clock;
 	bool is_sealing;      /* as was asked for, and waits for readers */
 	int64_t next_seal_ms; /* steady: no seal that is asked for before it */
+	struct compaction compaction;
+	uint32_t fold;
+	int64_t detail_ms;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;
@@ -94,6 +110,20 @@ void store_note_damage(struct store *store, struct span *span, const char *what)
 
 /* An error in words, for error_is_damage(). */
 const char *store_damage_text(int err);
+/*
+ * Writes closed spans anew when their details are old enough, one at a time: begins, looks how far
+ * it is, and puts what is finished in the old one's place.
+ */
+void store_compact(struct store *store, int64_t now_unix_ms);
+
+/* Stops what is under way; it begins again after the next start. */
+void store_stop_compacting(struct store *store);
+
+/* Removes what a crash left of it. Before any span is opened. */
+int store_tidy_compaction(struct store *store);
+
+/* Enters a span into the list in another's place, or after the last. -ENOMEM. */
+int store_list_span(struct store *store, struct span *span, struct span *replaced);
 
 /* Drops sealed spans by age, by size, and for room. */
 void store_retain(struct store *store, int64_t now_unix_ms);

@@ -9,7 +9,7 @@ int tree_init(struct tree *tree)
 	*tree = (struct tree){ 0 };
 
 	for (int i = 0; i < TREE_RESERVED_COUNT; i++) {
-		int64_t number = tree_add_location(tree, UINT32_MAX, (uint64_t)i);
+		int64_t number = tree_add_location(tree, TREE_BUILD_RESERVED, (uint64_t)i);
 
 		if (number < 0)
 			return (int)number;

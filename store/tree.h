@@ -26,6 +26,7 @@ enum {
 	 */
 	TREE_FOLDED = 1,
 	TREE_RESERVED_COUNT = 2,
+#define TREE_BUILD_RESERVED UINT32_MAX /* of these; the address is their number */
 	/* The build of a location that brings its names; its address is their number in the
 	   catalog. */
 	TREE_BUILD_NAMED = 0,

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -482,8 +483,9 @@ static const char *pick(struct fixture *fixture, const char *const *choices, uin
 	return choices[below(fixture, count)];
 }
 
-static void assert_flames(struct fixture *fixture, const struct model *model, int64_t from_ms,
-			  int64_t to_ms)
+/* processes: whether they are asked for as well, which compact spans do not know of stacks. */
+static void assert_some_flames(struct fixture *fixture, const struct model *model, int64_t from_ms,
+			       int64_t to_ms, bool processes)
 {
 	static const char *const services[] = { NULL, NULL, "service1", "service4", "nobody" };
 	static const char *const pids[] = { NULL, NULL, NULL, "103" };
@@ -498,13 +500,19 @@ static void assert_flames(struct fixture *fixture, const struct model *model, in
 			.to_ms = whole ? to_ms : to_ms - below(fixture, (uint32_t)span / 2),
 			.type = pick(fixture, types, 2),
 			.service = pick(fixture, services, 5),
-			.pid = pick(fixture, pids, 4),
-			.rows_by = pick(fixture, rows, 3),
+			.pid = pick(fixture, pids, processes ? 4 : 3),
+			.rows_by = pick(fixture, rows, processes ? 3 : 2),
 			.truncated = below(fixture, 2),
 		};
 
 		assert_flame(fixture, model, &asked);
 	}
+}
+
+static void assert_flames(struct fixture *fixture, const struct model *model, int64_t from_ms,
+			  int64_t to_ms)
+{
+	assert_some_flames(fixture, model, from_ms, to_ms, true);
 }
 
 static void flames_equal_the_sum_of_the_samples(void **state)
@@ -950,6 +958,213 @@ static void kinds_and_modules_are_told(void **state)
 	flame_done(&flame);
 }
 
+/* ---- compacting ------------------------------------------------------------------------------ */
+
+static int count_files(const struct fixture *fixture, const char *end)
+{
+	char path[128];
+	int count = 0;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "%s/data", fixture->folder);
+	folder = opendir(path);
+	assert_non_null(folder);
+	for (struct dirent *entry; (entry = readdir(folder));)
+		count += str_ends_with(str_from(entry->d_name), str_from(end));
+	closedir(folder);
+	return count;
+}
+
+/* Until all files are compact. */
+static void compact_all(struct fixture *fixture, int64_t now_ms)
+{
+	for (int i = 0; i < 4000; i++) {
+		assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+		if (count_files(fixture, "c.db") > 0 &&
+		    count_files(fixture, ".db") == count_files(fixture, "c.db"))
+			return;
+		usleep(5000);
+	}
+	fail_msg("%d of %d files are compact", count_files(fixture, "c.db"),
+		 count_files(fixture, ".db"));
+}
+
+static void assert_compact_answers(struct fixture *fixture, const struct model *model,
+				   int64_t end_ms)
+{
+	struct asked asked = { .from_ms = START_MS, .to_ms = end_ms, .rows_by = "" };
+	struct store_grid grid = { START_MS, 300000, 40 };
+
+	assert_some_flames(fixture, model, START_MS, end_ms, false);
+	for (uint32_t k = 0; k < 4; k++) {
+		asked.type = k % 2 ? CPU : ALLOC;
+		asked.service = k / 2 ? NULL : "service2";
+		assert_series(fixture, model, &asked, &grid);
+	}
+	/* By the minute a process is still known. */
+	asked.pid = "103";
+	asked.service = NULL;
+	assert_series(fixture, model, &asked, &grid);
+}
+
+/* Windows a minute apart, so that neither ten seconds nor a minute makes a difference; some late.
+ */
+static void fill_hours(struct fixture *fixture, struct model *model, int64_t *time_ms)
+{
+	for (uint32_t i = 0; i < 150; i++) {
+		bool is_late = i > 100 && i % 10 == 0;
+
+		fill(fixture, model, is_late ? START_MS + i / 10 * 60000 : *time_ms,
+		     1 + below(fixture, 40));
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(store_commit(fixture->store), 0);
+		*time_ms += 60000;
+	}
+}
+
+static void compact_spans_answer_the_same(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	int64_t time_ms = START_MS;
+	char command[256];
+
+	store_close(fixture->store);
+	open_store_with(fixture,
+			(struct store_options){ .span_ms = HOUR_MS, .detail_ms = 1, .fold = 1 });
+	fill_hours(fixture, &model, &time_ms);
+	compact_all(fixture, time_ms + 4 * (int64_t)HOUR_MS);
+	assert_true(count_files(fixture, "c.db") >= 3);
+	assert_compact_answers(fixture, &model, time_ms);
+	reopen(fixture);
+	assert_compact_answers(fixture, &model, time_ms);
+
+	/* As a crash leaves it: the old file beside the new one, and one that is not finished. */
+	fixture->store = store_close(fixture->store);
+	snprintf(command, sizeof(command),
+		 "cd %s/data && f=$(ls | grep 'c.db$' | head -1) && cp $f ${f%%c.db}.db && "
+		 "cp $f ${f%%c.db}.db.unfinished",
+		 fixture->folder);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(count_files(fixture, ".unfinished"), 1);
+	open_store(fixture);
+	assert_int_equal(count_files(fixture, ".unfinished"), 0);
+	assert_int_equal(count_files(fixture, ".db"), count_files(fixture, "c.db"));
+	assert_compact_answers(fixture, &model, time_ms);
+
+	/* More comes, later. */
+	time_ms += 4 * (int64_t)HOUR_MS;
+	fill(fixture, &model, time_ms, 30);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	assert_compact_answers(fixture, &model, time_ms);
+	free(model.samples);
+}
+
+/* One stack of a service: named frames, root first, separated by blanks. */
+static void add_stack(struct fixture *fixture, uint32_t series, const char *frames, uint64_t count)
+{
+	uint32_t locations[8];
+	uint32_t depth = 0;
+	struct batch_entry entry = { .series = series, .count = count, .value = count };
+
+	for (const char *next = frames + strlen(frames); next > frames;) {
+		const char *end = next;
+
+		while (next > frames && next[-1] != ' ')
+			next--;
+
+		struct named_line line = { { next, (size_t)(end - next) }, STR("f"), 1 };
+
+		locations[depth++] = number(batch_add_named_location(fixture->batch, &line, 1));
+		next -= next > frames;
+	}
+	entry.sample_labels = number(batch_add_labels(fixture->batch, NULL, 0));
+	entry.stack = number(batch_add_stack(fixture->batch, locations, depth, 0));
+	assert_int_equal(batch_add_entry(fixture->batch, &entry), 0);
+}
+
+static uint64_t total_of(const struct flame *flame, const char *path, uint8_t kind)
+{
+	for (uint32_t i = 0; i < flame->node_count; i++) {
+		char found[512];
+
+		flame_path(flame, i, found, sizeof(found));
+		if (strcmp(found, path) == 0) {
+			assert_int_equal(flame->nodes[i].kind, kind);
+			return flame->nodes[i].total;
+		}
+	}
+	return 0;
+}
+
+/* Two segments; what is light in each and not together stays. */
+static void append_light_stacks(struct fixture *fixture)
+{
+	for (int64_t i = 0; i < 2; i++) {
+		int64_t start_ms = START_MS + i * 1200000;
+		struct numbers numbers;
+
+		batch_clear(fixture->batch);
+		batch_set_time(fixture->batch, (struct batch_time){ start_ms, start_ms + 1000 });
+		add_words(fixture, &numbers);
+		add_stack(fixture, numbers.allocs[0], "main work", 20000);
+		add_stack(fixture, numbers.allocs[0], "main half", 2);
+		add_stack(fixture, numbers.allocs[1], "main", 4999);
+		if (i) {
+			add_stack(fixture, numbers.allocs[0], "main rare deep", 1);
+			add_stack(fixture, numbers.allocs[0], "main rare other", 1);
+			add_stack(fixture, numbers.allocs[0], "main seldom", 1);
+			add_stack(fixture, numbers.allocs[0], "main work rare", 3);
+			add_stack(fixture, numbers.allocs[1], "main rare deep", 2);
+		}
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(store_commit(fixture->store), 0);
+	}
+}
+
+/*
+ * service0 has 40,010 samples: nodes of fewer than four go. service1 has 10,000, of which one is a
+ * ten-thousandth: all stay.
+ */
+static void light_nodes_are_folded(void **state)
+{
+	static const struct {
+		const char *path;
+		uint8_t kind;
+		uint64_t before, after;
+	} cases[] = {
+		{ "total;service0;main", FLAME_NAMED, 40010, 40010 },
+		{ "total;service0;main;work", FLAME_NAMED, 40003, 40003 },
+		{ "total;service0;main;half", FLAME_NAMED, 4, 4 },
+		{ "total;service0;main;rare", FLAME_NAMED, 2, 0 },
+		{ "total;service0;main;folded", FLAME_FOLDED, 0, 3 },
+		{ "total;service0;main;work;rare", FLAME_NAMED, 3, 0 },
+		{ "total;service0;main;work;folded", FLAME_FOLDED, 0, 3 },
+		{ "total;service1;main;rare;deep", FLAME_NAMED, 2, 2 },
+	};
+	struct fixture *fixture = *state;
+	struct asked asked = { .from_ms = START_MS,
+			       .to_ms = START_MS + HOUR_MS,
+			       .type = ALLOC,
+			       .rows_by = "service_name" };
+
+	store_close(fixture->store);
+	open_store_with(fixture, (struct store_options){ .span_ms = HOUR_MS, .detail_ms = 1 });
+	append_light_stacks(fixture);
+	for (int round = 0; round < 2; round++) {
+		struct flame flame =
+			ask_flame(fixture, &asked, (struct flame_options){ .node_count_max = 100 });
+
+		assert_int_equal(flame.nodes[0].total, 50010);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+			assert_int_equal(total_of(&flame, cases[i].path, cases[i].kind),
+					 round ? cases[i].after : cases[i].before);
+		flame_done(&flame);
+		if (round == 0)
+			compact_all(fixture, START_MS + 4 * (int64_t)HOUR_MS);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -963,6 +1178,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(compact_spans_answer_the_same, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(light_nodes_are_folded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(kinds_and_modules_are_told, set_up, tear_down),
 	};
 

@@ -2,9 +2,9 @@
 // The tree behind a flame graph, in columns: preorder, siblings as they were given.
 import type { Columns, Func } from "./types";
 
-export const ROOT = 0, GROUP = 1, KERNEL = 2, NATIVE = 3, RUNTIME = 4, UNNAMED = 5, CUT = 6, MORE = 7;
+export const ROOT = 0, GROUP = 1, KERNEL = 2, NATIVE = 3, RUNTIME = 4, UNNAMED = 5, CUT = 6, MORE = 7, FOLDED = 8;
 
-export const KIND_WORDS = ["Host", "Group", "Kernel", "Native", "Runtime", "Unnamed", "Callers missing", "More"];
+export const KIND_WORDS = ["Host", "Group", "Kernel", "Native", "Runtime", "Unnamed", "Callers missing", "More", "Folded"];
 
 export type Values = Float64Array | Int32Array;
 
@@ -227,7 +227,7 @@ export function hottest(tree: Tree, limit: number): HotFunction[] {
 
 /** Time spent in each kind of code itself; the stacks whose callers are missing are under CUT. */
 export function byKind(tree: Tree): Float64Array {
-  const sum = new Float64Array(8);
+  const sum = new Float64Array(KIND_WORDS.length);
   for (let i = 0; i < tree.count; i++) {
     if (tree.kind[i] === CUT) sum[CUT] += tree.total[i];
     else sum[tree.kind[i]] += tree.self[i];

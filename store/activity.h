@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/columns.h"
+
+/*
+ * Who used how much when, without stacks: what timelines and lists of processes read of a settled
+ * segment. Runs ascend by slice, and within a slice by pair.
+ */
+struct activity_run {
+	uint32_t slice;
+	uint32_t pair; /* of the segment */
+	bool is_valued;
+	uint64_t samples;
+	uint64_t kernel_samples;
+	uint64_t value; /* of valued runs only, else 0 */
+	uint64_t kernel_value;
+};
+
+struct activity {
+	ARRAY(struct slice) slices;
+	ARRAY(struct activity_run) runs;
+};
+
+void activity_done(struct activity *activity);
+
+/* Puts the runs in order, and makes one of those of the same slice and pair. */
+void activity_sort(struct activity *activity);
+
+int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret);
+
+/* Empties *ret first and keeps its memory. pair_count: of the segment. */
+int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
+		    struct activity *ret);
+
+static inline void activity_cleanup(struct activity *activity)
+{
+	activity_done(activity);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/braid.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	LEVEL_COUNT_MAX = 8192,
+	FOLD_SHARE = 10000, /* nothing that weighs more than one of so many is folded */
+};
+
+/* In a strand's numbers, while it is walked: folded into this node's child, which has no number
+ * yet. */
+#define FOLDED	    (UINT32_C(1) << 31)
+#define NO_NODE	    UINT32_MAX
+#define RANK_FOLDED UINT32_MAX /* stands last */
+
+/* A node that is open: what follows may lie below it. */
+struct open_node {
+	uint32_t number;
+	uint64_t samples;
+	bool has_folded;
+};
+
+struct walk {
+	struct braid *braid;
+	uint64_t threshold; /* fewer samples than this are folded */
+	ARRAY(struct open_node) path;
+	ARRAY(uint32_t) starts; /* of each open node and strand: the strand's node, or NO_NODE */
+};
+
+static void strand_done(struct strand *strand)
+{
+	tree_done(&strand->locations);
+	free(strand->samples);
+	free(strand->numbers);
+	free(strand->ranks);
+	codec_free(strand->codec);
+}
+
+void braid_clear(struct braid *braid)
+{
+	for (uint32_t i = 0; i < braid->strands.count; i++)
+		strand_done(&braid->strands.items[i]);
+	braid->strands.count = 0;
+	braid->nodes.count = 0;
+	tree_done(&braid->locations);
+}
+
+void braid_done(struct braid *braid)
+{
+	braid_clear(braid);
+	array_done(&braid->strands);
+	array_done(&braid->nodes);
+}
+
+int braid_add(struct braid *braid, const void *blob, size_t size, uint32_t build_count,
+	      struct strand **ret)
+{
+	struct strand strand = { .codec = NULL };
+	int err = codec_new(&strand.codec);
+
+	if (!err)
+		err = tree_init(&strand.locations);
+	if (!err)
+		err = shape_open(strand.codec, blob, size, build_count, &strand.locations,
+				 &strand.reader);
+	if (!err)
+		err = array_reserve(&braid->strands, 1);
+	if (!err) {
+		strand.samples = calloc(strand.reader.node_count, sizeof(strand.samples[0]));
+		strand.numbers = calloc(strand.reader.node_count, sizeof(strand.numbers[0]));
+		strand.ranks = calloc(strand.locations.builds.count, sizeof(strand.ranks[0]));
+		err = strand.samples && strand.numbers && strand.ranks ? 0 : -ENOMEM;
+	}
+	if (err) {
+		strand_done(&strand);
+		return err;
+	}
+	braid->strands.items[braid->strands.count] = strand;
+	*ret = &braid->strands.items[braid->strands.count++];
+	return 0;
+}
+
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* ---- locations ------------------------------------------------------------------------------- */
+
+struct place {
+	uint32_t build;
+	uint32_t strand;
+	uint64_t address;
+	uint32_t location;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a;
+	const struct place *y = b;
+
+	if (x->build != y->build)
+		return x->build < y->build ? -1 : 1;
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static int gather_places(const struct braid *braid, struct place **ret, size_t *ret_count)
+{
+	size_t count = 0;
+	struct place *places = NULL;
+
+	for (uint32_t i = 0; i < braid->strands.count; i++)
+		count += braid->strands.items[i].locations.builds.count;
+	places = calloc(count + 1, sizeof(places[0]));
+	if (!places)
+		return -ENOMEM;
+	count = 0;
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		const struct tree *tree = &braid->strands.items[i].locations;
+
+		for (uint32_t k = TREE_RESERVED_COUNT; k < tree->builds.count; k++)
+			places[count++] = (struct place){ .build = tree->builds.items[k],
+							  .strand = i,
+							  .address = tree->addresses.items[k],
+							  .location = k };
+	}
+	qsort(places, count, sizeof(places[0]), compare_places);
+	*ret = places;
+	*ret_count = count;
+	return 0;
+}
+
+/* All locations, each once and in order; a location's rank is its number among them. */
+static int join_locations(struct braid *braid)
+{
+	autofree struct place *places = NULL;
+	size_t count = 0;
+	int64_t rank = 0;
+	int err = tree_init(&braid->locations);
+
+	if (!err)
+		err = gather_places(braid, &places, &count);
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		const struct place *place = &places[i];
+
+		if (i == 0 || compare_places(place, place - 1) != 0)
+			rank = tree_add_location(&braid->locations, place->build, place->address);
+		if (rank < 0)
+			return rank == -ENOSPC ? -EFBIG : (int)rank;
+		braid->strands.items[place->strand].ranks[place->location] = (uint32_t)rank;
+	}
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		braid->strands.items[i].ranks[TREE_CALLERS_MISSING] = TREE_CALLERS_MISSING;
+		braid->strands.items[i].ranks[TREE_FOLDED] = RANK_FOLDED;
+	}
+	return 0;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------- */
+
+static int step(struct strand *strand)
+{
+	int more = shape_next(&strand->reader);
+
+	strand->has_node = more > 0;
+	return more < 0 ? more : 0;
+}
+
+/* The least location among the children of the innermost open node; false when there is none. */
+static bool find_child(const struct braid *braid, uint32_t level, uint32_t *ret_rank)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		const struct strand *strand = &braid->strands.items[i];
+		uint32_t rank = strand->ranks[strand->reader.location];
+
+		if (!strand->has_node || strand->reader.level != level ||
+		    (found && rank >= *ret_rank))
+			continue;
+		*ret_rank = rank;
+		found = true;
+	}
+	return found;
+}
+
+static int add_node(struct braid *braid, uint32_t level, uint32_t location)
+{
+	if (braid->nodes.count >= TREE_NODE_COUNT_MAX)
+		return -EFBIG;
+	if (array_reserve(&braid->nodes, 1) < 0)
+		return -ENOMEM;
+	braid->nodes.items[braid->nodes.count++] =
+		(struct braid_node){ .level = (uint16_t)level, .location = location };
+	return 0;
+}
+
+/* Takes the node of this rank from all strands that stand on it. */
+static int open_node(struct walk *walk, uint32_t level, uint32_t rank)
+{
+	struct braid *braid = walk->braid;
+	uint32_t count = braid->strands.count;
+	struct open_node node = { .number = braid->nodes.count };
+	int err = add_node(braid, level, rank == RANK_FOLDED ? TREE_FOLDED : rank);
+
+	if (!err && (array_reserve(&walk->path, 1) < 0 || array_reserve(&walk->starts, count) < 0))
+		err = -ENOMEM;
+	for (uint32_t i = 0; !err && i < count; i++) {
+		struct strand *strand = &braid->strands.items[i];
+		uint32_t *start = &walk->starts.items[walk->starts.count++];
+
+		*start = NO_NODE;
+		if (!strand->has_node || strand->reader.level != level ||
+		    strand->ranks[strand->reader.location] != rank)
+			continue;
+		*start = strand->reader.next - 1;
+		strand->numbers[*start] = node.number;
+		node.samples = saturated(node.samples, strand->samples[*start]);
+		err = step(strand);
+	}
+	if (!err)
+		walk->path.items[walk->path.count++] = node;
+	return err;
+}
+
+/* The node and all below it goes, and its strands' nodes lead to what its parent folded. */
+static void fold_node(struct walk *walk, const struct open_node *node, struct open_node *parent,
+		      const uint32_t *starts)
+{
+	struct braid *braid = walk->braid;
+
+	braid->nodes.count = node->number;
+	parent->has_folded = true;
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		struct strand *strand = &braid->strands.items[i];
+		uint32_t end = strand->reader.next - strand->has_node;
+
+		for (uint32_t k = starts[i]; starts[i] != NO_NODE && k < end; k++)
+			strand->numbers[k] = parent->number | FOLDED;
+	}
+}
+
+static int close_node(struct walk *walk)
+{
+	struct braid *braid = walk->braid;
+	struct open_node node = walk->path.items[--walk->path.count];
+	struct open_node *parent =
+		walk->path.count ? &walk->path.items[walk->path.count - 1] : NULL;
+
+	walk->starts.count -= braid->strands.count;
+	if (parent)
+		parent->samples = saturated(parent->samples, node.samples);
+	if (parent && node.samples < walk->threshold) {
+		fold_node(walk, &node, parent, walk->starts.items + walk->starts.count);
+		return 0;
+	}
+	if (!node.has_folded)
+		return 0;
+	braid->nodes.items[node.number].folded = braid->nodes.count;
+	return add_node(braid, braid->nodes.items[node.number].level + 1u, TREE_FOLDED);
+}
+
+static void resolve_folded(struct braid *braid)
+{
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		struct strand *strand = &braid->strands.items[i];
+
+		for (uint32_t k = 0; k < strand->reader.node_count; k++)
+			if (strand->numbers[k] & FOLDED)
+				strand->numbers[k] =
+					braid->nodes.items[strand->numbers[k] & ~FOLDED].folded;
+	}
+}
+
+static uint64_t find_threshold(const struct braid *braid, uint32_t fold)
+{
+	uint64_t total = 0;
+	uint64_t share = 0;
+
+	for (uint32_t i = 0; i < braid->strands.count; i++)
+		for (uint32_t k = 0; k < braid->strands.items[i].reader.node_count; k++)
+			total = saturated(total, braid->strands.items[i].samples[k]);
+	/* Fewer than fold, and, times FOLD_SHARE, less than the total. */
+	share = total / FOLD_SHARE + (total % FOLD_SHARE != 0);
+	return fold <= 1 ? 0 : share < fold ? share : fold;
+}
+
+static int walk_all(struct walk *walk)
+{
+	struct braid *braid = walk->braid;
+	uint32_t rank = 0;
+	int err = 0;
+
+	/* All begin with the service's root, whose location means nothing. */
+	for (uint32_t i = 0; !err && i < braid->strands.count; i++) {
+		err = step(&braid->strands.items[i]);
+		braid->strands.items[i].reader.location = TREE_CALLERS_MISSING;
+	}
+	if (!err)
+		err = open_node(walk, 0, TREE_CALLERS_MISSING);
+	while (!err && walk->path.count > 0) {
+		uint32_t level = walk->path.count;
+
+		if (level < LEVEL_COUNT_MAX && find_child(braid, level, &rank))
+			err = open_node(walk, level, rank);
+		else
+			err = close_node(walk);
+	}
+	return err;
+}
+
+int braid_weave(struct braid *braid, uint32_t fold)
+{
+	struct walk walk = { .braid = braid, .threshold = find_threshold(braid, fold) };
+	int err = join_locations(braid);
+
+	assert(braid->strands.count > 0);
+	if (!err)
+		err = walk_all(&walk);
+	array_done(&walk.path);
+	array_done(&walk.starts);
+	for (uint32_t i = 0; !err && i < braid->strands.count; i++)
+		if (braid->strands.items[i].has_node)
+			err = -EBADMSG; /* not in the order that was promised */
+	if (!err)
+		resolve_folded(braid);
+	return err;
+}
+
+int braid_pack(const struct braid *braid, struct codec *codec, struct buf *ret)
+{
+	struct shape_writer writer;
+	const struct tree *tree = &braid->locations;
+	autofree uint32_t *numbers = calloc((size_t)tree->builds.count + 1, sizeof(numbers[0]));
+	uint32_t level = 0; /* of the node before, + 1 */
+	int err = 0;
+
+	if (!numbers)
+		return -ENOMEM;
+	/* Locations of folded nodes alone are not needed. */
+	for (uint32_t i = 1; i < braid->nodes.count; i++)
+		numbers[braid->nodes.items[i].location] = 1;
+	shape_writer_init(&writer);
+	for (uint32_t i = TREE_RESERVED_COUNT; i < tree->builds.count; i++)
+		if (numbers[i])
+			numbers[i] = shape_add_location(&writer, tree->builds.items[i],
+							tree->addresses.items[i]);
+	for (uint32_t i = 0; i < TREE_RESERVED_COUNT; i++)
+		numbers[i] = i;
+	for (uint32_t i = 0; i < braid->nodes.count; i++) {
+		const struct braid_node *node = &braid->nodes.items[i];
+
+		shape_add_node(&writer, level - node->level, i ? numbers[node->location] : 0);
+		level = node->level + 1u;
+	}
+	err = shape_pack(codec, &writer, ret);
+	shape_writer_done(&writer);
+	return err;
+}

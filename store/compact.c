@@ -1,0 +1,882 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/compact.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/activity.h"
+#include "store/braid.h"
+#include "store/catalog.h"
+#include "store/database.h"
+#include "store/detail.h"
+#include "store/segment.h"
+#include "store/span.h"
+#include "store/store_private.h"
+
+enum {
+	/* Files are written once and read for years: 5 % fewer bytes for twice the time. */
+	LEVEL = 9,
+	SEGMENT_COUNT_MAX = 4096,
+	NONE = UINT32_MAX,
+};
+
+/* One segment of the span: its pairs and slices, old and new. */
+struct part {
+	struct segment_row row;
+	struct pairs old_pairs;
+	uint32_t *series_pairs;	  /* by old pair: the new one of its series alone */
+	uint32_t *process_pairs;  /* by old pair: the new one without its thread */
+	struct pool pairs;	  /* struct pair, new */
+	struct activity activity; /* as it was */
+	struct activity slices;	  /* coarser, series only */
+	struct activity minutes;
+	uint32_t *slice_of; /* by old slice */
+	uint32_t *minute_of;
+};
+
+/* An occurrence in its new place. */
+struct item {
+	uint32_t node;
+	uint32_t slice;
+	uint32_t pair;
+	uint64_t count;
+	uint64_t value;
+};
+
+struct compacting {
+	const struct compact_options *options;
+	sqlite3 *from, *to;
+	struct catalog old_words, new_words;
+	uint32_t *texts; /* by old number: the new one, + 1 */
+	uint32_t *series;
+	uint32_t *label_sets;	/* of series */
+	uint32_t *process_sets; /* of samples, without threads */
+	struct codec *codec, *detail_codec, *packer;
+	ARRAY(struct part) parts;
+	struct braid braid;
+	ARRAY(uint32_t) strand_of; /* by part: its strand of this service, or NONE */
+	struct detail_reader detail;
+	ARRAY(struct item) items;
+	ARRAY(struct occurrence) occurrences;
+	uint64_t folded;
+	struct buf blobs[3];
+};
+
+static void part_done(struct part *part)
+{
+	array_done(&part->old_pairs.pairs);
+	free(part->series_pairs);
+	free(part->process_pairs);
+	pool_done(&part->pairs);
+	activity_done(&part->activity);
+	activity_done(&part->slices);
+	activity_done(&part->minutes);
+	free(part->slice_of);
+	free(part->minute_of);
+}
+
+static void compacting_cleanup(struct compacting *compacting)
+{
+	database_close(compacting->from);
+	database_close(compacting->to);
+	catalog_done(&compacting->old_words);
+	catalog_done(&compacting->new_words);
+	free(compacting->texts);
+	free(compacting->series);
+	free(compacting->label_sets);
+	free(compacting->process_sets);
+	codec_free(compacting->codec);
+	codec_free(compacting->detail_codec);
+	codec_free(compacting->packer);
+	for (uint32_t i = 0; i < compacting->parts.count; i++)
+		part_done(&compacting->parts.items[i]);
+	array_done(&compacting->parts);
+	braid_done(&compacting->braid);
+	array_done(&compacting->strand_of);
+	detail_reader_done(&compacting->detail);
+	array_done(&compacting->items);
+	array_done(&compacting->occurrences);
+	for (unsigned i = 0; i < 3; i++)
+		buf_done(&compacting->blobs[i]);
+}
+
+static int check_cancel(const struct compacting *compacting)
+{
+	atomic_bool *cancel = compacting->options->cancel;
+
+	return cancel && atomic_load(cancel) ? -ECANCELED : 0;
+}
+
+/* ---- words: only those that are still used, numbered anew ------------------------------------ */
+
+static int64_t map_text(struct compacting *compacting, uint32_t text)
+{
+	if (text >= catalog_count(&compacting->old_words, CATALOG_TEXT))
+		return -EBADMSG;
+	if (!compacting->texts[text]) {
+		struct str old = catalog_text(&compacting->old_words, text);
+		int64_t number =
+			catalog_add(&compacting->new_words, CATALOG_TEXT, old.text, old.size);
+
+		if (number < 0)
+			return number;
+		compacting->texts[text] = (uint32_t)number + 1;
+	}
+	return compacting->texts[text] - 1;
+}
+
+static bool is_of_thread(struct str name)
+{
+	return str_equal(name, STR("tid")) || str_equal(name, STR("thread_name"));
+}
+
+static int64_t map_labels(struct compacting *compacting, uint32_t set, bool keep_threads)
+{
+	uint32_t *known = keep_threads ? compacting->label_sets : compacting->process_sets;
+
+	if (set >= catalog_count(&compacting->old_words, CATALOG_LABELS))
+		return -EBADMSG;
+	if (known[set])
+		return known[set] - 1;
+
+	struct str item = pool_get(&compacting->old_words.pools[CATALOG_LABELS], set);
+	const uint32_t *pairs = (const void *)item.text;
+	size_t count = item.size / sizeof(pairs[0]);
+	autofree uint32_t *mapped = calloc(count + 1, sizeof(mapped[0]));
+	size_t used = 0;
+
+	if (!mapped)
+		return -ENOMEM;
+	for (size_t i = 0; i + 1 < count; i += 2) {
+		if (!keep_threads && is_of_thread(catalog_text(&compacting->old_words, pairs[i])))
+			continue;
+
+		int64_t name = map_text(compacting, pairs[i]);
+		int64_t value = name < 0 ? name : map_text(compacting, pairs[i + 1]);
+
+		if (value < 0)
+			return value;
+		mapped[used++] = (uint32_t)name;
+		mapped[used++] = (uint32_t)value;
+	}
+
+	int64_t number = catalog_add(&compacting->new_words, CATALOG_LABELS, mapped,
+				     used * sizeof(mapped[0]));
+
+	if (number >= 0)
+		known[set] = (uint32_t)number + 1;
+	return number;
+}
+
+static int64_t map_series(struct compacting *compacting, uint32_t series)
+{
+	if (series == 0 || series >= catalog_count(&compacting->old_words, CATALOG_SERIES))
+		return -EBADMSG;
+	if (compacting->series[series])
+		return compacting->series[series] - 1;
+
+	struct catalog_series old = catalog_series(&compacting->old_words, series);
+	int64_t labels = map_labels(compacting, old.labels, true);
+	int64_t type = labels < 0 ? labels : map_text(compacting, old.type);
+
+	if (type < 0)
+		return type;
+
+	struct catalog_series mapped = { .labels = (uint32_t)labels,
+					 .type = (uint32_t)type,
+					 .period = old.period };
+	int64_t number =
+		catalog_add(&compacting->new_words, CATALOG_SERIES, &mapped, sizeof(mapped));
+
+	if (number >= 0)
+		compacting->series[series] = (uint32_t)number + 1;
+	return number;
+}
+
+/* Builds and names keep their numbers: the order of locations hangs on them. */
+static int copy_builds(struct compacting *compacting)
+{
+	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_BUILD); i++) {
+		struct catalog_build build = catalog_build(&compacting->old_words, i);
+		int64_t path = map_text(compacting, build.path);
+		int64_t number = path;
+
+		build.path = (uint32_t)path;
+		if (path >= 0)
+			number = catalog_add(&compacting->new_words, CATALOG_BUILD, &build,
+					     sizeof(build));
+		if (number != i)
+			return number < 0 ? (int)number : -EBADMSG;
+	}
+	return 0;
+}
+
+static int64_t copy_name(struct compacting *compacting, uint32_t name)
+{
+	size_t count = 0;
+	const struct catalog_line *lines = catalog_lines(&compacting->old_words, name, &count);
+	autofree struct catalog_line *mapped = calloc(count + 1, sizeof(mapped[0]));
+
+	if (!mapped)
+		return -ENOMEM;
+	for (size_t k = 0; k < count; k++) {
+		int64_t function = map_text(compacting, lines[k].function);
+		int64_t file = function < 0 ? function : map_text(compacting, lines[k].file);
+
+		if (file < 0)
+			return file;
+		mapped[k] =
+			(struct catalog_line){ (uint32_t)function, (uint32_t)file, lines[k].line };
+	}
+	return catalog_add(&compacting->new_words, CATALOG_NAME, mapped, count * sizeof(mapped[0]));
+}
+
+static int copy_names(struct compacting *compacting)
+{
+	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_NAME); i++) {
+		int64_t number = copy_name(compacting, i);
+
+		if (number != i)
+			return number < 0 ? (int)number : -EBADMSG;
+	}
+	return 0;
+}
+
+static int read_words(struct compacting *compacting)
+{
+	struct catalog *old = &compacting->old_words;
+	int err = catalog_init(old);
+
+	if (!err)
+		err = catalog_init(&compacting->new_words);
+	if (!err)
+		err = catalog_read(old, compacting->from);
+	if (err)
+		return err;
+	compacting->texts = calloc(catalog_count(old, CATALOG_TEXT), sizeof(uint32_t));
+	compacting->series = calloc(catalog_count(old, CATALOG_SERIES), sizeof(uint32_t));
+	compacting->label_sets = calloc(catalog_count(old, CATALOG_LABELS), sizeof(uint32_t));
+	compacting->process_sets = calloc(catalog_count(old, CATALOG_LABELS), sizeof(uint32_t));
+	if (!compacting->texts || !compacting->series || !compacting->label_sets ||
+	    !compacting->process_sets)
+		return -ENOMEM;
+	err = copy_builds(compacting);
+	return err ? err : copy_names(compacting);
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static int64_t floor_to(int64_t time_ms, int64_t step_ms)
+{
+	int64_t rest = time_ms % step_ms;
+
+	return time_ms - (rest < 0 ? rest + step_ms : rest);
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+	int64_t x = ((const struct slice *)a)->start_ms;
+	int64_t y = ((const struct slice *)b)->start_ms;
+
+	return (x > y) - (x < y);
+}
+
+/* The slices of this length that hold the old ones, and which holds which. */
+static int coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
+		   uint32_t **ret_places)
+{
+	uint32_t count = from->slices.count;
+	uint32_t *places = calloc((size_t)count + 1, sizeof(places[0]));
+	struct slice *slices = NULL;
+	uint32_t kept = 0;
+
+	*ret_places = places;
+	if (!places || array_reserve(&to->slices, count + 1) < 0)
+		return -ENOMEM;
+	slices = to->slices.items;
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t start_ms = floor_to(from->slices.items[i].start_ms, step_ms);
+
+		slices[i] = (struct slice){ start_ms, start_ms + step_ms };
+	}
+	qsort(slices, count, sizeof(slices[0]), compare_starts);
+	for (uint32_t i = 0; i < count; i++)
+		if (kept == 0 || slices[i].start_ms != slices[kept - 1].start_ms)
+			slices[kept++] = slices[i];
+	to->slices.count = kept;
+	for (uint32_t i = 0; i < count; i++) {
+		struct slice wanted = { .start_ms =
+						floor_to(from->slices.items[i].start_ms, step_ms) };
+		const struct slice *found =
+			bsearch(&wanted, slices, kept, sizeof(slices[0]), compare_starts);
+
+		assert(found);
+		places[i] = (uint32_t)(found - slices);
+	}
+	return 0;
+}
+
+static int64_t map_pair(struct compacting *compacting, struct part *part, struct pair old,
+			bool with_process)
+{
+	int64_t series = map_series(compacting, old.series);
+	int64_t labels =
+		series >= 0 && with_process ? map_labels(compacting, old.labels, false) : 0;
+	struct pair pair = { (uint32_t)series, (uint32_t)labels };
+
+	if (series < 0 || labels < 0)
+		return series < 0 ? series : labels;
+	return pool_add(&part->pairs, &pair, sizeof(pair));
+}
+
+static int map_pairs(struct compacting *compacting, struct part *part)
+{
+	uint32_t count = part->old_pairs.pairs.count;
+
+	part->series_pairs = calloc((size_t)count + 1, sizeof(part->series_pairs[0]));
+	part->process_pairs = calloc((size_t)count + 1, sizeof(part->process_pairs[0]));
+	if (!part->series_pairs || !part->process_pairs)
+		return -ENOMEM;
+	/* Those of series alone come first, so that they are small numbers. */
+	for (int with_process = 0; with_process < 2; with_process++)
+		for (uint32_t i = 0; i < count; i++) {
+			int64_t number = map_pair(compacting, part, part->old_pairs.pairs.items[i],
+						  with_process);
+
+			if (number < 0)
+				return (int)number;
+			(with_process ? part->process_pairs : part->series_pairs)[i] =
+				(uint32_t)number;
+		}
+	return 0;
+}
+
+static int add_runs(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
+		    struct activity *to)
+{
+	if (array_reserve(&to->runs, from->runs.count) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < from->runs.count; i++) {
+		struct activity_run run = from->runs.items[i];
+
+		run.slice = slices[run.slice];
+		run.pair = pairs[run.pair];
+		to->runs.items[to->runs.count++] = run;
+	}
+	activity_sort(to);
+	return 0;
+}
+
+static int read_part(struct compacting *compacting, sqlite3_stmt *row)
+{
+	struct part *part = &compacting->parts.items[compacting->parts.count++];
+	struct str pairs = database_column(row, 7);
+	struct str runs = database_column(row, 8);
+	int err = 0;
+
+	*part = (struct part){ .row = { .number = (uint32_t)sqlite3_column_int64(row, 0),
+					.first_window = sqlite3_column_int64(row, 1),
+					.last_window = sqlite3_column_int64(row, 2),
+					.first_ms = sqlite3_column_int64(row, 3),
+					.last_ms = sqlite3_column_int64(row, 4),
+					.end_ms = sqlite3_column_int64(row, 5),
+					.samples = (uint64_t)sqlite3_column_int64(row, 6) } };
+	pool_init(&part->pairs, SEGMENT_SUM_COUNT_MAX, NULL);
+	if (sqlite3_column_type(row, 7) == SQLITE_NULL)
+		return -EOPNOTSUPP;
+	err = codec_unpack_pairs(compacting->codec, pairs.text, pairs.size, &part->old_pairs);
+	if (!err)
+		err = activity_unpack(compacting->codec, runs.text, runs.size,
+				      part->old_pairs.pairs.count, &part->activity);
+	if (!err)
+		err = map_pairs(compacting, part);
+	if (!err)
+		err = coarsen(&part->activity, COMPACT_SLICE_MS, &part->slices, &part->slice_of);
+	if (!err)
+		err = coarsen(&part->activity, COMPACT_MINUTE_MS, &part->minutes, &part->minute_of);
+	if (!err)
+		err = add_runs(&part->activity, part->slice_of, part->series_pairs, &part->slices);
+	if (!err)
+		err = add_runs(&part->activity, part->minute_of, part->process_pairs,
+			       &part->minutes);
+	/* Only which slice is which is needed from here on. */
+	array_done(&part->activity.runs);
+	return err;
+}
+
+static int read_parts(struct compacting *compacting)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(compacting->from,
+				   "SELECT id, first_window, last_window, first_ms, last_ms, "
+				   "end_ms, samples, pairs, runs FROM segment ORDER BY id",
+				   &row);
+
+	while (!err && (err = database_step(row)) > 0) {
+		if (compacting->parts.count >= SEGMENT_COUNT_MAX)
+			return -EOPNOTSUPP;
+		if (array_reserve(&compacting->parts, 1) < 0)
+			return -ENOMEM;
+		err = read_part(compacting, row);
+	}
+	return err;
+}
+
+static int write_part(struct compacting *compacting, struct part *part, sqlite3_stmt *insert)
+{
+	struct buf *blobs = compacting->blobs;
+	const struct slice *slices = part->slices.slices.items;
+	uint32_t count = part->slices.slices.count;
+	int err = codec_pack_pairs(compacting->packer, (const void *)part->pairs.bytes,
+				   pool_count(&part->pairs), &blobs[0]);
+
+	if (!err)
+		err = activity_pack(compacting->packer, &part->slices, &blobs[1]);
+	if (!err)
+		err = activity_pack(compacting->packer, &part->minutes, &blobs[2]);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, part->row.number);
+	sqlite3_bind_int64(insert, 2, part->row.first_window);
+	sqlite3_bind_int64(insert, 3, part->row.last_window);
+	sqlite3_bind_int64(insert, 4, count ? slices[0].start_ms : part->row.first_ms);
+	sqlite3_bind_int64(insert, 5, count ? slices[count - 1].start_ms : part->row.last_ms);
+	sqlite3_bind_int64(insert, 6, part->row.end_ms);
+	sqlite3_bind_int64(insert, 7, (int64_t)part->row.samples);
+	database_bind_bytes(insert, 8, blobs[0].bytes, blobs[0].size);
+	database_bind_bytes(insert, 9, blobs[1].bytes, blobs[1].size);
+	database_bind_bytes(insert, 10, blobs[2].bytes, blobs[2].size);
+	return database_run(insert);
+}
+
+static int write_parts(struct compacting *compacting)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = database_prepare(compacting->to,
+				   "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				   &insert);
+
+	for (uint32_t i = 0; !err && i < compacting->parts.count; i++)
+		err = write_part(compacting, &compacting->parts.items[i], insert);
+	return err;
+}
+
+/* ---- services -------------------------------------------------------------------------------- */
+
+static const char select_blocks[] =
+	"SELECT type, period, valued, entry_count, entries, detail FROM block "
+	"WHERE segment = ? AND service = ? ORDER BY id";
+
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static int add_samples(struct compacting *compacting, struct strand *strand, sqlite3_stmt *row)
+{
+	bool is_valued = sqlite3_column_int(row, 2) != 0;
+	int64_t count = sqlite3_column_int64(row, 3);
+	struct str blob = database_column(row, 4);
+	struct entry_reader entries;
+	int err = codec_unpack_entries(compacting->codec, blob.text, blob.size, &entries);
+
+	for (int64_t i = 0; !err && i < count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, is_valued, &entry);
+		if (!err && entry.node >= strand->reader.node_count)
+			err = -EBADMSG;
+		if (!err)
+			strand->samples[entry.node] =
+				saturated(strand->samples[entry.node], entry.count);
+	}
+	return err;
+}
+
+/* The trees of one service in all segments, with what they weigh. */
+static int read_strands(struct compacting *compacting, uint32_t service)
+{
+	autoclean(statement) sqlite3_stmt *tree = NULL;
+	autoclean(statement) sqlite3_stmt *block = NULL;
+	uint32_t build_count = catalog_count(&compacting->old_words, CATALOG_BUILD);
+	int err =
+		database_prepare(compacting->from,
+				 "SELECT nodes FROM tree WHERE segment = ? AND service = ?", &tree);
+
+	if (!err)
+		err = database_prepare(compacting->from, select_blocks, &block);
+	braid_clear(&compacting->braid);
+	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
+		struct strand *strand = NULL;
+
+		compacting->strand_of.items[i] = NONE;
+		sqlite3_reset(tree);
+		sqlite3_bind_int64(tree, 1, compacting->parts.items[i].row.number);
+		sqlite3_bind_int64(tree, 2, service);
+		err = database_step(tree);
+		if (err <= 0)
+			continue;
+
+		struct str blob = database_column(tree, 0);
+
+		compacting->strand_of.items[i] = compacting->braid.strands.count;
+		err = braid_add(&compacting->braid, blob.text, blob.size, build_count, &strand);
+		sqlite3_reset(block);
+		sqlite3_bind_int64(block, 1, compacting->parts.items[i].row.number);
+		sqlite3_bind_int64(block, 2, service);
+		while (!err && (err = database_step(block)) > 0)
+			err = add_samples(compacting, strand, block);
+	}
+	return err;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct item *x = a;
+	const struct item *y = b;
+
+	if (x->node != y->node)
+		return x->node < y->node ? -1 : 1;
+	if (x->slice != y->slice)
+		return x->slice < y->slice ? -1 : 1;
+	return (x->pair > y->pair) - (x->pair < y->pair);
+}
+
+static int map_entry(struct compacting *compacting, const struct part *part,
+		     const struct strand *strand, const struct entry *entry, bool is_valued)
+{
+	struct occurrence occurrence;
+	int more = 0;
+
+	if (entry->node >= strand->reader.node_count)
+		return -EBADMSG;
+
+	uint32_t node = strand->numbers[entry->node];
+
+	if (compacting->braid.nodes.items[node].location == TREE_FOLDED)
+		compacting->folded = saturated(compacting->folded, entry->count);
+	more = detail_start_entry(&compacting->detail, entry);
+	while (!more && (more = detail_next(&compacting->detail, is_valued, &occurrence)) > 0) {
+		more = 0;
+		if (occurrence.slice >= part->activity.slices.count)
+			return -EBADMSG;
+		if (array_reserve(&compacting->items, 1) < 0)
+			return -ENOMEM;
+		compacting->items.items[compacting->items.count++] =
+			(struct item){ .node = node,
+				       .slice = part->slice_of[occurrence.slice],
+				       .pair = part->series_pairs[occurrence.pair],
+				       .count = occurrence.count,
+				       .value = occurrence.value };
+	}
+	return more;
+}
+
+static int read_items(struct compacting *compacting, const struct part *part,
+		      const struct strand *strand, sqlite3_stmt *row)
+{
+	bool is_valued = sqlite3_column_int(row, 2) != 0;
+	int64_t count = sqlite3_column_int64(row, 3);
+	struct str entries_blob = database_column(row, 4);
+	struct str detail_blob = database_column(row, 5);
+	struct entry_reader entries;
+	int err = codec_unpack_entries(compacting->codec, entries_blob.text, entries_blob.size,
+				       &entries);
+
+	if (!err)
+		err = detail_unpack(compacting->detail_codec, detail_blob.text, detail_blob.size,
+				    part->old_pairs.pairs.count, &compacting->detail);
+	compacting->items.count = 0;
+	for (int64_t i = 0; !err && i < count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, is_valued, &entry);
+		if (!err)
+			err = map_entry(compacting, part, strand, &entry, is_valued);
+	}
+	if (!err && compacting->items.count)
+		qsort(compacting->items.items, compacting->items.count,
+		      sizeof(compacting->items.items[0]), compare_items);
+	return err;
+}
+
+/* The items of one node, from *next on, as occurrences: equal slices and pairs are one. */
+static int gather_node(struct compacting *compacting, uint32_t *next, struct entry *ret)
+{
+	const struct item *items = compacting->items.items;
+	struct occurrence *last = NULL;
+
+	*ret = (struct entry){ .node = items[*next].node };
+	compacting->occurrences.count = 0;
+	for (; *next < compacting->items.count && items[*next].node == ret->node; (*next)++) {
+		const struct item *item = &items[*next];
+
+		ret->count = saturated(ret->count, item->count);
+		ret->value = saturated(ret->value, item->value);
+		if (last && last->slice == item->slice && last->pair == item->pair) {
+			last->count = saturated(last->count, item->count);
+			last->value = saturated(last->value, item->value);
+			continue;
+		}
+		if (array_reserve(&compacting->occurrences, 1) < 0)
+			return -ENOMEM;
+		last = &compacting->occurrences.items[compacting->occurrences.count++];
+		*last = (struct occurrence){ item->slice, item->pair, item->count, item->value };
+	}
+	return 0;
+}
+
+static int pack_items(struct compacting *compacting, const struct part *part, bool is_valued,
+		      uint32_t *ret_count)
+{
+	struct entry_writer entries;
+	struct detail_writer detail;
+	uint32_t next = 0;
+	int err = detail_writer_init(&detail, pool_count(&part->pairs));
+
+	entry_writer_init(&entries);
+	*ret_count = 0;
+	while (!err && next < compacting->items.count) {
+		struct entry entry;
+
+		err = gather_node(compacting, &next, &entry);
+		if (err)
+			break;
+		entry_writer_add(&entries, entry, is_valued);
+		detail_add(&detail, compacting->occurrences.items, compacting->occurrences.count,
+			   is_valued);
+		(*ret_count)++;
+	}
+	if (!err)
+		err = codec_pack_entries(compacting->packer, &entries, &compacting->blobs[0]);
+	if (!err)
+		err = detail_pack(compacting->packer, &detail, &compacting->blobs[1]);
+	entry_writer_done(&entries);
+	detail_writer_done(&detail);
+	return err;
+}
+
+static int write_block(struct compacting *compacting, uint32_t number, uint32_t service,
+		       sqlite3_stmt *row, sqlite3_stmt *insert)
+{
+	const struct part *part = &compacting->parts.items[number];
+	const struct strand *strand =
+		&compacting->braid.strands.items[compacting->strand_of.items[number]];
+	bool is_valued = sqlite3_column_int(row, 2) != 0;
+	int64_t type = map_text(compacting, (uint32_t)sqlite3_column_int64(row, 0));
+	uint64_t samples = 0;
+	uint32_t count = 0;
+	int err = type < 0 ? (int)type : 0;
+
+	if (!err)
+		err = read_items(compacting, part, strand, row);
+	if (!err)
+		err = pack_items(compacting, part, is_valued, &count);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < compacting->items.count; i++)
+		samples = saturated(samples, compacting->items.items[i].count);
+	sqlite3_bind_int64(insert, 1, part->row.number);
+	sqlite3_bind_int64(insert, 2, service);
+	sqlite3_bind_int64(insert, 3, type);
+	sqlite3_bind_int64(insert, 4, sqlite3_column_int64(row, 1));
+	sqlite3_bind_int64(insert, 5, is_valued);
+	sqlite3_bind_int64(insert, 6, (int64_t)samples);
+	sqlite3_bind_int64(insert, 7, count);
+	database_bind_bytes(insert, 8, compacting->blobs[0].bytes, compacting->blobs[0].size);
+	database_bind_bytes(insert, 9, compacting->blobs[1].bytes, compacting->blobs[1].size);
+	return database_run(insert);
+}
+
+static int write_blocks(struct compacting *compacting, uint32_t old_service, uint32_t service)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = database_prepare(compacting->from, select_blocks, &row);
+
+	if (!err)
+		err = database_prepare(
+			compacting->to,
+			"INSERT INTO block (segment, service, type, period, valued, samples, "
+			"entry_count, entries, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			&insert);
+	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
+		if (compacting->strand_of.items[i] == NONE)
+			continue;
+		sqlite3_reset(row);
+		sqlite3_bind_int64(row, 1, compacting->parts.items[i].row.number);
+		sqlite3_bind_int64(row, 2, old_service);
+		while (!err && (err = database_step(row)) > 0)
+			err = write_block(compacting, i, service, row, insert);
+	}
+	return err;
+}
+
+static int write_tree(struct compacting *compacting, uint32_t service)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	struct buf *blob = &compacting->blobs[0];
+	int err = braid_pack(&compacting->braid, compacting->packer, blob);
+
+	if (!err)
+		err = database_prepare(compacting->to,
+				       "INSERT INTO tree (segment, service, node_count, nodes) "
+				       "VALUES (0, ?, ?, ?)",
+				       &insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, service);
+	sqlite3_bind_int64(insert, 2, compacting->braid.nodes.count);
+	database_bind_bytes(insert, 3, blob->bytes, blob->size);
+	return database_run(insert);
+}
+
+/* A service at a time, its tree and its blocks beside each other. */
+static int write_services(struct compacting *compacting)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(compacting->from,
+				   "SELECT DISTINCT service FROM tree ORDER BY service", &row);
+
+	if (!err)
+		err = array_reserve(&compacting->strand_of, compacting->parts.count);
+	while (!err && (err = database_step(row)) > 0) {
+		uint32_t old_service = (uint32_t)sqlite3_column_int64(row, 0);
+		int64_t service = map_text(compacting, old_service);
+
+		err = service < 0 ? (int)service : check_cancel(compacting);
+		if (!err)
+			err = read_strands(compacting, old_service);
+		if (!err)
+			err = braid_weave(&compacting->braid, compacting->options->fold);
+		if (!err)
+			err = write_tree(compacting, (uint32_t)service);
+		if (!err)
+			err = write_blocks(compacting, old_service, (uint32_t)service);
+	}
+	return err;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+/* Rows that stay as they are. */
+static int copy_rows(struct compacting *compacting, const char *select, const char *insert_sql)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = database_prepare(compacting->from, select, &row);
+
+	if (!err)
+		err = database_prepare(compacting->to, insert_sql, &insert);
+	while (!err && (err = database_step(row)) > 0) {
+		for (int i = 0; i < sqlite3_column_count(row); i++)
+			sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
+		err = database_run(insert);
+	}
+	return err;
+}
+
+static int write_schema(struct compacting *compacting)
+{
+	autoclean(buf) struct buf sql = BUF(1 << 20);
+
+	/* What a crash leaves half-written is made anew: nothing needs to be taken back. */
+	buf_printf(&sql,
+		   "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN; "
+		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s",
+		   SPAN_APPLICATION_ID, SPAN_VERSION, store_schema_span);
+	buf_add_u8(&sql, 0);
+	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
+}
+
+static int write_meta(struct compacting *compacting)
+{
+	autoclean(buf) struct buf sql = BUF(1024);
+	int err = copy_rows(compacting, "SELECT key, value FROM meta",
+			    "INSERT INTO meta VALUES (?, ?)");
+
+	if (!err)
+		err = copy_rows(compacting, "SELECT source, sequence FROM source",
+				"INSERT INTO source VALUES (?, ?)");
+	if (!err)
+		err = copy_rows(compacting, "SELECT id, from_ms, to_ms, reason FROM gap",
+				"INSERT INTO gap VALUES (?, ?, ?, ?)");
+	if (err)
+		return err;
+	buf_printf(&sql,
+		   "INSERT INTO meta VALUES ('compact', 1), ('fold', %u), ('folded', %" PRIu64 ")",
+		   compacting->options->fold, compacting->folded & INT64_MAX);
+	buf_add_u8(&sql, 0);
+	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
+}
+
+static int write_words(struct compacting *compacting)
+{
+	uint32_t written[CATALOG_KIND_COUNT];
+
+	/* Number 0 of each is there without being written. */
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		written[kind] = 1;
+	return catalog_write(&compacting->new_words, written, compacting->to);
+}
+
+static int write_all(struct compacting *compacting)
+{
+	int err = write_schema(compacting);
+
+	if (!err)
+		err = read_words(compacting);
+	if (!err)
+		err = read_parts(compacting);
+	if (!err)
+		err = write_services(compacting);
+	if (!err)
+		err = write_parts(compacting);
+	if (!err)
+		err = write_words(compacting);
+	if (!err)
+		err = write_meta(compacting);
+	return err ? err : database_execute(compacting->to, "COMMIT");
+}
+
+static int sync_file(const char *path)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int compact_span(const struct compact_options *options)
+{
+	autoclean(compacting) struct compacting compacting = { .options = options };
+	int err = unlink(options->to) < 0 && errno != ENOENT ? -errno : 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		compacting.blobs[i] = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	if (!err)
+		err = codec_new(&compacting.codec);
+	if (!err)
+		err = codec_new(&compacting.detail_codec);
+	if (!err)
+		err = codec_new(&compacting.packer);
+	if (err)
+		return err;
+	codec_set_level(compacting.packer, LEVEL);
+	err = database_open(options->from, DATABASE_IMMUTABLE, &compacting.from);
+	if (!err)
+		err = database_errno(sqlite3_open_v2(
+			options->to, &compacting.to,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+	if (!err)
+		err = write_all(&compacting);
+	compacting.to = database_close(compacting.to);
+	return err ? err : sync_file(options->to);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/reader.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/shape.h"
+
+/* What questions read of whole segments: their trees, their blocks, their lists of pairs. */
+
+bool reader_text_column(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret)
+{
+	int64_t number = sqlite3_column_int64(row, column);
+	bool was_taken = reader_lock(reader);
+	bool is_text = number >= 0 && number < catalog_count(reader->catalog, CATALOG_TEXT);
+
+	reader_unlock(reader, was_taken);
+	*ret = (uint32_t)number;
+	return is_text;
+}
+
+static uint32_t build_count(struct reader *reader)
+{
+	bool was_taken = reader_lock(reader);
+	uint32_t count = catalog_count(reader->catalog, CATALOG_BUILD);
+
+	reader_unlock(reader, was_taken);
+	return count;
+}
+
+/* Of a segment that is not settled. */
+static int read_window_trees(struct reader *reader, const struct segment_row *segment,
+			     struct tree *tree)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(
+		reader->database,
+		"SELECT locations, nodes FROM window WHERE id BETWEEN ? AND ? ORDER BY id", &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->first_window);
+	sqlite3_bind_int64(row, 2, segment->last_window);
+	while ((err = database_step(row)) > 0) {
+		struct str locations = database_column(row, 0);
+		struct str nodes = database_column(row, 1);
+
+		err = codec_unpack_locations(reader->codec, locations.text, locations.size,
+					     build_count(reader), tree);
+		if (!err)
+			err = codec_unpack_nodes(reader->codec, nodes.text, nodes.size, tree);
+		if (!err)
+			err = reader_check_time(reader);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+/* Trees of a compact span are those of all its segments. */
+static int64_t tree_segment(const struct reader *reader, const struct segment_row *segment)
+{
+	return reader->span->is_compact ? 0 : segment->number;
+}
+
+/* The wanted services that the segment has trees of. *ret_all: that was all of them. */
+static int find_services(struct reader *reader, const struct segment_row *segment,
+			 reader_wants *wants, struct cached *cached, bool *ret_all)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(reader->database,
+				   "SELECT service FROM tree WHERE segment = ? ORDER BY service",
+				   &row);
+
+	if (err)
+		return err;
+	*ret_all = true;
+	sqlite3_bind_int64(row, 1, tree_segment(reader, segment));
+	while ((err = database_step(row)) > 0) {
+		struct tree_part part = { 0 };
+
+		if (!reader_text_column(reader, row, 0, &part.service))
+			return -EBADMSG;
+		if (wants && !wants(reader->question->context, reader, part.service)) {
+			*ret_all = false;
+			continue;
+		}
+		if (array_reserve(&cached->parts, 1) < 0)
+			return -ENOMEM;
+		cached->parts.items[cached->parts.count++] = part;
+	}
+	return err;
+}
+
+static int read_part(struct reader *reader, sqlite3_stmt *row, const struct segment_row *segment,
+		     struct cached *cached, struct tree_part *part)
+{
+	sqlite3_reset(row);
+	sqlite3_bind_int64(row, 1, tree_segment(reader, segment));
+	sqlite3_bind_int64(row, 2, part->service);
+
+	int err = database_step(row);
+
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str blob = database_column(row, 0);
+
+	err = shape_unpack(reader->codec, blob.text, blob.size, build_count(reader), part->service,
+			   &cached->tree, &part->first);
+	part->count = cached->tree.nodes.count - part->first;
+	return err;
+}
+
+static int read_trees(struct reader *reader, const struct segment_row *segment,
+		      struct cached *cached)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(
+		reader->database, "SELECT nodes FROM tree WHERE segment = ? AND service = ?", &row);
+
+	for (uint32_t i = 0; !err && i < cached->parts.count; i++) {
+		err = read_part(reader, row, segment, cached, &cached->parts.items[i]);
+		if (!err)
+			err = reader_check_time(reader);
+	}
+	return err;
+}
+
+/* What is wanted of a settled segment, from the cache or from the file. */
+static int find_trees(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		      bool keep, struct cached **place)
+{
+	struct cache *cache = reader->store->cache;
+	struct cache_key key = { .span = reader->span->id, .segment = row->number };
+	struct cached *cached = *place;
+	struct cached *known = NULL;
+	bool is_all = true;
+	int err = find_services(reader, row, wants, cached, &is_all);
+
+	if (err)
+		return err;
+	/* All or one: other sets are not asked for twice. */
+	if (!is_all && cached->parts.count == 1)
+		key.service = cached->parts.items[0].service;
+	else
+		keep = keep && is_all;
+	if (is_all || key.service)
+		known = cache_find(cache, key);
+	if (known) {
+		cached_release(cached);
+		*place = known;
+		return 0;
+	}
+	err = read_trees(reader, row, cached);
+	if (err)
+		return err;
+	tree_trim(&cached->tree);
+	cached->size = tree_memory(&cached->tree) +
+		       cached->parts.capacity * sizeof(cached->parts.items[0]);
+	if (keep)
+		cache_add(cache, key, cached);
+	return 0;
+}
+
+int reader_tree(struct reader *reader, const struct segment_row *row, reader_wants *wants,
+		bool keep, struct cached **ret)
+{
+	autoclean(cached) struct cached *cached = cached_new();
+
+	if (!cached)
+		return -ENOMEM;
+
+	int err = tree_init(&cached->tree);
+
+	if (!err)
+		err = row->is_whole ? find_trees(reader, row, wants, keep, &cached)
+				    : read_window_trees(reader, row, &cached->tree);
+	if (err)
+		return err;
+	*ret = TAKE(cached);
+	return 0;
+}
+
+int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret)
+{
+	autoclean(statement) sqlite3_stmt *statement = NULL;
+	int err = database_prepare(reader->database, "SELECT pairs FROM segment WHERE id = ?",
+				   &statement);
+
+	assert(row->is_whole);
+	if (err)
+		return err;
+	sqlite3_bind_int64(statement, 1, row->number);
+	err = database_step(statement);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str blob = database_column(statement, 0);
+
+	return codec_unpack_pairs(reader->codec, blob.text, blob.size, ret);
+}
+
+int reader_blocks(struct reader *reader, const struct segment_row *segment,
+		  reader_wants_block *wants, reader_block *visit)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	void *context = reader->question->context;
+	int err = database_prepare(reader->database,
+				   "SELECT service, type, period, valued, entry_count, entries "
+				   "FROM block WHERE segment BETWEEN ? AND ?",
+				   &row);
+
+	assert(segment->is_whole);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, segment->number == READER_WHOLE_SPAN ? 0 : segment->number);
+	sqlite3_bind_int64(row, 2, segment->number);
+	while ((err = database_step(row)) > 0) {
+		struct block block = { .period = (uint64_t)sqlite3_column_int64(row, 2),
+				       .is_valued = sqlite3_column_int(row, 3) != 0,
+				       .entry_count = (uint32_t)sqlite3_column_int64(row, 4) };
+
+		if (!reader_text_column(reader, row, 0, &block.service) ||
+		    !reader_text_column(reader, row, 1, &block.type))
+			return -EBADMSG;
+		if (!wants(context, reader, block.service, block.type))
+			continue;
+
+		struct str blob = database_column(row, 5);
+
+		err = codec_unpack_entries(reader->codec, blob.text, blob.size, &block.entries);
+		if (!err)
+			err = visit(context, reader, &block);
+		if (!err)
+			err = reader_check_time(reader);
+		if (err)
+			return err;
+	}
+	return err;
+}

@@ -67,6 +67,8 @@ struct settings {
 	uint64_t span_ns;
 	uint64_t access_log; /* one request of so many is logged; 0: off */
 	bool require_token;
+	uint64_t detail_age_ns; /* 0: for ever */
+	uint64_t fold;
 	bool verbose;
 
 	/* Not settings: where each came from, by its place in the table; what was read; and with

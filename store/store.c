@@ -704,6 +704,9 @@ static void summarize(struct store *store, struct store_status *ret)
 		ret->classes[span_class(span)].span_count++;
 		ret->classes[span_class(span)].bytes += bytes;
 		ret->samples += span->samples;
+		ret->compact_spans += span->is_compact;
+		ret->compact_samples += span->is_compact ? span->samples : 0;
+		ret->folded_samples += span->folded;
 		if (span->end_ms == 0)
 			continue;
 		if (ret->newest_ms == 0 || span->first_ms < ret->oldest_ms)

@@ -36,6 +36,8 @@ struct store_limits {
 	uint64_t bytes;			   /* of all files; 0: no limit */
 };
 
+#define STORE_DETAIL_FOR_EVER (INT64_MAX / 2)
+
 struct store_options {
 	const char *folder;	 /* made when it is not there; locked against a second program */
 	struct symbols *symbols; /* names for what is read; outlives the store; may be NULL */
@@ -142,13 +144,16 @@ struct store_status {
 	uint64_t byte_limit;	      /* of bytes; 0: none */
 	enum store_state state;
 	int64_t state_since_ms;
-	int state_error;	/* what a write failed with, which made it read-only; else 0 */
-	uint64_t disk_free;	/* bytes, as last seen */
-	uint64_t disk_bytes;	/* of the file system */
-	bool clock_jumped;	/* no file is dropped for its age until the clock has settled */
-	char damaged[256];	/* the name of the last file set aside, "" for none */
-	char damage[128];	/* what was found in it */
-	uint64_t checked_spans; /* files that were read through, since the start */
+	int state_error;	  /* what a write failed with, which made it read-only; else 0 */
+	uint64_t disk_free;	  /* bytes, as last seen */
+	uint64_t disk_bytes;	  /* of the file system */
+	bool clock_jumped;	  /* no file is dropped for its age until the clock has settled */
+	char damaged[256];	  /* the name of the last file set aside, "" for none */
+	char damage[128];	  /* what was found in it */
+	uint64_t checked_spans;	  /* files that were read through, since the start */
+	uint32_t compact_spans;	  /* written anew, without processes and threads */
+	uint64_t compact_samples; /* in them, … */
+	uint64_t folded_samples;  /* … and those of which rare frames were folded */
 };
 void store_status(struct store *store, struct store_status *ret);
 

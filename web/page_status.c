@@ -100,6 +100,15 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_text(json, str_from(status->damage));
 	json_key(json, "checked");
 	json_u64(json, status->checked_spans);
+	json_key(json, "compact");
+	json_begin_object(json);
+	json_key(json, "spans");
+	json_u64(json, status->compact_spans);
+	json_key(json, "samples");
+	json_u64(json, status->compact_samples);
+	json_key(json, "folded");
+	json_u64(json, status->folded_samples);
+	json_end_object(json);
 	json_key(json, "state");
 	json_text(json, str_from(metrics_store_state(status->state)));
 	json_key(json, "state_since_ms");

@@ -100,6 +100,10 @@ static int open_store(struct server *server)
 		.folder = settings->data,
 		.symbols = server->symbols,
 		.span_ms = (int64_t)(settings->span_ns / CLOCK_NS_PER_MS),
+		.detail_ms = settings->detail_age_ns
+				     ? (int64_t)(settings->detail_age_ns / CLOCK_NS_PER_MS)
+				     : STORE_DETAIL_FOR_EVER,
+		.fold = (uint32_t)settings->fold,
 		.limits = serve_limits(settings),
 	};
 

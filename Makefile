@@ -201,7 +201,7 @@ test_link = $(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP $(
 
 $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)
-	$(call test_link,-lcmocka $(TEST_LIBS))
+	$(call test_link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED_unit_$*)) -lcmocka $(TEST_LIBS))
 # An independent reader of call frame information, to compare ours with.
 $(BUILD)/tests/unit/test_unwind_oracle: TEST_LIBS := -ldw -lelf
 $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED) $(TARGETS)
@@ -211,6 +211,7 @@ $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENER
 WRAPPED_clock := clock_unix_ns clock_monotonic_ns
 WRAPPED_io    := $(WRAPPED_clock) fsync rename chmod unlink mkdir pread
 WRAPPED_power := clock_unix_ns fsync rename unlink
+WRAPPED_unit_store := clock_monotonic_ns
 WRAPPED_memory := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)

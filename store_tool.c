@@ -339,24 +339,13 @@ static void keep_owner(const char *from, const char *to)
 		(void)!chown(to, status.st_uid, status.st_gid);
 }
 
-/* Regular files of a folder; temporary ones begin with a dot. */
-static int copy_folder(struct tool *tool, const char *name,
-		       bool (*wanted)(struct tool *, const char *))
+/* *vanished is set when a file was gone before it could be copied. */
+static int copy_entries(struct tool *tool, const char *from, const char *to,
+			bool (*wanted)(struct tool *, const char *), bool *vanished)
 {
-	char from[PATH_SIZE], to[PATH_SIZE];
 	struct dirent **entries = NULL;
-	bool made = false;
-	int err;
-
-	snprintf(from, sizeof(from), "%s/%s", tool->settings.data, name);
-	snprintf(to, sizeof(to), "%s/%s", tool->target, name);
-	err = folder_make(to, 0700, &made);
-	if (err)
-		return log_error_errno(err, "cannot make '%s'", to);
-
-	keep_owner(from, to);
-
 	int count = scandir(from, &entries, NULL, alphasort);
+	int err = 0;
 
 	if (count < 0)
 		return errno == ENOENT ? 0 : log_error_errno(-errno, "cannot read '%s'", from);
@@ -366,16 +355,43 @@ static int copy_folder(struct tool *tool, const char *name,
 
 		snprintf(source, sizeof(source), "%s/%s", from, entry);
 		snprintf(target, sizeof(target), "%s/%s", to, entry);
-		if (!err && entry[0] != '.' && (!wanted || wanted(tool, source))) {
+		if (!err && entry[0] != '.' && access(target, F_OK) &&
+		    (!wanted || wanted(tool, source))) {
 			err = copy_file(tool, source, target);
-			if (err == -ENOENT)
+			if (err == -ENOENT) {
+				*vanished = true;
 				err = 0;
-			else if (err)
+			} else if (err) {
 				log_error_errno(err, "cannot copy '%s' to '%s'", source, target);
+			}
 		}
 		free(entries[i]);
 	}
 	free(entries);
+	return err;
+}
+
+/* Regular files of a folder; temporary ones begin with a dot. */
+static int copy_folder(struct tool *tool, const char *name,
+		       bool (*wanted)(struct tool *, const char *))
+{
+	char from[PATH_SIZE], to[PATH_SIZE];
+	bool made = false;
+	bool vanished = true;
+	int err;
+
+	snprintf(from, sizeof(from), "%s/%s", tool->settings.data, name);
+	snprintf(to, sizeof(to), "%s/%s", tool->target, name);
+	err = folder_make(to, 0700, &made);
+	if (err)
+		return log_error_errno(err, "cannot make '%s'", to);
+
+	keep_owner(from, to);
+	/* What went was dropped, or written anew under a name that was not there when we looked. */
+	while (!err && vanished) {
+		vanished = false;
+		err = copy_entries(tool, from, to, wanted, &vanished);
+	}
 	return err;
 }
 

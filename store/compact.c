@@ -812,8 +812,10 @@ static int write_meta(struct compacting *compacting)
 	if (err)
 		return err;
 	buf_printf(&sql,
-		   "INSERT INTO meta VALUES ('compact', 1), ('fold', %u), ('folded', %" PRIu64 ")",
-		   compacting->options->fold, compacting->folded & INT64_MAX);
+		   "INSERT INTO meta VALUES ('compact', 1), ('fold', %u), ('folded', %" PRIu64
+		   "), ('finished', %" PRId64 ")",
+		   compacting->options->fold, compacting->folded & INT64_MAX,
+		   compacting->options->finished_ms);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
 }

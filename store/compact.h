@@ -18,9 +18,10 @@ enum {
 };
 
 struct compact_options {
-	const char *from; /* a closed span file; it is only read */
-	const char *to;	  /* is made anew, synced, and of no use after an error */
-	uint32_t fold;	  /* nodes of fewer samples than this (store/braid.h); 1: none */
+	const char *from;    /* a closed span file; it is only read */
+	const char *to;	     /* is made anew, synced, and of no use after an error */
+	int64_t finished_ms; /* when that was sealed, ms since the epoch */
+	uint32_t fold;	     /* nodes of fewer samples than this (store/braid.h); 1: none */
 	atomic_bool *cancel;
 };
 

@@ -32,31 +32,48 @@ static int remove_file(const struct store *store, const char *name)
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static bool has_compact(const struct store *store, const char *name)
+/* Whether a file's compact successor is there, and no other file by that name. */
+static bool is_replaced(const struct store *store, const char *name)
 {
 	char compact[SPAN_NAME_SIZE];
 	char path[STORE_PATH_SIZE_MAX];
+	uint64_t identity = 0;
 
 	if (!str_ends_with(str_from(name), STR(".db")) || strlen(name) >= SPAN_NAME_SIZE - 8 ||
 	    strlen(name) < 4)
 		return false;
 	span_compact_name(name, compact);
-	return (size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, compact) <
-		       sizeof(path) &&
-	       access(path, F_OK) == 0;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, compact) >= sizeof(path) ||
+	    access(path, F_OK))
+		return false;
+	/* One that can't be read is no successor. */
+	identity = span_file_identity(path);
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, name) >= sizeof(path))
+		return false;
+	return identity && identity == span_file_identity(path);
 }
 
-int store_tidy_compaction(struct store *store)
+static int tidy_file(struct store *store, const char *name)
+{
+	uint32_t number = span_name_number(name);
+
+	if (number >= store->next_file)
+		store->next_file = number + 1;
+	if (str_ends_with(str_from(name), STR(SPAN_UNFINISHED_SUFFIX)) || is_replaced(store, name))
+		return remove_file(store, name);
+	return 0;
+}
+
+int store_tidy_files(struct store *store)
 {
 	DIR *folder = opendir(store->folder);
 	int err = 0;
 
 	if (!folder)
 		return -errno;
+	store->next_file = 1;
 	for (struct dirent *entry; !err && (entry = readdir(folder));)
-		if (str_ends_with(str_from(entry->d_name), STR(SPAN_UNFINISHED_SUFFIX)) ||
-		    has_compact(store, entry->d_name))
-			err = remove_file(store, entry->d_name);
+		err = tidy_file(store, entry->d_name);
 	closedir(folder);
 	return err;
 }
@@ -66,6 +83,7 @@ static void *run(void *context)
 	struct compaction *compaction = context;
 	const struct compact_options options = { .from = compaction->span->path,
 						 .to = compaction->path,
+						 .finished_ms = compaction->span->finished_ms,
 						 .fold = compaction->fold,
 						 .cancel = &compaction->cancel };
 
@@ -135,6 +153,9 @@ static int replace(struct store *store, struct span *old, const char *unfinished
 	span_compact_name(old->name, name);
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, name) >= sizeof(path))
 		return -ENAMETOOLONG;
+	/* Names are not given twice: this is somebody else's, and stays. */
+	if (access(path, F_OK) == 0)
+		return -EEXIST;
 	if (rename(unfinished, path) < 0)
 		return -errno;
 	err = span_protect_file(path);
@@ -200,6 +221,9 @@ void store_compact(struct store *store, int64_t now_unix_ms)
 			store_note_write(store, finish(store));
 		return;
 	}
+	/* Details are dropped for their age, which a clock that jumped does not know. */
+	if (store->status.clock_jumped)
+		return;
 	span = find_span(store, now_unix_ms);
 	if (span)
 		(void)start(store, span);

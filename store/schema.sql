@@ -8,8 +8,9 @@
 -- columns, and the columns (store/columns.h).
 
 -- 'from', 'until': which times belong here; 'late': 1 when it takes what is older than another span.
+-- 'identity': a random number, the same in the compact file that takes this one's place.
 -- 'compact': 1 when it was written anew (store/compact.h); 'fold': nodes of fewer samples were folded,
--- 'folded': so many samples lost frames by it.
+-- 'folded': so many samples lost frames by it; 'finished': when the file in whose place it is was sealed.
 CREATE TABLE meta (
 	key TEXT PRIMARY KEY,
 	value

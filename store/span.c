@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,23 +218,24 @@ static int write_schema(struct span *span)
 	buf_printf(&sql,
 		   "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s"
 		   "INSERT INTO meta VALUES ('from', %" PRId64 "), ('until', %" PRId64
-		   "), ('late', %d); COMMIT;",
+		   "), ('late', %d), ('identity', %" PRIu64 "); COMMIT;",
 		   SPAN_APPLICATION_ID, SPAN_VERSION, store_schema_span, span->from_ms,
-		   span->until_ms, span->is_late);
+		   span->until_ms, span->is_late, span->identity);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(span->writer, (const char *)sql.bytes);
 }
 
-static int make_file(const char *folder, struct span_range range, struct span **ret)
+static int make_file(const char *folder, struct span_range range, uint32_t *number,
+		     struct span **ret)
 {
 	char stamp[STAMP_SIZE];
 
 	write_stamp(range.from_ms, stamp);
-	for (int i = 1; i <= NAME_ATTEMPT_COUNT; i++) {
+	for (int i = 0; i < NAME_ATTEMPT_COUNT; i++) {
 		char name[SPAN_NAME_SIZE];
 		int err = 0;
 
-		snprintf(name, sizeof(name), "%s-%d.db", stamp, i);
+		snprintf(name, sizeof(name), "%s-%" PRIu32 ".db", stamp, (*number)++);
 		err = span_new(folder, name, ret);
 		if (err)
 			return err;
@@ -247,23 +249,48 @@ static int make_file(const char *folder, struct span_range range, struct span **
 		}
 		err = -errno;
 		*ret = span_free(*ret);
+		/* Somebody put it there meanwhile. */
 		if (err != -EEXIST)
 			return err;
 	}
 	return -EEXIST;
 }
 
-int span_create(const char *folder, struct span_range range, struct span **ret)
+uint32_t span_name_number(const char *name)
+{
+	const char *dash = strchr(name, '-');
+	uint64_t number = 0;
+
+	for (const char *c = dash ? dash + 1 : ""; *c >= '0' && *c <= '9'; c++) {
+		number = number * 10 + (uint64_t)(*c - '0');
+		if (number >= UINT32_MAX)
+			return 0;
+	}
+	return (uint32_t)number;
+}
+
+/* Never 0, and small enough for SQLite. */
+static int make_identity(uint64_t *ret)
+{
+	if (getrandom(ret, sizeof(*ret), 0) != sizeof(*ret))
+		return -EIO;
+	*ret = (*ret & INT64_MAX) | 1;
+	return 0;
+}
+
+int span_create(const char *folder, struct span_range range, uint32_t *number, struct span **ret)
 {
 	autoclean(span) struct span *span = NULL;
-	int err = make_file(folder, range, &span);
+	int err = make_file(folder, range, number, &span);
 
 	if (err)
 		return err;
 	span->from_ms = range.from_ms;
 	span->until_ms = range.until_ms;
 	span->is_late = range.is_late;
-	err = open_writer(span);
+	err = make_identity(&span->identity);
+	if (!err)
+		err = open_writer(span);
 	if (!err)
 		err = write_schema(span);
 	if (!err)
@@ -320,6 +347,7 @@ int span_file_is_sealed(const char *path, bool *ret)
 static int read_range(struct span *span, sqlite3 *database)
 {
 	int64_t is_late = 0;
+	int64_t identity = 0;
 	int err = database_number(database, "SELECT value FROM meta WHERE key = 'from'",
 				  &span->from_ms);
 
@@ -329,7 +357,11 @@ static int read_range(struct span *span, sqlite3 *database)
 	if (!err)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'late'",
 				      &is_late);
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'identity'",
+				      &identity);
 	span->is_late = is_late != 0;
+	span->identity = (uint64_t)identity;
 	return err == -ENODATA ? -EUCLEAN : err;
 }
 
@@ -346,6 +378,10 @@ static int read_compaction(struct span *span, sqlite3 *database)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'folded'",
 				      &number);
 	span->folded = (uint64_t)number;
+	/* Its age does not begin anew. */
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",
+				      &span->finished_ms);
 	return err == -ENODATA ? -EUCLEAN : err;
 }
 
@@ -515,8 +551,24 @@ static int open_sealed(struct span *span, struct sources *sources)
 	span->is_sealed = true;
 	span->pool_is_immutable = true;
 	span->bytes = span_file_bytes(span->path);
-	span->finished_ms = span_file_time(span->path);
+	if (!span->is_compact)
+		span->finished_ms = span_file_time(span->path);
 	return err;
+}
+
+uint64_t span_file_identity(const char *path)
+{
+	autoclean(database) sqlite3 *database = NULL;
+	bool is_sealed = false;
+	int64_t identity = 0;
+	int err = span_file_is_sealed(path, &is_sealed);
+
+	if (!err && is_sealed)
+		err = database_open(path, DATABASE_IMMUTABLE, &database);
+	if (!err && is_sealed)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'identity'",
+				      &identity);
+	return err ? 0 : (uint64_t)identity;
 }
 
 int span_open(const char *folder, const char *name, struct sources *sources, struct span **ret)

@@ -51,6 +51,7 @@ struct span {
 	bool is_compact;	   /* written anew, and one tree for each service */
 	uint64_t folded;	   /* samples that lost frames by that */
 	bool is_late;
+	uint64_t identity; /* see span_file_identity() */
 
 	/* guarded by the store's lock */
 	unsigned references;
@@ -94,8 +95,21 @@ struct span_range {
 	bool is_late;
 };
 
-/* Makes a new file with a name of its own in the folder, ready for writing. */
-int span_create(const char *folder, struct span_range range, struct span **ret);
+/*
+ * Makes a new file in the folder, ready for writing. Its name is that of its time with *number,
+ * which is counted on: no two files of a folder ever have the same, so that what is known of a name
+ * can't be taken for something about another file (see span_compact_name()).
+ */
+int span_create(const char *folder, struct span_range range, uint32_t *number, struct span **ret);
+
+/* The number in the name of a file of the folder, whatever became of it; 0: it has none. */
+uint32_t span_name_number(const char *name);
+
+/*
+ * What a sealed file was when it was made: the same in one that took its place, and in no other. 0:
+ * it can't be told.
+ */
+uint64_t span_file_identity(const char *path);
 
 /*
  * Opens a file that is there. What it was before decides how it comes back: sealed, or unfinished

@@ -196,7 +196,7 @@ int store_open(const struct store_options *options, struct store **ret)
 	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
 	if (!err)
-		err = store_tidy_compaction(store);
+		err = store_tidy_files(store);
 	if (!err)
 		err = open_all(store);
 	if (!err)
@@ -437,7 +437,7 @@ static int make_span(struct store *store, int64_t time_ms, bool is_late, struct 
 			    before->last_ms < time_ms)
 				range.from_ms = before->last_ms + 1;
 		}
-	err = span_create(store->folder, range, &span);
+	err = span_create(store->folder, range, &store->next_file, &span);
 	store_note_write(store, err);
 	if (err)
 		return err;

@@ -70,6 +70,7 @@ struct store {
 	struct span *late;
 	struct span *running; /* the one of them that has a running window, or NULL */
 	uint32_t next_id;
+	uint32_t next_file; /* the number in the name of the next file */
 	struct space space;
 	struct series_limits series_limits;
 	struct clock_watch clock;
@@ -119,8 +120,11 @@ void store_compact(struct store *store, int64_t now_unix_ms);
 /* Stops what is under way; it begins again after the next start. */
 void store_stop_compacting(struct store *store);
 
-/* Removes what a crash left of it. Before any span is opened. */
-int store_tidy_compaction(struct store *store);
+/*
+ * Removes what a crash left of it, and sees to it that no name is given twice. Before any span is
+ * opened.
+ */
+int store_tidy_files(struct store *store);
 
 /* Enters a span into the list in another's place, or after the last. -ENOMEM. */
 int store_list_span(struct store *store, struct span *span, struct span *replaced);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "store/database.h"
 #include "store/pool.h"
 #include "store/selector.h"
 #include "store/store.h"
@@ -63,6 +64,16 @@ static uint64_t next_random(struct fixture *fixture)
 static uint32_t below(struct fixture *fixture, uint32_t limit)
 {
 	return (uint32_t)(next_random(fixture) % limit);
+}
+
+static uint64_t steady_skew_ns;
+
+uint64_t __real_clock_monotonic_ns(void);
+uint64_t __wrap_clock_monotonic_ns(void);
+
+uint64_t __wrap_clock_monotonic_ns(void)
+{
+	return __real_clock_monotonic_ns() + steady_skew_ns;
 }
 
 static void open_store_with(struct fixture *fixture, struct store_options options)
@@ -978,6 +989,10 @@ static int count_files(const struct fixture *fixture, const char *end)
 /* Until all files are compact. */
 static void compact_all(struct fixture *fixture, int64_t now_ms)
 {
+	/* The clock is far from ours: it is believed when it has stayed so. */
+	assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+	assert_int_equal(count_files(fixture, ".unfinished"), 0);
+	steady_skew_ns += UINT64_C(1200000000000);
 	for (int i = 0; i < 4000; i++) {
 		assert_int_equal(store_maintain(fixture->store, now_ms), 0);
 		if (count_files(fixture, "c.db") > 0 &&
@@ -1057,6 +1072,88 @@ static void compact_spans_answer_the_same(void **state)
 	fill(fixture, &model, time_ms, 30);
 	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
 	assert_compact_answers(fixture, &model, time_ms);
+	free(model.samples);
+}
+
+/*
+ * What comes for a time whose file was written anew goes to a file that others of this time can't
+ * be taken for, before and after a start, and when it is written anew itself.
+ */
+static void what_comes_after_compacting_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct store_options options = { .span_ms = HOUR_MS, .detail_ms = 1, .fold = 1 };
+	int64_t end_ms = START_MS + HOUR_MS;
+
+	store_close(fixture->store);
+	open_store_with(fixture, options);
+	for (int round = 0; round < 4; round++) {
+		for (uint32_t i = 0; i < 5; i++) {
+			fill(fixture, &model, START_MS + i * INT64_C(60000), 20);
+			assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+			assert_int_equal(store_commit(fixture->store), 0);
+		}
+		assert_compact_answers(fixture, &model, end_ms);
+		fixture->store = store_close(fixture->store);
+		open_store_with(fixture, options);
+		assert_compact_answers(fixture, &model, end_ms);
+		compact_all(fixture, end_ms + (4 + round) * (int64_t)HOUR_MS);
+		assert_int_equal(count_files(fixture, ".db"), round + 1);
+		assert_compact_answers(fixture, &model, end_ms);
+	}
+	free(model.samples);
+}
+
+static void change_identity(struct fixture *fixture)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "chmod 600 %s/data/*c.db", fixture->folder);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "%s/data", fixture->folder);
+
+	DIR *folder = opendir(command);
+
+	assert_non_null(folder);
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		sqlite3 *database = NULL;
+
+		if (!str_ends_with(str_from(entry->d_name), STR("c.db")))
+			continue;
+		snprintf(command, sizeof(command), "%s/data/%s", fixture->folder, entry->d_name);
+		assert_int_equal(database_open(command, DATABASE_WRITE, &database), 0);
+		assert_int_equal(
+			database_execute(database,
+					 "UPDATE meta SET value = value + 2 WHERE key = 'identity';"
+					 "PRAGMA journal_mode = DELETE"),
+			0);
+		database_close(database);
+	}
+	closedir(folder);
+}
+
+/* A file beside one that has the name of its successor, and is none, is no left-over. */
+static void a_name_alone_removes_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	char command[256];
+
+	store_close(fixture->store);
+	open_store_with(fixture,
+			(struct store_options){ .span_ms = HOUR_MS, .detail_ms = 1, .fold = 1 });
+	fill(fixture, &model, START_MS, 20);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	compact_all(fixture, START_MS + 4 * (int64_t)HOUR_MS);
+	fixture->store = store_close(fixture->store);
+	snprintf(command, sizeof(command),
+		 "cd %s/data && f=$(ls | grep 'c.db$' | head -1) && cp $f ${f%%c.db}.db",
+		 fixture->folder);
+	assert_int_equal(system(command), 0);
+	change_identity(fixture);
+	open_store(fixture);
+	assert_int_equal(count_files(fixture, ".db"), 2);
 	free(model.samples);
 }
 
@@ -1179,6 +1276,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(compact_spans_answer_the_same, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_comes_after_compacting_stays, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_name_alone_removes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(light_nodes_are_folded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(kinds_and_modules_are_told, set_up, tear_down),
 	};

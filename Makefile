@@ -32,7 +32,7 @@ endif
 # ---- what is needed -------------------------------------------------------------------------------
 
 # To build and run; node and npm are added where the machine has none.
-PACKAGES_BUILD := gcc libc6-dev linux-libc-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
+PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
                   libjansson-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
@@ -40,6 +40,8 @@ PACKAGES_TEST  := libcmocka-dev chromium fonts-dejavu-core clang-tidy clang-form
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libcrypto libxxhash libprotobuf-c liblzma
+
+LIBRARIES += libdw libelf libseccomp
 
 # Asked once, and only when something is compiled: `make deps` runs on a machine that has none of it.
 LIBRARY_CFLAGS = $(eval LIBRARY_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBRARIES)))$(LIBRARY_CFLAGS)

@@ -82,8 +82,11 @@ static int write_section(int fd, struct symbol_file_header *header, size_t numbe
 	return write_at(fd, section.offset, bytes, section.size);
 }
 
-static int write_contents(int fd, const struct symbol_file_contents *contents, uint64_t *ret_size)
+int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, uint64_t *ret_size)
 {
+	assert(contents->table->count > 0);
+	assert(contents->segment_count > 0 && contents->segment_count <= ELF_SEGMENT_COUNT_MAX);
+
 	static const struct line_rows no_lines;
 	const struct line_rows *lines = contents->lines ? contents->lines : &no_lines;
 	const struct symbol_table *table = contents->table;
@@ -137,19 +140,19 @@ static int write_contents(int fd, const struct symbol_file_contents *contents, u
 	header.checksum = header_checksum(&header);
 	if (!err)
 		err = write_at(fd, 0, &header, sizeof(header));
-	if (!err && fsync(fd))
-		err = -errno;
+	if (!err && end > SYMBOL_FILE_SIZE_MAX)
+		err = -EFBIG;
 	if (!err)
 		*ret_size = end;
 	return err;
 }
 
-int symbol_file_write(const char *path, const struct symbol_file_contents *contents,
+/* Writes what it is given, by either of two ways. */
+typedef int write_contents(int fd, const void *contents, uint64_t *ret_size);
+
+static int write_path(const char *path, write_contents *write_to, const void *contents,
 		      uint64_t *ret_size)
 {
-	assert(contents->table->count > 0);
-	assert(contents->segment_count > 0 && contents->segment_count <= ELF_SEGMENT_COUNT_MAX);
-
 	char path_new[PATH_MAX];
 	int size = snprintf(path_new, sizeof(path_new), "%s.new", path);
 
@@ -163,10 +166,10 @@ int symbol_file_write(const char *path, const struct symbol_file_contents *conte
 		return -errno;
 
 	uint64_t file_size = 0;
-	int err = write_contents(fd, contents, &file_size);
+	int err = write_to(fd, contents, &file_size);
 
-	if (!err && file_size > SYMBOL_FILE_SIZE_MAX)
-		err = -EFBIG;
+	if (!err && fsync(fd))
+		err = -errno;
 	if (!err && rename(path_new, path))
 		err = -errno;
 	if (err) {
@@ -175,6 +178,30 @@ int symbol_file_write(const char *path, const struct symbol_file_contents *conte
 	}
 	*ret_size = file_size;
 	return 0;
+}
+
+static int write_made(int fd, const void *contents, uint64_t *ret_size)
+{
+	return symbol_file_write_to(fd, contents, ret_size);
+}
+
+int symbol_file_write(const char *path, const struct symbol_file_contents *contents,
+		      uint64_t *ret_size)
+{
+	return write_path(path, write_made, contents, ret_size);
+}
+
+static int write_copy(int fd, const void *contents, uint64_t *ret_size)
+{
+	const struct symbol_file *file = contents;
+
+	*ret_size = file->size;
+	return write_at(fd, 0, file->bytes, file->size);
+}
+
+int symbol_file_copy(const struct symbol_file *file, const char *path, uint64_t *ret_size)
+{
+	return write_path(path, write_copy, file, ret_size);
 }
 
 /* ---- opening ---- */
@@ -395,6 +422,23 @@ int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table 
 }
 
 /* ---- reading ---- */
+
+void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret)
+{
+	uint32_t count = file->header->function_count;
+
+	*ret = (struct symbol_table){
+		.count = count,
+		.base = file->header->base,
+		.starts = (uint32_t *)file->starts,
+		.sizes = (uint32_t *)file->sizes,
+		.parents = (uint32_t *)file->parents,
+		.name_offsets = (uint32_t *)file->name_offsets,
+		.names = { .bytes = (uint8_t *)file->names, .size = file->name_offsets[count] },
+		.nested = file->parents ? count : 0,
+		.dropped = file->header->dropped_count,
+	};
+}
 
 const struct line_rows *symbol_file_lines(const struct symbol_file *file)
 {

@@ -89,6 +89,9 @@ struct symbol_file_contents {
 	const struct line_rows *lines;	  /* or NULL */
 };
 
+/* Into an empty file; not synchronised. -EFBIG beyond SYMBOL_FILE_SIZE_MAX. */
+int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, uint64_t *ret_size);
+
 /*
  * Writes path.new, synchronises it and renames it to path; its size leaves through ret_size. On
  * failure nothing is left.
@@ -97,6 +100,9 @@ int symbol_file_write(const char *path, const struct symbol_file_contents *conte
 		      uint64_t *ret_size);
 
 struct symbol_file;
+
+/* The same with an open one, byte for byte. */
+int symbol_file_copy(const struct symbol_file *file, const char *path, uint64_t *ret_size);
 
 /* Does not keep the descriptor. -EBADMSG for a damaged file or one of another version. */
 int symbol_file_open(int fd, struct symbol_file **ret);
@@ -109,6 +115,9 @@ const struct elf_segment *symbol_file_segments(const struct symbol_file *file, s
 
 /* Adds all functions, weaker than any of other sources. The table's names point into the file. */
 int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table *table);
+
+/* Its functions as if they had just been built; they lie in the file: read only, never _done(). */
+void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret);
 
 /* All lines it has; without any its counts are 0. */
 const struct line_rows *symbol_file_lines(const struct symbol_file *file);

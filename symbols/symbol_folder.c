@@ -69,6 +69,23 @@ int symbol_folder_write(struct symbol_folder *folder, const struct symbol_file_c
 	return identity_folder_write(folder->files, &contents->identity, write_file, contents);
 }
 
+static int copy_file(const char *path, const void *contents, uint64_t *ret_size)
+{
+	return symbol_file_copy(contents, path, ret_size);
+}
+
+int symbol_folder_install(struct symbol_folder *folder, const struct symbol_file *file)
+{
+	return identity_folder_write(folder->files, &symbol_file_header(file)->identity, copy_file,
+				     file);
+}
+
+int symbol_folder_open_file(const struct symbol_folder *folder, const struct identity *identity,
+			    int *ret_fd)
+{
+	return identity_folder_read(folder->files, identity, ret_fd);
+}
+
 int symbol_folder_alias(struct symbol_folder *folder, const struct identity *identity,
 			const struct identity *target)
 {

@@ -28,6 +28,13 @@ int symbol_folder_read(struct symbol_folder *folder, const struct identity *iden
 /* Under contents->identity, in place of an older one. */
 int symbol_folder_write(struct symbol_folder *folder, const struct symbol_file_contents *contents);
 
+/* The same with an open one, which is copied. */
+int symbol_folder_install(struct symbol_folder *folder, const struct symbol_file *file);
+
+/* Opens it to be read elsewhere. -ENOENT when there is none. */
+int symbol_folder_open_file(const struct symbol_folder *folder, const struct identity *identity,
+			    int *ret_fd);
+
 int symbol_folder_alias(struct symbol_folder *folder, const struct identity *identity,
 			const struct identity *target);
 

@@ -67,10 +67,12 @@ static int add_go(struct elf_file *elf, struct symbol_table *table)
 }
 
 /* Who named the file may have been wrong: its own build id decides. */
-static int add_debug_file(const char *debug_folders, const struct identity *identity,
+static int add_debug_file(const struct symbol_writer *writer, const struct identity *identity,
 			  struct extra *extra, struct symbol_table *table)
 {
-	if (debug_folder_open(debug_folders, identity, &extra->fd))
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_DEBUG_FILE, .identity = *identity };
+
+	if (writer->open(writer->context, &wish, &extra->fd))
 		return 0;
 
 	autoclean(elf_file) struct elf_file *elf = NULL;
@@ -86,8 +88,27 @@ static int add_debug_file(const char *debug_folders, const struct identity *iden
 	return add_extra(extra, SYMBOL_FILE_FROM_DEBUG_FILE, table);
 }
 
-static int write_elf_names(struct symbol_folder *folder, struct elf_file *elf,
-			   const char *debug_folders, const struct identity *identity)
+/* What stands beside the file's own symbols. The sources that it stands for, or an error. */
+static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
+		      const struct identity *identity, struct extra *mini, struct extra *debug,
+		      struct symbol_table *table)
+{
+	if (writer->is_plain)
+		return 0;
+
+	int go = add_go(elf, table);
+
+	if (go < 0)
+		return go;
+
+	int more = add_mini_debug(elf, mini, table);
+	int most = more < 0 ? 0 : add_debug_file(writer, identity, debug, table);
+
+	return more < 0 || most < 0 ? -ENOMEM : go | more | most;
+}
+
+static int write_elf_names(const struct symbol_writer *writer, struct elf_file *elf,
+			   const struct identity *identity)
 {
 	autoclean(symbol_table) struct symbol_table table;
 	autoclean(extra) struct extra mini = { .fd = -1 };
@@ -97,6 +118,7 @@ static int write_elf_names(struct symbol_folder *folder, struct elf_file *elf,
 		.sources = SYMBOL_FILE_FROM_ELF,
 		.table = &table,
 	};
+	uint64_t size;
 
 	symbol_table_init(&table);
 	contents.segments = elf_file_segments(elf, &contents.segment_count);
@@ -105,23 +127,17 @@ static int write_elf_names(struct symbol_folder *folder, struct elf_file *elf,
 	if (err)
 		return err;
 
-	int go = add_go(elf, &table);
+	int more = add_extras(writer, elf, identity, &mini, &debug, &table);
 
-	if (go < 0)
-		return go;
-
-	int more = add_mini_debug(elf, &mini, &table);
-	int most = add_debug_file(debug_folders, identity, &debug, &table);
-
-	if (more < 0 || most < 0)
-		return -ENOMEM;
-	contents.sources |= (uint32_t)go | (uint32_t)more | (uint32_t)most;
+	if (more < 0)
+		return more;
+	contents.sources |= (uint32_t)more;
 	err = symbol_table_build(&table);
-	return err ? err : symbol_folder_write(folder, &contents);
+	return err ? err : symbol_file_write_to(writer->output, &contents, &size);
 }
 
-int symbol_writer_elf(struct symbol_folder *folder, int fd, const char *debug_folders,
-		      const struct identity *wished, struct identity *ret_identity)
+int symbol_writer_elf(const struct symbol_writer *writer, int fd, const struct identity *wished,
+		      struct identity *ret_identity)
 {
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	struct identity identity = { 0 };
@@ -129,37 +145,37 @@ int symbol_writer_elf(struct symbol_folder *folder, int fd, const char *debug_fo
 
 	if (!err)
 		err = elf_file_identify(elf, wished, &identity);
-	if (!err && !symbol_folder_has(folder, &identity))
-		err = write_elf_names(folder, elf, debug_folders, &identity);
-	if (!err && !identity_equal(&identity, wished))
-		err = symbol_folder_alias(folder, wished, &identity);
-	if (!err)
-		*ret_identity = identity;
-	return err;
+	if (err)
+		return err;
+
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_KNOWN, .identity = identity };
+
+	*ret_identity = identity;
+	if (writer->open(writer->context, &wish, &(int){ -1 }) == -EEXIST)
+		return -EEXIST;
+	return write_elf_names(writer, elf, &identity);
 }
 
-int symbol_writer_debug(struct symbol_folder *folder, const char *debug_folders,
-			const struct identity *identity)
+int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
+			struct identity *ret_identity)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	autoclean(symbol_table) struct symbol_table table;
 	autoclean(extra) struct extra debug = { .fd = -1 };
 	struct symbol_file_contents contents = { .table = &table };
+	uint64_t size;
 
 	symbol_table_init(&table);
 
-	int err = symbol_folder_read(folder, identity, &file);
+	int err = symbol_file_open(symbol_fd, &file);
 	if (err)
 		return err;
 	contents.identity = symbol_file_header(file)->identity;
 	contents.sources = symbol_file_header(file)->sources;
-	if (contents.sources & SYMBOL_FILE_FROM_DEBUG_FILE)
-		return -EALREADY;
 	contents.segments = symbol_file_segments(file, &contents.segment_count);
-
 	contents.lines = symbol_file_lines(file);
 
-	int more = add_debug_file(debug_folders, &contents.identity, &debug, &table);
+	int more = add_debug_file(writer, &contents.identity, &debug, &table);
 
 	if (more <= 0)
 		return more < 0 ? more : -EBADMSG;
@@ -167,27 +183,9 @@ int symbol_writer_debug(struct symbol_folder *folder, const char *debug_folders,
 	err = symbol_file_add_symbols(file, &table);
 	if (!err)
 		err = symbol_table_build(&table);
-	return err ? err : symbol_folder_write(folder, &contents);
-}
-
-int symbol_writer_kernel_part(struct symbol_folder *folder, const struct kernel_symbols *kernel,
-			      size_t number)
-{
-	const struct kernel_part *part = kernel_symbols_part(kernel, number);
-	struct elf_segment segment = { .offset = 0, .vaddr = 0, .size = part->size };
-	autoclean(symbol_table) struct symbol_table table;
-	struct symbol_file_contents contents = {
-		.identity = part->identity,
-		.sources = SYMBOL_FILE_FROM_KALLSYMS,
-		.segments = &segment,
-		.segment_count = 1,
-		.table = &table,
-	};
-
-	symbol_table_init(&table);
-
-	int err = kernel_symbols_add_to(kernel, number, &table);
 	if (!err)
-		err = symbol_table_build(&table);
-	return err ? err : symbol_folder_write(folder, &contents);
+		err = symbol_file_write_to(writer->output, &contents, &size);
+	if (!err)
+		*ret_identity = contents.identity;
+	return err;
 }

@@ -20,7 +20,7 @@
 #include "symbols/name_cache.h"
 #include "symbols/states.h"
 #include "symbols/symbol_folder.h"
-#include "symbols/symbol_writer.h"
+#include "symbols/symbol_maker.h"
 #include "symbols/unwind_tables.h"
 
 enum {
@@ -61,6 +61,7 @@ struct job {
 struct symbols {
 	struct unwind_tables *unwind_tables; /* or NULL */
 	struct symbol_folder *folder;
+	struct symbol_maker *maker; /* the worker's */
 	char *debug_folders;
 	struct name_cache *names;
 	pthread_t worker;
@@ -72,6 +73,7 @@ struct symbols {
 	bool closing;
 	bool reading;
 	bool search_debug;
+	struct symbol_maker_stats made;
 	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
 	size_t job_first;
 	size_t job_count;
@@ -114,14 +116,14 @@ static struct kernel *kernel_release(struct kernel *kernel)
 static bool is_final(int err)
 {
 	return err == -ENOEXEC || err == -ENOTSUP || err == -EFBIG || err == -EBADMSG ||
-	       err == -ENODATA || err == -ESTALE;
+	       err == -ENODATA || err == -ESTALE || err == -ECANCELED || err == -ETIME ||
+	       err == -EPROTO;
 }
 
 static void do_file(struct symbols *symbols, const struct job *job)
 {
 	struct identity identity;
-	int err = symbol_writer_elf(symbols->folder, job->fd, symbols->debug_folders,
-				    &job->identity, &identity);
+	int err = symbol_maker_elf(symbols->maker, job->fd, &job->identity, &identity);
 
 	close(job->fd);
 	pthread_mutex_lock(&symbols->lock);
@@ -152,7 +154,7 @@ static void do_kernel(struct symbols *symbols, const struct job *job)
 		const struct identity *identity = &kernel_symbols_part(kernel, i)->identity;
 		int err = symbol_folder_has(symbols->folder, identity)
 				  ? 0
-				  : symbol_writer_kernel_part(symbols->folder, kernel, i);
+				  : symbol_maker_kernel_part(symbols->maker, kernel, i);
 
 		/* The next kernel that is brought tries again. */
 		pthread_mutex_lock(&symbols->lock);
@@ -211,9 +213,7 @@ static void try_debug_file(struct symbols *symbols, const struct state *before)
 	if (mtime_ns == 0 || mtime_ns == before->debug_mtime_ns)
 		return;
 
-	int err = before->state == STATE_PRESENT
-			  ? symbol_writer_debug(symbols->folder, symbols->debug_folders, identity)
-			  : 0;
+	int err = before->state == STATE_PRESENT ? symbol_maker_debug(symbols->maker, identity) : 0;
 
 	pthread_mutex_lock(&symbols->lock);
 	uint32_t number = states_find(&symbols->states, identity);
@@ -314,6 +314,7 @@ static void *work(void *argument)
 		if (evicted_now != evicted)
 			states_doubt(&symbols->states);
 		evicted = evicted_now;
+		symbols->made = symbol_maker_stats(symbols->maker);
 		symbols->reading = false;
 		pthread_cond_broadcast(&symbols->changed);
 	}
@@ -365,6 +366,8 @@ int symbols_open(const char *folder, const char *debug_folders, struct symbols *
 	int err = symbols->debug_folders ? 0 : -ENOMEM;
 	if (!err)
 		err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
+	if (!err)
+		err = symbol_maker_new(symbols->folder, symbols->debug_folders, &symbols->maker);
 	if (!err)
 		err = name_cache_new(&symbols->names);
 	if (!err)
@@ -419,6 +422,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 		free(symbols->module_names[i]);
 	free(symbols->module_names);
 	states_done(&symbols->states);
+	symbol_maker_free(symbols->maker);
 	symbol_folder_close(symbols->folder);
 	name_cache_free(symbols->names);
 	free(symbols->debug_folders);
@@ -662,6 +666,9 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 	for (uint32_t i = 0; i < symbols->states.by_identity.count; i++)
 		stats.failed += symbols->states.items[i].state == STATE_FAILED;
 	stats.waiting = symbols->job_count + symbols->reading;
+	stats.died = symbols->made.died;
+	stats.overran = symbols->made.overran;
+	stats.peak_bytes = symbols->made.peak;
 	pthread_mutex_unlock(&symbols->lock);
 	*ret = stats;
 }

@@ -33,7 +33,8 @@ enum {
 
 /*
  * The folder is made when it is not there. debug_folders: where debug files lie, as of
- * debug_folder_open(). One that appears later names what was sampled before. Starts the worker.
+ * debug_folder_open(). One that appears later names what was sampled before. Starts the worker, and
+ * forks: before there are other threads.
  */
 int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
@@ -97,6 +98,9 @@ struct symbols_stats {
 	uint64_t modules;    /* with a symbol file */
 	uint64_t failed;     /* remembered as of no use */
 	uint64_t waiting;    /* brought, not read yet */
+	uint64_t died;	     /* processes that read a file and crashed over it */
+	uint64_t overran;    /* or took too long */
+	uint64_t peak_bytes; /* resident in the largest of them */
 	uint64_t file_bytes; /* of all symbol files */
 	uint64_t file_bytes_max;
 };

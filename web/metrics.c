@@ -191,6 +191,12 @@ static void add_symbols(struct buf *buf, const struct symbols_stats *stats)
 		  "Files remembered as of no use.");
 	add_gauge(buf, "hearth_symbols_waiting", (double)stats->waiting,
 		  "Files brought and not read yet.");
+	add_counter(buf, "hearth_symbols_readers_died_total", stats->died,
+		    "Processes that read a file for its names and crashed over it.");
+	add_counter(buf, "hearth_symbols_readers_overran_total", stats->overran,
+		    "Processes that read a file for its names and were ended for their time.");
+	add_gauge(buf, "hearth_symbols_reader_peak_bytes", (double)stats->peak_bytes,
+		  "Resident memory of the largest of them.");
 	add_gauge(buf, "hearth_symbols_file_bytes", (double)stats->file_bytes,
 		  "Size of all symbol files.");
 }

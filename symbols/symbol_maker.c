@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbols/symbol_maker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "symbols/debug_folder.h"
+#include "symbols/symbol_writer.h"
+
+/* Which of a cell's files is what. */
+enum {
+	FILE_INPUT = 0,
+	FILE_SYMBOLS = 1, /* that there are already */
+	FILE_OUTPUT = 2,
+};
+
+enum task_kind {
+	TASK_ELF = 1,
+	TASK_DEBUG = 2,
+};
+
+struct task {
+	uint32_t kind;
+	uint32_t is_plain;
+	struct identity identity;
+	uint8_t padding[6];
+};
+
+struct symbol_maker {
+	struct symbol_folder *folder;
+	const char *debug_folders;
+	struct cells *cells;
+	struct symbol_maker_stats stats;
+};
+
+/* ---- inside ---- */
+
+static int ask_outside(void *context, const struct symbol_wish *wish, int *ret_fd)
+{
+	return cell_ask(context, wish, sizeof(*wish), ret_fd);
+}
+
+static int work(struct cell *cell)
+{
+	const struct task *task = cell->task;
+	struct identity identity = { 0 };
+	struct symbol_writer writer = {
+		.output = cell->fds[FILE_OUTPUT],
+		.is_plain = task->is_plain != 0,
+		.open = ask_outside,
+		.context = cell,
+	};
+
+	assert(cell->task_size >= sizeof(*task));
+
+	int err = task->kind == TASK_ELF
+			  ? symbol_writer_elf(&writer, cell->fds[FILE_INPUT], &task->identity,
+					      &identity)
+			  : symbol_writer_debug(&writer, cell->fds[FILE_SYMBOLS], &identity);
+
+	memcpy(cell->answer, &identity, sizeof(identity));
+	cell->answer_size = sizeof(identity);
+	return err;
+}
+
+/* ---- outside ---- */
+
+int symbol_maker_new(struct symbol_folder *folder, const char *debug_folders,
+		     struct symbol_maker **ret)
+{
+	autoclean(symbol_maker) struct symbol_maker *maker = calloc(1, sizeof(*maker));
+
+	if (!maker)
+		return -ENOMEM;
+	maker->folder = folder;
+	maker->debug_folders = debug_folders;
+
+	int err = cells_start(work, NULL, &CELL_LIMITS_DEFAULT, &maker->cells);
+	if (err)
+		return err;
+	*ret = TAKE(maker);
+	return 0;
+}
+
+struct symbol_maker *symbol_maker_free(struct symbol_maker *maker)
+{
+	if (!maker)
+		return NULL;
+	cells_stop(maker->cells);
+	free(maker);
+	return NULL;
+}
+
+static int open_wished(void *context, const void *question, size_t size, int *ret_fd)
+{
+	const struct symbol_maker *maker = context;
+	struct symbol_wish wish;
+
+	if (size != sizeof(wish))
+		return -EINVAL;
+	memcpy(&wish, question, sizeof(wish));
+	if (wish.identity.kind == IDENTITY_NONE || wish.identity.size == 0 ||
+	    wish.identity.size > IDENTITY_SIZE_MAX)
+		return -EINVAL;
+	switch (wish.kind) {
+	case SYMBOL_WISH_DEBUG_FILE:
+		return debug_folder_open(maker->debug_folders, &wish.identity, ret_fd);
+	case SYMBOL_WISH_KNOWN:
+		return symbol_folder_has(maker->folder, &wish.identity) ? -EEXIST : -ENOENT;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* What the run came to, and the identity that the cell found. */
+static int read_answer(struct symbol_maker *maker, const struct cell_run *run,
+		       struct identity *ret_identity)
+{
+	if (run->peak > maker->stats.peak)
+		maker->stats.peak = run->peak;
+	maker->stats.died += run->fate == CELL_DIED;
+	maker->stats.overran += run->fate == CELL_OVERRAN;
+	if (run->fate != CELL_ENDED)
+		return run->fate == CELL_DIED ? -ECANCELED : -ETIME;
+	/* Its limit, which is the same the next time. */
+	if (run->error == -ENOMEM)
+		return -EFBIG;
+	if (run->error && run->error != -EEXIST)
+		return run->error < 0 ? run->error : -EPROTO;
+	if (run->answer_size != sizeof(*ret_identity))
+		return -EPROTO;
+
+	struct identity identity;
+
+	memcpy(&identity, run->answer, sizeof(identity));
+	if (identity.size == 0 || identity.size > IDENTITY_SIZE_MAX)
+		return -EPROTO;
+	for (size_t i = identity.size; i < IDENTITY_SIZE_MAX; i++)
+		if (identity.bytes[i] != 0)
+			return -EPROTO;
+	*ret_identity = identity;
+	return run->error;
+}
+
+/* Whatever the cell wrote becomes a symbol file only if it is one, and of what it says. */
+static int keep_output(struct symbol_maker *maker, int output, const struct identity *identity)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	int err = symbol_file_open(output, &file);
+
+	if (err)
+		return err == -EBADMSG ? -EPROTO : err;
+	if (!identity_equal(&symbol_file_header(file)->identity, identity))
+		return -EPROTO;
+	return symbol_folder_install(maker->folder, file);
+}
+
+/* Runs a task on these files and keeps what it made. */
+static int run_task(struct symbol_maker *maker, const struct task *task, int input, int symbols,
+		    struct identity *ret_identity)
+{
+	struct cell_run run = {
+		.task = task,
+		.task_size = sizeof(*task),
+		.open = open_wished,
+		.context = maker,
+	};
+	autoclose int output = memfd_create("symbols", MFD_CLOEXEC);
+	struct identity identity = { 0 };
+
+	if (output < 0)
+		return -errno;
+	for (size_t i = 0; i < CELL_FD_COUNT_MAX; i++)
+		run.fds[i] = -1;
+	run.fds[FILE_INPUT] = input;
+	run.fds[FILE_SYMBOLS] = symbols;
+	run.fds[FILE_OUTPUT] = output;
+
+	/* No cell: not the file's fault. */
+	if (cells_run(maker->cells, &run))
+		return -EAGAIN;
+
+	int err = read_answer(maker, &run, &identity);
+
+	if (err && err != -EEXIST)
+		return err;
+	if (!identity_may_stand_for(&task->identity, &identity))
+		return -EPROTO;
+	if (!err)
+		err = keep_output(maker, output, &identity);
+	else
+		err = symbol_folder_has(maker->folder, &identity) ? 0 : -EPROTO;
+	if (!err)
+		*ret_identity = identity;
+	return err;
+}
+
+int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *wished,
+		     struct identity *ret_identity)
+{
+	struct task task = { .kind = TASK_ELF, .identity = *wished };
+	struct identity identity;
+	int err = run_task(maker, &task, fd, -1, &identity);
+
+	if (err == -ECANCELED || err == -ETIME || err == -EFBIG) {
+		task.is_plain = true;
+		if (run_task(maker, &task, fd, -1, &identity) == 0)
+			err = 0;
+	}
+	if (!err && !identity_equal(&identity, wished))
+		err = symbol_folder_alias(maker->folder, wished, &identity);
+	if (!err)
+		*ret_identity = identity;
+	return err;
+}
+
+int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identity)
+{
+	struct task task = { .kind = TASK_DEBUG, .identity = *identity };
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	autoclose int symbols = -1;
+	int err = symbol_folder_read(maker->folder, identity, &file);
+
+	if (!err && symbol_file_header(file)->sources & SYMBOL_FILE_FROM_DEBUG_FILE)
+		err = -EALREADY;
+	if (!err)
+		err = symbol_folder_open_file(maker->folder, identity, &symbols);
+	return err ? err : run_task(maker, &task, -1, symbols, &(struct identity){ 0 });
+}
+
+int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,
+			     size_t number)
+{
+	const struct kernel_part *part = kernel_symbols_part(kernel, number);
+	struct elf_segment segment = { .offset = 0, .vaddr = 0, .size = part->size };
+	autoclean(symbol_table) struct symbol_table table;
+	struct symbol_file_contents contents = {
+		.identity = part->identity,
+		.sources = SYMBOL_FILE_FROM_KALLSYMS,
+		.segments = &segment,
+		.segment_count = 1,
+		.table = &table,
+	};
+
+	symbol_table_init(&table);
+
+	int err = kernel_symbols_add_to(kernel, number, &table);
+	if (!err)
+		err = symbol_table_build(&table);
+	return err ? err : symbol_folder_write(maker->folder, &contents);
+}
+
+struct symbol_maker_stats symbol_maker_stats(const struct symbol_maker *maker)
+{
+	return maker->stats;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "symbols/cell.h"
+#include "symbols/kernel_symbols.h"
+#include "symbols/symbol_folder.h"
+
+/*
+ * Makes symbol files of what names come from. Foreign files are read in cells (symbols/cell.h, by
+ * symbols/symbol_writer.h); what comes out is looked at like any stranger's before it goes into the
+ * folder. For the one thread that writes into the folder.
+ */
+struct symbol_maker;
+
+struct symbol_maker_stats {
+	uint64_t died;	  /* cells that crashed */
+	uint64_t overran; /* their time */
+	uint64_t peak;	  /* bytes of the largest */
+};
+
+/* Forks: before there are threads. Borrows both. debug_folders: as of debug_folder_open(). */
+int symbol_maker_new(struct symbol_folder *folder, const char *debug_folders,
+		     struct symbol_maker **ret);
+struct symbol_maker *symbol_maker_free(struct symbol_maker *maker);
+
+/*
+ * The functions of an executable or library, as symbol_writer_elf() says; nothing when the folder
+ * has them. An IDENTITY_INODE becomes an alias of a build id. When MiniDebugInfo or a debug file
+ * brings the cell down, the file's own symbols are what is kept.
+ *
+ * Beyond those errors: -ECANCELED when a cell died over it, -ETIME when one overran, -EPROTO when
+ * what it wrote is no good, -EAGAIN when no cell could be had. Borrows the descriptor.
+ */
+int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *wished,
+		     struct identity *ret_identity);
+
+/* Adds the names of a debug file, as symbol_writer_debug() says. -EALREADY when it has them. */
+int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identity);
+
+/* A part of the kernel, by offsets from its start. Not in a cell: these names are the kernel's. */
+int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,
+			     size_t number);
+
+struct symbol_maker_stats symbol_maker_stats(const struct symbol_maker *maker);
+
+DEFINE_CLEANUP(struct symbol_maker *, symbol_maker, symbol_maker_free)

@@ -11,6 +11,7 @@
 #include "collector/collect.h"
 #include "run.h"
 #include "store_tool.h"
+#include "symbols_tool.h"
 #include "token_tool.h"
 #include "version.h"
 #include "web/serve.h"
@@ -45,6 +46,7 @@ static void print_help(const struct command *only)
 		for (size_t i = 0; i < COMMAND_COUNT; i++)
 			buf_printf(&text, "  %-14s%s\n", commands[i].name, commands[i].help);
 		buf_printf(&text, "  %-14s%s\n", "store", STORE_TOOL_HELP);
+		buf_printf(&text, "  %-14s%s\n", "symbols", SYMBOLS_TOOL_HELP);
 		buf_printf(&text, "  %-14s%s\n", "token", TOKEN_TOOL_HELP);
 		buf_printf(&text, "  %-14s%s\n", "check-config", CHECK_CONFIG_HELP);
 		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
@@ -106,12 +108,14 @@ int main(int argument_count, char **arguments)
 		return check_config_main(argument_count - 2, (const char *const *)arguments + 2);
 	if (!strcmp(arguments[1], "store"))
 		return store_tool_main(argument_count - 2, (const char *const *)arguments + 2);
+	if (!strcmp(arguments[1], "symbols"))
+		return symbols_tool_main(argument_count - 2, (const char *const *)arguments + 2);
 	if (!strcmp(arguments[1], "token"))
 		return token_tool_main(argument_count - 2, (const char *const *)arguments + 2);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (!strcmp(arguments[1], commands[i].name))
 			return run_command(&commands[i], argument_count - 2, arguments + 2);
-	log_error("unknown command '%s'; there are run, collect, serve, store, token and "
+	log_error("unknown command '%s'; there are run, collect, serve, store, symbols, token and "
 		  "check-config, "
 		  "see --help",
 		  arguments[1]);

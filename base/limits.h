@@ -72,6 +72,8 @@ enum {
 	REQUEST_BODY_SECONDS_MAX = 30,
 	REQUEST_BODY_RATE_MIN = 1024,
 	REQUEST_BODY_GRACE_SECONDS = 5,
+	/* A file with symbols, which is as large as the network is slow: a gigabyte at 10 MB/s. */
+	REQUEST_UPLOAD_SECONDS_MAX = 120,
 	/* Questions to the store take 20 ms of a CPU; more at once only make all of them late. */
 	QUESTION_RUNNING_MAX = 4,
 	QUESTION_WAITING_MAX = 8,

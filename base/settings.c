@@ -86,6 +86,8 @@ static const struct setting table[] = {
 	  "frames with fewer samples are folded when details go; 1: none" },
 	{ "debug-folders", KIND_TEXT, FIELD(debug_folders), "DIR:DIR", "/usr/lib/debug", 0, 0, false, SERVING, 0,
 	  "where debug files lie, as .build-id/ab/cdef.debug" },
+	{ "upload-size", KIND_SIZE, FIELD(upload_size), "SIZE", "4G", 1 << 20, UINT64_MAX - 1, false, SERVING, 0,
+	  "what symbols that are handed in may take; they are never dropped by themselves" },
 	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, 0,
 	  "where collector and server meet; collector.sock in the data folder" },
 	{ "record", KIND_TEXT, FIELD(record), "FILE", NULL, 0, 0, false, SERVING, NOT_IN_FILE,

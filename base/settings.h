@@ -65,6 +65,7 @@ struct settings {
 	uint64_t retention_age_ns; /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
+	uint64_t upload_size; /* bytes of symbols that were handed in */
 	uint64_t access_log; /* one request of so many is logged; 0: off */
 	bool require_token;
 	uint64_t detail_age_ns; /* 0: for ever */

@@ -669,3 +669,24 @@ int elf_file_add_symbols(struct elf_file *file, struct symbol_table *table)
 		err = add_all_stubs(file, table);
 	return err;
 }
+
+size_t elf_file_code(struct elf_file *file, struct elf_segment *ret, size_t max)
+{
+	struct str names = { NULL, 0 };
+	size_t count = 0;
+
+	if (file->header.e_shstrndx >= file->section_count ||
+	    read_section(file, &file->sections[file->header.e_shstrndx], ELF_SECTION_SIZE_MAX,
+			 &names))
+		return 0;
+	for (size_t i = 1; i < file->section_count && count < max; i++) {
+		const Elf64_Shdr *header = &file->sections[i];
+
+		if (header->sh_type == SHT_PROGBITS && header->sh_flags & SHF_EXECINSTR &&
+		    !is_stub_section(header, names))
+			ret[count++] = (struct elf_segment){ .offset = header->sh_offset,
+							     .vaddr = header->sh_addr,
+							     .size = header->sh_size };
+	}
+	return count;
+}

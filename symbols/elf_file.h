@@ -115,6 +115,12 @@ int elf_file_identify(const struct elf_file *file, const struct identity *meant,
 		      struct identity *ret);
 
 /*
+ * Where code lies in the file, by its sections, but for stubs of the PLT, which names are made of:
+ * what nobody needs who reads symbols. At most max of them.
+ */
+size_t elf_file_code(struct elf_file *file, struct elf_segment *ret, size_t max);
+
+/*
  * Adds the functions of .symtab and .dynsym and, on x86-64, the stubs of the PLT as "name@plt". The
  * table's names point into the file: use it before elf_file_close().
  */

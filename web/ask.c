@@ -83,7 +83,44 @@ static int receive_all(int fd, struct buf *ret)
 	}
 }
 
-int ask_server(const char *address, const char *method, const char *path, struct buf *ret)
+static int send_body(int fd, const struct ask_body *body)
+{
+	char chunk[CHUNK_SIZE];
+
+	for (uint64_t offset = 0; offset < body->size;) {
+		size_t size = body->size - offset < sizeof(chunk) ? (size_t)(body->size - offset)
+								  : sizeof(chunk);
+		int err = body->read(body->context, offset, chunk, size);
+
+		if (!err)
+			err = send_all(fd, chunk, size);
+		/* It may have answered already, that it wants no more. */
+		if (err == -EPIPE || err == -ECONNRESET)
+			return 0;
+		if (err)
+			return err;
+		offset += size;
+	}
+	return 0;
+}
+
+static int take_answer(const struct buf *answer, int *ret_status, struct buf *ret)
+{
+	const char *end = memmem(answer->bytes, answer->size, "\r\n\r\n", 4);
+	uint64_t status;
+
+	/* "HTTP/1.1 200 …" */
+	if (!end || answer->size < 12 || memcmp(answer->bytes, "HTTP/1.", 7) != 0 ||
+	    parse_u64((struct str){ (const char *)answer->bytes + 9, 3 }, &status))
+		return -EPROTO;
+	*ret_status = (int)status;
+	end += 4;
+	buf_add(ret, end, answer->size - (size_t)(end - (const char *)answer->bytes));
+	return ret->error;
+}
+
+int ask_server_with(const char *address, const char *method, const char *path,
+		    const struct ask_body *body, int *ret_status, struct buf *ret)
 {
 	struct timeval timeout = { .tv_sec = TIMEOUT_S };
 	struct sockaddr_storage where;
@@ -97,9 +134,9 @@ int ask_server(const char *address, const char *method, const char *path, struct
 
 	autoclose int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int size = snprintf(request, sizeof(request),
-			    "%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: 0\r\n"
+			    "%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %llu\r\n"
 			    "Connection: close\r\n\r\n",
-			    method, path, address);
+			    method, path, address, (unsigned long long)(body ? body->size : 0));
 
 	if (fd < 0)
 		return -errno;
@@ -110,18 +147,17 @@ int ask_server(const char *address, const char *method, const char *path, struct
 	if (connect(fd, (struct sockaddr *)&where, where_size))
 		return -errno;
 	err = send_all(fd, request, (size_t)size);
+	if (!err && body)
+		err = send_body(fd, body);
 	if (!err)
 		err = receive_all(fd, &answer);
-	if (err)
-		return err;
+	return err ? err : take_answer(&answer, ret_status, ret);
+}
 
-	const char *end = memmem(answer.bytes, answer.size, "\r\n\r\n", 4);
+int ask_server(const char *address, const char *method, const char *path, struct buf *ret)
+{
+	int status = 0;
+	int err = ask_server_with(address, method, path, NULL, &status, ret);
 
-	/* "HTTP/1.1 200 …" */
-	if (!end || answer.size < 12 || memcmp(answer.bytes, "HTTP/1.", 7) != 0 ||
-	    memcmp(answer.bytes + 8, " 200", 4) != 0)
-		return -EPROTO;
-	end += 4;
-	buf_add(ret, end, answer.size - (size_t)(end - (const char *)answer.bytes));
-	return ret->error;
+	return !err && status != 200 ? -EPROTO : err;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/buf.h"
 
 /*
@@ -9,3 +12,13 @@
  * answer is none of HTTP or not 200, -ETIMEDOUT.
  */
 int ask_server(const char *address, const char *method, const char *path, struct buf *ret);
+
+/* The same with a body, and with any status, which leaves through ret_status. */
+struct ask_body {
+	uint64_t size;
+	/* Fills the room: 0, or a negative errno that ends it all. */
+	int (*read)(void *context, uint64_t offset, void *room, size_t size);
+	void *context;
+};
+int ask_server_with(const char *address, const char *method, const char *path,
+		    const struct ask_body *body, int *ret_status, struct buf *ret);

@@ -18,6 +18,9 @@ const char *limit_name(enum limit limit)
 		[LIMIT_QUESTIONS] = "questions",
 		[LIMIT_ANSWER_TIME] = "answer_time",
 		[LIMIT_ANSWER_SIZE] = "answer_size",
+		[LIMIT_UPLOAD_SIZE] = "upload_size",
+		[LIMIT_UPLOADS_SIZE] = "uploads_size",
+		[LIMIT_UPLOADS_RUNNING] = "uploads_running",
 	};
 
 	assert(limit < LIMIT_COUNT && names[limit] != NULL);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "web/access.h"
@@ -20,12 +21,17 @@
 #include "web/request_counters.h"
 #include "web/server.h"
 #include "web/slots.h"
+#include "web/uploads.h"
 
 enum route_kind {
 	ROUTE_READ, /* GET */
 	ROUTE_ASK,  /* GET, asks the store: takes a slot */
 	ROUTE_DO,   /* POST without a body: changes something */
 	ROUTE_CALL, /* POST of Connect, asks the store: takes a slot */
+	/* Of a path that only begins so; one path may have several of them. */
+	ROUTE_LOOK,   /* GET */
+	ROUTE_PUT,    /* PUT with a body that the handler reads itself */
+	ROUTE_DELETE, /* DELETE */
 };
 
 typedef void route_handler(struct server *server, struct request *request, struct reply *reply);
@@ -66,6 +72,10 @@ static const struct route routes_table[] = {
 	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeStacktraces",
 	  querier_select_merge_stacktraces },
 	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
+
+	{ ROLE_READER, ROUTE_LOOK, "/symbols/", uploads_get },
+	{ ROLE_WRITER, ROUTE_PUT, "/symbols/", uploads_put },
+	{ ROLE_WRITER, ROUTE_DELETE, "/symbols/", uploads_delete },
 
 	/* Its files; see page_assets_find(). */
 	{ ROLE_READER, ROUTE_READ, "page", page_assets_answer },
@@ -149,9 +159,22 @@ bool routes_know_tokens(struct routes *routes)
 	return access_has_tokens(routes->access);
 }
 
-static bool is_post(const struct route *route)
+static const char *method_of(const struct route *route)
 {
-	return route->kind == ROUTE_CALL || route->kind == ROUTE_DO;
+	switch (route->kind) {
+	case ROUTE_READ:
+	case ROUTE_ASK:
+	case ROUTE_LOOK:
+		return "GET";
+	case ROUTE_DO:
+	case ROUTE_CALL:
+		return "POST";
+	case ROUTE_PUT:
+		return "PUT";
+	case ROUTE_DELETE:
+		return "DELETE";
+	}
+	return "";
 }
 
 bool routes_describe(size_t number, struct route_description *ret)
@@ -163,23 +186,42 @@ bool routes_describe(size_t number, struct route_description *ret)
 
 	*ret = (struct route_description){
 		.path = number == ROUTE_PAGE ? "/" : route->path,
-		.method = is_post(route) ? "POST" : "GET",
+		.method = method_of(route),
 		.role = route->role,
 	};
 	return true;
 }
 
-static bool is_method(const struct request *request, const char *method)
+static bool has_method(const struct route *route, const struct request *request)
 {
-	return str_equal(request->method, str_from(method));
+	const char *method = method_of(route);
+
+	return str_equal(request->method, str_from(method)) ||
+	       (!strcmp(method, "GET") && str_equal(request->method, STR("HEAD")));
 }
 
-/* The route's number; the page's for its files; ROUTE_NONE. */
+static bool has_path(const struct route *route, const struct request *request)
+{
+	struct str path = str_from(route->path);
+
+	return route->kind >= ROUTE_LOOK ? str_starts_with(request->path, path)
+					 : str_equal(request->path, path);
+}
+
+/* The route's number, of several with one path the one of the method; the page's for its files;
+ * ROUTE_NONE. */
 static size_t find_route(const struct request *request)
 {
+	size_t found = ROUTE_NONE;
+
 	for (size_t i = 0; i < ROUTE_PAGE; i++)
-		if (str_equal(request->path, str_from(routes_table[i].path)))
-			return i;
+		if (has_path(&routes_table[i], request)) {
+			if (has_method(&routes_table[i], request))
+				return i;
+			found = i;
+		}
+	if (found != ROUTE_NONE)
+		return found;
 	return page_assets_find(request->path) ? ROUTE_PAGE : ROUTE_NONE;
 }
 
@@ -227,15 +269,17 @@ static bool check_role(struct routes *routes, struct request *request, const str
 static bool check(struct routes *routes, struct request *request, const struct route *route,
 		  struct reply *reply)
 {
-	bool wants_post = is_post(route);
 	bool is_token_known = access_judge(routes->access, request);
-	bool fits = wants_post ? is_method(request, "POST")
-			       : is_method(request, "GET") || is_method(request, "HEAD");
 
-	if (!fits) {
+	if (!has_method(route, request)) {
+		bool is_read = !strcmp(method_of(route), "GET");
+
 		reply_error(reply, 405, NULL, "this path is asked by %s",
-			    wants_post ? "POST" : "GET");
-		reply_add_header(reply, "Allow", wants_post ? "POST" : "GET, HEAD");
+			    route->kind >= ROUTE_LOOK ? "GET, PUT or DELETE" : method_of(route));
+		reply_add_header(reply, "Allow",
+				 route->kind >= ROUTE_LOOK ? "GET, HEAD, PUT, DELETE"
+				 : is_read		   ? "GET, HEAD"
+							   : "POST");
 		return false;
 	}
 	/* What everybody may ask, may be asked with whatever a client always sends along. */

@@ -21,6 +21,7 @@
 #include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
+#include "symbols/upload_store.h"
 #include "web/http1.h"
 #include "web/ingest.h"
 #include "web/receiver.h"
@@ -68,10 +69,30 @@ static struct store_limits serve_limits(const struct settings *settings)
 	return limits;
 }
 
-static int open_store(struct server *server)
+/*
+ * What was handed in is found like debug files that are installed, before them: in a folder of
+ * ours. Without it all else works.
+ */
+static void open_uploads(struct server *server, char *folders, size_t size)
 {
 	const struct settings *settings = server->settings;
 	char path[SETTING_TEXT_SIZE + 16];
+	int err = -EINVAL;
+
+	snprintf(path, sizeof(path), "%s/uploads", settings->data);
+	/* A colon would part it in two. */
+	if (!strchr(path, ':'))
+		err = upload_store_open(path, settings->upload_size, &server->uploads);
+	if (err)
+		log_warning_errno(err, "symbols can't be handed in: the folder '%s' is of no use",
+				  path);
+	snprintf(folders, size, "%s%s%s", err ? "" : path, err ? "" : ":", settings->debug_folders);
+}
+
+static int open_store(struct server *server)
+{
+	const struct settings *settings = server->settings;
+	char path[SETTING_TEXT_SIZE + 16], folders[2 * SETTING_TEXT_SIZE + 32];
 
 	bool made = false;
 	int err = folder_make(settings->data, 0700, &made);
@@ -80,8 +101,9 @@ static int open_store(struct server *server)
 		return log_error_errno(
 			err, "cannot make the data folder '%s'; choose another with --data DIR",
 			settings->data);
+	open_uploads(server, folders, sizeof(folders));
 	snprintf(path, sizeof(path), "%s/symbols", settings->data);
-	err = symbols_open(path, server->settings->debug_folders, &server->symbols);
+	err = symbols_open(path, folders, &server->symbols);
 
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);
@@ -228,7 +250,8 @@ static int serve(struct server *server, const sigset_t *mask)
 	err = http1_start(server->settings->http, server, &http, &port, reason);
 	if (err) {
 		log_error("%s", reason);
-		code = err == -EINVAL || err == -EPERM || err == -EBADMSG ? EX_CONFIG : EX_UNAVAILABLE;
+		code = err == -EINVAL || err == -EPERM || err == -EBADMSG ? EX_CONFIG
+									  : EX_UNAVAILABLE;
 	} else {
 		print_addresses(server, port);
 		code = wait_for_signal(server, mask);
@@ -278,5 +301,6 @@ int serve_main(const struct settings *settings)
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
 	jit_processes_free(server.jit);
+	upload_store_close(server.uploads);
 	return code;
 }

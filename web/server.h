@@ -14,6 +14,7 @@ struct request_counters;
 struct store;
 struct symbols;
 struct unwind_tables;
+struct upload_store;
 
 /*
  * What every handler may ask: the store, the symbols, and how the collector is doing. Owned by
@@ -45,6 +46,7 @@ struct server {
 	struct store *store;
 	struct symbols *symbols;
 	struct unwind_tables *unwind_tables; /* NULL: none are made */
+	struct upload_store *uploads;	     /* NULL: symbols can't be handed in */
 	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */

@@ -71,6 +71,9 @@ static const struct setting table[] = {
 	/* Above 10 kHz the samples themselves would be what burns the CPU. */
 	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, RELOADABLE,
 	  "samples a second on each CPU" },
+	/* The kernel's memory: a table of a large library takes 4 MiB, and 1 GiB is all that a walk reaches. */
+	{ "unwind-memory", KIND_SIZE, FIELD(unwind_memory), "SIZE", "32M", 4 << 20, 1 << 30, false, COLLECTING, 0,
+	  "what unwind tables may take in the kernel; what is beyond is evicted, the coldest first" },
 	/* The store keeps times within a window in a byte of 20 ms. */
 	{ "window", KIND_DURATION, FIELD(window_ns), "TIME", "5s", SECONDS(1), SECONDS(5), false, SERVING, 0,
 	  "data time of one stored row, and of one commit" },

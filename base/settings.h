@@ -61,6 +61,7 @@ struct settings {
 	char replay[SETTING_TEXT_SIZE]; /* a recording to read instead of the link, or "" */
 	char record[SETTING_TEXT_SIZE]; /* where to write a recording of the link, or "" */
 	uint64_t frequency_hz;
+	uint64_t unwind_memory; /* bytes, of unwind tables and mappings in the kernel */
 	uint64_t window_ns;
 	uint64_t retention_age_ns; /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */

@@ -13,7 +13,7 @@
  * that grow are written as differences. Indexes that may be absent are written one higher, 0 for
  * none.
  */
-enum { WINDOW_VERSION = 1 };
+enum { WINDOW_VERSION = 2, VERSION_WITHOUT_WALKS = 1 };
 
 /* The least bytes that one item of each array takes: what a count is checked against. */
 enum {
@@ -193,6 +193,9 @@ void window_encode(const struct window *w, struct buf *buf)
 	buf_add_varint(buf, LOSS_KIND_COUNT);
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		buf_add_varint(buf, w->losses[i]);
+	buf_add_varint(buf, WALK_FIGURE_COUNT);
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		buf_add_varint(buf, w->walk_figures[i]);
 	encode_files(w, buf);
 	encode_processes(w, buf);
 	encode_threads(w, buf);
@@ -434,8 +437,9 @@ static void decode_head(struct window *w, struct bytes *bytes)
 {
 	const void *boot_id;
 	uint64_t length_ns;
+	uint8_t version = bytes_u8(bytes);
 
-	if (bytes_u8(bytes) != WINDOW_VERSION)
+	if (version != WINDOW_VERSION && version != VERSION_WITHOUT_WALKS)
 		refuse(bytes);
 	w->collector = bytes_u64(bytes);
 	w->sequence = bytes_varint(bytes);
@@ -461,6 +465,12 @@ static void decode_head(struct window *w, struct bytes *bytes)
 		refuse(bytes);
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		w->losses[i] = bytes_varint(bytes);
+	if (version == VERSION_WITHOUT_WALKS)
+		return;
+	if (bytes_varint(bytes) != WALK_FIGURE_COUNT)
+		refuse(bytes);
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		w->walk_figures[i] = bytes_varint(bytes);
 }
 
 int window_decode(const void *data, size_t size, struct window **ret)

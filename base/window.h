@@ -94,8 +94,8 @@ enum verdict {
 	VERDICT_UNSUPPORTED_RULE = 5, /* a table row that the walk can't follow */
 	VERDICT_READ_FAULT = 6,	      /* the stack's page was not there */
 	VERDICT_NOT_PROGRESSING = 7,  /* the next frame did not lie above this one */
-	VERDICT_NO_USER_STACK = 8,    /* a kernel thread, or a process that gave its memory back, or is
-					 between two programs: the kernel's frames are all there is */
+	VERDICT_NO_USER_STACK = 8, /* a kernel thread, or a process that gave its memory back, or is
+				      between two programs: the kernel's frames are all there is */
 	VERDICT_COUNT,
 };
 
@@ -135,6 +135,26 @@ enum loss_kind {
 	LOSS_KIND_COUNT,
 };
 
+/* What the collector says of its walks. Counts are since the window before. */
+enum walk_figure {
+	WALK_CHECKED = 0,	/* stacks that were walked twice, as usual and without short cuts */
+	WALK_DIFFERENT = 1,	/* of these, with another outcome: none, or there is a mistake */
+	WALK_LATE = 2,		/* stacks walked after their sample, when their tables were there */
+	WALK_LATE_EXPIRED = 3,	/* of these, without all that they waited for */
+	WALK_LATE_CROWDED = 4,	/* of those, because too many waited */
+	WALK_LATE_LEFT_OUT = 5, /* samples before their tables that could not bring their stack */
+	WALK_TABLES_ASKED = 6,	/* unwind tables that the server was asked for */
+	WALK_TABLES_PUT = 7,	/* those that came and found room */
+	WALK_TABLES_EVICTED = 8,
+	WALK_TABLES_NO_ROOM = 9,
+	WALK_PROCESSES_LEFT_OUT = 10, /* mappings that found no room */
+	WALK_COUNT_COUNT,	      /* what follows is as it is now */
+	WALK_TABLES_HELD = WALK_COUNT_COUNT,
+	WALK_MEMORY_USED = 12, /* bytes in the kernel, of tables and mappings */
+	WALK_MEMORY_MAX = 13,
+	WALK_FIGURE_COUNT,
+};
+
 /* Why there is nothing between the end of the window before and the start of this one. */
 enum gap_reason {
 	GAP_NONE = 0,
@@ -158,6 +178,7 @@ struct window {
 	uint8_t gap;	       /* enum gap_reason */
 	uint64_t sample_count; /* the sum over the entries */
 	uint64_t losses[LOSS_KIND_COUNT];
+	uint64_t walk_figures[WALK_FIGURE_COUNT];
 
 	/* Frames follow one another in the order of the stacks that they belong to, times in the
 	 * order of the entries, both without holes. */
@@ -182,7 +203,8 @@ struct window {
 void window_encode(const struct window *window, struct buf *buf);
 
 /*
- * Reads a window that came over the link or out of a recording. Every index, count and size is
+ * Reads a window that came over the link or out of a recording; one of version 1 has no figures of
+ * its walks. Every index, count and size is
  * checked, so that users of a decoded window need not: -EBADMSG for what no collector of ours
  * writes, -E2BIG above the limits of base/limits.h, -ENOMEM. *ret is freed by window_free().
  */

@@ -70,6 +70,7 @@ struct collector {
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
 					    already */
 	uint64_t ring_full[2];		 /* that counter, as it was one tick ago and two */
+	uint64_t told_walks[WALK_COUNT_COUNT];
 	uint64_t told_sideband_losses, told_given_up_samples;
 };
 
@@ -223,7 +224,7 @@ static int make_processes(struct collector *collector)
 {
 	struct unwinder_options options = {
 		.sampler = collector->sampler,
-		.size_max = UNWIND_SIZE_MAX,
+		.size_max = collector->settings->unwind_memory,
 		.ask = ask_table,
 		.done = count_event,
 		.context = collector,
@@ -324,6 +325,38 @@ static int make_shipper(struct collector *collector)
 	return shipper_new(&options, &collector->shipper);
 }
 
+/* How the walks went since the window before. */
+static void fill_in_walks(struct collector *collector, const uint64_t counters[COUNTER_COUNT],
+			  struct window *window)
+{
+	struct unwinder_stats stats;
+
+	unwinder_stats(collector->unwinder, &stats);
+
+	const uint64_t figures[WALK_FIGURE_COUNT] = {
+		[WALK_CHECKED] = counters[COUNTER_CHECKED],
+		[WALK_DIFFERENT] = counters[COUNTER_DIFFERENT],
+		[WALK_LATE] = stats.late.walked,
+		[WALK_LATE_EXPIRED] = stats.late.expired,
+		[WALK_LATE_CROWDED] = stats.late.crowded,
+		[WALK_LATE_LEFT_OUT] = counters[COUNTER_RAW_LEFT_OUT],
+		[WALK_TABLES_ASKED] = stats.files.asked,
+		[WALK_TABLES_PUT] = stats.files.put,
+		[WALK_TABLES_EVICTED] = stats.files.evicted,
+		[WALK_TABLES_NO_ROOM] = stats.files.no_room,
+		[WALK_PROCESSES_LEFT_OUT] = stats.spaces.process_table_full + stats.spaces.no_room,
+		[WALK_TABLES_HELD] = stats.files.tables,
+		[WALK_MEMORY_USED] = stats.memory.used,
+		[WALK_MEMORY_MAX] = stats.memory.size_max,
+	};
+
+	memcpy(window->walk_figures, figures, sizeof(figures));
+	for (unsigned i = 0; i < WALK_COUNT_COUNT; i++) {
+		window->walk_figures[i] -= collector->told_walks[i];
+		collector->told_walks[i] = figures[i];
+	}
+}
+
 /* What the window says of itself, and the losses since the one before. */
 static void fill_in(struct collector *collector, struct window *window)
 {
@@ -345,6 +378,7 @@ static void fill_in(struct collector *collector, struct window *window)
 		window->losses[LOSS_UNREADABLE] +=
 			counters[COUNTER_UNREADABLE] - collector->counted[COUNTER_UNREADABLE];
 		memcpy(collector->counted, counters, sizeof(counters));
+		fill_in_walks(collector, counters, window);
 	}
 	window->losses[LOSS_SIDEBAND] += sideband_losses - collector->told_sideband_losses;
 	collector->told_sideband_losses = sideband_losses;

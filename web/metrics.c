@@ -129,6 +129,52 @@ static void add_collector(struct buf *buf, const struct server_counters *counter
 		    "Files that it opened for us.");
 }
 
+/* Of the walks in the kernel and in the collector. */
+static void add_walks(struct buf *buf, const struct server_counters *counters)
+{
+	static const struct {
+		const char *name, *help;
+	} figures[WALK_FIGURE_COUNT] = {
+		[WALK_CHECKED] = { "hearth_walks_checked_total",
+				   "Stacks walked twice, as usual and without short cuts." },
+		[WALK_DIFFERENT] = { "hearth_walks_different_total",
+				     "Of these, with another outcome; anything but 0 is a mistake "
+				     "of ours." },
+		[WALK_LATE] = { "hearth_late_walks_total",
+				"Stacks walked after their sample, when their tables were there." },
+		[WALK_LATE_EXPIRED] = { "hearth_late_walks_expired_total",
+					"Of these, without all that they waited for." },
+		[WALK_LATE_CROWDED] = { "hearth_late_walks_crowded_total",
+					"Of those, because too many waited." },
+		[WALK_LATE_LEFT_OUT] = { "hearth_late_walks_left_out_total",
+					 "Samples before their tables that could not bring their "
+					 "stack." },
+		[WALK_TABLES_ASKED] = { "hearth_unwind_tables_asked_total",
+					"Unwind tables that the collector asked for." },
+		[WALK_TABLES_PUT] = { "hearth_unwind_tables_put_total",
+				      "Unwind tables that it put into the kernel." },
+		[WALK_TABLES_EVICTED] = { "hearth_unwind_tables_evicted_total",
+					  "Unwind tables that left the kernel for others." },
+		[WALK_TABLES_NO_ROOM] = { "hearth_unwind_tables_no_room_total",
+					  "Unwind tables that found no room there." },
+		[WALK_PROCESSES_LEFT_OUT] = { "hearth_walk_processes_left_out_total",
+					      "Mappings of processes that found no room there." },
+		[WALK_TABLES_HELD] = { "hearth_unwind_tables_held",
+				       "Unwind tables in the kernel." },
+		[WALK_MEMORY_USED] = { "hearth_walk_memory_bytes",
+				       "Unwind tables and mappings in the kernel." },
+		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
+	};
+
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		if (i < WALK_COUNT_COUNT)
+			add_counter(buf, figures[i].name, counters->walk_figures[i],
+				    figures[i].help);
+		else
+			add_gauge(buf, figures[i].name, (double)counters->walk_figures[i],
+				  figures[i].help);
+}
+
 static void add_limits(struct buf *buf, const struct server_counters *counters)
 {
 	add_head(buf, "hearth_limit_hits_total", "counter",
@@ -305,6 +351,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_gauge(buf, "hearth_start_time_seconds", (double)server->started_unix_ms / 1000,
 		  "When the server started.");
 	add_collector(buf, &server->counters);
+	add_walks(buf, &server->counters);
 	add_store(buf, &store);
 	add_symbols(buf, &symbols);
 	add_unwind_tables(buf, &tables);

@@ -34,6 +34,7 @@ struct server_counters {
 	_Atomic uint32_t cpu_count; /* of the host, as the collector says; at first our own count */
 	_Atomic uint64_t windows_received, samples_received, windows_refused;
 	_Atomic uint64_t losses[LOSS_KIND_COUNT];
+	_Atomic uint64_t walk_figures[WALK_FIGURE_COUNT]; /* sums, then what is now */
 	_Atomic uint64_t
 		verdicts[VERDICT_COUNT]; /* samples, by how the walk of their stack ended */
 	_Atomic uint64_t wishes_sent, files_received;

@@ -281,6 +281,40 @@ static void names_what_grafana_asks_for(void **state)
 	assert_non_null(strstr(body, "\"flamegraph\""));
 }
 
+static uint64_t metric(const char *metrics, const char *name)
+{
+	char start[96];
+	const char *at;
+
+	snprintf(start, sizeof(start), "\n%s ", name);
+	at = strstr(metrics, start);
+	if (!at)
+		fail_msg("/metrics has no %s", name);
+	return strtoull(at + strlen(start), NULL, 10);
+}
+
+/* After the others: thousands of stacks were walked. */
+static void says_how_its_walks_went(void **state)
+{
+	char *metrics = NULL;
+
+	(void)state;
+	need_bpf();
+	assert_int_equal(http_ask(hearth.port, "/metrics", NULL, &metrics), 200);
+	print_message("# walked twice: %lu; late: %lu, expired %lu; tables: %lu\n",
+		      metric(metrics, "hearth_walks_checked_total"),
+		      metric(metrics, "hearth_late_walks_total"),
+		      metric(metrics, "hearth_late_walks_expired_total"),
+		      metric(metrics, "hearth_unwind_tables_held"));
+	assert_int_equal(metric(metrics, "hearth_walks_different_total"), 0);
+	assert_true(metric(metrics, "hearth_late_walks_total") > 0);
+	assert_true(metric(metrics, "hearth_unwind_tables_put_total") > 5);
+	assert_true(metric(metrics, "hearth_unwind_tables_held") > 5);
+	assert_int_equal(metric(metrics, "hearth_walk_memory_limit_bytes"), 32 << 20);
+	assert_true(metric(metrics, "hearth_walk_memory_bytes") > 100000);
+	free(metrics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +323,7 @@ int main(void)
 		cmocka_unit_test(follows_fork_exec_threads_and_dlopen),
 		cmocka_unit_test(agrees_with_the_kernels_own_accounting),
 		cmocka_unit_test(names_what_grafana_asks_for),
+		cmocka_unit_test(says_how_its_walks_went),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

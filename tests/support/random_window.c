@@ -169,6 +169,8 @@ struct window *random_window(uint64_t seed)
 	w->gap = (uint8_t)below(s, GAP_REASON_COUNT);
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		w->losses[i] = any_u64(s);
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		w->walk_figures[i] = any_u64(s);
 
 	w->file_count = below(s, COUNT_MAX);
 	w->process_count = below(s, COUNT_MAX);
@@ -287,7 +289,8 @@ const char *window_difference(const struct window *a, const struct window *b)
 	    a->boot_to_unix_ns != b->boot_to_unix_ns || a->frequency_hz != b->frequency_hz ||
 	    a->cpu_count != b->cpu_count || a->gap != b->gap ||
 	    a->sample_count != b->sample_count ||
-	    memcmp(a->losses, b->losses, sizeof(a->losses)) != 0)
+	    memcmp(a->losses, b->losses, sizeof(a->losses)) != 0 ||
+	    memcmp(a->walk_figures, b->walk_figures, sizeof(a->walk_figures)) != 0)
 		return "head";
 	if (a->process_count != b->process_count || a->thread_count != b->thread_count ||
 	    a->file_count != b->file_count || a->name_count != b->name_count ||

@@ -204,6 +204,7 @@ static void lists_labels_and_says_how_it_is(void **state)
 		strstr(exchange_text(&metrics), "\nhearth_lost_total{kind=\"ring_full\"} 0\n"));
 	assert_non_null(
 		strstr(exchange_text(&metrics), "\nhearth_stacks_total{verdict=\"no_rule\"} 0\n"));
+	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_walks_different_total 0\n"));
 	assert_non_null(
 		strstr(exchange_text(&metrics),
 		       "\nhearth_requests_total{route=\"/api/v1/labels\",status=\"200\"} 2\n"));

@@ -153,6 +153,36 @@ static void refuses_another_version_and_no_collector(void **state)
 	assert_int_equal(window_decode(buf.bytes, buf.size, &decoded), -EBADMSG);
 }
 
+/* Recordings of before the collector said how its walks went. */
+static void reads_windows_without_figures_of_walks(void **state)
+{
+	autoclean(random_window) struct window *window = random_window(5);
+	autoclean(buf) struct buf figures = BUF(1 << 12);
+	autoclean(window) struct window *decoded = NULL;
+
+	(void)state;
+	buf_add_varint(&figures, WALK_FIGURE_COUNT);
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++) {
+		window->walk_figures[i] = UINT64_MAX - i;
+		buf_add_varint(&figures, window->walk_figures[i]);
+	}
+
+	autoclean(buf) struct buf buf = encoded(window);
+	uint8_t *at = memmem(buf.bytes, buf.size, figures.bytes, figures.size);
+
+	assert_non_null(at);
+	memmove(at, at + figures.size, buf.size - figures.size - (size_t)(at - buf.bytes));
+	buf.size -= figures.size;
+	buf.bytes[0] = 1;
+	assert_int_equal(window_decode(buf.bytes, buf.size, &decoded), 0);
+	memset(window->walk_figures, 0, sizeof(window->walk_figures));
+	assert_null(window_difference(window, decoded));
+	/* Without them, another version is refused. */
+	buf.bytes[0] = 2;
+	window_free(TAKE(decoded));
+	assert_int_equal(window_decode(buf.bytes, buf.size, &decoded), -EBADMSG);
+}
+
 /* A window with nothing in it but the count of the array with this number, in the order of the
  * bytes. */
 static struct buf only_count(unsigned array, uint64_t count)
@@ -339,6 +369,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_follows_a_window),
 		cmocka_unit_test(stays_sane_when_bytes_change),
 		cmocka_unit_test(refuses_another_version_and_no_collector),
+		cmocka_unit_test(reads_windows_without_figures_of_walks),
 		cmocka_unit_test(takes_no_memory_for_counts_that_cannot_be),
 		cmocka_unit_test(refuses_frames_of_the_kernel_below_those_of_a_user),
 		cmocka_unit_test(refuses_times_behind_the_end),

@@ -96,6 +96,7 @@ enum verdict {
 	VERDICT_NOT_PROGRESSING = 7,  /* the next frame did not lie above this one */
 	VERDICT_NO_USER_STACK = 8, /* a kernel thread, or a process that gave its memory back, or is
 				      between two programs: the kernel's frames are all there is */
+	VERDICT_CAME_EARLY = 9,	   /* before its tables, and its stack was not brought whole */
 	VERDICT_COUNT,
 };
 

@@ -615,6 +615,8 @@ int profile(struct tick *tick)
 
 		if (waiting > room / 4 * 3) {
 			count(COUNTER_RAW_LEFT_OUT);
+			if (s->verdict != WALK_COMPLETE && s->verdict != WALK_TRUNCATED)
+				event->verdict = WALK_CAME_EARLY;
 		} else {
 			raw_size = add_raw_stack(memory, &start, pages);
 			count(COUNTER_RAW);

@@ -77,6 +77,7 @@ enum walk_verdict {
 	WALK_READ_FAULT = 6,
 	WALK_NOT_PROGRESSING = 7,
 	WALK_NO_USER_STACK = 8,
+	WALK_CAME_EARLY = 9,
 };
 
 /* Kept in a map's value: the verifier does not follow what is in there. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/verdict.h"
 #include "collector/processes.h"
 #include "collector/spaces.h"
 #include "collector/unwind_files.h"
@@ -21,7 +22,7 @@ struct waiting {
 	struct waiting *next;
 	size_t size;
 	uint64_t since_ns;
-	uint64_t tried_ns; /* 0: not yet */
+	uint64_t tried_ns;  /* 0: not yet */
 	uint32_t file;	    /* whose table it waits for, or WALK_FILE_NONE: a mapping */
 	struct event event; /* and what follows its header; no longer than size says */
 };
@@ -104,8 +105,12 @@ static bool try(struct late *late, const struct event *event, uint64_t age_ns, u
 			return try(late, event, age_ns, now_ns, true, file);
 		space_expects_no_more(space);
 	}
-	if (wants_more && is_last)
+	if (wants_more && is_last) {
 		late->stats.expired++;
+		if (verdict_is_truncated(late->walked.verdict) &&
+		    late->walked.verdict != VERDICT_TRUNCATED)
+			late->walked.verdict = VERDICT_CAME_EARLY;
+	}
 	late->stats.walked++;
 	late->options.done(late->options.context, &late->walked);
 	return true;

@@ -13,7 +13,11 @@ struct walk {
 	const uint8_t *stack;
 	uint64_t stack_at; /* its address in the process */
 	uint64_t stack_size;
+	bool ran_out; /* what was brought of the stack ended before the stack did */
 };
+
+/* What lies further above than this is no stack that was cut. */
+enum { STACK_SIZE_MAX = 8 << 20 };
 
 static const void *walk_chunk(struct walk *walk, uint32_t line)
 {
@@ -34,8 +38,10 @@ static int walk_read(struct walk *walk, uint64_t address, __u64 *ret)
 {
 	uint64_t at = address - walk->stack_at;
 
-	if (at > walk->stack_size || walk->stack_size - at < sizeof(*ret))
+	if (at > walk->stack_size || walk->stack_size - at < sizeof(*ret)) {
+		walk->ran_out |= at < STACK_SIZE_MAX;
 		return -1;
+	}
 	memcpy(ret, walk->stack + at, sizeof(*ret));
 	return 0;
 }
@@ -94,6 +100,8 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 		memcpy(ret, event, event_size(event));
 		ret->raw_stack_size = 0;
 	}
+	if (state.verdict == WALK_READ_FAULT && walk.ran_out && ret->verdict != WALK_COMPLETE)
+		ret->verdict = WALK_CAME_EARLY;
 	*ret_wants_more = state.wants_more;
 	return state.missing_file;
 }

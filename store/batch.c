@@ -193,7 +193,7 @@ int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, 
 int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct identity *identity,
 			struct str path)
 {
-	if (kind < BUILD_FILE || kind > BUILD_UNMAPPED || identity->size > IDENTITY_SIZE_MAX)
+	if (kind < BUILD_FILE || kind > BUILD_TRUNCATED || identity->size > IDENTITY_SIZE_MAX)
 		return -EINVAL;
 
 	int64_t text = add_text(batch, path);

@@ -61,6 +61,9 @@ enum build_kind {
 	BUILD_KERNEL_MODULE = 3,
 	BUILD_ANONYMOUS = 4, /* executable memory of one process; path says whose */
 	BUILD_UNMAPPED = 5,  /* addresses that no mapping explains, of one process */
+	/* In place of callers that are missing, as the outermost location of a stack. Its address
+	 * is the reason, an enum verdict. */
+	BUILD_TRUNCATED = 6,
 };
 int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct identity *identity,
 			struct str path);
@@ -85,7 +88,8 @@ struct named_line {
 int64_t batch_add_named_location(struct batch *batch, const struct named_line *lines, size_t count);
 
 enum stack_flags {
-	/* Its root is not a start of process or thread: callers are missing. Shown as such. */
+	/* Its root is not a start of process or thread: callers are missing, and why is not known.
+	 * Where it is, the stack has a location of BUILD_TRUNCATED instead. Shown as such. */
 	STACK_TRUNCATED = 1,
 };
 

@@ -316,8 +316,12 @@ static int64_t map_location(struct flame_question *question, const struct catalo
 		err = naming_find(question->naming, catalog, tree->builds.items[location],
 				  tree->addresses.items[location], frames);
 	for (uint32_t i = 0; !err && i < frames->count; i++) {
-		int64_t child = merge_child(&question->merge, place,
-					    naming_frame(question->naming, frames->first + i));
+		struct frame_name frame = naming_frame(question->naming, frames->first + i);
+
+		if (frame.kind == FLAME_TRUNCATED && !question->options->truncated_nodes)
+			continue;
+
+		int64_t child = merge_child(&question->merge, place, frame);
 
 		if (child < 0)
 			return child;

@@ -108,7 +108,9 @@ static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret
 		err = naming_find(walk->functions->naming, walk->catalog,
 				  walk->tree->builds.items[location],
 				  walk->tree->addresses.items[location], &walk->named[location]);
-	if (!err)
+	/* What stands where callers are missing is no function. */
+	if (!err && naming_frame(walk->functions->naming, walk->named[location].first).kind !=
+			    FLAME_TRUNCATED)
 		*ret = walk->named[location];
 	return err;
 }

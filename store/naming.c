@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/verdict.h"
 #include "store/array.h"
 #include "store/store.h"
 #include "store/tree.h"
@@ -248,9 +249,21 @@ static int add_unnamed(struct naming *naming, const struct naming_build *build, 
 			 FLAME_UNNAMED);
 }
 
+static int add_truncation(struct naming *naming, uint64_t reason)
+{
+	char text[VERDICT_TEXT_SIZE];
+	unsigned verdict = reason < VERDICT_COUNT ? (unsigned)reason : VERDICT_COUNT;
+
+	return add_frame(naming, verdict_text(verdict, text), NAMING_TEXT_EMPTY, FLAME_TRUNCATED);
+}
+
 static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 {
 	struct naming_build build = naming->build_items.items[number];
+
+	if (build.kind == BUILD_TRUNCATED)
+		return add_truncation(naming, address);
+
 	uint32_t function = build.module ? symbol_module_find(build.module, address) : SYMBOL_NONE;
 
 	/* Addresses of one function stand together, named or not. */

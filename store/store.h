@@ -237,7 +237,8 @@ enum flame_kind {
 	FLAME_NATIVE = 3,
 	FLAME_NAMED = 4,     /* came with its name (interpreters, pushed profiles) */
 	FLAME_UNNAMED = 5,   /* binary and address */
-	FLAME_TRUNCATED = 6, /* stands where callers are missing, above the outermost known frame */
+	FLAME_TRUNCATED = 6, /* stands where callers are missing, above the outermost known frame;
+				named "[truncated: reason]", or "callers missing" */
 	FLAME_MORE = 7,	     /* children left out: self and total are their sum */
 	FLAME_FOLDED = 8,    /* frames of rare stacks that are not kept in the long run */
 };

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "base/verdict.h"
 #include "store/batch.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
@@ -322,28 +323,41 @@ static int add_locations(struct ingest *ingest, const struct window *window,
 	return 0;
 }
 
+/* What stands where callers are missing. */
+static int add_truncation(struct ingest *ingest, enum verdict verdict, uint32_t *ret)
+{
+	static const struct identity nobody = { 0 };
+	int64_t build = batch_add_build(ingest->batch, BUILD_TRUNCATED, &nobody, STR(""));
+
+	if (build < 0)
+		return (int)build;
+	return batch_add_locations(
+		ingest->batch, &(struct batch_place){ (uint32_t)build, (uint64_t)verdict }, 1, ret);
+}
+
 /* Of a sample that was taken then. */
 static int64_t add_stack_at(struct ingest *ingest, const struct window *window, uint32_t number,
 			    const struct window_process *process, uint64_t at_ns)
 {
 	const struct window_stack *stack = &window->stacks[number];
-	uint32_t locations[DEPTH_MAX];
+	uint32_t locations[DEPTH_MAX + 1];
 	uint32_t count = stack->frame_count;
-	bool is_whole =
-		stack->verdict == VERDICT_COMPLETE || stack->verdict == VERDICT_NO_USER_STACK;
+	enum verdict verdict = stack->verdict;
 
 	/* The root side goes, and the stack says so. */
 	if (count > DEPTH_MAX) {
 		count = DEPTH_MAX;
-		is_whole = false;
+		verdict = VERDICT_TRUNCATED;
 	}
 
 	int err = add_locations(ingest, window, process, &window->frames[stack->first_frame], count,
 				at_ns, locations);
 
+	if (!err && verdict_is_truncated(verdict))
+		err = add_truncation(ingest, verdict, &locations[count++]);
 	if (err)
 		return err;
-	return batch_add_stack(ingest->batch, locations, count, is_whole ? 0 : STACK_TRUNCATED);
+	return batch_add_stack(ingest->batch, locations, count, 0);
 }
 
 static int64_t add_stack(struct ingest *ingest, const struct window *window, uint32_t number,

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "base/verdict.h"
 #include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
@@ -64,23 +65,6 @@ const char *metrics_drop_reason(enum store_drop_reason reason)
 	return names[reason];
 }
 
-static const char *verdict_name(enum verdict verdict)
-{
-	static const char *const names[VERDICT_COUNT] = {
-		[VERDICT_COMPLETE] = "complete",
-		[VERDICT_TRUNCATED] = "too_deep",
-		[VERDICT_NO_MAPPING] = "no_mapping",
-		[VERDICT_NO_RULE] = "no_rule",
-		[VERDICT_JIT_UNKNOWN] = "unknown_jit",
-		[VERDICT_UNSUPPORTED_RULE] = "unsupported_rule",
-		[VERDICT_READ_FAULT] = "read_fault",
-		[VERDICT_NOT_PROGRESSING] = "not_progressing",
-		[VERDICT_NO_USER_STACK] = "no_user_stack",
-	};
-
-	return names[verdict];
-}
-
 static void add_head(struct buf *buf, const char *name, const char *type, const char *help)
 {
 	buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -122,7 +106,7 @@ static void add_collector(struct buf *buf, const struct server_counters *counter
 		 "Samples by how the walk of their stack ended: complete, or why not.");
 	for (int verdict = 0; verdict < VERDICT_COUNT; verdict++)
 		buf_printf(buf, "hearth_stacks_total{verdict=\"%s\"} %" PRIu64 "\n",
-			   verdict_name((enum verdict)verdict), counters->verdicts[verdict]);
+			   verdict_key((enum verdict)verdict), counters->verdicts[verdict]);
 	add_counter(buf, "hearth_wishes_sent_total", counters->wishes_sent,
 		    "Files that the collector was asked for.");
 	add_counter(buf, "hearth_files_received_total", counters->files_received,

@@ -203,6 +203,7 @@ static const char *const verdict_names[VERDICT_COUNT] = {
 	"read fault",
 	"not progressing",
 	"no user stack",
+	"came early",
 };
 
 static void print(const struct target *target, uint64_t good)

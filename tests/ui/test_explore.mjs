@@ -22,6 +22,11 @@ async function walkTo(page, pattern) {
 }
 
 async function testSelectors(page) {
+  await step("how many stacks are complete, and why the others are not", async () => {
+    await says(page, ".complete", /^Stacks complete 9\d\.\d %no unwind information \d\.\d %$/);
+    assert.match(await page.locator(".complete [title]").getAttribute("title"), /neither unwind tables nor a frame pointer/);
+  });
+
   await step("a service is chosen by mouse", async () => {
     await page.locator("#service").click();
     await until("services by what they use", async () => (await texts(page, "#service-list .name")).slice(0, 3).join() === "Any service,db,search");
@@ -29,6 +34,7 @@ async function testSelectors(page) {
     await says(page, "#when-title", /^web uses 0\.50 cores, 12\.5 % of host\.$/);
     assert.equal(selector(page), '{service_name="web"}');
     await says(page, ".crumbs [aria-current]", /^web$/);
+    await says(page, ".complete", /^Stacks complete 100(\.0)? %$/);
     await until("only its functions", async () => (await texts(page, "#functions tbody th")).slice(0, 2).join() === "render_template,net_rx_action");
   });
 

@@ -385,8 +385,28 @@ static void shows_where_callers_are_missing(void **state)
 
 	struct flame flame = flame_of(scene);
 
-	assert_true(flame_has(&flame, FLAME_TRUNCATED, NULL));
+	assert_true(flame_has(&flame, FLAME_TRUNCATED, "[truncated: no unwind information]"));
+	assert_int_equal(flame.nodes[0].total, 10000000);
 	flame_done(&flame);
+
+	/* Who does not want to see it gets the stack as it is, and it is no function. */
+	struct store_question question = everything();
+	struct flame_options options = { .node_count_max = 1000 };
+
+	assert_int_equal(store_flame(scene->small.server.store, &question, &options, &flame), 0);
+	assert_false(flame_has(&flame, FLAME_TRUNCATED, NULL));
+	assert_true(flame_has(&flame, FLAME_UNNAMED, "app+0x3000"));
+	flame_done(&flame);
+
+	struct functions functions = { 0 };
+
+	assert_int_equal(
+		store_functions(scene->small.server.store, &question,
+				&(struct functions_options){ .by_total = true, .limit = 10 },
+				&functions),
+		0);
+	assert_int_equal(functions.count, 3);
+	functions_done(&functions);
 }
 
 static void takes_frames_of_every_kind(void **state)

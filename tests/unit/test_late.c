@@ -300,9 +300,13 @@ static void says_why_it_ended(void **state)
 	begin(UNSUPPORTED, 0);
 	walk();
 	assert_frames((uint64_t[]){ UNSUPPORTED }, 1, VERDICT_UNSUPPORTED_RULE);
-	begin(SAVES_FP, STACK + WORDS * 8);
+	begin(SAVES_FP, STACK + (1 << 28));
 	walk();
 	assert_frames((uint64_t[]){ SAVES_FP }, 1, VERDICT_READ_FAULT);
+	/* What was brought of the stack ends there. */
+	begin(SAVES_FP, STACK + WORDS * 8);
+	walk();
+	assert_frames((uint64_t[]){ SAVES_FP }, 1, VERDICT_CAME_EARLY);
 	begin(SAVES_FP, STACK - 64);
 	walk();
 	assert_frames((uint64_t[]){ SAVES_FP }, 1, VERDICT_NOT_PROGRESSING);

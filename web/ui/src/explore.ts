@@ -5,7 +5,7 @@ import { answer } from "./answer";
 import { addressOf } from "./api";
 import { cores, counted, percentSign, range as rangeWords } from "./format";
 import { FunctionTable } from "./functions";
-import { fileName, Graph, handle, Legend, matches, savePng, saveSvg } from "./graph";
+import { Completeness, fileName, Graph, handle, Legend, matches, savePng, saveSvg } from "./graph";
 import { asked, flameOf, hostNow, leadOf, paused, sandwichOf, shownRange, status } from "./live";
 import { Action, Actions, closeMenu, Popup } from "./menu";
 import { Segments } from "./parts";
@@ -116,7 +116,7 @@ export function ExplorePage() {
     <div class="top"><${Selectors} /><${Export} /></div>
     <${TimelinePanel} title=${title()} words=${period()} />
     <section class=${"panel where-panel" + (flameOf.isStale.value ? " waiting" : "")} aria-label="Functions and flame graph" aria-busy=${flameOf.isStale.value}>
-      <${Tools} />
+      <${Tools} /><${Completeness} />
       <div class="pair" data-pane=${view.value === "table" ? "table" : "graph"}><div class="pane-table"><${FunctionTable} /></div><div class="pane-graph"><${Pane} /></div></div>
     </section>`;
 }

@@ -8,6 +8,7 @@ import { percentSign, range as rangeWords } from "./format";
 import { FlameGraph } from "./flame/graph";
 import { callersTreeOf } from "./flame/invert";
 import { legendOf } from "./flame/legend";
+import { cutsOf, helpOf } from "./flame/reasons";
 import { treeOf } from "./flame/tree";
 import type { Colouring, FlameHandle, Matches, Order, Pointed, Scale, View } from "./flame/types";
 import { marked } from "./functions";
@@ -139,6 +140,15 @@ export function Legend() {
   if (!shown || (page.value === "explore" && search.value.trim())) return null;
   return html`<span class="legend kinds">${legendOf(shown, colouring.value as Colouring).map((entry) =>
     html`<span key=${entry.key}>${swatch(entry.token)}<span class="name">${entry.words}</span><b>${percentSign(entry.share)}</b></span>`)}</span>`;
+}
+
+/** How many of the stacks in the view reach their start, and why the others do not. */
+export function Completeness() {
+  const shown = tree.value, cuts = shown ? cutsOf(shown) : [];
+  if (!shown || shown.viewTotal <= 0) return null;
+  const missing = cuts.reduce((sum, one) => sum + one.share, 0);
+  return html`<p class="complete muted"><span>Stacks complete <b>${percentSign(Math.max(0, 1 - missing))}</b></span>${cuts.map(({ reason, share }) =>
+    html`<span key=${reason} title=${helpOf(reason)}>${reason} <b>${percentSign(share)}</b></span>`)}</p>`;
 }
 
 /** The graph of Now: the whole host, live. */

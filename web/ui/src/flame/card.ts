@@ -5,7 +5,8 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { cores, counted, NARROW } from "../format";
 import { share, swatch, withUnit } from "../parts";
 import { swatchOf } from "./colours";
-import { CUT, GROUP, isFrame, KIND_WORDS, moduleOf, MORE, type Tree, UNNAMED } from "./tree";
+import { helpOf, reasonOf } from "./reasons";
+import { CUT, GROUP, isFrame, KIND_WORDS, moduleOf, MORE, nameOf, type Tree, UNNAMED } from "./tree";
 import type { Pointed, Scale } from "./types";
 
 const RIGHT = 14, BELOW = 18, MARGIN = 8;
@@ -15,7 +16,7 @@ function whereOf(tree: Tree, node: number, scale: Scale): string {
   if (node === 0 && !tree.isSandwich) return scale.rootWords;
   if (kind === GROUP) return scale.groupWords;
   if (kind === MORE) return "Each too narrow to draw here. Counted in every number.";
-  if (kind === CUT) return "The stack could not be walked further: who called is unknown.";
+  if (kind === CUT) return helpOf(reasonOf(nameOf(tree, node)));
   if (kind === UNNAMED) return "Unnamed: no symbols" + (module ? " for " + module : "");
   return KIND_WORDS[kind] + (tree.inlined?.[node] === 1 ? ", inlined" : "") + (module ? ", " + module : "");
 }

@@ -108,7 +108,7 @@ export function barName(tree: Tree, rootName: string, node: number): string {
   const kind = tree.kind[node], name = nameOf(tree, node);
   if (node === 0 && !tree.isSandwich) return rootName;
   if (kind === MORE) return tree.hidden[node] > 0 ? counted(tree.hidden[node], "more", "more") : "more";
-  if (kind === CUT) return "callers missing";
+  if (kind === CUT) return name || "callers missing";
   return name || (kind === GROUP ? "no service" : "unnamed");
 }
 

@@ -194,6 +194,7 @@ static bool has_room(struct lines *lines)
 
 	if (!given)
 		return false;
+	assert(lines->given_count == 0 || lines->given_capacity > 0);
 	for (uint32_t i = 0; i < lines->given_count; i++)
 		given[i] = lines->given[(lines->given_first + i) % lines->given_capacity];
 	free(lines->given);

@@ -59,6 +59,8 @@ ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -liberty -lm -pthread
 
 # ---- what is built from what ----------------------------------------------------------------------
 
+# The commands lie at the top, what they use in folders.
+COMMANDS  := $(wildcard *.c)
 FOLDERS   := base symbols store collector web
 objects    = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 archive    = $(BUILD)/lib$(1).a
@@ -71,7 +73,7 @@ all: $(BUILD)/hearth ## build/hearth, the program
 MESSAGES  := $(patsubst %.proto,$(GEN)/%.pb-c,$(wildcard proto/*.proto))
 GENERATED := $(patsubst bpf/%.bpf.c,$(GEN)/%.skel.h,$(wildcard bpf/*.bpf.c)) $(GEN)/version.h $(addsuffix .h,$(MESSAGES))
 
-$(BUILD)/hearth: $(BUILD)/obj/main.o $(BUILD)/obj/check_config.o $(BUILD)/obj/run.o $(BUILD)/obj/store_tool.o $(BUILD)/obj/token_tool.o $(BUILD)/obj/symbols_tool.o $(ARCHIVES)
+$(BUILD)/hearth: $(call objects,$(COMMANDS)) $(ARCHIVES)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
@@ -255,7 +257,7 @@ bench: all $(BENCHES) $(TARGETS) ## every figure of the bars
 
 # ---- checks ---------------------------------------------------------------------------------------
 
-C_SOURCES := $(wildcard main.c check_config.c run.c store_tool.c token_tool.c symbols_tool.c $(addsuffix /*.c,$(FOLDERS)))
+C_SOURCES := $(COMMANDS) $(wildcard $(addsuffix /*.c,$(FOLDERS)))
 
 .PHONY: check
 check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
@@ -263,7 +265,7 @@ check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
 
 .PHONY: format
 format: ## lay out the sources by .clang-format
-	$(Q)clang-format -i main.c check_config.[ch] run.[ch] store_tool.[ch] token_tool.[ch] symbols_tool.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
+	$(Q)clang-format -i *.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
 
 compile_commands.json: ## for clangd
 	$(Q)$(MAKE) --no-print-directory clean

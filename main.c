@@ -30,8 +30,23 @@ static const struct command commands[] = {
 	{ "serve", SETTING_OF_SERVE, serve_main, "keep profiles and show them" },
 };
 
+/* Commands that read their arguments themselves. */
+struct tool {
+	const char *name;
+	int (*main)(int argument_count, const char *const *arguments);
+	const char *help;
+};
+
+static const struct tool tools[] = {
+	{ "store", store_tool_main, STORE_TOOL_HELP },
+	{ "symbols", symbols_tool_main, SYMBOLS_TOOL_HELP },
+	{ "token", token_tool_main, TOKEN_TOOL_HELP },
+	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
+};
+
 enum {
 	COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]),
+	TOOL_COUNT = sizeof(tools) / sizeof(tools[0]),
 	HELP_SIZE_MAX = 16384,
 	ERRORS_SIZE_MAX = 64 << 10
 };
@@ -45,10 +60,8 @@ static void print_help(const struct command *only)
 				  "See what a Linux host spends its time on.\n\n");
 		for (size_t i = 0; i < COMMAND_COUNT; i++)
 			buf_printf(&text, "  %-14s%s\n", commands[i].name, commands[i].help);
-		buf_printf(&text, "  %-14s%s\n", "store", STORE_TOOL_HELP);
-		buf_printf(&text, "  %-14s%s\n", "symbols", SYMBOLS_TOOL_HELP);
-		buf_printf(&text, "  %-14s%s\n", "token", TOKEN_TOOL_HELP);
-		buf_printf(&text, "  %-14s%s\n", "check-config", CHECK_CONFIG_HELP);
+		for (size_t i = 0; i < TOOL_COUNT; i++)
+			buf_printf(&text, "  %-14s%s\n", tools[i].name, tools[i].help);
 		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
 				  "  hearth --version         which hearth this is\n\n"
 				  "As root, 'hearth run' is all it takes; then open "
@@ -104,20 +117,13 @@ int main(int argument_count, char **arguments)
 		print_help(NULL);
 		return 0;
 	}
-	if (!strcmp(arguments[1], "check-config"))
-		return check_config_main(argument_count - 2, (const char *const *)arguments + 2);
-	if (!strcmp(arguments[1], "store"))
-		return store_tool_main(argument_count - 2, (const char *const *)arguments + 2);
-	if (!strcmp(arguments[1], "symbols"))
-		return symbols_tool_main(argument_count - 2, (const char *const *)arguments + 2);
-	if (!strcmp(arguments[1], "token"))
-		return token_tool_main(argument_count - 2, (const char *const *)arguments + 2);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (!strcmp(arguments[1], commands[i].name))
 			return run_command(&commands[i], argument_count - 2, arguments + 2);
-	log_error("unknown command '%s'; there are run, collect, serve, store, symbols, token and "
-		  "check-config, "
-		  "see --help",
-		  arguments[1]);
+	for (size_t i = 0; i < TOOL_COUNT; i++)
+		if (!strcmp(arguments[1], tools[i].name))
+			return tools[i].main(argument_count - 2,
+					     (const char *const *)arguments + 2);
+	log_error("unknown command '%s'; 'hearth --help' lists them", arguments[1]);
 	return EX_USAGE;
 }

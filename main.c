@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/buf.h"
 #include "base/log.h"
-#include "base/settings_file.h"
 #include "check_config.h"
 #include "collector/collect.h"
+#include "command.h"
+#include "doctor.h"
 #include "run.h"
 #include "store_tool.h"
 #include "symbols_tool.h"
@@ -41,63 +40,44 @@ static const struct tool tools[] = {
 	{ "store", store_tool_main, STORE_TOOL_HELP },
 	{ "symbols", symbols_tool_main, SYMBOLS_TOOL_HELP },
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
+	{ "doctor", doctor_main, DOCTOR_HELP },
 	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
 };
 
 enum {
 	COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]),
 	TOOL_COUNT = sizeof(tools) / sizeof(tools[0]),
-	HELP_SIZE_MAX = 16384,
-	ERRORS_SIZE_MAX = 64 << 10
 };
 
-static void print_help(const struct command *only)
+static void print_help(void)
 {
-	autoclean(buf) struct buf text = BUF(HELP_SIZE_MAX);
-
-	if (!only) {
-		buf_printf(&text, "usage: hearth COMMAND [OPTIONS]\n\n"
-				  "See what a Linux host spends its time on.\n\n");
-		for (size_t i = 0; i < COMMAND_COUNT; i++)
-			buf_printf(&text, "  %-14s%s\n", commands[i].name, commands[i].help);
-		for (size_t i = 0; i < TOOL_COUNT; i++)
-			buf_printf(&text, "  %-14s%s\n", tools[i].name, tools[i].help);
-		buf_printf(&text, "\n  hearth COMMAND --help    the command's options\n"
-				  "  hearth --version         which hearth this is\n\n"
-				  "As root, 'hearth run' is all it takes; then open "
-				  "http://127.0.0.1:4040/\n");
-	} else {
-		buf_printf(&text, "usage: hearth %s [OPTIONS]\n\n%s\n\n", only->name, only->help);
-		settings_help(only->settings, &text);
-	}
-	fwrite(text.bytes, 1, text.size, stdout);
-}
-
-static bool asks_for_help(int argument_count, char **arguments)
-{
-	for (int i = 0; i < argument_count; i++)
-		if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
-			return true;
-	return false;
+	printf("usage: hearth COMMAND [OPTIONS]\n\nSee what a Linux host spends its time on.\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  %-14s%s\n", commands[i].name, commands[i].help);
+	for (size_t i = 0; i < TOOL_COUNT; i++)
+		printf("  %-14s%s\n", tools[i].name, tools[i].help);
+	printf("\n  hearth COMMAND --help    the command's options\n"
+	       "  hearth --version         which hearth this is\n\n"
+	       "As root, 'hearth run' is all it takes; then open http://127.0.0.1:4040/\n");
 }
 
 static int run_command(const struct command *command, int argument_count, char **arguments)
 {
-	autoclean(buf) struct buf errors = BUF(ERRORS_SIZE_MAX);
+	const char *const *options = (const char *const *)arguments;
 	struct settings settings;
 
-	if (asks_for_help(argument_count, arguments)) {
-		print_help(command);
+	if (command_asks_for_help(argument_count, options)) {
+		char usage[64];
+
+		snprintf(usage, sizeof(usage), "%s [OPTIONS]", command->name);
+		command_help(usage, command->help, command->settings);
 		return 0;
 	}
 
-	int err = settings_load(command->settings, argument_count, (const char *const *)arguments,
-				&settings, &errors);
+	int code = command_settings(command->settings, argument_count, options, &settings);
 
-	if (err) {
-		log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
-		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
-	}
+	if (code)
+		return code;
 	if (settings.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	return command->main(&settings);
@@ -106,15 +86,16 @@ static int run_command(const struct command *command, int argument_count, char *
 int main(int argument_count, char **arguments)
 {
 	if (argument_count < 2) {
-		print_help(NULL);
+		print_help();
 		return EX_USAGE;
 	}
 	if (!strcmp(arguments[1], "--version")) {
 		printf("hearth %s\n", HEARTH_VERSION);
 		return 0;
 	}
-	if (asks_for_help(1, arguments + 1) || !strcmp(arguments[1], "help")) {
-		print_help(NULL);
+	if (command_asks_for_help(1, (const char *const *)arguments + 1) ||
+	    !strcmp(arguments[1], "help")) {
+		print_help();
 		return 0;
 	}
 	for (size_t i = 0; i < COMMAND_COUNT; i++)

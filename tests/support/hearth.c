@@ -127,6 +127,25 @@ int child_stop(struct child *child, double seconds)
 	return child_wait(child, seconds);
 }
 
+int shell_output(char *output, size_t size, const char *format, ...)
+{
+	char command[2048];
+	va_list list;
+
+	va_start(list, format);
+	assert_true((size_t)vsnprintf(command, sizeof(command), format, list) < sizeof(command));
+	va_end(list);
+
+	FILE *pipe = popen(command, "r");
+
+	assert_non_null(pipe);
+	output[fread(output, 1, size - 1, pipe)] = '\0';
+
+	int status = pclose(pipe);
+
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
 {
 	(void)status;

@@ -35,6 +35,11 @@ int child_wait(struct child *child, double seconds);
 /* SIGTERM, then child_wait(). */
 int child_stop(struct child *child, double seconds);
 
+/* A command line of the shell's, waited for: what it writes to both streams, ended by a NUL, and
+ * its exit code. */
+int shell_output(char *output, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 struct hearth {
 	struct child child;
 	char folder[64]; /* its data */

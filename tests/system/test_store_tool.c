@@ -132,20 +132,12 @@ static int tear_down(void **state)
 /* hearth store with these arguments; its output is kept. Returns the exit code. */
 static int tool(struct tool_scene *scene, const char *arguments, const char *folder)
 {
-	char program[256], command[1024];
-	FILE *pipe;
-	size_t size;
-	int status;
+	char program[256];
 
-	snprintf(command, sizeof(command), "%s store %s --data %s --http 127.0.0.1:%u 2>&1",
-		 build_path("hearth", program, sizeof(program)), arguments, folder,
-		 scene->hearth.port);
-	pipe = popen(command, "r");
-	assert_non_null(pipe);
-	size = fread(scene->output, 1, sizeof(scene->output) - 1, pipe);
-	scene->output[size] = '\0';
-	status = pclose(pipe);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+	return shell_output(scene->output, sizeof(scene->output),
+			    "%s store %s --data %s --http 127.0.0.1:%u 2>&1",
+			    build_path("hearth", program, sizeof(program)), arguments, folder,
+			    scene->hearth.port);
 }
 
 static void says(const struct tool_scene *scene, const char *text)

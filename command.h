@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/settings.h"
+
+/*
+ * What commands that read their arguments themselves share.
+ */
+
+/* Whether somebody asks for --help or -h. */
+bool command_asks_for_help(int argument_count, const char *const *arguments);
+
+/*
+ * The settings, from the defaults to these options. What is wrong goes to the log, and the exit
+ * code is returned: 0, 64 for wrong options, 78 for wrong settings.
+ */
+int command_settings(enum setting_command command, int argument_count, const char *const *arguments,
+		     struct settings *ret);
+
+/* Prints usage, words, and the options of a command. */
+void command_help(const char *usage, const char *words, enum setting_command command);

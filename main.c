@@ -12,6 +12,7 @@
 #include "store_tool.h"
 #include "symbols_tool.h"
 #include "token_tool.h"
+#include "top.h"
 #include "version.h"
 #include "web/serve.h"
 
@@ -41,6 +42,7 @@ static const struct tool tools[] = {
 	{ "symbols", symbols_tool_main, SYMBOLS_TOOL_HELP },
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },
+	{ "top", top_main, TOP_HELP },
 	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
 };
 

@@ -327,6 +327,7 @@ static int64_t map_location(struct flame_question *question, const struct catalo
 			return child;
 		place = (uint32_t)child;
 		weigh(question, place, total);
+		merge_place(&question->merge, place, frame, total);
 	}
 	if (err)
 		return err;
@@ -765,7 +766,10 @@ static int question_start(struct flame_question *question)
 
 	int err = naming_new(question->store->symbols, &question->naming);
 
-	return err ? err : merge_init(&question->merge, question->naming, options->by_module);
+	if (!err)
+		err = merge_init(&question->merge, question->naming, options->by_module);
+	question->merge.by_line = options->by_line;
+	return err;
 }
 
 static int question_read(struct flame_question *question)

@@ -79,6 +79,9 @@ static int64_t find_sum(struct function_table *functions, uint32_t frame)
 			(struct function_sum){ .name = name,
 					       .is_match = is_match(functions, name) };
 	}
+	/* Another of its addresses may be one whose lines are known. */
+	if (functions->sums.items[number].name.file == NAMING_TEXT_EMPTY)
+		functions->sums.items[number].name.file = name.file;
 	functions->by_frame.items[frame] = number + 1;
 	return number;
 }
@@ -269,7 +272,8 @@ static int write_rows(const struct function_table *functions, const uint32_t *or
 		struct frame_name name = functions->sums.items[order[i]].name;
 
 		size += naming_get(functions->naming, name.name).size +
-			naming_get(functions->naming, name.module).size;
+			naming_get(functions->naming, name.module).size +
+			naming_get(functions->naming, name.file).size;
 	}
 	ret->memory = malloc(count * sizeof(ret->rows[0]) + size + 1);
 	if (!ret->memory)
@@ -285,6 +289,7 @@ static int write_rows(const struct function_table *functions, const uint32_t *or
 		ret->rows[i] = (struct function_row){
 			.name = copy(naming_get(functions->naming, sum->name.name), &next),
 			.module = copy(naming_get(functions->naming, sum->name.module), &next),
+			.file = copy(naming_get(functions->naming, sum->name.file), &next),
 			.kind = sum->name.kind,
 			.self = sum->self,
 			.total = sum->total,

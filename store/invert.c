@@ -105,6 +105,8 @@ static int add_child(struct inversion *inversion, uint32_t place, uint32_t first
 	pending.place = (uint32_t)child;
 	for (uint32_t i = 0; i < count; i++) {
 		pending.total = saturated_sum(pending.total, stacks[i].value);
+		merge_place(inversion->answer, pending.place, merge_frame(&nodes[stacks[i].node]),
+			    stacks[i].value);
 		stacks[i].node = nodes[stacks[i].node].parent;
 	}
 	merge_weigh(inversion->answer, pending.place, 0, pending.total);

@@ -8,11 +8,14 @@
 
 #include "store/reader.h"
 
-static uint64_t hash_key(uint32_t parent, uint32_t name, uint32_t module)
+static uint64_t hash_key(const struct merge *merge, const struct merge_node *node)
 {
-	uint64_t hash = ((uint64_t)parent << 32 | name) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = ((uint64_t)node->parent << 32 | node->name) * UINT64_C(0x9e3779b97f4a7c15);
 
-	hash ^= module * UINT64_C(0xff51afd7ed558ccd);
+	if (merge->by_module)
+		hash ^= node->module * UINT64_C(0xff51afd7ed558ccd);
+	if (merge->by_line)
+		hash ^= ((uint64_t)node->file << 32 | node->line) * UINT64_C(0xc2b2ae3d27d4eb4f);
 
 	return hash ^ hash >> 32;
 }
@@ -24,15 +27,23 @@ static bool equals(const void *context, uint32_t number, const void *key)
 	const struct merge_node *wanted = key;
 
 	return node->parent == wanted->parent && node->name == wanted->name &&
-	       (!merge->by_module || node->module == wanted->module) && number != MERGE_ROOT;
+	       (!merge->by_module || node->module == wanted->module) &&
+	       (!merge->by_line || (node->file == wanted->file && node->line == wanted->line)) &&
+	       number != MERGE_ROOT;
 }
 
 int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name frame)
 {
 	struct merge_node node = {
-		.parent = parent, .name = frame.name, .module = frame.module, .kind = frame.kind
+		.parent = parent,
+		.name = frame.name,
+		.module = frame.module,
+		.file = frame.file,
+		.line = frame.line,
+		.kind = frame.kind,
+		.inlined = frame.inlined,
 	};
-	uint64_t hash = hash_key(parent, frame.name, merge->by_module ? frame.module : 0);
+	uint64_t hash = hash_key(merge, &node);
 	uint32_t found = table_find(&merge->table, hash, &node, equals, merge);
 
 	if (found != TABLE_NONE)
@@ -72,6 +83,19 @@ void merge_weigh(struct merge *merge, uint32_t node, uint64_t self, uint64_t tot
 	assert(node < merge->nodes.count);
 	weighed->self = saturated_sum(weighed->self, self);
 	weighed->total = saturated_sum(weighed->total, total);
+}
+
+void merge_place(struct merge *merge, uint32_t node, struct frame_name frame, uint64_t weight)
+{
+	struct merge_node *placed = &merge->nodes.items[node];
+
+	assert(node < merge->nodes.count);
+	if (weight <= placed->placed)
+		return;
+	placed->placed = weight;
+	placed->file = frame.file;
+	placed->line = frame.line;
+	placed->inlined = frame.inlined;
 }
 
 void merge_done(struct merge *merge)
@@ -302,7 +326,10 @@ static uint32_t write_node(struct layout *layout, struct writer *writer, uint32_
 		.parent = parent,
 		.name = write_name(writer, layout->naming, node->name),
 		.module = write_name(writer, layout->naming, node->module),
+		.file = write_name(writer, layout->naming, node->file),
+		.line = node->line,
 		.kind = node->kind,
+		.inlined = node->inlined,
 	};
 	return writer->count++;
 }

@@ -24,7 +24,11 @@ struct merge_node {
 	uint32_t hidden; /* children that were too light to be merged */
 	uint64_t self;
 	uint64_t total;
+	uint64_t placed; /* the weight of what said so: the heaviest */
+	uint32_t file;	 /* text: where in the source */
+	uint32_t line;
 	uint8_t kind; /* enum flame_kind */
+	bool inlined;
 };
 
 struct merge {
@@ -32,6 +36,7 @@ struct merge {
 	struct table table;
 	uint64_t sample_count;
 	bool by_module; /* functions of one name in different modules are two */
+	bool by_line;	/* and one's places in the source, too */
 };
 
 /* Makes the root, which is named "total". */
@@ -44,10 +49,18 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 /* More weight for a node. */
 void merge_weigh(struct merge *merge, uint32_t node, uint64_t self, uint64_t total);
 
+/* What made the node, or weighs this much in it, stands there: of many places the heaviest is
+ * shown.
+ */
+void merge_place(struct merge *merge, uint32_t node, struct frame_name frame, uint64_t weight);
+
 static inline struct frame_name merge_frame(const struct merge_node *node)
 {
 	return (struct frame_name){ .name = node->name,
 				    .module = node->module,
+				    .file = node->file,
+				    .line = node->line,
+				    .inlined = node->inlined,
 				    .kind = node->kind };
 }
 

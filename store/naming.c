@@ -201,6 +201,19 @@ static int add_frame(struct naming *naming, struct str name, uint32_t module, en
 	return 0;
 }
 
+/* The frame that was added last stands there in the source. */
+static int set_place(struct naming *naming, struct str file, uint32_t line)
+{
+	int64_t text = naming_text(naming, file);
+
+	assert(naming->frames.count > 0);
+	if (text < 0)
+		return (int)text;
+	naming->frames.items[naming->frames.count - 1].file = (uint32_t)text;
+	naming->frames.items[naming->frames.count - 1].line = line;
+	return 0;
+}
+
 /* "prog+0x1a2b"; there may be a hundred thousand in one answer, too many for snprintf(). */
 static struct str write_unnamed(struct str module, uint64_t address,
 				char text[static UNNAMED_SIZE_MAX])
@@ -257,6 +270,58 @@ static int add_truncation(struct naming *naming, uint64_t reason)
 	return add_frame(naming, verdict_text(verdict, text), NAMING_TEXT_EMPTY, FLAME_TRUNCATED);
 }
 
+/* The function of the symbol table, or what stands for it. */
+static int add_function(struct naming *naming, const struct naming_build *build, uint32_t function,
+			uint64_t address)
+{
+	/* Addresses of one function stand together, named or not. */
+	if (function == SYMBOL_NONE && build->kind == BUILD_FILE && naming->symbols)
+		(void)symbols_function_start(naming->symbols, &build->identity, address, &address);
+	if (function == SYMBOL_NONE)
+		return add_unnamed(naming, build, address);
+
+	if (build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE)
+		return add_frame(naming, symbol_module_name(build->module, function),
+				 build->module_name, FLAME_KERNEL);
+
+	char text[DEMANGLE_TEXT_SIZE_MAX];
+	struct str name = symbols_demangle(naming->symbols,
+					   symbol_module_name(build->module, function), text);
+
+	return add_frame(naming, name, build->module_name, FLAME_NATIVE);
+}
+
+/* Calls that were inlined, the outermost of them first: each in the file and line of the next. */
+static int add_calls(struct naming *naming, const struct naming_build *build,
+		     const struct symbol_place *innermost)
+{
+	struct symbol_call calls[SYMBOL_CALL_DEPTH_MAX];
+	size_t count = 0;
+	int err = 0;
+
+	for (uint32_t scope = innermost->scope;
+	     scope != SYMBOL_NONE && count < SYMBOL_CALL_DEPTH_MAX;
+	     scope = calls[count++].from.scope)
+		calls[count] = symbol_module_call(build->module, scope);
+	if (count > 0)
+		err = set_place(naming, calls[count - 1].from.file, calls[count - 1].from.line);
+	for (size_t i = count; !err && i > 0; i--) {
+		const struct symbol_place *place = i > 1 ? &calls[i - 2].from : innermost;
+		char text[DEMANGLE_TEXT_SIZE_MAX];
+		struct str name = symbols_demangle(naming->symbols, calls[i - 1].function, text);
+
+		/* Its compiler did not say what it is called. */
+		if (name.size == 0)
+			name = STR("[inlined]");
+		err = add_frame(naming, name, build->module_name, FLAME_NATIVE);
+		if (!err)
+			err = set_place(naming, place->file, place->line);
+		if (!err)
+			naming->frames.items[naming->frames.count - 1].inlined = true;
+	}
+	return err;
+}
+
 static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 {
 	struct naming_build build = naming->build_items.items[number];
@@ -265,22 +330,18 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 		return add_truncation(naming, address);
 
 	uint32_t function = build.module ? symbol_module_find(build.module, address) : SYMBOL_NONE;
+	struct symbol_place place;
+	int err = add_function(naming, &build, function, address);
 
-	/* Addresses of one function stand together, named or not. */
-	if (function == SYMBOL_NONE && build.kind == BUILD_FILE && naming->symbols)
-		(void)symbols_function_start(naming->symbols, &build.identity, address, &address);
-	if (function == SYMBOL_NONE)
-		return add_unnamed(naming, &build, address);
-
-	if (build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE)
-		return add_frame(naming, symbol_module_name(build.module, function),
-				 build.module_name, FLAME_KERNEL);
-
-	char text[DEMANGLE_TEXT_SIZE_MAX];
-	struct str name =
-		symbols_demangle(naming->symbols, symbol_module_name(build.module, function), text);
-
-	return add_frame(naming, name, build.module_name, FLAME_NATIVE);
+	if (err || !build.module)
+		return err;
+	if (!symbol_module_place(build.module, address, &place)) {
+		symbols_wish_lines(naming->symbols, build.module, address);
+		return 0;
+	}
+	if (place.scope == SYMBOL_NONE)
+		return set_place(naming, place.file, place.line);
+	return add_calls(naming, &build, &place);
 }
 
 /* What came with its names: innermost first in the catalog. */
@@ -298,6 +359,11 @@ static int add_lines(struct naming *naming, const struct catalog *catalog, uint6
 	for (size_t i = count; i > 0; i--) {
 		int err = add_frame(naming, catalog_text(catalog, lines[i - 1].function),
 				    NAMING_TEXT_EMPTY, FLAME_NAMED);
+		if (!err)
+			err = set_place(naming, catalog_text(catalog, lines[i - 1].file),
+					lines[i - 1].line);
+		if (!err)
+			naming->frames.items[naming->frames.count - 1].inlined = i < count;
 
 		if (err)
 			return err;

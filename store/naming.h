@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,10 @@ enum { NAMING_TEXT_EMPTY = 0 };
 struct frame_name {
 	uint32_t name;	 /* texts of the naming */
 	uint32_t module; /* base name of the binary, or NAMING_TEXT_EMPTY */
+	uint32_t file;	 /* of the source, or NAMING_TEXT_EMPTY */
+	uint32_t line;	 /* there; 0: not known */
 	uint8_t kind;	 /* enum flame_kind */
+	bool inlined;	 /* its compiler put it in place of the call to it */
 };
 
 /* symbols may be NULL: then what does not bring its name is shown as binary and address. */

@@ -60,6 +60,7 @@ static int merge_callees(const struct merge *merge, const struct sandwich_functi
 			if (child < 0)
 				return (int)child;
 			place = (uint32_t)child;
+			merge_place(callees, place, merge_frame(node), node->total);
 		} else if (sandwich_function_is(function, merge_frame(node))) {
 			place = MERGE_ROOT;
 		}

@@ -250,7 +250,10 @@ struct flame_node {
 	uint32_t name;	 /* index into names */
 	uint32_t module; /* index into names: base name of the binary; 0, which is "", for none */
 	uint32_t hidden; /* of FLAME_MORE: how many nodes it stands for */
+	uint32_t file;	 /* index into names: of the source; 0, which is "", when not known */
+	uint32_t line;	 /* there; of several the heaviest */
 	uint8_t kind;	 /* enum flame_kind */
+	bool inlined;	 /* its compiler put it in place of the call to it; mostly */
 };
 
 struct flame {
@@ -272,6 +275,7 @@ struct flame_options {
 	const struct str *call_site; /* keep only stacks that begin so, root first (names) */
 	size_t call_site_count;
 	bool by_module;	   /* functions of one name in different modules are two */
+	bool by_line;	   /* and one's lines, too */
 	bool is_bottom_up; /* what ran stands below the root (or the rows), and below each function
 			      its callers; self is what had no caller */
 };
@@ -290,6 +294,7 @@ struct functions_options {
 struct function_row {
 	struct str name;
 	struct str module; /* base name of the binary; "" for none */
+	struct str file;   /* of the source; "" when not known */
 	uint64_t self;
 	uint64_t total; /* of each stack once, however often the function calls itself */
 	uint8_t kind;	/* enum flame_kind */

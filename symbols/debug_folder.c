@@ -2,6 +2,7 @@
 #include "symbols/debug_folder.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -50,6 +51,63 @@ int debug_folder_open(const char *folders, const struct identity *identity, int 
 
 		if (size > 0 && (size_t)length < sizeof(path) && open_regular(path, ret_fd) == 0)
 			return 0;
+		folder += size + (folder[size] == ':');
+	}
+	return -ENOENT;
+}
+
+/* In one of the folders of .dwz, which are those of architectures. */
+static int open_below(const char *path, const char *name, int *ret_fd)
+{
+	DIR *folder = opendir(path);
+	const struct dirent *entry;
+	char below[PATH_MAX];
+	int err = -ENOENT;
+
+	if (!folder)
+		return -ENOENT;
+	while (err && (entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+
+		int length = snprintf(below, sizeof(below), "%s/%s/%s", path, entry->d_name, name);
+
+		if ((size_t)length < sizeof(below))
+			err = open_regular(below, ret_fd);
+	}
+	closedir(folder);
+	return err;
+}
+
+static bool is_file_name(struct str name)
+{
+	return name.size > 0 && name.size < NAME_MAX && name.text[0] != '.' &&
+	       !memchr(name.text, '/', name.size);
+}
+
+int debug_folder_open_shared(const char *folders, const struct identity *identity, struct str name,
+			     int *ret_fd)
+{
+	char path[PATH_MAX];
+	char base[NAME_MAX + 1];
+
+	if (debug_folder_open(folders, identity, ret_fd) == 0)
+		return 0;
+	if (!is_file_name(name))
+		return -ENOENT;
+	snprintf(base, sizeof(base), "%.*s", STR_PRINT(name));
+
+	for (const char *folder = folders; *folder;) {
+		size_t size = strcspn(folder, ":");
+		int length = snprintf(path, sizeof(path), "%.*s/.dwz/%s", (int)size, folder, base);
+
+		if (size > 0 && (size_t)length < sizeof(path)) {
+			if (open_regular(path, ret_fd) == 0)
+				return 0;
+			path[(size_t)length - strlen(base) - 1] = '\0';
+			if (open_below(path, base, ret_fd) == 0)
+				return 0;
+		}
 		folder += size + (folder[size] == ':');
 	}
 	return -ENOENT;

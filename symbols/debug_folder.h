@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/identity.h"
+#include "base/str.h"
 
 /*
  * Separate debug files by build id, as packages with debug symbols install them and gdb looks for
@@ -14,3 +15,11 @@
  * Only regular files, which may be symbolic links; never waits for what is none.
  */
 int debug_folder_open(const char *folders, const struct identity *identity, int *ret_fd);
+
+/*
+ * The same for what debug files share (dwz): by build id, else by its base name as packages install
+ * it, FOLDER/.dwz/NAME or FOLDER/.dwz/SOMETHING/NAME. Whether it is the right one is for the caller
+ * to see.
+ */
+int debug_folder_open_shared(const char *folders, const struct identity *identity, struct str name,
+			     int *ret_fd);

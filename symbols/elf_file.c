@@ -577,6 +577,21 @@ static int add_symbols_of(struct elf_file *file, uint32_t type, struct symbol_ta
 	return err;
 }
 
+bool elf_file_has_lines(struct elf_file *file)
+{
+	static const struct str names[] = { { ".debug_line", 11 }, { ".zdebug_line", 12 } };
+	struct elf_bytes unused;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		/* Only whether it is there: any size is too large. */
+		int err = elf_file_section(file, names[i], 0, &unused);
+
+		if (err == -EFBIG || err == -ENOTSUP)
+			return true;
+	}
+	return false;
+}
+
 int elf_file_find_symbol(struct elf_file *file, struct str name, uint64_t *ret_vaddr)
 {
 	for (size_t i = 0; i < file->section_count; i++) {

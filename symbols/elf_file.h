@@ -104,6 +104,9 @@ struct identity elf_file_build_id(const struct elf_file *file);
  */
 bool elf_file_has_go_build_id(const struct elf_file *file);
 
+/* Whether it has DWARF's lines, packed or not. */
+bool elf_file_has_lines(struct elf_file *file);
+
 /* The address of an exported function, or of any in a file that was not stripped: -ENOENT. */
 int elf_file_find_symbol(struct elf_file *file, struct str name, uint64_t *ret_vaddr);
 

@@ -102,6 +102,14 @@ void states_set(struct states *states, const struct identity *identity, enum mod
 		state->wished_at_ns = clock_monotonic_ns();
 }
 
+void states_set_error(struct states *states, const struct identity *identity, int error)
+{
+	struct state *state = states_get(states, identity);
+
+	if (state)
+		state->error = error;
+}
+
 void state_settle(struct state *state, const struct symbol_folder *folder)
 {
 	if (state->state == STATE_UNKNOWN)

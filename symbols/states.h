@@ -21,6 +21,14 @@ enum module_state {
 	STATE_FAILED, /* brought, and of no use */
 };
 
+/* Of a module whose lines lie elsewhere until they are asked for. */
+enum lines_state {
+	LINES_IDLE,
+	LINES_ASKED,
+	LINES_AWAITED, /* the file that has them is not at hand */
+	LINES_FAILED,
+};
+
 enum {
 	/* A host maps a few thousand files. When it is full, all that is not at work is forgotten:
 	 * what is present is found again in the folder, what failed is tried again. */
@@ -32,6 +40,8 @@ struct symbol_module;
 struct state {
 	struct identity identity;
 	uint8_t state;	   /* enum module_state */
+	uint8_t lines;	   /* enum lines_state */
+	int error;	   /* why it, or its lines, failed */
 	uint32_t alias_of; /* number of another state, or TABLE_NONE */
 	uint64_t wished_at_ns;
 	int64_t debug_mtime_ns;	      /* of the debug file that was tried; 0: none */
@@ -55,6 +65,9 @@ struct state *states_get(struct states *states, const struct identity *identity)
 
 /* Without memory it stays unknown, and is found in the folder or wished for again. */
 void states_set(struct states *states, const struct identity *identity, enum module_state value);
+
+/* Why its file is of no use: a negative errno. */
+void states_set_error(struct states *states, const struct identity *identity, int error);
 
 /* Files were evicted: which, only the folder knows. */
 void states_doubt(struct states *states);

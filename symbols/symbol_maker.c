@@ -11,6 +11,9 @@
 #include "symbols/debug_folder.h"
 #include "symbols/symbol_writer.h"
 
+/* For one question's addresses; a later question asks for the rest. */
+enum { LINES_RUN_COUNT_MAX = 32 };
+
 /* Which of a cell's files is what. */
 enum {
 	FILE_INPUT = 0,
@@ -21,13 +24,24 @@ enum {
 enum task_kind {
 	TASK_ELF = 1,
 	TASK_DEBUG = 2,
+	TASK_LINES = 3,
 };
 
 struct task {
 	uint32_t kind;
 	uint32_t is_plain;
+	uint32_t offset_count;
 	struct identity identity;
-	uint8_t padding[6];
+	uint8_t padding[2];
+	uint64_t offsets[]; /* whose lines are asked for */
+};
+static_assert(sizeof(struct task) + SYMBOL_MAKER_OFFSET_COUNT_MAX * sizeof(uint64_t) <=
+		      CELL_MESSAGE_SIZE_MAX,
+	      "sent as one packet");
+
+struct answer {
+	struct identity identity;
+	bool has_more;
 };
 
 struct symbol_maker {
@@ -47,23 +61,38 @@ static int ask_outside(void *context, const struct symbol_wish *wish, int *ret_f
 static int work(struct cell *cell)
 {
 	const struct task *task = cell->task;
-	struct identity identity = { 0 };
+	struct answer answer = { 0 };
 	struct symbol_writer writer = {
 		.output = cell->fds[FILE_OUTPUT],
 		.is_plain = task->is_plain != 0,
 		.open = ask_outside,
 		.context = cell,
 	};
+	struct symbol_writer_lines lines = {
+		.symbol_fd = cell->fds[FILE_SYMBOLS],
+		.dwarf_fd = cell->fds[FILE_INPUT],
+		.offsets = task->offsets,
+		.offset_count = task->offset_count,
+	};
+	int err = -EINVAL;
 
-	assert(cell->task_size >= sizeof(*task));
-
-	int err = task->kind == TASK_ELF
-			  ? symbol_writer_elf(&writer, cell->fds[FILE_INPUT], &task->identity,
-					      &identity)
-			  : symbol_writer_debug(&writer, cell->fds[FILE_SYMBOLS], &identity);
-
-	memcpy(cell->answer, &identity, sizeof(identity));
-	cell->answer_size = sizeof(identity);
+	assert(cell->task_size == sizeof(*task) + task->offset_count * sizeof(task->offsets[0]));
+	switch (task->kind) {
+	case TASK_ELF:
+		err = symbol_writer_elf(&writer, cell->fds[FILE_INPUT], &task->identity,
+					&answer.identity);
+		break;
+	case TASK_DEBUG:
+		err = symbol_writer_debug(&writer, cell->fds[FILE_SYMBOLS], &answer.identity);
+		break;
+	case TASK_LINES:
+		err = symbol_writer_lines(&writer, &lines, &answer.identity, &answer.has_more);
+		break;
+	default:
+		break;
+	}
+	memcpy(cell->answer, &answer, sizeof(answer));
+	cell->answer_size = sizeof(answer);
 	return err;
 }
 
@@ -109,6 +138,10 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 	switch (wish.kind) {
 	case SYMBOL_WISH_DEBUG_FILE:
 		return debug_folder_open(maker->debug_folders, &wish.identity, ret_fd);
+	case SYMBOL_WISH_SHARED_FILE:
+		wish.name[sizeof(wish.name) - 1] = '\0';
+		return debug_folder_open_shared(maker->debug_folders, &wish.identity,
+						str_from(wish.name), ret_fd);
 	case SYMBOL_WISH_KNOWN:
 		return symbol_folder_has(maker->folder, &wish.identity) ? -EEXIST : -ENOENT;
 	default:
@@ -116,9 +149,8 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 	}
 }
 
-/* What the run came to, and the identity that the cell found. */
-static int read_answer(struct symbol_maker *maker, const struct cell_run *run,
-		       struct identity *ret_identity)
+/* What the run came to, and what the cell found. */
+static int read_answer(struct symbol_maker *maker, const struct cell_run *run, struct answer *ret)
 {
 	if (run->peak > maker->stats.peak)
 		maker->stats.peak = run->peak;
@@ -131,18 +163,19 @@ static int read_answer(struct symbol_maker *maker, const struct cell_run *run,
 		return -EFBIG;
 	if (run->error && run->error != -EEXIST)
 		return run->error < 0 ? run->error : -EPROTO;
-	if (run->answer_size != sizeof(*ret_identity))
+	if (run->answer_size != sizeof(*ret))
 		return -EPROTO;
 
 	struct identity identity;
 
-	memcpy(&identity, run->answer, sizeof(identity));
+	memcpy(&identity, run->answer + offsetof(struct answer, identity), sizeof(identity));
 	if (identity.size == 0 || identity.size > IDENTITY_SIZE_MAX)
 		return -EPROTO;
 	for (size_t i = identity.size; i < IDENTITY_SIZE_MAX; i++)
 		if (identity.bytes[i] != 0)
 			return -EPROTO;
-	*ret_identity = identity;
+	ret->identity = identity;
+	ret->has_more = run->answer[offsetof(struct answer, has_more)] != 0;
 	return run->error;
 }
 
@@ -161,16 +194,16 @@ static int keep_output(struct symbol_maker *maker, int output, const struct iden
 
 /* Runs a task on these files and keeps what it made. */
 static int run_task(struct symbol_maker *maker, const struct task *task, int input, int symbols,
-		    struct identity *ret_identity)
+		    struct answer *ret)
 {
 	struct cell_run run = {
 		.task = task,
-		.task_size = sizeof(*task),
+		.task_size = sizeof(*task) + task->offset_count * sizeof(task->offsets[0]),
 		.open = open_wished,
 		.context = maker,
 	};
 	autoclose int output = memfd_create("symbols", MFD_CLOEXEC);
-	struct identity identity = { 0 };
+	struct answer answer = { 0 };
 
 	if (output < 0)
 		return -errno;
@@ -184,18 +217,18 @@ static int run_task(struct symbol_maker *maker, const struct task *task, int inp
 	if (cells_run(maker->cells, &run))
 		return -EAGAIN;
 
-	int err = read_answer(maker, &run, &identity);
+	int err = read_answer(maker, &run, &answer);
 
 	if (err && err != -EEXIST)
 		return err;
-	if (!identity_may_stand_for(&task->identity, &identity))
+	if (!identity_may_stand_for(&task->identity, &answer.identity))
 		return -EPROTO;
 	if (!err)
-		err = keep_output(maker, output, &identity);
+		err = keep_output(maker, output, &answer.identity);
 	else
-		err = symbol_folder_has(maker->folder, &identity) ? 0 : -EPROTO;
+		err = symbol_folder_has(maker->folder, &answer.identity) ? 0 : -EPROTO;
 	if (!err)
-		*ret_identity = identity;
+		*ret = answer;
 	return err;
 }
 
@@ -203,18 +236,18 @@ int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *
 		     struct identity *ret_identity)
 {
 	struct task task = { .kind = TASK_ELF, .identity = *wished };
-	struct identity identity;
-	int err = run_task(maker, &task, fd, -1, &identity);
+	struct answer answer;
+	int err = run_task(maker, &task, fd, -1, &answer);
 
 	if (err == -ECANCELED || err == -ETIME || err == -EFBIG) {
 		task.is_plain = true;
-		if (run_task(maker, &task, fd, -1, &identity) == 0)
+		if (run_task(maker, &task, fd, -1, &answer) == 0)
 			err = 0;
 	}
-	if (!err && !identity_equal(&identity, wished))
-		err = symbol_folder_alias(maker->folder, wished, &identity);
+	if (!err && !identity_equal(&answer.identity, wished))
+		err = symbol_folder_alias(maker->folder, wished, &answer.identity);
 	if (!err)
-		*ret_identity = identity;
+		*ret_identity = answer.identity;
 	return err;
 }
 
@@ -229,7 +262,38 @@ int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identi
 		err = -EALREADY;
 	if (!err)
 		err = symbol_folder_open_file(maker->folder, identity, &symbols);
-	return err ? err : run_task(maker, &task, -1, symbols, &(struct identity){ 0 });
+	return err ? err : run_task(maker, &task, -1, symbols, &(struct answer){ 0 });
+}
+
+int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identity, int elf_fd,
+		       const uint64_t *offsets, size_t offset_count)
+{
+	size_t size = sizeof(struct task) + offset_count * sizeof(offsets[0]);
+	autofree struct task *task = calloc(1, size);
+	autoclose int debug = -1;
+	struct answer answer = { .has_more = true };
+	int err = 0;
+
+	assert(offset_count <= SYMBOL_MAKER_OFFSET_COUNT_MAX);
+	if (!task)
+		return -ENOMEM;
+	*task = (struct task){ .kind = TASK_LINES,
+			       .offset_count = (uint32_t)offset_count,
+			       .identity = *identity };
+	memcpy(task->offsets, offsets, offset_count * sizeof(offsets[0]));
+	if (elf_fd < 0) {
+		err = debug_folder_open(maker->debug_folders, identity, &debug);
+		elf_fd = debug;
+	}
+	/* Each run does what its memory allows, and begins where the last one ended. */
+	for (unsigned i = 0; !err && answer.has_more && i < LINES_RUN_COUNT_MAX; i++) {
+		autoclose int symbols = -1;
+
+		err = symbol_folder_open_file(maker->folder, identity, &symbols);
+		if (!err)
+			err = run_task(maker, task, elf_fd, symbols, &answer);
+	}
+	return err;
 }
 
 int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,

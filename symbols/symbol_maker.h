@@ -16,6 +16,12 @@
  */
 struct symbol_maker;
 
+enum {
+	/* Addresses whose lines are asked for at once: of a module in one question, a function
+	   each. */
+	SYMBOL_MAKER_OFFSET_COUNT_MAX = 4096,
+};
+
 struct symbol_maker_stats {
 	uint64_t died;	  /* cells that crashed */
 	uint64_t overran; /* their time */
@@ -40,6 +46,14 @@ int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *
 
 /* Adds the names of a debug file, as symbol_writer_debug() says. -EALREADY when it has them. */
 int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identity);
+
+/*
+ * Adds lines and inlined calls of the units that hold these offsets in the file, out of the file
+ * itself or, if elf_fd is -1, its debug file. -ENOENT when there is no such file, or no symbol
+ * file.
+ */
+int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identity, int elf_fd,
+		       const uint64_t *offsets, size_t offset_count);
 
 /* A part of the kernel, by offsets from its start. Not in a cell: these names are the kernel's. */
 int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,

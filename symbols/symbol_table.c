@@ -173,6 +173,22 @@ static uint64_t unsized_size(const struct symbol_table *table, size_t i)
 	return end - symbol->start;
 }
 
+/* Without the version that .symtab puts behind a name: "glob@@GLIBC_2.27". */
+static size_t name_size(const struct symbol_candidate *symbol, uint32_t size_max)
+{
+	size_t size = strnlen(symbol->name, size_max);
+	const char *at = size > 1 ? memchr(symbol->name + 1, '@', size - 1) : NULL;
+
+	if (!at)
+		return size;
+
+	size_t left = size - (size_t)(at - symbol->name);
+	const char *version = at + (left > 1 && at[1] == '@' ? 2 : 1);
+
+	return version < symbol->name + size && *version >= 'A' && *version <= 'Z' ? size - left
+										   : size;
+}
+
 static void append(struct symbol_table *table, const struct symbol_candidate *symbol, uint64_t size,
 		   uint32_t parent)
 {
@@ -186,7 +202,7 @@ static void append(struct symbol_table *table, const struct symbol_candidate *sy
 	table->sizes[i] = (uint32_t)size;
 	table->parents[i] = parent;
 	table->nested += parent != SYMBOL_PARENT_NONE;
-	buf_add(&table->names, symbol->name, strnlen(symbol->name, name_size_max));
+	buf_add(&table->names, symbol->name, name_size(symbol, name_size_max));
 	if (symbol->stub)
 		buf_add_str(&table->names, STR("@plt"));
 	table->name_offsets[i + 1] = (uint32_t)table->names.size;

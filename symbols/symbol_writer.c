@@ -2,12 +2,15 @@
 #include "symbols/symbol_writer.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
 
-#include "symbols/debug_folder.h"
+#include "symbols/dwarf_lines.h"
 #include "symbols/elf_file.h"
 #include "symbols/go_pclntab.h"
 #include "symbols/mini_debug.h"
 #include "symbols/symbol_table.h"
+#include "symbols/symbols.h"
 
 /* A file of symbols beside the one that runs. The table's names point into it. */
 struct extra {
@@ -34,6 +37,8 @@ static int add_extra(struct extra *extra, enum symbol_file_source source,
 		err = elf_file_add_symbols(extra->elf, table);
 	if (err == -ENOMEM)
 		return err;
+	if (!err && source == SYMBOL_FILE_FROM_DEBUG_FILE && elf_file_has_lines(extra->elf))
+		return (int)source | SYMBOL_FILE_LINES_IN_DEBUG_FILE;
 	return err ? 0 : (int)source;
 }
 
@@ -122,6 +127,8 @@ static int write_elf_names(const struct symbol_writer *writer, struct elf_file *
 
 	symbol_table_init(&table);
 	contents.segments = elf_file_segments(elf, &contents.segment_count);
+	if (elf_file_has_lines(elf))
+		contents.sources |= SYMBOL_FILE_LINES_IN_ELF;
 
 	int err = elf_file_add_symbols(elf, &table);
 	if (err)
@@ -188,4 +195,120 @@ int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 	if (!err)
 		*ret_identity = contents.identity;
 	return err;
+}
+
+/* ---- lines ---- */
+
+static int open_shared(void *context, const struct identity *identity, struct str name, int *ret_fd)
+{
+	const struct symbol_writer *writer = context;
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_SHARED_FILE, .identity = *identity };
+
+	snprintf(wish.name, sizeof(wish.name), "%.*s", STR_PRINT(name));
+	return writer->open(writer->context, &wish, ret_fd);
+}
+
+static bool memory_is_short(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd > SYMBOL_WRITER_LINES_MEMORY_MAX;
+}
+
+/* In no unit: there is nothing to be had for the whole function. */
+static int cover_function(const struct symbol_file *file, uint64_t offset, uint64_t vaddr,
+			  struct line_table *lines)
+{
+	uint32_t function = symbol_file_find(file, offset);
+	struct symbol_table table;
+
+	if (function == SYMBOL_NONE)
+		return line_table_cover(lines, vaddr, 1);
+	symbol_file_table(file, &table);
+	return line_table_cover(lines, table.base + table.starts[function], table.sizes[function]);
+}
+
+static int add_units(const struct symbol_file *file, const struct symbol_writer_lines *what,
+		     struct dwarf_lines *dwarf, struct line_table *lines, bool *ret_more)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < what->offset_count; i++) {
+		uint64_t vaddr;
+
+		if (!symbol_file_vaddr(file, what->offsets[i], &vaddr) ||
+		    line_rows_cover(symbol_file_lines(file), vaddr))
+			continue;
+		if (memory_is_short()) {
+			*ret_more = true;
+			break;
+		}
+		err = dwarf_lines_add(dwarf, vaddr, lines);
+		if (err == -ENOENT)
+			err = cover_function(file, what->offsets[i], vaddr, lines);
+		else if (err == -EBADMSG)
+			err = 0;
+	}
+	return err;
+}
+
+/* The file may have been replaced since it was read. */
+static int check_build_id(int fd, const struct identity *identity)
+{
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	int err = elf_file_open_debug(fd, &elf);
+
+	return err ? err : elf_file_identify(elf, identity, &(struct identity){ 0 });
+}
+
+int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_writer_lines *what,
+			struct identity *ret_identity, bool *ret_more)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	autoclean(dwarf_lines) struct dwarf_lines *dwarf = NULL;
+	autoclean(line_table) struct line_table lines;
+	struct dwarf_source source = {
+		.fd = what->dwarf_fd,
+		.open_shared = open_shared,
+		.context = (void *)writer,
+	};
+	struct symbol_table table;
+	bool more = false;
+	uint64_t size;
+
+	line_table_init(&lines);
+
+	int err = symbol_file_open(what->symbol_fd, &file);
+
+	if (!err)
+		err = check_build_id(what->dwarf_fd, &symbol_file_header(file)->identity);
+	if (!err) {
+		source.segments = symbol_file_segments(file, &source.segment_count);
+		err = dwarf_lines_open(&source, &dwarf);
+	}
+	if (!err)
+		err = line_table_add_rows(&lines, symbol_file_lines(file));
+	if (!err)
+		err = add_units(file, what, dwarf, &lines, &more);
+	if (!err)
+		err = line_table_build(&lines);
+	if (err)
+		return err;
+
+	struct line_rows rows = line_table_rows(&lines);
+	struct symbol_file_contents contents = {
+		.identity = symbol_file_header(file)->identity,
+		.sources = symbol_file_header(file)->sources,
+		.table = &table,
+		.lines = &rows,
+	};
+
+	symbol_file_table(file, &table);
+	contents.segments = symbol_file_segments(file, &contents.segment_count);
+	err = symbol_file_write_to(writer->output, &contents, &size);
+	if (err)
+		return err;
+	*ret_identity = contents.identity;
+	*ret_more = more;
+	return 0;
 }

@@ -6,17 +6,26 @@
 #include "base/identity.h"
 #include "symbols/symbol_file.h"
 
+enum {
+	SYMBOL_WISH_NAME_SIZE = 256,
+	/* Heap, beyond which no further unit is read. The largest of Chromium or LLVM take 40 MiB.
+	 */
+	SYMBOL_WRITER_LINES_MEMORY_MAX = 80 << 20,
+};
+
 enum symbol_wish_kind {
 	/* The debug file of this build id (symbols/debug_folder.h). */
 	SYMBOL_WISH_DEBUG_FILE = 1,
 	/* Nothing but whether there is a symbol file of this identity already: -EEXIST. */
 	SYMBOL_WISH_KNOWN = 2,
+	/* What the debug file shares with others by dwz: of this build id, and this name. */
+	SYMBOL_WISH_SHARED_FILE = 3,
 };
 
 struct symbol_wish {
 	uint32_t kind; /* enum symbol_wish_kind */
 	struct identity identity;
-	uint8_t padding[2];
+	char name[SYMBOL_WISH_NAME_SIZE]; /* ends with a NUL */
 };
 
 /*
@@ -50,3 +59,17 @@ int symbol_writer_elf(const struct symbol_writer *writer, int fd, const struct i
  */
 int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 			struct identity *ret_identity);
+
+/*
+ * Adds lines and inlined calls to a symbol file: of the units of DWARF (symbols/dwarf_lines.h) that
+ * hold these offsets in the file. dwarf_fd: the file itself or its debug file. -EBADMSG when
+ * there is no DWARF of use. ret_more: memory was short, some offsets were left out.
+ */
+struct symbol_writer_lines {
+	int symbol_fd;
+	int dwarf_fd;
+	const uint64_t *offsets;
+	size_t offset_count;
+};
+int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_writer_lines *what,
+			struct identity *ret_identity, bool *ret_more);

@@ -3,87 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "symbols/debug_folder.h"
-#include "symbols/kernel_symbols.h"
-#include "symbols/name_cache.h"
-#include "symbols/states.h"
-#include "symbols/symbol_folder.h"
-#include "symbols/symbol_maker.h"
+#include "symbols/symbols_private.h"
 #include "symbols/unwind_tables.h"
-
-enum {
-	/* Mapped symbol files that nobody holds, for the next question. */
-	OPEN_MODULE_COUNT_MAX = 256,
-	/* Names of kernel modules that were ever there; beyond it a module has no name. */
-	MODULE_NAME_COUNT_MAX = 4096,
-	/* Weakest of the ordinary. Not SCHED_IDLE, since the worker takes a lock others wait for.
-	 */
-	WORKER_NICE = 19,
-};
-
-#define FOLDER_SIZE_MAX (UINT64_C(256) << 20)
-
-struct symbol_module {
-	TAILQ_ENTRY(symbol_module) link;
-	struct identity identity;
-	struct symbol_file *file;
-	unsigned reference_count;
-	bool is_replaced; /* not in the list, nor found by its identity, any more */
-};
-
-TAILQ_HEAD(module_list, symbol_module);
-
-/* The kernel as it was brought, with names that outlive it. */
-struct kernel {
-	struct kernel_symbols *symbols;
-	struct str *names; /* of its parts */
-	unsigned reference_count;
-};
-
-struct job {
-	struct identity identity;
-	int fd;
-	struct kernel *kernel; /* or NULL: a file */
-};
-
-struct symbols {
-	struct unwind_tables *unwind_tables; /* or NULL */
-	struct symbol_folder *folder;
-	struct symbol_maker *maker; /* the worker's */
-	char *debug_folders;
-	struct name_cache *names;
-	pthread_t worker;
-	bool has_worker;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-
-	/* guarded by lock: */
-	bool closing;
-	bool reading;
-	bool search_debug;
-	struct symbol_maker_stats made;
-	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
-	size_t job_first;
-	size_t job_count;
-	struct states states;
-	struct module_list modules; /* open, the latest used first */
-	size_t module_count;
-	struct kernel *kernel;
-	char **module_names;
-	size_t module_name_count;
-};
 
 static bool can_be_brought(const struct identity *identity)
 {
@@ -96,253 +23,6 @@ static bool can_be_asked(const struct identity *identity)
 {
 	return identity->kind != IDENTITY_NONE && identity->size > 0 &&
 	       identity->size <= IDENTITY_SIZE_MAX;
-}
-
-/* ---- the kernel, while it is in use ---- */
-
-static struct kernel *kernel_release(struct kernel *kernel)
-{
-	if (!kernel || --kernel->reference_count > 0)
-		return NULL;
-	kernel_symbols_free(kernel->symbols);
-	free(kernel->names);
-	free(kernel);
-	return NULL;
-}
-
-/* ---- the worker ---- */
-
-/* What another try would not change: the file itself is to blame. */
-static bool is_final(int err)
-{
-	return err == -ENOEXEC || err == -ENOTSUP || err == -EFBIG || err == -EBADMSG ||
-	       err == -ENODATA || err == -ESTALE || err == -ECANCELED || err == -ETIME ||
-	       err == -EPROTO;
-}
-
-static void do_file(struct symbols *symbols, const struct job *job)
-{
-	struct identity identity;
-	int err = symbol_maker_elf(symbols->maker, job->fd, &job->identity, &identity);
-
-	close(job->fd);
-	pthread_mutex_lock(&symbols->lock);
-	if (err) {
-		states_set(&symbols->states, &job->identity,
-			   is_final(err) ? STATE_FAILED : STATE_WISHED);
-	} else {
-		states_set(&symbols->states, &job->identity, STATE_PRESENT);
-		states_set(&symbols->states, &identity, STATE_PRESENT);
-	}
-	pthread_mutex_unlock(&symbols->lock);
-}
-
-static bool is_closing(struct symbols *symbols)
-{
-	pthread_mutex_lock(&symbols->lock);
-	bool closing = symbols->closing;
-	pthread_mutex_unlock(&symbols->lock);
-	return closing;
-}
-
-static void do_kernel(struct symbols *symbols, const struct job *job)
-{
-	struct kernel_symbols *kernel = job->kernel->symbols;
-	size_t count = kernel_symbols_part_count(kernel);
-
-	for (size_t i = 0; i < count && !is_closing(symbols); i++) {
-		const struct identity *identity = &kernel_symbols_part(kernel, i)->identity;
-		int err = symbol_folder_has(symbols->folder, identity)
-				  ? 0
-				  : symbol_maker_kernel_part(symbols->maker, kernel, i);
-
-		/* The next kernel that is brought tries again. */
-		pthread_mutex_lock(&symbols->lock);
-		states_set(&symbols->states, identity, err ? STATE_FAILED : STATE_PRESENT);
-		pthread_mutex_unlock(&symbols->lock);
-	}
-	kernel_symbols_forget_names(kernel);
-
-	pthread_mutex_lock(&symbols->lock);
-	kernel_release(job->kernel);
-	pthread_mutex_unlock(&symbols->lock);
-}
-
-/* ---- debug files that were installed later ---- */
-
-static void module_free(struct symbol_module *module)
-{
-	symbol_file_close(module->file);
-	free(module);
-}
-
-/* Who holds the old one goes on with it; who acquires now opens the new file. With the lock held.
- */
-static void replace_module(struct symbols *symbols, struct state *state)
-{
-	struct symbol_module *module = state->module;
-
-	if (!module)
-		return;
-	TAILQ_REMOVE(&symbols->modules, module, link);
-	symbols->module_count--;
-	state->module = NULL;
-	module->is_replaced = true;
-	if (module->reference_count == 0)
-		module_free(module);
-}
-
-/* When the debug file of this identity was last written; 0 when there is none. */
-static int64_t debug_mtime_ns(const struct symbols *symbols, const struct identity *identity)
-{
-	struct stat status;
-	autoclose int fd = -1;
-
-	if (debug_folder_open(symbols->debug_folders, identity, &fd) || fstat(fd, &status))
-		return 0;
-	return status.st_mtim.tv_sec * (int64_t)CLOCK_NS_PER_S + status.st_mtim.tv_nsec;
-}
-
-/* A debug file that was not tried yet, or was written anew since, perhaps because it was not whole.
- */
-static void try_debug_file(struct symbols *symbols, const struct state *before)
-{
-	const struct identity *identity = &before->identity;
-	int64_t mtime_ns = debug_mtime_ns(symbols, identity);
-
-	if (mtime_ns == 0 || mtime_ns == before->debug_mtime_ns)
-		return;
-
-	int err = before->state == STATE_PRESENT ? symbol_maker_debug(symbols->maker, identity) : 0;
-
-	pthread_mutex_lock(&symbols->lock);
-	uint32_t number = states_find(&symbols->states, identity);
-
-	if (number != TABLE_NONE) {
-		struct state *state = &symbols->states.items[number];
-
-		state->debug_mtime_ns = mtime_ns;
-		/* Without names of its own: with those of the debug file it is worth a wish. */
-		if (state->state == STATE_FAILED)
-			state->state = STATE_ABSENT;
-		else if (!err)
-			replace_module(symbols, state);
-	}
-	pthread_mutex_unlock(&symbols->lock);
-}
-
-static void do_search(struct symbols *symbols)
-{
-	struct state state;
-
-	for (uint32_t i = 0;; i++) {
-		pthread_mutex_lock(&symbols->lock);
-		bool is_over = i >= symbols->states.by_identity.count || symbols->closing ||
-			       symbols->job_count > 0;
-		if (!is_over)
-			state = symbols->states.items[i];
-		pthread_mutex_unlock(&symbols->lock);
-
-		if (is_over)
-			break;
-		if (state.identity.kind == IDENTITY_GNU_BUILD_ID &&
-		    (state.state == STATE_PRESENT || state.state == STATE_FAILED))
-			try_debug_file(symbols, &state);
-	}
-}
-
-/* ---- the worker's loop ---- */
-
-static struct job pop_job(struct symbols *symbols)
-{
-	struct job job = symbols->jobs[symbols->job_first];
-
-	assert(symbols->job_count > 0);
-	symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
-	symbols->job_count--;
-	return job;
-}
-
-/* Until there is a job or it is time for a search: true; false when it is over. With the lock held.
- */
-static bool wait_for_work(struct symbols *symbols)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += SYMBOLS_DEBUG_SEARCH_S;
-	while (!symbols->closing && symbols->job_count == 0 && !symbols->search_debug)
-		if (pthread_cond_timedwait(&symbols->changed, &symbols->lock, &deadline) ==
-		    ETIMEDOUT)
-			symbols->search_debug = true;
-	return !symbols->closing;
-}
-
-static void *work(void *argument)
-{
-	struct symbols *symbols = argument;
-	const struct sched_param no_priority = { .sched_priority = 0 };
-	uint64_t evicted = 0;
-
-	pthread_setname_np(pthread_self(), "symbols");
-	/* Both are courtesies to the host that may be refused. */
-	(void)sched_setscheduler(0, SCHED_BATCH, &no_priority);
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
-
-	pthread_mutex_lock(&symbols->lock);
-	while (wait_for_work(symbols)) {
-		bool has_job = symbols->job_count > 0;
-		struct job job = { .fd = -1 };
-
-		if (has_job)
-			job = pop_job(symbols);
-		else
-			symbols->search_debug = false;
-		symbols->reading = true;
-		pthread_mutex_unlock(&symbols->lock);
-
-		if (!has_job)
-			do_search(symbols);
-		else if (job.kernel)
-			do_kernel(symbols, &job);
-		else
-			do_file(symbols, &job);
-
-		uint64_t evicted_now = symbol_folder_stats(symbols->folder).evicted;
-
-		pthread_mutex_lock(&symbols->lock);
-		if (evicted_now != evicted)
-			states_doubt(&symbols->states);
-		evicted = evicted_now;
-		symbols->made = symbol_maker_stats(symbols->maker);
-		symbols->reading = false;
-		pthread_cond_broadcast(&symbols->changed);
-	}
-	pthread_mutex_unlock(&symbols->lock);
-	return NULL;
-}
-
-static int start_worker(struct symbols *symbols)
-{
-	sigset_t all;
-	sigset_t before;
-
-	/* Signals are for the threads that wait for them. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = pthread_create(&symbols->worker, NULL, work, symbols);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	symbols->has_worker = err == 0;
-	return -err;
-}
-
-/* With the lock held, and room. */
-static void push_job(struct symbols *symbols, const struct job *job)
-{
-	assert(symbols->job_count < SYMBOLS_WAITING_COUNT_MAX);
-	symbols->jobs[(symbols->job_first + symbols->job_count++) % SYMBOLS_WAITING_COUNT_MAX] =
-		*job;
-	pthread_cond_broadcast(&symbols->changed);
 }
 
 /* ---- the object ---- */
@@ -371,7 +51,7 @@ int symbols_open(const char *folder, const char *debug_folders, struct symbols *
 	if (!err)
 		err = name_cache_new(&symbols->names);
 	if (!err)
-		err = start_worker(symbols);
+		err = symbols_start_worker(symbols);
 	if (err)
 		return err;
 
@@ -407,12 +87,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 		pthread_join(symbols->worker, NULL);
 	}
 	for (; symbols->job_count > 0; symbols->job_count--) {
-		const struct job *job = &symbols->jobs[symbols->job_first];
-
-		if (job->kernel)
-			kernel_release(job->kernel);
-		else
-			close(job->fd);
+		job_done(&symbols->jobs[symbols->job_first]);
 		symbols->job_first = (symbols->job_first + 1) % SYMBOLS_WAITING_COUNT_MAX;
 	}
 	while (!TAILQ_EMPTY(&symbols->modules))
@@ -422,6 +97,7 @@ struct symbols *symbols_close(struct symbols *symbols)
 		free(symbols->module_names[i]);
 	free(symbols->module_names);
 	states_done(&symbols->states);
+	file_keep_done(&symbols->keep);
 	symbol_maker_free(symbols->maker);
 	symbol_folder_close(symbols->folder);
 	name_cache_free(symbols->names);
@@ -444,6 +120,21 @@ bool symbols_function_start(struct symbols *symbols, const struct identity *iden
 	       unwind_tables_function_start(symbols->unwind_tables, identity, offset, ret_start);
 }
 
+/* The state of what this one stands for, or itself. With the lock held. */
+static struct state *own_state(struct symbols *symbols, struct state *state)
+{
+	if (state->alias_of == TABLE_NONE)
+		return state;
+	assert(state->alias_of < symbols->states.by_identity.count);
+	return &symbols->states.items[state->alias_of];
+}
+
+/* There are names, but the file is wished for once more. With the lock held. */
+static bool awaits_lines(struct symbols *symbols, struct state *state)
+{
+	return state->state == STATE_PRESENT && own_state(symbols, state)->lines == LINES_AWAITED;
+}
+
 bool symbols_wants(struct symbols *symbols, const struct identity *identity)
 {
 	bool wants = false;
@@ -458,14 +149,17 @@ bool symbols_wants(struct symbols *symbols, const struct identity *identity)
 		uint64_t now_ns = clock_monotonic_ns();
 
 		state_settle(state, symbols->folder);
+
+		bool for_lines = awaits_lines(symbols, state);
+		bool is_due = now_ns - state->wished_at_ns >=
+			      (uint64_t)SYMBOLS_RETRY_S * (uint64_t)CLOCK_NS_PER_S;
+
 		wants = state->state == STATE_ABSENT ||
-			(state->state == STATE_WISHED &&
-			 now_ns - state->wished_at_ns >=
-				 (uint64_t)SYMBOLS_RETRY_S * (uint64_t)CLOCK_NS_PER_S);
-		if (wants) {
+			((state->state == STATE_WISHED || for_lines) && is_due);
+		if (wants && !for_lines)
 			state->state = STATE_WISHED;
+		if (wants)
 			state->wished_at_ns = now_ns;
-		}
 	}
 	pthread_mutex_unlock(&symbols->lock);
 	return wants;
@@ -487,14 +181,19 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 		state_settle(state, symbols->folder);
 	if (!state) {
 		err = -ENOMEM;
+	} else if (awaits_lines(symbols, state)) {
+		struct state *own = own_state(symbols, state);
+
+		own->lines = LINES_IDLE;
+		file_keep_add(&symbols->keep, &own->identity, TAKE_FD(file));
 	} else if (state->state == STATE_ABSENT || state->state == STATE_WISHED) {
 		if (symbols->job_count == SYMBOLS_WAITING_COUNT_MAX) {
 			state->state = STATE_ABSENT;
 			err = -EAGAIN;
 		} else {
 			state->state = STATE_WAITING;
-			push_job(symbols,
-				 &(struct job){ .identity = *identity, .fd = TAKE_FD(file) });
+			symbols_push_job(symbols, &(struct job){ .identity = *identity,
+								 .fd = TAKE_FD(file) });
 		}
 	}
 	pthread_mutex_unlock(&symbols->lock);
@@ -545,7 +244,7 @@ static void install_kernel(struct symbols *symbols, struct kernel *kernel)
 	kernel_release(symbols->kernel);
 	symbols->kernel = kernel;
 	kernel->reference_count = 2;
-	push_job(symbols, &(struct job){ .fd = -1, .kernel = kernel });
+	symbols_push_job(symbols, &(struct job){ .fd = -1, .kernel = kernel });
 }
 
 static int read_kernel(int kallsyms_fd, int notes_fd, struct kernel **ret)
@@ -685,12 +384,9 @@ static struct symbol_module *module_hold(struct symbols *symbols, struct symbol_
 }
 
 /* The open module of an identity or of what it stands for, with the lock held. */
-static struct symbol_module *find_open(const struct symbols *symbols, const struct state *state)
+static struct symbol_module *find_open(struct symbols *symbols, struct state *state)
 {
-	if (state->module || state->alias_of == TABLE_NONE)
-		return state->module;
-	assert(state->alias_of < symbols->states.by_identity.count);
-	return symbols->states.items[state->alias_of].module;
+	return state->module ? state->module : own_state(symbols, state)->module;
 }
 
 /* Enters a file that was just opened, unless somebody else was faster. With the lock held. */
@@ -763,6 +459,27 @@ struct symbol_module *symbols_acquire(struct symbols *symbols, const struct iden
 	return module;
 }
 
+/*
+ * What was wished for while the module was in use. When the worker has too much to do, the next
+ * question wishes again. With the lock held.
+ */
+static void ask_for_lines(struct symbols *symbols, struct symbol_module *module)
+{
+	uint32_t number = states_find(&symbols->states, &module->identity);
+	struct state *state = number == TABLE_NONE ? NULL : &symbols->states.items[number];
+
+	if (!module->is_replaced && state && state->lines == LINES_IDLE &&
+	    symbols->job_count < SYMBOLS_WAITING_COUNT_MAX) {
+		state->lines = LINES_ASKED;
+		symbols_push_job(symbols, &(struct job){ .identity = module->identity,
+							 .fd = -1,
+							 .offsets = TAKE(module->wishes),
+							 .offset_count = module->wish_count });
+	}
+	free(TAKE(module->wishes));
+	module->wish_count = 0;
+}
+
 struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module)
 {
 	if (!module)
@@ -771,6 +488,8 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
 	pthread_mutex_lock(&symbols->lock);
 	assert(module->reference_count > 0);
 	module->reference_count--;
+	if (module->reference_count == 0 && module->wish_count > 0)
+		ask_for_lines(symbols, module);
 	if (module->is_replaced && module->reference_count == 0)
 		module_free(module);
 
@@ -803,6 +522,25 @@ uint64_t symbol_module_start(const struct symbol_module *module, uint32_t functi
 }
 
 static_assert(LINE_SCOPE_NONE == SYMBOL_NONE, "handed on as it is");
+static_assert((int)LINE_DEPTH_MAX == (int)SYMBOL_CALL_DEPTH_MAX, "one limit");
+
+void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address)
+{
+	enum { ANYWHERE = SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_LINES_IN_DEBUG_FILE };
+	uint64_t vaddr;
+
+	if (!(symbol_file_header(module->file)->sources & ANYWHERE) ||
+	    !symbol_file_vaddr(module->file, address, &vaddr) ||
+	    line_rows_cover(symbol_file_lines(module->file), vaddr))
+		return;
+
+	pthread_mutex_lock(&symbols->lock);
+	if (!module->wishes)
+		module->wishes = calloc(SYMBOL_MAKER_OFFSET_COUNT_MAX, sizeof(module->wishes[0]));
+	if (module->wishes && module->wish_count < SYMBOL_MAKER_OFFSET_COUNT_MAX)
+		module->wishes[module->wish_count++] = address;
+	pthread_mutex_unlock(&symbols->lock);
+}
 
 bool symbol_module_place(const struct symbol_module *module, uint64_t address,
 			 struct symbol_place *ret)

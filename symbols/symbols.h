@@ -143,6 +143,15 @@ struct symbol_place {
 bool symbol_module_place(const struct symbol_module *module, uint64_t address,
 			 struct symbol_place *ret);
 
+/*
+ * Says that the line of an address would be shown. What DWARF knows of it is read after the module
+ * was released; a later question finds it.
+ */
+void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address);
+
+/* Calls within calls, as many as are written. */
+enum { SYMBOL_CALL_DEPTH_MAX = 64 };
+
 /* What was called in place, mangled if its compiler said so, and where that was. */
 struct symbol_call {
 	struct str function;

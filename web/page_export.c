@@ -154,6 +154,7 @@ void page_export(struct server *server, struct request *request, struct reply *r
 	    !read_format(&question, request, &format, reply))
 		return;
 	options.node_count_max = (uint32_t)node_count;
+	options.by_line = format == FORMAT_PPROF;
 
 	int err = page_view_start(&question, server, &recorded);
 

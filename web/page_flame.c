@@ -14,9 +14,18 @@
 		json_key((json), #field);                                                          \
 		json_begin_array(json);                                                            \
 		for (uint32_t i_ = 0; i_ < (flame)->node_count; i_++)                              \
-			json_u64((json), (flame)->nodes[i_].field + (shift));                      \
+			json_u64((json), (uint64_t)(flame)->nodes[i_].field + (shift));            \
 		json_end_array(json);                                                              \
 	} while (0)
+
+/* Most hosts have no debug information: two columns of zeros less. */
+static bool has_places(const struct flame *flame)
+{
+	for (uint32_t i = 0; i < flame->node_count; i++)
+		if (flame->nodes[i].file || flame->nodes[i].inlined)
+			return true;
+	return false;
+}
 
 void page_write_nodes(struct json_writer *json, const struct flame *flame, uint32_t name_shift)
 {
@@ -28,6 +37,11 @@ void page_write_nodes(struct json_writer *json, const struct flame *flame, uint3
 	WRITE_COLUMN(json, flame, self, 0);
 	WRITE_COLUMN(json, flame, total, 0);
 	WRITE_COLUMN(json, flame, hidden, 0);
+	if (has_places(flame)) {
+		WRITE_COLUMN(json, flame, file, flame->nodes[i_].file ? name_shift : 0);
+		WRITE_COLUMN(json, flame, line, 0);
+		WRITE_COLUMN(json, flame, inlined, 0);
+	}
 	json_end_object(json);
 }
 

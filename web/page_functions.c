@@ -24,6 +24,10 @@ static void write_row(struct json_writer *json, const struct function_row *row)
 	json_u64(json, row->self);
 	json_key(json, "total");
 	json_u64(json, row->total);
+	if (row->file.size > 0) {
+		json_key(json, "file");
+		json_text(json, row->file);
+	}
 	json_end_object(json);
 }
 

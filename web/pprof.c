@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/table.h"
 #include "store/store.h"
@@ -22,15 +23,31 @@ struct making {
 	const struct flame *flame;
 	struct arena *arena;
 	Pprof__Profile *profile;
-	struct table functions; /* of profile->location, by the keys of keys */
-	uint64_t *keys;		/* name and module of each function */
-	uint64_t *location_of;	/* each node's */
-	uint64_t *mapping_of;	/* each name's, as a module; 0: none yet */
+	struct table functions; /* of profile->function, by function_keys */
+	struct table locations; /* of profile->location, by location_keys */
+	struct function_key {
+		uint32_t name;
+		uint32_t module;
+		uint32_t file;
+	} * function_keys;
+	struct location_key {
+		uint32_t function; /* its id */
+		uint32_t line;
+	} * location_keys;
+	uint64_t *location_of; /* each node's */
+	uint64_t *mapping_of;  /* each name's, as a module; 0: none yet */
 };
 
-static bool equals(const void *context, uint32_t number, const void *key)
+static bool function_is(const void *context, uint32_t number, const void *key)
 {
-	return ((const struct making *)context)->keys[number] == *(const uint64_t *)key;
+	return memcmp(&((const struct making *)context)->function_keys[number], key,
+		      sizeof(struct function_key)) == 0;
+}
+
+static bool location_is(const void *context, uint32_t number, const void *key)
+{
+	return memcmp(&((const struct making *)context)->location_keys[number], key,
+		      sizeof(struct location_key)) == 0;
 }
 
 /* ---- tables -----------------------------------------------------------------------------------
@@ -96,52 +113,90 @@ static uint64_t find_mapping(struct making *making, uint32_t module)
 	return mapping->id;
 }
 
-static bool add_location(struct making *making, int64_t name, uint32_t module)
+static bool add_function(struct making *making, const struct function_key *key)
 {
 	Pprof__Profile *profile = making->profile;
 	Pprof__Function *function = arena_take(making->arena, 1, sizeof(*function));
+
+	if (!function)
+		return false;
+	pprof__function__init(function);
+	function->id = profile->n_function + 1;
+	function->name = key->name;
+	function->system_name = key->name;
+	function->filename = key->file;
+	profile->function[profile->n_function++] = function;
+	return true;
+}
+
+static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
+{
+	Pprof__Profile *profile = making->profile;
 	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
 	Pprof__Line *line = arena_take(making->arena, 1, sizeof(*line));
 	Pprof__Line **lines = arena_take(making->arena, 1, sizeof(lines[0]));
 
-	if (!function || !location || !line || !lines)
+	if (!location || !line || !lines)
 		return false;
-	pprof__function__init(function);
-	function->id = profile->n_function + 1;
-	function->name = name;
-	function->system_name = name;
 	pprof__line__init(line);
-	line->function_id = function->id;
+	line->function_id = key->function;
+	line->line = key->line;
 	lines[0] = line;
 	pprof__location__init(location);
-	location->id = function->id;
+	location->id = profile->n_location + 1;
 	location->mapping_id = find_mapping(making, module);
 	location->line = lines;
 	location->n_line = 1;
-	profile->function[profile->n_function++] = function;
 	profile->location[profile->n_location++] = location;
 	return !making->arena->error;
+}
+
+/* The place of a key in its table, made when it is new; TABLE_NONE without memory. */
+static uint32_t enter(struct making *making, struct table *table, const void *key, size_t size,
+		      table_equal *equal, bool *ret_is_new)
+{
+	uint64_t hash = table_hash_bytes(key, size, 0);
+	uint32_t found = table_find(table, hash, key, equal, making);
+
+	*ret_is_new = found == TABLE_NONE;
+	if (!*ret_is_new)
+		return found;
+	found = table->count;
+	if (table_add(table, hash)) {
+		making->arena->error = -ENOMEM;
+		return TABLE_NONE;
+	}
+	return found;
 }
 
 static bool find_location(struct making *making, uint32_t number)
 {
 	const struct flame_node *node = &making->flame->nodes[number];
-	int64_t name = node->kind == FLAME_MORE ? own_text(making, TEXT_OTHER) : node->name;
-	uint64_t key = (uint64_t)name << 32 | node->module;
-	uint64_t hash = table_hash_bytes(&key, sizeof(key), 0);
-	uint32_t found = table_find(&making->functions, hash, &key, equals, making);
+	struct function_key function = { .name = node->kind == FLAME_MORE
+							 ? (uint32_t)own_text(making, TEXT_OTHER)
+							 : node->name,
+					 .module = node->module,
+					 .file = node->file };
+	bool is_new;
+	uint32_t place = enter(making, &making->functions, &function, sizeof(function), function_is,
+			       &is_new);
 
-	if (found == TABLE_NONE) {
-		found = making->functions.count;
-		making->keys[found] = key;
-		if (table_add(&making->functions, hash)) {
-			making->arena->error = -ENOMEM;
-			return false;
-		}
-		if (!add_location(making, name, node->module))
-			return false;
-	}
-	making->location_of[number] = found + 1;
+	if (place == TABLE_NONE)
+		return false;
+	making->function_keys[place] = function;
+	if (is_new && !add_function(making, &function))
+		return false;
+
+	struct location_key location = { .function = place + 1, .line = node->line };
+
+	place = enter(making, &making->locations, &location, sizeof(location), location_is,
+		      &is_new);
+	if (place == TABLE_NONE)
+		return false;
+	making->location_keys[place] = location;
+	if (is_new && !add_location(making, &location, node->module))
+		return false;
+	making->location_of[number] = place + 1;
 	return true;
 }
 
@@ -179,7 +234,8 @@ static bool take_tables(struct making *making)
 	Pprof__Profile *profile = making->profile;
 	size_t node_count = making->flame->node_count;
 
-	making->keys = arena_take(arena, node_count, sizeof(making->keys[0]));
+	making->function_keys = arena_take(arena, node_count, sizeof(making->function_keys[0]));
+	making->location_keys = arena_take(arena, node_count, sizeof(making->location_keys[0]));
 	making->location_of = arena_take(arena, node_count, sizeof(making->location_of[0]));
 	making->mapping_of =
 		arena_take(arena, making->flame->name_count, sizeof(making->mapping_of[0]));
@@ -230,7 +286,9 @@ Pprof__Profile *pprof_make(const struct flame *flame, const struct pprof_options
 	if (flame->nodes[0].total == 0)
 		return making.profile;
 	table_init(&making.functions, flame->node_count + 1);
+	table_init(&making.locations, flame->node_count + 1);
 	is_made = fill(&making, options);
 	table_done(&making.functions);
+	table_done(&making.locations);
 	return is_made ? making.profile : NULL;
 }

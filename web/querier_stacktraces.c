@@ -272,6 +272,7 @@ static bool read_stacktraces(struct stacks_question *question, struct connect_ca
 		return false;
 	}
 	question->options.by_module = is_pprof;
+	question->options.by_line = is_pprof;
 	question->asks_for_ids =
 		asked->n_profile_id_selector + asked->n_span_selector + asked->n_trace_id_selector >
 		0;
@@ -301,7 +302,7 @@ void querier_select_merge_stacktraces(struct server *server, struct request *req
 void querier_select_merge_profile(struct server *server, struct request *request,
 				  struct reply *reply)
 {
-	struct stacks_question question = { .options = { .by_module = true } };
+	struct stacks_question question = { .options = { .by_module = true, .by_line = true } };
 	autoclean(connect_call) struct connect_call call;
 	const Pyroscope__SelectMergeProfileRequest *asked = connect_begin(
 		&call, request, reply, &pyroscope__select_merge_profile_request__descriptor);

@@ -259,7 +259,7 @@ static void bears_debug_files_of_no_use(void **state)
 	snprintf(command, sizeof(command),
 		 "cd %s && head -c 3000 whole.debug > part && cc -O1 -x c -Wl,--build-id -o other "
 		 "- <<'E'\n"
-		 "int main(void) { return 3; }\nE\n",
+		 "int main(void) { return 3; }\nE\n ",
 		 world->root);
 	assert_int_equal(system(command), 0);
 	install(world, "part");
@@ -292,6 +292,121 @@ static void keeps_them_over_a_restart(void **state)
 	assert_int_equal(known(world), ALL);
 }
 
+/* ---- lines ---- */
+
+/* Asks, so that the lines of the unit are read, and asks again. */
+static struct symbol_module *ask_for_lines(const struct world *world, uint64_t address)
+{
+	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
+
+	assert_non_null(module);
+	symbols_wish_lines(world->symbols, module, address);
+	symbols_release(world->symbols, module);
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+	module = symbols_acquire(world->symbols, &world->identity);
+	assert_non_null(module);
+	return module;
+}
+
+/* The source has a function a line: see above. */
+static void assert_line(const struct symbol_module *module, uint64_t address, uint32_t line)
+{
+	struct symbol_place place = { 0 };
+
+	assert_true(symbol_module_place(module, address, &place));
+	assert_int_equal(place.line, line);
+	assert_int_equal(place.scope, SYMBOL_NONE);
+	assert_true(str_ends_with(place.file, STR("/prog.c")));
+}
+
+static void reads_lines_of_the_file_when_they_are_asked_for(void **state)
+{
+	struct world *world = *state;
+	struct symbol_place place;
+
+	bring(world, "whole");
+
+	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
+
+	assert_false(symbol_module_place(module, world->offsets[0], &place));
+	symbols_release(world->symbols, module);
+	module = ask_for_lines(world, world->offsets[1] + 3);
+	for (int i = 0; i < FUNCTION_COUNT; i++)
+		assert_line(module, world->offsets[i], (uint32_t)i + 1);
+	symbols_release(world->symbols, module);
+}
+
+static void reads_lines_of_a_debug_file_that_comes_later(void **state)
+{
+	struct world *world = *state;
+	struct symbol_place place;
+
+	bring(world, "stripped");
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[2]);
+
+	assert_false(symbol_module_place(module, world->offsets[2], &place));
+	symbols_release(world->symbols, module);
+	install(world, "whole.debug");
+	look_again(world);
+	module = ask_for_lines(world, world->offsets[2]);
+	assert_line(module, world->offsets[2], 3);
+	symbols_release(world->symbols, module);
+}
+
+/* Names stay over a restart, the opened file does not: it is wished for
+   again. */
+static void wishes_for_the_file_again_for_its_lines(void **state)
+{
+	struct world *world = *state;
+	char folder[96];
+	char path[96];
+
+	bring(world, "whole");
+	symbols_close(world->symbols);
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(path, sizeof(path), "%s/debug", world->root);
+	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+	assert_false(symbols_wants(world->symbols, &world->identity));
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
+
+	symbols_release(world->symbols, module);
+	bring(world, "whole");
+	assert_false(symbols_wants(world->symbols, &world->identity));
+	module = ask_for_lines(world, world->offsets[0]);
+	assert_line(module, world->offsets[0], 1);
+	symbols_release(world->symbols, module);
+}
+
+/* What was read stays when another file is handed in under the same
+   identity. */
+static void does_not_take_lines_of_another_file(void **state)
+{
+	struct world *world = *state;
+	struct symbol_place place;
+	char folder[96];
+	char path[96];
+
+	bring(world, "whole");
+	symbols_close(world->symbols);
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(path, sizeof(path), "%s/debug", world->root);
+	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
+
+	symbols_release(world->symbols, module);
+	assert_true(symbols_wants(world->symbols, &world->identity));
+	assert_int_equal(symbols_bring_file(world->symbols, &world->identity,
+					    open("/proc/self/exe", O_RDONLY | O_CLOEXEC)),
+			 0);
+	module = ask_for_lines(world, world->offsets[0]);
+	assert_false(symbol_module_place(module, world->offsets[0], &place));
+	assert_int_not_equal(symbol_module_find(module, world->offsets[0]), SYMBOL_NONE);
+	symbols_release(world->symbols, module);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +418,14 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(bears_debug_files_of_no_use, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keeps_them_over_a_restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(reads_lines_of_the_file_when_they_are_asked_for,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(reads_lines_of_a_debug_file_that_comes_later,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(wishes_for_the_file_again_for_its_lines, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(does_not_take_lines_of_another_file, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

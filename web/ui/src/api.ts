@@ -66,6 +66,7 @@ export interface FunctionRow {
   kind: number;
   self: number;
   total: number;
+  file?: string; // of the source
 }
 
 export interface Functions {
@@ -154,6 +155,9 @@ export interface Flame {
     self: number[];
     total: number[];
     hidden: number[];
+    inlined?: number[];
+    file?: number[];
+    line?: number[];
   };
   hidden: number;
   gaps?: Gap[];

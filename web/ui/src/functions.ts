@@ -16,7 +16,7 @@ export const marked = signal<Function | null>(null);
 const NAMELESS = "unnamed";
 
 function NameCell({ row, href, isStop }: { row: FunctionRow; href: string; isStop: boolean }) {
-  return html`<th scope="row" title=${row.module ? `${row.name}, ${row.module}` : row.name}><a class="fn" href=${href} tabindex=${isStop ? 0 : -1} onKeyDown=${rowKeys}>${swatch(swatchOf(row.kind))}<span class="name">${row.name || NAMELESS}</span></a></th>`;
+  return html`<th scope="row" title=${[row.name, row.module, row.file].filter(Boolean).join(", ")}><a class="fn" href=${href} tabindex=${isStop ? 0 : -1} onKeyDown=${rowKeys}>${swatch(swatchOf(row.kind))}<span class="name">${row.name || NAMELESS}</span></a></th>`;
 }
 
 const keyOf = (row: FunctionRow) => row.name + "\0" + row.module;

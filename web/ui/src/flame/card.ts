@@ -6,7 +6,7 @@ import { cores, counted, NARROW } from "../format";
 import { share, swatch, withUnit } from "../parts";
 import { swatchOf } from "./colours";
 import { helpOf, reasonOf } from "./reasons";
-import { CUT, GROUP, isFrame, KIND_WORDS, moduleOf, MORE, nameOf, type Tree, UNNAMED } from "./tree";
+import { CUT, GROUP, isFrame, KIND_WORDS, moduleOf, MORE, nameOf, placeOf, type Tree, UNNAMED } from "./tree";
 import type { Pointed, Scale } from "./types";
 
 const RIGHT = 14, BELOW = 18, MARGIN = 8;
@@ -67,6 +67,7 @@ export function Card({ at, scale, zoomTotal, onZoom, onPivot, onCopy, onClose }:
   return html`<div class=${"card" + (isSheet ? " sheet" : "")} id="card" ref=${box} role=${isSheet ? "dialog" : "tooltip"} aria-label=${isSheet ? at.name : undefined}>
     <strong>${at.name}</strong>
     <div class="where">${isFrame(kind) && swatch(swatchOf(kind))}<span>${whereOf(tree, node, scale)}</span></div>
+    ${placeOf(tree, node) && html`<div class="place">${placeOf(tree, node)}</div>`}
     <table>
       <thead><tr><td></td><td></td><th scope="col" class="n">of host</th><th scope="col" class="n">of view</th>${zoomTotal > 0 && html`<th scope="col" class="n">of zoom</th>`}</tr></thead>
       <tbody>${isCaller ? line(isLeaf ? "Self" : "Total", tree.total[node]) : html`${line("Self", tree.self[node])}${line("Total", tree.total[node])}`}</tbody>

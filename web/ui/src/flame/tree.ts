@@ -19,6 +19,8 @@ export interface Tree {
   readonly total: Values;
   readonly hidden: Int32Array;
   readonly inlined: Uint8Array | null;
+  readonly file: Int32Array | null; // of the source, in names
+  readonly line: Int32Array | null;
   readonly end: Int32Array; // the first node after this one's subtree
   readonly depth: Uint16Array;
   /** Nodes 1 … callers - 1 hang below whom they call: all in bottom-up, one side of the sandwich. */
@@ -107,6 +109,7 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
     columns = {
       parent, name: of(nodes.name), module: of(nodes.module), kind: of(nodes.kind), self: of(nodes.self),
       total: of(nodes.total), hidden: of(nodes.hidden), inlined: nodes.inlined && of(nodes.inlined),
+      file: nodes.file && of(nodes.file), line: nodes.line && of(nodes.line),
     };
     shape = shapeOf(parent)!;
   }
@@ -116,12 +119,19 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
     name: ints(columns.name, count), module: ints(columns.module, count), kind: bytes(columns.kind, count),
     self: values(columns.self, count), hidden: ints(columns.hidden, count),
     inlined: columns.inlined && columns.inlined.length >= count ? bytes(columns.inlined, count) : null,
+    file: columns.file && columns.file.length >= count ? ints(columns.file, count) : null,
+    line: columns.line && columns.line.length >= count ? ints(columns.line, count) : null,
     ...(shape ?? { end: new Int32Array(0), depth: new Uint16Array(0) }),
     callers: form.callers ?? 1, isSandwich: form.isSandwich ?? false, viewTotal: form.viewTotal ?? total[0] ?? 0,
   };
 }
 
 export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] ?? "";
+/** "/src/a.c:12": where in the source the frame mostly stood; "" when nobody knows. */
+export function placeOf(tree: Tree, node: number): string {
+  const file = tree.names[tree.file?.[node] ?? 0] ?? "", line = tree.line?.[node] ?? 0;
+  return file && line > 0 ? `${file}:${line}` : file;
+}
 export const moduleOf = (tree: Tree, node: number) => tree.names[tree.module[node]] ?? "";
 
 /** Whether a node stands for code, and not for the host, a service or what was left out. */

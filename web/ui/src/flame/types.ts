@@ -12,6 +12,8 @@ export interface Columns {
   total: ArrayLike<number>;
   hidden: ArrayLike<number>;
   inlined?: ArrayLike<number>; // 1: the compiler put this frame into its caller
+  file?: ArrayLike<number>; // of the source, in names; 0: not known
+  line?: ArrayLike<number>; // there, the heaviest; 0: not known
 }
 
 /** A function: what is in the middle of the sandwich, what a row of a table is about. */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "symbols/file_keep.h"
+#include "symbols/kernel_symbols.h"
+#include "symbols/name_cache.h"
+#include "symbols/states.h"
+#include "symbols/symbol_folder.h"
+#include "symbols/symbol_maker.h"
+#include "symbols/symbols.h"
+
+/* What symbols.c and its worker (worker.c) share. */
+
+enum {
+	/* Mapped symbol files that nobody holds, for the next question. */
+	OPEN_MODULE_COUNT_MAX = 256,
+	/* Names of kernel modules that were ever there; beyond it a module has no name. */
+	MODULE_NAME_COUNT_MAX = 4096,
+};
+
+#define FOLDER_SIZE_MAX (UINT64_C(256) << 20)
+
+struct symbol_module {
+	TAILQ_ENTRY(symbol_module) link;
+	struct identity identity;
+	struct symbol_file *file;
+	unsigned reference_count;
+	bool is_replaced; /* not in the list, nor found by its identity, any more */
+	/* Offsets whose lines were asked for and are not known; or NULL. */
+	uint64_t *wishes;
+	size_t wish_count;
+};
+
+TAILQ_HEAD(module_list, symbol_module);
+
+/* The kernel as it was brought, with names that outlive it. */
+struct kernel {
+	struct kernel_symbols *symbols;
+	struct str *names; /* of its parts */
+	unsigned reference_count;
+};
+
+struct job {
+	struct identity identity;
+	int fd;
+	struct kernel *kernel; /* or NULL */
+	uint64_t *offsets;     /* whose lines are asked for; or NULL: a file was brought */
+	size_t offset_count;
+};
+
+struct symbols {
+	struct unwind_tables *unwind_tables; /* or NULL */
+	struct symbol_folder *folder;
+	struct symbol_maker *maker; /* the worker's */
+	char *debug_folders;
+	struct name_cache *names;
+	pthread_t worker;
+	bool has_worker;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+
+	/* guarded by lock: */
+	bool closing;
+	bool reading;
+	bool search_debug;
+	struct symbol_maker_stats made;
+	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
+	size_t job_first;
+	size_t job_count;
+	struct file_keep keep; /* files with lines in them */
+	struct states states;
+	struct module_list modules; /* open, the latest used first */
+	size_t module_count;
+	struct kernel *kernel;
+	char **module_names;
+	size_t module_name_count;
+};
+
+/* Starts the worker, which ends when .closing is set. */
+int symbols_start_worker(struct symbols *symbols);
+
+/* The others are called with the lock held. Room for the job is the caller's business. */
+void symbols_push_job(struct symbols *symbols, const struct job *job);
+struct kernel *kernel_release(struct kernel *kernel);
+void job_done(struct job *job);
+void module_free(struct symbol_module *module);

@@ -44,6 +44,7 @@ struct packet {
 	uint32_t kind;
 	int32_t error;
 	uint64_t peak;
+	uint64_t cpu_ns;
 	uint8_t bytes[];
 };
 
@@ -166,11 +167,19 @@ static int keep_descriptors(int *fds, unsigned count)
 	return syscall(SYS_close_range, STANDARD_FD_COUNT + count, UINT32_MAX, 0) ? -errno : 0;
 }
 
-static uint64_t peak_memory(void)
+static uint64_t ns_of(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * (uint64_t)CLOCK_NS_PER_S + (uint64_t)time.tv_usec * 1000;
+}
+
+static void add_usage(struct packet *packet)
 {
 	struct rusage usage;
 
-	return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss << 10;
+	if (getrusage(RUSAGE_SELF, &usage))
+		return;
+	packet->peak = (uint64_t)usage.ru_maxrss << 10;
+	packet->cpu_ns = ns_of(usage.ru_utime) + ns_of(usage.ru_stime);
 }
 
 /* Never returns. present: bit by bit, which of the files there are. */
@@ -202,7 +211,7 @@ static void run_cell(const struct cells *cells, const void *task, size_t size, u
 	packet.error = cell_lock(&cells->limits);
 	if (!packet.error)
 		packet.error = cells->work(&cell);
-	packet.peak = peak_memory();
+	add_usage(&packet);
 
 	struct iovec parts[] = { { &packet, sizeof(packet) }, { answer, cell.answer_size } };
 
@@ -388,6 +397,7 @@ static bool serve_cell(int door, struct cell_run *run, bool *has_answer)
 	*has_answer = true;
 	run->error = packet->error;
 	run->peak = packet->peak;
+	run->cpu_ns = packet->cpu_ns;
 	run->answer_size = (size_t)size;
 	memcpy(run->answer, packet->bytes, run->answer_size);
 	return true;

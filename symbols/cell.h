@@ -84,7 +84,8 @@ struct cell_run {
 
 	enum cell_fate fate;
 	int error;
-	uint64_t peak; /* bytes resident */
+	uint64_t peak;	 /* bytes resident */
+	uint64_t cpu_ns; /* of its time */
 	uint8_t answer[CELL_MESSAGE_SIZE_MAX];
 	size_t answer_size;
 };

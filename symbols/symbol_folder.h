@@ -35,6 +35,9 @@ int symbol_folder_install(struct symbol_folder *folder, const struct symbol_file
 int symbol_folder_open_file(const struct symbol_folder *folder, const struct identity *identity,
 			    int *ret_fd);
 
+/* Removes a file that is no good. */
+void symbol_folder_remove(struct symbol_folder *folder, const struct identity *identity);
+
 int symbol_folder_alias(struct symbol_folder *folder, const struct identity *identity,
 			const struct identity *target);
 

@@ -368,6 +368,7 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 	stats.died = symbols->made.died;
 	stats.overran = symbols->made.overran;
 	stats.peak_bytes = symbols->made.peak;
+	stats.cpu_ns = symbols->made.cpu_ns;
 	pthread_mutex_unlock(&symbols->lock);
 	*ret = stats;
 }

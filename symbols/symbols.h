@@ -101,6 +101,7 @@ struct symbols_stats {
 	uint64_t died;	     /* processes that read a file and crashed over it */
 	uint64_t overran;    /* or took too long */
 	uint64_t peak_bytes; /* resident in the largest of them */
+	uint64_t cpu_ns;     /* of all of them */
 	uint64_t file_bytes; /* of all symbol files */
 	uint64_t file_bytes_max;
 };

@@ -439,6 +439,10 @@ static bool same_chain(const struct aliases *aliases, const struct chain *ours,
 {
 	if (ours->count != theirs->count)
 		return false;
+	/* Where there is no DWARF and a stripped file's own symbols are gone, llvm-symbolizer knows
+	 * nothing; eu-addr2line takes the line that came before. */
+	if (theirs->count == 1 && theirs->frames[0].function[0] == '\0')
+		return ours->count == 1 && ours->frames[0].line == 0 && theirs->frames[0].line == 0;
 	for (size_t i = 0; i < ours->count; i++)
 		if (!same_place(&ours->frames[i], &theirs->frames[i]) ||
 		    !same_function(aliases, ours->frames[i].function, theirs->frames[i].function))

@@ -91,6 +91,8 @@ static const struct setting table[] = {
 	  "where debug files lie, as .build-id/ab/cdef.debug" },
 	{ "upload-size", KIND_SIZE, FIELD(upload_size), "SIZE", "4G", 1 << 20, UINT64_MAX - 1, false, SERVING, 0,
 	  "what symbols that are handed in may take; they are never dropped by themselves" },
+	{ "symbols-size", KIND_SIZE, FIELD(symbols_size), "SIZE", "256M", 1 << 20, UINT64_MAX - 1, false, SERVING, 0,
+	  "of the names kept on disk; those that were not used for longest give way" },
 	{ "collector-socket", KIND_TEXT, FIELD(collector_socket), "PATH", NULL, 0, 0, false, ALL, 0,
 	  "where collector and server meet; collector.sock in the data folder" },
 	{ "record", KIND_TEXT, FIELD(record), "FILE", NULL, 0, 0, false, SERVING, NOT_IN_FILE,

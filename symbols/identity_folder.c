@@ -337,6 +337,11 @@ static int prepare_path(const struct identity_folder *folder, const char *relati
 	return err;
 }
 
+void identity_folder_limit(struct identity_folder *folder, uint64_t size_max)
+{
+	folder->size_max = size_max;
+}
+
 int identity_folder_write(struct identity_folder *folder, const struct identity *identity,
 			  identity_folder_writer *write_file, const void *contents)
 {

@@ -47,7 +47,10 @@ int identity_folder_read(const struct identity_folder *folder, const struct iden
 /* Removes a file that is no good, and the alias it was found by. */
 void identity_folder_remove(struct identity_folder *folder, const struct identity *identity);
 
-/* Writes path + ".new", synchronises it and renames it to path; on failure nothing is left. */
+/* From the next write on. By whom writes, or before anybody does. */
+void identity_folder_limit(struct identity_folder *folder, uint64_t size_max);
+
+/* Writes path + ".new" and renames it to path; on failure nothing is left. */
 typedef int identity_folder_writer(const char *path, const void *contents, uint64_t *ret_size);
 
 /* In place of an older one. */

@@ -168,8 +168,6 @@ static int write_path(const char *path, write_contents *write_to, const void *co
 	uint64_t file_size = 0;
 	int err = write_to(fd, contents, &file_size);
 
-	if (!err && fsync(fd))
-		err = -errno;
 	if (!err && rename(path_new, path))
 		err = -errno;
 	if (err) {

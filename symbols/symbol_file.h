@@ -89,12 +89,12 @@ struct symbol_file_contents {
 	const struct line_rows *lines;	  /* or NULL */
 };
 
-/* Into an empty file; not synchronised. -EFBIG beyond SYMBOL_FILE_SIZE_MAX. */
+/* Into an empty file. -EFBIG beyond SYMBOL_FILE_SIZE_MAX. */
 int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, uint64_t *ret_size);
 
 /*
- * Writes path.new, synchronises it and renames it to path; its size leaves through ret_size. On
- * failure nothing is left.
+ * Writes path.new and renames it to path; its size leaves through ret_size. On failure nothing is
+ * left. Not synchronised: what a power cut leaves is found by its checksums, and made anew.
  */
 int symbol_file_write(const char *path, const struct symbol_file_contents *contents,
 		      uint64_t *ret_size);

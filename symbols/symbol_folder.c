@@ -86,6 +86,11 @@ int symbol_folder_open_file(const struct symbol_folder *folder, const struct ide
 	return identity_folder_read(folder->files, identity, ret_fd);
 }
 
+void symbol_folder_limit(struct symbol_folder *folder, uint64_t size_max)
+{
+	identity_folder_limit(folder->files, size_max);
+}
+
 void symbol_folder_remove(struct symbol_folder *folder, const struct identity *identity)
 {
 	identity_folder_remove(folder->files, identity);

@@ -35,6 +35,9 @@ int symbol_folder_install(struct symbol_folder *folder, const struct symbol_file
 int symbol_folder_open_file(const struct symbol_folder *folder, const struct identity *identity,
 			    int *ret_fd);
 
+/* From the next file that is written on. By whom writes, or before anybody does. */
+void symbol_folder_limit(struct symbol_folder *folder, uint64_t size_max);
+
 /* Removes a file that is no good. */
 void symbol_folder_remove(struct symbol_folder *folder, const struct identity *identity);
 

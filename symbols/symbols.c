@@ -43,6 +43,8 @@ int symbols_open(const char *folder, const char *debug_folders, struct symbols *
 	TAILQ_INIT(&symbols->modules);
 	states_init(&symbols->states);
 
+	symbols->size_max = FOLDER_SIZE_MAX;
+
 	int err = symbols->debug_folders ? 0 : -ENOMEM;
 	if (!err)
 		err = symbol_folder_open(folder, FOLDER_SIZE_MAX, &symbols->folder);
@@ -106,6 +108,15 @@ struct symbols *symbols_close(struct symbols *symbols)
 	pthread_mutex_destroy(&symbols->lock);
 	free(symbols);
 	return NULL;
+}
+
+void symbols_limit_files(struct symbols *symbols, uint64_t bytes)
+{
+	/* The worker, which writes, looks at nothing before it had the lock. */
+	pthread_mutex_lock(&symbols->lock);
+	symbols->size_max = bytes;
+	symbol_folder_limit(symbols->folder, bytes);
+	pthread_mutex_unlock(&symbols->lock);
 }
 
 void symbols_use_unwind_tables(struct symbols *symbols, struct unwind_tables *tables)
@@ -358,7 +369,7 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 	struct symbols_stats stats = {
 		.modules = folder.file_count,
 		.file_bytes = folder.file_bytes,
-		.file_bytes_max = FOLDER_SIZE_MAX,
+		.file_bytes_max = symbols->size_max,
 	};
 
 	pthread_mutex_lock(&symbols->lock);

@@ -39,6 +39,9 @@ enum {
 int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret);
 struct symbols *symbols_close(struct symbols *symbols);
 
+/* Room for symbol files on disk, 256 MiB if nobody says so; holds from the next file on. */
+void symbols_limit_files(struct symbols *symbols, uint64_t bytes);
+
 /*
  * Where a function begins that no symbol names is known by the unwind tables. Set once, before
  * other threads ask; they must outlive this.

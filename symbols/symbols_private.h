@@ -56,6 +56,7 @@ struct symbols {
 	struct symbol_folder *folder;
 	struct symbol_maker *maker; /* the worker's */
 	char *debug_folders;
+	uint64_t size_max;
 	struct name_cache *names;
 	pthread_t worker;
 	bool has_worker;

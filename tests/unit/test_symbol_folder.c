@@ -173,6 +173,35 @@ static void evicts_what_was_not_used_for_longest(void **state)
 	assert_int_equal(read_module(context, build_id(5)), 0);
 }
 
+/* As on a host that builds all day. */
+static void holds_its_limit_under_thousands(void **state)
+{
+	struct context *context = *state;
+	const uint64_t limit = 2 << 20;
+
+	open_folder(context, limit);
+	for (uint32_t i = 0; i < 5000; i++) {
+		struct identity identity = build_id(0);
+
+		memcpy(identity.bytes, &i, sizeof(i));
+		assert_int_equal(write_module(context, identity, 2000 + i % 100), 0);
+		assert_true(symbol_folder_stats(context->folder).file_bytes <= limit);
+	}
+
+	struct identity_folder_stats stats = symbol_folder_stats(context->folder);
+
+	assert_true(stats.evicted > 4000 && stats.file_count > 100);
+	assert_int_equal(stats.evicted + stats.file_count, 5000);
+	symbol_folder_limit(context->folder, limit / 4);
+	assert_int_equal(write_module(context, build_id(9), 100), 0);
+	assert_true(symbol_folder_stats(context->folder).file_bytes <= limit / 4);
+	/* And so it is on disk. */
+	symbol_folder_close(context->folder);
+	context->folder = NULL;
+	open_folder(context, limit);
+	assert_true(symbol_folder_stats(context->folder).file_bytes <= limit / 4);
+}
+
 static void keeps_the_newest_even_when_it_is_too_large(void **state)
 {
 	struct context *context = *state;
@@ -264,6 +293,7 @@ int main(void)
 		TEST(counts_what_it_finds),
 		TEST(removes_what_was_not_written_whole),
 		TEST(evicts_what_was_not_used_for_longest),
+		TEST(holds_its_limit_under_thousands),
 		TEST(keeps_the_newest_even_when_it_is_too_large),
 		TEST(follows_aliases),
 		TEST(forgets_aliases_of_what_is_gone),

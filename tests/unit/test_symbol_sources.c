@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "symbols/elf_file.h"
+#include "symbols/symbol_file.h"
 #include "symbols/symbols.h"
 
 enum { FUNCTION_COUNT = 3, TIMEOUT_MS = 20000 };
@@ -379,6 +380,50 @@ static void wishes_for_the_file_again_for_its_lines(void **state)
 	symbols_release(world->symbols, module);
 }
 
+/* A file of another version, and one that decayed: neither is used, and both are made again. */
+static void makes_bad_symbol_files_anew(void **state)
+{
+	struct world *world = *state;
+	static const long places[] = { offsetof(struct symbol_file_header, version),
+				       sizeof(struct symbol_file_header) + 8 };
+	char folder[96];
+	char command[160];
+	char path[160] = "";
+
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(command, sizeof(command), "find %s -name '*.symbols'", folder);
+	bring(world, "whole");
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		symbols_close(world->symbols);
+
+		FILE *found = popen(command, "r");
+
+		assert_non_null(found);
+		assert_non_null(fgets(path, sizeof(path), found));
+		pclose(found);
+		path[strcspn(path, "\n")] = '\0';
+
+		autoclose int fd = open(path, O_RDWR | O_CLOEXEC);
+		uint8_t byte = 0;
+
+		assert_int_equal(pread(fd, &byte, 1, places[i]), 1);
+		byte ^= 1;
+		assert_int_equal(pwrite(fd, &byte, 1, places[i]), 1);
+		assert_int_equal(symbols_open(folder, "", &world->symbols), 0);
+		/* Noticed by who asks, wished for, made anew. */
+		assert_null(symbols_acquire(world->symbols, &world->identity));
+		bring(world, "whole");
+
+		struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
+
+		assert_non_null(module);
+		for (int n = 0; n < FUNCTION_COUNT; n++)
+			assert_int_not_equal(symbol_module_find(module, world->offsets[n]),
+					     SYMBOL_NONE);
+		symbols_release(world->symbols, module);
+	}
+}
+
 /* What was read stays when another file is handed in under the same
    identity. */
 static void does_not_take_lines_of_another_file(void **state)
@@ -424,6 +469,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wishes_for_the_file_again_for_its_lines, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(makes_bad_symbol_files_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(does_not_take_lines_of_another_file, set_up,
 						tear_down),
 	};

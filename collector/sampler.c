@@ -393,3 +393,27 @@ int sampler_measured(const struct sampler *sampler, uint32_t class, struct measu
 	}
 	return 0;
 }
+
+unsigned sampler_programs(const struct sampler *sampler,
+			  struct sampler_program ret[static SAMPLER_PROGRAM_COUNT_MAX])
+{
+	struct bpf_program *program;
+	unsigned count = 0;
+
+	bpf_object__for_each_program(program, sampler->program->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (count == SAMPLER_PROGRAM_COUNT_MAX || bpf_program__fd(program) < 0 ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			continue;
+		ret[count] = (struct sampler_program){ .verified = info.verified_insns,
+						       .bpf_size = info.xlated_prog_len,
+						       .machine_size = info.jited_prog_len };
+		snprintf(ret[count].name, sizeof(ret[count].name), "%s",
+			 bpf_program__name(program));
+		count++;
+	}
+	return count;
+}

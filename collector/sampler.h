@@ -59,6 +59,16 @@ void *sampler_add_chunk(void *sampler, uint32_t number);
 /* Sums over the CPUs since the start, by enum event_counter. */
 int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);
 
+/* What the kernel says of the programs that were loaded: how many. */
+struct sampler_program {
+	char name[64];
+	uint32_t verified; /* instructions, each as often as the verifier went through it */
+	uint32_t bpf_size, machine_size; /* bytes */
+};
+enum { SAMPLER_PROGRAM_COUNT_MAX = 8 };
+unsigned sampler_programs(const struct sampler *sampler,
+			  struct sampler_program ret[static SAMPLER_PROGRAM_COUNT_MAX]);
+
 /* With options.measures: this process's samples count in that class from now on. */
 int sampler_measure(struct sampler *sampler, uint32_t pid, uint32_t class);
 

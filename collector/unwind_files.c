@@ -157,7 +157,7 @@ static void put_off(struct unwind_files *f, uint32_t number, uint64_t delay_ns)
 	show(f, number, WALK_FILE_WITHOUT_TABLE);
 }
 
-static void put_off_for_room(struct unwind_files *f, uint32_t number)
+static void put_off_doubling(struct unwind_files *f, uint32_t number)
 {
 	struct unwind_file *file = &f->files[number];
 
@@ -177,7 +177,7 @@ static void evict(struct unwind_files *f, uint32_t number)
 		file->retry_ns = 0;
 		file->delay_shift = 0;
 	} else {
-		put_off_for_room(f, number);
+		put_off_doubling(f, number);
 	}
 	drop_lines(f, file, page_count);
 	f->stats.tables--;
@@ -328,7 +328,7 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 	if (is_too_large(f, size)) {
 		f->stats.no_room++;
 		file->delay_shift = DELAY_SHIFT_MAX;
-		put_off_for_room(f, number);
+		put_off_doubling(f, number);
 		return -ENOSPC;
 	}
 	file->last_used_ns = f->now_ns;
@@ -336,7 +336,7 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 	if (err) {
 		drop_lines(f, file, table.header->page_count);
 		f->stats.no_room++;
-		put_off_for_room(f, number);
+		put_off_doubling(f, number);
 		return err;
 	}
 	file->put_ns = f->now_ns;
@@ -463,6 +463,15 @@ void unwind_files_refuse(struct unwind_files *f, uint32_t number, const struct i
 	put_off(f, number, RETRY_NS);
 	if (err == -ENODATA)
 		f->files[number].retry_ns = 0;
+}
+
+void unwind_files_put_off(struct unwind_files *f, uint32_t number)
+{
+	if (number == NO_NUMBER || number >= f->file_count || f->files[number].words)
+		return;
+	f->files[number].asked_ns = 0;
+	f->stats.refused++;
+	put_off_doubling(f, number);
 }
 
 void unwind_files_touch(struct unwind_files *f, const struct identity *identity)

@@ -54,6 +54,10 @@ int unwind_files_put(struct unwind_files *files, uint32_t number, const void *by
 void unwind_files_refuse(struct unwind_files *files, uint32_t number,
 			 const struct identity *identity, int err);
 
+/* Nobody maps it just now, so that it can't be opened: a file of short processes is mapped again in
+ * a moment. Asked for again after a second, then two, four … */
+void unwind_files_put_off(struct unwind_files *files, uint32_t number);
+
 /* Samples were in this file. */
 void unwind_files_touch(struct unwind_files *files, const struct identity *identity);
 

@@ -144,6 +144,8 @@ static void ask(void *context, uint32_t number)
 		err = unwinder->options.ask(unwinder->options.context, number, identity, fd);
 	if (!err && fd >= 0)
 		unwind_files_asked(unwinder->files, number);
+	else if (err == -ENOENT || err == -ESRCH)
+		unwind_files_put_off(unwinder->files, number);
 	else if (err != -EAGAIN)
 		unwind_files_refuse(unwinder->files, number, identity, err ? err : -ENODATA);
 }

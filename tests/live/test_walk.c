@@ -37,8 +37,9 @@ struct target {
 	const char *arguments[ARGUMENT_MAX]; /* after the program */
 	/* How often the address that it writes stands in a stack; 0: it writes none. */
 	unsigned repeated;
-	uint8_t verdict;  /* of most samples */
-	bool is_optional; /* the tools to make it may not be there */
+	uint8_t verdict;      /* of most samples */
+	bool is_optional;     /* the tools to make it may not be there */
+	const char *compiler; /* instead of ${CC:-gcc}: left out where there is none */
 	const char *program;
 
 	char path[256];
@@ -230,6 +231,8 @@ static void print(const struct target *target, uint64_t good)
 
 #define FAST "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls "
 #define BURN "0.6"
+#define GO   "build -ldflags '-s -w' -o %s tests/live/targets/walk/deep.go"
+#define RUST "-O -C strip=symbols -o %s tests/live/targets/walk/deep.rs"
 
 static struct target own[] = {
 	{ "w-deep40", { "deep", BURN, "40" }, 39, .program = "" },
@@ -259,6 +262,16 @@ static struct target own[] = {
 	{ "w-stripped", { "deep", BURN, "40" }, 39, .program = "-s" },
 	{ "w-no-id", { "deep", BURN, "40" }, 39, .program = "-O3 -Wl,--build-id=none" },
 	{ "w-deleted", { "deleted", BURN, "40" }, 39, .program = "" },
+	{ "w-profiled", { "deep", BURN, "40" }, 39, .program = "-pg -fno-omit-frame-pointer" },
+	{ "w-memory", { "memory", BURN, "40" }, 39, .program = "" },
+	{ "w-musl", { "deep", BURN, "40", "1000000" }, 39, .program = "", .compiler = "musl-gcc" },
+	{ "w-musl-static",
+	  { "deep", BURN, "40", "1000000" },
+	  39,
+	  .program = "-static",
+	  .compiler = "musl-gcc" },
+	{ "w-go", { BURN, "40" }, .program = GO, .compiler = "go" },
+	{ "w-rust", { BURN, "40" }, .program = RUST, .compiler = "rustc" },
 	{ "w-with-frame",
 	  { "with-frame", BURN },
 	  4,
@@ -272,18 +285,45 @@ static struct target own[] = {
 
 enum { OWN_COUNT = sizeof(own) / sizeof(own[0]) };
 
+/* Toolchains that put themselves elsewhere are looked for there. */
+#define WITH_PATHS "PATH=$PATH:/usr/local/go/bin:$HOME/.cargo/bin HOME=${HOME:-/tmp}; "
+
+static bool has_compiler(struct target *target)
+{
+	char command[256];
+
+	if (!target->compiler)
+		return true;
+	snprintf(command, sizeof(command), WITH_PATHS "%s %s >/dev/null 2>&1", target->compiler,
+		 strcmp(target->compiler, "go") == 0 ? "version" : "--version");
+	target->is_missing = system(command) != 0;
+	if (target->is_missing)
+		print_message("# %s is left out: there is no %s\n", target->name, target->compiler);
+	return !target->is_missing;
+}
+
 static void compile(struct target *target)
 {
-	char command[1024];
+	char command[1024], arguments[512];
 	const char *flags = target->program;
 
 	make_path(target);
-	snprintf(command, sizeof(command),
-		 "${CC:-gcc} -std=gnu17 " FAST "%s tests/live/targets/walk/stacks.c -o %s -ldl "
-		 "-pthread 2>/dev/null",
-		 flags, target->path);
+	if (!has_compiler(target))
+		return;
+	if (strstr(flags, "-o %s")) {
+		/* Another language: the whole of its compiler's arguments. */
+		snprintf(arguments, sizeof(arguments), "%s", flags);
+		snprintf(command, sizeof(command), WITH_PATHS "%s %.*s%s%s 2>/dev/null",
+			 target->compiler, (int)(strstr(flags, "%s") - flags), arguments,
+			 target->path, strstr(flags, "%s") + 2);
+	} else {
+		snprintf(command, sizeof(command),
+			 "%s -std=gnu17 " FAST
+			 "%s tests/live/targets/walk/stacks.c -o %s -ldl -pthread 2>/dev/null",
+			 target->compiler ? target->compiler : "${CC:-gcc}", flags, target->path);
+	}
 	for (const struct target *t = own; t < target; t++)
-		if (strcmp(t->program, flags) == 0)
+		if (!target->compiler && !t->compiler && strcmp(t->program, flags) == 0)
 			snprintf(command, sizeof(command), "cp %s %s", t->path, target->path);
 	if (system(command) != 0)
 		fail_msg("cannot make %s: %s", target->name, command);
@@ -294,13 +334,13 @@ static void reaches_the_start_of_programs_that_know_their_stack(void **state)
 	uint64_t good = 0, all = 0;
 	unsigned bad = 0;
 	(void)state;
-	for (unsigned i = 0; i < OWN_COUNT; i++)
-		compile(&own[i]);
-	for (unsigned i = 0; i < OWN_COUNT; i++)
-		own[i].program = NULL;
 	run(own, OWN_COUNT, 120);
 	for (unsigned i = 0; i < OWN_COUNT; i++) {
 		struct target *target = &own[i];
+
+		if (target->is_missing)
+			continue;
+
 		/* Before and after the stack is made there are others. */
 		uint64_t ended = target->verdicts[VERDICT_COMPLETE] +
 				 target->verdicts[VERDICT_NO_USER_STACK] +
@@ -420,26 +460,55 @@ static void reaches_the_start_of_programs_that_people_run(void **state)
 	expect_no_difference();
 }
 
-static int set_up(void **state)
+/* Skips the test without rights. */
+static bool has_rights(void)
 {
 	const char *required = getenv("HEARTH_REQUIRE_BPF");
+
+	if (collect_probe(reason) == 0)
+		return true;
+	print_message("skipped: no rights for BPF: %s\n", reason);
+	if (!required || strcmp(required, "1") != 0)
+		skip();
+	return false;
+}
+
+static int start_profiler(void)
+{
 	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ,
 					    .handler = on_event,
 					    .check_period = CHECK_PERIOD };
 
-	(void)state;
-	if (!profiler_start(&profiler, &options, reason)) {
-		print_message("skipped: no rights for BPF: %s\n", reason);
-		if (required && strcmp(required, "1") == 0)
-			return -1;
-		skip();
-	}
-	snprintf(folder, sizeof(folder), "/tmp/hearth-walk-XXXXXX");
-	if (!mkdtemp(folder))
+	if (!profiler_start(&profiler, &options, reason))
 		return -1;
 	/* A host that is new to us: the tables of what runs already are made first. */
 	profiler_run(&profiler, 3000);
 	return 0;
+}
+
+static int make_folder(void)
+{
+	snprintf(folder, sizeof(folder), "/tmp/hearth-walk-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+/* Compilers first: nobody takes samples from the ring while they run. */
+static int set_up_own(void **state)
+{
+	(void)state;
+	if (!has_rights() || make_folder())
+		return -1;
+	for (unsigned i = 0; i < OWN_COUNT; i++)
+		compile(&own[i]);
+	for (unsigned i = 0; i < OWN_COUNT; i++)
+		own[i].program = NULL;
+	return start_profiler();
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return !has_rights() || make_folder() ? -1 : start_profiler();
 }
 
 static int tear_down(void **state)
@@ -454,7 +523,7 @@ static int tear_down(void **state)
 		print_message(
 			"# tables: %llu, %.1f MB, %llu rules; %llu processes; late %llu, expired "
 			"%llu, crowded %llu; stacks carried %llu, left out %llu; records lost "
-			"%llu\n",
+			"%llu; evicted %llu, no room %llu, refused %llu\n",
 			(unsigned long long)stats.files.tables,
 			(double)stats.files.rows_size * 1e-6, (unsigned long long)stats.files.rules,
 			(unsigned long long)stats.spaces.processes,
@@ -463,7 +532,10 @@ static int tear_down(void **state)
 			(unsigned long long)stats.late.crowded,
 			(unsigned long long)counters[COUNTER_RAW],
 			(unsigned long long)counters[COUNTER_RAW_LEFT_OUT],
-			(unsigned long long)sideband_lost(profiler.sideband));
+			(unsigned long long)sideband_lost(profiler.sideband),
+			(unsigned long long)stats.files.evicted,
+			(unsigned long long)stats.files.no_room,
+			(unsigned long long)stats.files.refused);
 	}
 	profiler_stop(&profiler);
 	if (folder[0])
@@ -473,10 +545,10 @@ static int tear_down(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(reaches_the_start_of_programs_that_know_their_stack),
-		TEST(reaches_the_start_of_programs_that_people_run),
+		TEST(reaches_the_start_of_programs_that_know_their_stack, set_up_own),
+		TEST(reaches_the_start_of_programs_that_people_run, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

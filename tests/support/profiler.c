@@ -76,8 +76,12 @@ static int on_ask(void *context, uint32_t number, const struct identity *identit
 				       .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0),
 				       .table = BUF(TABLE_SIZE_MAX) };
 	pthread_mutex_lock(&maker->lock);
-	question->next = maker->asked;
-	maker->asked = question;
+	/* Who asked first is answered first, as by the server. */
+	struct question **link = &maker->asked;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = question;
 	pthread_cond_signal(&maker->changed);
 	pthread_mutex_unlock(&maker->lock);
 	return 0;

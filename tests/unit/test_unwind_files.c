@@ -318,6 +318,68 @@ static void asks_less_often_for_what_finds_no_room(void **state)
 	assert_in_range(stats.tables, 1, 3);
 }
 
+/* The process that mapped it was gone before it could be opened; the next one is not. */
+static void asks_soon_again_for_what_nobody_maps(void **state)
+{
+	struct identity id = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &id);
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+	unwind_files_put_off(fixture.files, number);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
+	unwind_files_tick(fixture.files, 2 * SECOND);
+	assert_true(unwind_files_wants(fixture.files, number));
+	unwind_files_put_off(fixture.files, number);
+	unwind_files_tick(fixture.files, 3 * SECOND);
+	assert_false(unwind_files_wants(fixture.files, number));
+	unwind_files_tick(fixture.files, 4 * SECOND);
+	assert_true(unwind_files_wants(fixture.files, number));
+	put(number, 1, 2);
+	/* What is there stays. */
+	unwind_files_put_off(fixture.files, number);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+}
+
+/*
+ * A host that runs three times more than there is room for, all of it all the time: what it asks
+ * for in the long run is no more than each file once in three minutes, whatever comes and goes.
+ */
+static void asks_little_when_there_is_never_room(void **state)
+{
+	enum { PAGES = 2500, FILE_COUNT = 64, TIME = 3600 }; /* 170 kB each, of 4 MiB */
+	struct identity ids[FILE_COUNT];
+	uint32_t numbers[FILE_COUNT];
+	unsigned late_asked = 0;
+	struct unwind_files_stats stats;
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+	for (uint8_t i = 0; i < FILE_COUNT; i++) {
+		ids[i] = small_identity((uint8_t)(i + 1));
+		numbers[i] = unwind_files_take(fixture.files, &ids[i]);
+	}
+	for (uint64_t now = 1; now < TIME; now++) {
+		unwind_files_tick(fixture.files, now * SECOND);
+		lines_settle(fixture.lines, now * SECOND);
+		for (uint8_t i = 0; i < FILE_COUNT; i++) {
+			/* Some are hotter than others. */
+			if (i < 8 || now % i == 0)
+				unwind_files_touch(fixture.files, &ids[i]);
+			if (!unwind_files_wants(fixture.files, numbers[i]))
+				continue;
+			unwind_files_asked(fixture.files, numbers[i]);
+			late_asked += now >= TIME / 2;
+			(void)try_to_put(numbers[i], &ids[i], PAGES);
+		}
+	}
+	unwind_files_stats(fixture.files, &stats);
+	print_message("# %u files asked for %u times in half an hour, %llu tables held\n",
+		      FILE_COUNT, late_asked, (unsigned long long)stats.tables);
+	assert_true(stats.tables > 10);
+	assert_in_range(late_asked, 1, FILE_COUNT * TIME / 2 / 180);
+}
+
 /* It would take the place of all others, again and again. */
 static void refuses_a_table_of_more_than_half_the_memory(void **state)
 {
@@ -355,6 +417,8 @@ int main(void)
 		TEST(takes_the_last_answer),
 		TEST(asks_no_more_than_once_a_second),
 		TEST(asks_less_often_for_what_finds_no_room),
+		TEST(asks_soon_again_for_what_nobody_maps),
+		TEST(asks_little_when_there_is_never_room),
 		TEST(refuses_a_table_of_more_than_half_the_memory),
 	};
 

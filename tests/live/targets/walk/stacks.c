@@ -26,6 +26,8 @@
 
 static volatile unsigned long sink;
 static double seconds;
+/* Between two looks at the clock. musl's has no unwind information. */
+static unsigned long rounds_at_once = 3000;
 
 static double cpu_seconds(void)
 {
@@ -49,7 +51,7 @@ KEEP static void burn(void)
 	double end = cpu_seconds() + seconds;
 
 	while (cpu_seconds() < end)
-		sink += leaf(3000);
+		sink += leaf(rounds_at_once);
 }
 
 static void (*at_the_end)(void) = burn;
@@ -215,6 +217,23 @@ static void map_many(int count)
 	recurse(20);
 }
 
+/* Runs a copy of itself that lies in no file system; 200 stands for "the copy". */
+static void run_in_memory(char **arguments, int count)
+{
+	int memory = memfd_create("walked", 0);
+	FILE *self = fopen("/proc/self/exe", "r");
+	char bytes[1 << 16], path[64];
+	size_t size;
+
+	while (self && (size = fread(bytes, 1, sizeof(bytes), self)) > 0)
+		if (write(memory, bytes, size) != (ssize_t)size)
+			exit(7);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
+	snprintf(bytes, sizeof(bytes), "%d", count);
+	execl(path, arguments[0], "deep", arguments[2], bytes, (char *)NULL);
+	exit(7);
+}
+
 /* Programs that live for so few milliseconds. */
 static void run_short(const char *self, int count)
 {
@@ -281,6 +300,8 @@ static int other_ways(const char *mode, int n, char **arguments)
 		go_through_assembly(1);
 	} else if (strcmp(mode, "without-frame") == 0) {
 		go_through_assembly(0);
+	} else if (strcmp(mode, "memory") == 0) {
+		run_in_memory(arguments, n);
 	} else if (strcmp(mode, "short") == 0) {
 		run_short(arguments[0], n);
 	} else {
@@ -298,6 +319,8 @@ int main(int argument_count, char **arguments)
 	int n = argument_count > 3 ? (int)strtod(arguments[3], NULL) : 10;
 
 	seconds = strtod(arguments[2], NULL);
+	if (argument_count > 4)
+		rounds_at_once = strtoul(arguments[4], NULL, 10);
 	/* What is deleted while it runs, as upgrades do, is opened through /proc/PID/map_files. */
 	if (strcmp(mode, "deleted") == 0 && unlink(arguments[0]))
 		return 3;

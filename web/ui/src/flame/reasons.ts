@@ -5,7 +5,7 @@ import { CUT, nameOf, type Tree } from "./tree";
 const HELP: Record<string, string> = {
   "deeper than 512 frames": "Mostly recursion. The outermost frames are left out, the innermost 512 are here.",
   "return address in no code": "Code that was unloaded meanwhile, or a stack that its program makes in a way of its own.",
-  "no unwind information": "The code has neither unwind tables nor a frame pointer: assembler, or a file stripped of .eh_frame. Building it with -fno-omit-frame-pointer helps.",
+  "no unwind information": "The code has neither unwind tables nor a frame pointer: assembler, or a file stripped of .eh_frame. -fno-omit-frame-pointer helps, or for Rust with panic=abort -C force-unwind-tables=yes.",
   "code made at run time": "A JIT that keeps no frame pointers. Java has -XX:+PreserveFramePointer, node --interpreted-frames-native-stack.",
   "unwind rule not supported": "Its unwind information needs a calculation that Hearth does not make in the kernel.",
   "stack not readable": "A page of the stack was not in memory, or it was overwritten.",

@@ -290,7 +290,7 @@ static uint64_t metric(const char *metrics, const char *name)
 	at = strstr(metrics, start);
 	if (!at)
 		fail_msg("/metrics has no %s", name);
-	return strtoull(at + strlen(start), NULL, 10);
+	return (uint64_t)strtod(at + strlen(start), NULL);
 }
 
 /* After the others: thousands of stacks were walked. */

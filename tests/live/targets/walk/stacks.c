@@ -320,7 +320,7 @@ int main(int argument_count, char **arguments)
 
 	seconds = strtod(arguments[2], NULL);
 	if (argument_count > 4)
-		rounds_at_once = strtoul(arguments[4], NULL, 10);
+		rounds_at_once = (unsigned long)strtod(arguments[4], NULL);
 	/* What is deleted while it runs, as upgrades do, is opened through /proc/PID/map_files. */
 	if (strcmp(mode, "deleted") == 0 && unlink(arguments[0]))
 		return 3;

@@ -467,9 +467,12 @@ static void decode_head(struct window *w, struct bytes *bytes)
 		w->losses[i] = bytes_varint(bytes);
 	if (version == VERSION_WITHOUT_WALKS)
 		return;
-	if (bytes_varint(bytes) != WALK_FIGURE_COUNT)
+
+	uint64_t figure_count = bytes_varint(bytes);
+
+	if (figure_count > WALK_FIGURE_COUNT)
 		refuse(bytes);
-	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+	for (unsigned i = 0; i < figure_count && !bytes->error; i++)
 		w->walk_figures[i] = bytes_varint(bytes);
 }
 

@@ -136,7 +136,8 @@ enum loss_kind {
 	LOSS_KIND_COUNT,
 };
 
-/* What the collector says of its walks. Counts are since the window before. */
+/* What the collector says of its walks. Most are counts since the window before:
+ * walk_figure_is_count(). New ones stand last, and are 0 in windows of before. */
 enum walk_figure {
 	WALK_CHECKED = 0,	/* stacks that were walked twice, as usual and without short cuts */
 	WALK_DIFFERENT = 1,	/* of these, with another outcome: none, or there is a mistake */
@@ -149,12 +150,20 @@ enum walk_figure {
 	WALK_TABLES_EVICTED = 8,
 	WALK_TABLES_NO_ROOM = 9,
 	WALK_PROCESSES_LEFT_OUT = 10, /* mappings that found no room */
-	WALK_COUNT_COUNT,	      /* what follows is as it is now */
-	WALK_TABLES_HELD = WALK_COUNT_COUNT,
+	/* As it is now: */
+	WALK_TABLES_HELD = 11,
 	WALK_MEMORY_USED = 12, /* bytes in the kernel, of tables and mappings */
 	WALK_MEMORY_MAX = 13,
+	/* Counts again: */
+	WALK_MAPPINGS_TOLD = 14, /* the kernel's records of mappings */
+	WALK_MAPPINGS_LATE = 15, /* those that the walk knew of more than 2 ms after them */
 	WALK_FIGURE_COUNT,
 };
+
+static inline bool walk_figure_is_count(unsigned figure)
+{
+	return figure < WALK_TABLES_HELD || figure > WALK_MEMORY_MAX;
+}
 
 /* Why there is nothing between the end of the window before and the start of this one. */
 enum gap_reason {

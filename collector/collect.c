@@ -38,12 +38,15 @@ enum {
 	NICE = -10,
 	RESTART_CODE = 75,	     /* "start me again" (EX_TEMPFAIL) */
 	EARLY_SIZE_MAX = 4 << 20,    /* a tick's samples of 64 CPUs at 997 Hz, 500 bytes each */
+	UNTOLD_COUNT_MAX = 4096,     /* beyond, they count as late */
 	BACKLOG_SIZE_MAX = 16 << 20, /* two minutes of a host of 64 CPUs, an hour of a small one */
 };
 
 #define TICK_NS (UINT64_C(100) * CLOCK_NS_PER_MS)
 /* Between two drainings of the kernel's records. */
-#define RECORDS_NS  ((uint64_t)CLOCK_NS_PER_MS)
+#define RECORDS_NS ((uint64_t)CLOCK_NS_PER_MS)
+/* What a mapping may take until the walk knows of it. */
+#define TELL_NS_MAX (UINT64_C(2) * CLOCK_NS_PER_MS)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
 
 struct collector {
@@ -70,7 +73,11 @@ struct collector {
 	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
 					    already */
 	uint64_t ring_full[2];		 /* that counter, as it was one tick ago and two */
-	uint64_t told_walks[WALK_COUNT_COUNT];
+	uint64_t told_walks[WALK_FIGURE_COUNT];
+	/* When the mappings came about that the walk will know of in a moment. */
+	uint64_t untold_boot_ns[UNTOLD_COUNT_MAX];
+	uint32_t untold_count;
+	uint64_t mappings_told, mappings_late;
 	uint64_t told_sideband_losses, told_given_up_samples;
 };
 
@@ -153,6 +160,27 @@ static void handle_record(void *context, const struct sideband_record *record)
 	struct collector *collector = context;
 
 	processes_note(collector->processes, record);
+	if (record->kind != SIDEBAND_MAPPED)
+		return;
+	if (collector->untold_count == UNTOLD_COUNT_MAX) {
+		collector->mappings_told++;
+		collector->mappings_late++;
+	} else {
+		collector->untold_boot_ns[collector->untold_count++] = record->boot_ns;
+	}
+}
+
+/* The walk gets to know what was noted. */
+static void tell_walk(struct collector *collector)
+{
+	unwinder_update(collector->unwinder, clock_boot_ns());
+
+	uint64_t now = clock_boot_ns();
+
+	for (uint32_t i = 0; i < collector->untold_count; i++)
+		collector->mappings_late += now - collector->untold_boot_ns[i] > TELL_NS_MAX;
+	collector->mappings_told += collector->untold_count;
+	collector->untold_count = 0;
 }
 
 static int open_file(void *context, const struct identity *identity, int *ret_fd)
@@ -348,10 +376,14 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 		[WALK_TABLES_HELD] = stats.files.tables,
 		[WALK_MEMORY_USED] = stats.memory.used,
 		[WALK_MEMORY_MAX] = stats.memory.size_max,
+		[WALK_MAPPINGS_TOLD] = collector->mappings_told,
+		[WALK_MAPPINGS_LATE] = collector->mappings_late,
 	};
 
 	memcpy(window->walk_figures, figures, sizeof(figures));
-	for (unsigned i = 0; i < WALK_COUNT_COUNT; i++) {
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++) {
+		if (!walk_figure_is_count(i))
+			continue;
 		window->walk_figures[i] -= collector->told_walks[i];
 		collector->told_walks[i] = figures[i];
 	}
@@ -419,7 +451,7 @@ static void drain(struct collector *collector)
 	(void)sampler_drain(collector->sampler);
 	sideband_drain(collector->sideband);
 	aggregator_meet_processes(collector->aggregator);
-	unwinder_update(collector->unwinder, clock_boot_ns());
+	tell_walk(collector);
 }
 
 /*
@@ -439,7 +471,7 @@ static void follow_records(struct collector *collector)
 	}
 	collector->last_records_boot_ns = now;
 	sideband_drain(collector->sideband);
-	unwinder_update(collector->unwinder, now);
+	tell_walk(collector);
 }
 
 /*

@@ -148,11 +148,15 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 				       "Unwind tables in the kernel." },
 		[WALK_MEMORY_USED] = { "hearth_walk_memory_bytes",
 				       "Unwind tables and mappings in the kernel." },
+		[WALK_MAPPINGS_TOLD] = { "hearth_mappings_told_total",
+					 "Records of mappings, told to the walk in the kernel." },
+		[WALK_MAPPINGS_LATE] = { "hearth_mappings_told_late_total",
+					 "Of these, those that took more than 2 ms." },
 		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
 	};
 
 	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
-		if (i < WALK_COUNT_COUNT)
+		if (walk_figure_is_count(i))
 			add_counter(buf, figures[i].name, counters->walk_figures[i],
 				    figures[i].help);
 		else

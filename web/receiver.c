@@ -275,8 +275,9 @@ static void count_window(struct receiver *receiver, const struct window *window)
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		counters->losses[i] += window->losses[i];
 	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
-		counters->walk_figures[i] = window->walk_figures[i] +
-					    (i < WALK_COUNT_COUNT ? counters->walk_figures[i] : 0);
+		counters->walk_figures[i] =
+			window->walk_figures[i] +
+			(walk_figure_is_count(i) ? counters->walk_figures[i] : 0);
 	for (uint32_t i = 0; i < window->entry_count; i++)
 		counters->verdicts[window->stacks[window->entries[i].stack].verdict] +=
 			window->entries[i].count;

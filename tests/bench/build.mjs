@@ -20,6 +20,17 @@ try {
   await sleep(minutes * 60);
   const status = await hearth.get("/api/v1/status");
   figure(`bytes stored a sample, a build for ${minutes} min (open span, log included)`, (status.store.bytes / status.store.samples).toFixed(1), "B");
+  const metrics = await (await fetch(hearth.address + "/metrics")).text();
+  const metric = (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(metrics)[1]);
+  const stacks = [...metrics.matchAll(/^hearth_stacks_total\{verdict="(\w+)"\} (\d+)/gm)].map(([, verdict, n]) => [verdict, Number(n)]);
+  const all = stacks.reduce((sum, [, n]) => sum + n, 0);
+  const whole = stacks.filter(([verdict]) => verdict === "complete" || verdict === "no_user_stack").reduce((sum, [, n]) => sum + n, 0);
+  figure("stacks complete, whole host, its start included", (whole / all * 100).toFixed(2), "%", "≥ 99.5");
+  figure("  the others", stacks.filter(([verdict, n]) => n > 0 && verdict !== "complete" && verdict !== "no_user_stack").map(([verdict, n]) => `${verdict} ${n}`).join(", "), `of ${all}`);
+  const told = metric("hearth_mappings_told_total"), late = metric("hearth_mappings_told_late_total");
+  figure("mappings that the walk knew of within 2 ms", ((1 - late / told) * 100).toFixed(2), `% of ${told}`, "≥ 99");
+  figure("walked twice: with another outcome", metric("hearth_walks_different_total"), `of ${metric("hearth_walks_checked_total")}`, "0");
+  figure("walked late; without all that they waited for; that brought no stack", `${metric("hearth_late_walks_total")} ${metric("hearth_late_walks_expired_total")} ${metric("hearth_late_walks_left_out_total")}`, "");
   figure("  samples", status.store.samples, "");
   figure("  lost, all kinds", Object.values(status.collector.lost).reduce((a, b) => a + b, 0), "");
 } finally {

@@ -177,10 +177,27 @@ static void reads_windows_without_figures_of_walks(void **state)
 	assert_int_equal(window_decode(buf.bytes, buf.size, &decoded), 0);
 	memset(window->walk_figures, 0, sizeof(window->walk_figures));
 	assert_null(window_difference(window, decoded));
-	/* Without them, another version is refused. */
-	buf.bytes[0] = 2;
 	window_free(TAKE(decoded));
-	assert_int_equal(window_decode(buf.bytes, buf.size, &decoded), -EBADMSG);
+
+	/* And of one that knew fewer of them: the first three. */
+	autoclean(buf) struct buf fewer = encoded(window);
+	autoclean(buf) struct buf zeros = BUF(1 << 12);
+
+	buf_add_varint(&zeros, WALK_FIGURE_COUNT);
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		buf_add_u8(&zeros, 0);
+	at = memmem(fewer.bytes, fewer.size, zeros.bytes, zeros.size);
+	assert_non_null(at);
+	memmove(at + 4, at + zeros.size, fewer.size - zeros.size - (size_t)(at - fewer.bytes));
+	memcpy(at, (uint8_t[]){ 3, 7, 8, 9 }, 4);
+	fewer.size -= zeros.size - 4;
+	assert_int_equal(window_decode(fewer.bytes, fewer.size, &decoded), 0);
+	assert_int_equal(decoded->walk_figures[2], 9);
+	assert_int_equal(decoded->walk_figures[3], 0);
+	window_free(TAKE(decoded));
+	/* More than there are is refused. */
+	at[0] = WALK_FIGURE_COUNT + 1;
+	assert_int_equal(window_decode(fewer.bytes, fewer.size, &decoded), -EBADMSG);
 }
 
 /* A window with nothing in it but the count of the array with this number, in the order of the

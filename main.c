@@ -13,6 +13,7 @@
 #include "symbols_tool.h"
 #include "token_tool.h"
 #include "top.h"
+#include "transfer_tool.h"
 #include "version.h"
 #include "web/serve.h"
 
@@ -43,6 +44,8 @@ static const struct tool tools[] = {
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },
 	{ "top", top_main, TOP_HELP },
+	{ "export", export_tool_main, EXPORT_TOOL_HELP },
+	{ "import", import_tool_main, IMPORT_TOOL_HELP },
 	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
 };
 

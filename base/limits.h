@@ -78,6 +78,9 @@ enum {
 	QUESTION_RUNNING_MAX = 4,
 	QUESTION_WAITING_MAX = 8,
 	ANSWER_SECONDS_MAX = 30,
+	/* A span file that is made or taken: a day of a busy 64-core host, at a million samples a
+	 * second, in ten. One is made and one taken at a time. */
+	FILE_SECONDS_MAX = 900,
 	/* A flame graph of a million nodes takes 40 MB as text. */
 	REPLY_SIZE_MAX = 64 << 20,
 
@@ -94,6 +97,31 @@ enum {
 	ALLOWED_HOST_COUNT_MAX = 32,
 	/* Lines of the log about refused tokens, a minute; the rest is counted. */
 	AUDIT_REFUSAL_COUNT_MAX = 10,
+
+	/* ---- imports: files that others made ---- */
+
+	/* Of a file as it comes. An hour of a busy host as pprof has 5 MB, six hours as a span file
+	 * 250 MB. */
+	IMPORT_SIZE_MAX = 1 << 30,
+	/* pprof and folded text, unpacked: they are read in memory. Go's largest heap profiles have
+	 * 20 MB. */
+	IMPORT_TEXT_SIZE_MAX = 256 << 20,
+	/* What the store is given of one at once, with all names. */
+	IMPORT_BATCH_MEMORY_MAX = 256 << 20,
+	/* Stacks with values of one pprof or folded file: what a commit can hold, and twenty times
+	 * what Pyroscope takes. */
+	IMPORT_VALUE_COUNT_MAX = 400000,
+	/* A program has a few thousand functions in its profile; the largest C++ ones 100,000. */
+	PPROF_TEXT_COUNT_MAX = 2 << 20,
+	PPROF_FUNCTION_COUNT_MAX = 1 << 20,
+	PPROF_LOCATION_COUNT_MAX = 1 << 20,
+	PPROF_MAPPING_COUNT_MAX = 65536,
+	/* Java over JFR has 12. */
+	PPROF_SAMPLE_TYPE_COUNT_MAX = 32,
+	/* Of one sample; Pyroscope takes 100. */
+	PPROF_LABEL_COUNT_MAX = 64,
+	/* Frames of one stack; the root side of deeper ones is cut, and the stack says so. */
+	PPROF_STACK_DEPTH_MAX = 4096,
 
 	/* ---- settings ---- */
 

@@ -370,3 +370,12 @@ int batch_add_entry(struct batch *batch, const struct batch_entry *entry)
 	batch->room -= size;
 	return 0;
 }
+
+struct batch_totals batch_totals(const struct batch *batch)
+{
+	struct batch_totals totals = { .time = batch->time, .entries = batch->items.count };
+
+	for (uint32_t i = 0; i < batch->items.count; i++)
+		totals.samples += batch->items.items[i].count;
+	return totals;
+}

@@ -79,7 +79,11 @@ struct batch_place {
 int batch_add_locations(struct batch *batch, const struct batch_place *places, size_t count,
 			uint32_t *ret_numbers);
 
-/* A location that brings its names: one line for each inlined function, innermost first. */
+/*
+ * A location that brings its names: one line for each inlined function, innermost first. A last
+ * one without a function, behind others, names the binary by its file: "kernel", "kernel/ext4" for
+ * a module of it, a path.
+ */
 struct named_line {
 	struct str function;
 	struct str file;
@@ -106,5 +110,13 @@ struct batch_entry {
 	const uint16_t *times_ms; /* count of them, since start_unix_ms, or NULL */
 };
 int batch_add_entry(struct batch *batch, const struct batch_entry *entry);
+
+/* What is in it. */
+struct batch_totals {
+	struct batch_time time;
+	uint32_t entries;
+	uint64_t samples;
+};
+struct batch_totals batch_totals(const struct batch *batch);
 
 DEFINE_CLEANUP(struct batch *, batch, batch_free)

@@ -344,9 +344,19 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	return add_calls(naming, &build, &place);
 }
 
+/* Of what came with its names and its binary. */
+static enum flame_kind kind_of(struct str path)
+{
+	return str_equal(path, STR(NAMING_KERNEL)) || str_starts_with(path, STR(NAMING_KERNEL "/"))
+		       ? FLAME_KERNEL
+		       : FLAME_NATIVE;
+}
+
 /* What came with its names: innermost first in the catalog. */
 static int add_lines(struct naming *naming, const struct catalog *catalog, uint64_t number)
 {
+	enum flame_kind kind = FLAME_NAMED;
+	int64_t module = NAMING_TEXT_EMPTY;
 	size_t count = 0;
 
 	if (number == 0 || number >= catalog_count(catalog, CATALOG_NAME))
@@ -354,11 +364,19 @@ static int add_lines(struct naming *naming, const struct catalog *catalog, uint6
 
 	const struct catalog_line *lines = catalog_lines(catalog, (uint32_t)number, &count);
 
+	if (count > 1 && lines[count - 1].function == 0) {
+		struct str path = catalog_text(catalog, lines[--count].file);
+
+		kind = kind_of(path);
+		module = naming_text(naming, str_base_name(path));
+	}
 	if (count == 0)
 		return -EBADMSG;
+	if (module < 0)
+		return (int)module;
 	for (size_t i = count; i > 0; i--) {
 		int err = add_frame(naming, catalog_text(catalog, lines[i - 1].function),
-				    NAMING_TEXT_EMPTY, FLAME_NAMED);
+				    (uint32_t)module, kind);
 		if (!err)
 			err = set_place(naming, catalog_text(catalog, lines[i - 1].file),
 					lines[i - 1].line);

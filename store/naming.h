@@ -18,6 +18,9 @@ struct naming;
 
 enum { NAMING_TEXT_EMPTY = 0 };
 
+/* The kernel's own binary; a module that comes with names lies below it, "kernel/ext4". */
+#define NAMING_KERNEL "kernel"
+
 struct frame_name {
 	uint32_t name;	 /* texts of the naming */
 	uint32_t module; /* base name of the binary, or NAMING_TEXT_EMPTY */

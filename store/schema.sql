@@ -47,7 +47,8 @@ CREATE TABLE build (
 );
 
 -- Locations that brought their names. lines: varints, function, file (texts) and line for each
--- function that was inlined there, innermost first
+-- function that was inlined there, innermost first; a last one without a function names the binary
+-- by its file
 CREATE TABLE name (
 	id INTEGER PRIMARY KEY,
 	lines BLOB NOT NULL

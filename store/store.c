@@ -699,6 +699,7 @@ static void summarize(struct store *store, struct store_status *ret)
 		uint64_t bytes = span->is_sealed ? span->bytes : span_file_bytes(span->path);
 
 		ret->span_count++;
+		ret->has_damage |= span->is_damaged;
 		ret->open_count += !span->is_sealed;
 		ret->bytes += bytes;
 		ret->classes[span_class(span)].span_count++;

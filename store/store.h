@@ -126,6 +126,7 @@ enum store_drop_reason {
 struct store_status {
 	uint32_t span_count;
 	uint32_t damaged_count; /* files set aside */
+	bool has_damage;	/* one was found damaged, and is not set aside yet */
 	uint32_t open_count;	/* of the spans, that are written to */
 	uint64_t seals;		/* that were asked for, and done */
 	uint64_t bytes;		/* on disk, logs included */

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,12 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 
-enum { TIMEOUT_S = 30, REQUEST_SIZE_MAX = 1024, CHUNK_SIZE = 16384 };
+enum {
+	TIMEOUT_S = 30,
+	LONG_TIMEOUT_S = 900, /* a file is made, or taken in */
+	REQUEST_SIZE_MAX = 16384,
+	CHUNK_SIZE = 16384,
+};
 
 /* "127.0.0.1:4040", "[::1]:4040", "localhost:4040". */
 static int read_address(struct str text, struct sockaddr_storage *ret, socklen_t *ret_size)
@@ -104,6 +110,20 @@ static int send_body(int fd, const struct ask_body *body)
 	return 0;
 }
 
+/* One that broke off is shorter than its head says. */
+static bool is_whole(struct str head, size_t body_size)
+{
+	struct str name = STR("\r\nContent-Length: ");
+	const char *found = memmem(head.text, head.size, name.text, name.size);
+	const char *start = found ? found + name.size : NULL;
+	const char *end =
+		start ? memchr(start, '\r', (size_t)(head.text + head.size - start)) : NULL;
+	uint64_t size = 0;
+
+	return !end || parse_u64((struct str){ start, (size_t)(end - start) }, &size) ||
+	       size == body_size;
+}
+
 static int take_answer(const struct buf *answer, int *ret_status, struct buf *ret)
 {
 	const char *end = memmem(answer->bytes, answer->size, "\r\n\r\n", 4);
@@ -115,18 +135,22 @@ static int take_answer(const struct buf *answer, int *ret_status, struct buf *re
 		return -EPROTO;
 	*ret_status = (int)status;
 	end += 4;
+	if (!is_whole((struct str){ (const char *)answer->bytes,
+				    (size_t)(end - (const char *)answer->bytes) },
+		      answer->size - (size_t)(end - (const char *)answer->bytes)))
+		return -EPROTO;
 	buf_add(ret, end, answer->size - (size_t)(end - (const char *)answer->bytes));
 	return ret->error;
 }
 
-int ask_server_with(const char *address, const char *method, const char *path,
-		    const struct ask_body *body, int *ret_status, struct buf *ret)
+static int ask_within(int timeout_s, const char *address, const char *method, const char *path,
+		      const struct ask_body *body, int *ret_status, struct buf *ret)
 {
-	struct timeval timeout = { .tv_sec = TIMEOUT_S };
+	struct timeval timeout = { .tv_sec = timeout_s };
 	struct sockaddr_storage where;
 	socklen_t where_size = 0;
 	char request[REQUEST_SIZE_MAX];
-	autoclean(buf) struct buf answer = BUF(ret->limit);
+	autoclean(buf) struct buf answer = BUF(ret->limit + REQUEST_SIZE_MAX);
 	int err = read_address(str_from(address), &where, &where_size);
 
 	if (err)
@@ -154,10 +178,16 @@ int ask_server_with(const char *address, const char *method, const char *path,
 	return err ? err : take_answer(&answer, ret_status, ret);
 }
 
+int ask_server_with(const char *address, const char *method, const char *path,
+		    const struct ask_body *body, int *ret_status, struct buf *ret)
+{
+	return ask_within(LONG_TIMEOUT_S, address, method, path, body, ret_status, ret);
+}
+
 int ask_server(const char *address, const char *method, const char *path, struct buf *ret)
 {
 	int status = 0;
-	int err = ask_server_with(address, method, path, NULL, &status, ret);
+	int err = ask_within(TIMEOUT_S, address, method, path, NULL, &status, ret);
 
 	return !err && status != 200 ? -EPROTO : err;
 }

@@ -13,7 +13,8 @@
  */
 int ask_server(const char *address, const char *method, const char *path, struct buf *ret);
 
-/* The same with a body, and with any status, which leaves through ret_status. */
+/* The same with a body, which may be NULL, and with any status, which leaves through ret_status.
+ * Waits for minutes, since files take them. */
 struct ask_body {
 	uint64_t size;
 	/* Fills the room: 0, or a negative errno that ends it all. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <strings.h>
+#define ZLIB_CONST
 #include <zlib.h>
 
 #include "base/parse.h"
@@ -17,6 +18,7 @@ enum {
 	LEVEL = 1,
 	WINDOW_BITS_GZIP = 15 + 16,
 	MEMORY_LEVEL = 8,
+	UNPACK_SIZE = 65536,
 };
 
 static struct str trimmed(struct str text)
@@ -99,6 +101,53 @@ int compression_gzip(struct buf *buf)
 	buf_done(buf);
 	*buf = packed;
 	return 0;
+}
+
+bool compression_is_gzip(struct str bytes)
+{
+	return str_starts_with(bytes, (struct str){ "\x1f\x8b", 2 });
+}
+
+/* 1 at the end of a member, 0 to go on. */
+static int unpack_piece(z_stream *stream, struct buf *buf)
+{
+	uint8_t *room = buf_grow(buf, UNPACK_SIZE);
+
+	if (!room)
+		return buf->error == -EFBIG ? -E2BIG : buf->error;
+	stream->next_out = room;
+	stream->avail_out = UNPACK_SIZE;
+
+	int code = inflate(stream, Z_NO_FLUSH);
+
+	buf->size -= stream->avail_out;
+	if (code == Z_STREAM_END)
+		return 1;
+	if (code == Z_MEM_ERROR)
+		return -ENOMEM;
+	/* Nothing more to read, and still not at the end. */
+	if (code != Z_OK || (stream->avail_in == 0 && stream->avail_out > 0))
+		return -EBADMSG;
+	return 0;
+}
+
+int compression_gunzip(struct str packed, struct buf *buf)
+{
+	z_stream stream = { 0 };
+	int err = 0;
+
+	assert(packed.size <= UINT32_MAX);
+	if (inflateInit2(&stream, WINDOW_BITS_GZIP) != Z_OK)
+		return -ENOMEM;
+	stream.next_in = (const unsigned char *)packed.text;
+	stream.avail_in = (uInt)packed.size;
+	do {
+		err = unpack_piece(&stream, buf);
+		if (err == 1 && stream.avail_in > 0)
+			err = inflateReset(&stream) == Z_OK ? 0 : -EBADMSG;
+	} while (!err);
+	(void)inflateEnd(&stream);
+	return err < 0 ? err : 0;
 }
 
 void reply_compress(const struct request *request, struct reply *reply)

@@ -9,6 +9,15 @@ bool compression_takes_gzip(const struct request *request);
 /* Packs what is in the buf, as a file of gzip. -ENOMEM, or -EFBIG beyond its limit. */
 int compression_gzip(struct buf *buf);
 
+/* Whether it begins as a file of gzip does. */
+bool compression_is_gzip(struct str bytes);
+
+/*
+ * Unpacks a file of gzip, several members too, to the end of the buf. -EBADMSG for what is none or
+ * is cut short, -E2BIG beyond the buf's limit, -ENOMEM.
+ */
+int compression_gunzip(struct str packed, struct buf *buf);
+
 /*
  * Packs the reply's body with gzip when the client takes that and it is worth it: what is small, or
  * packed already, stays as it is, and so does everything without memory for it.

@@ -34,11 +34,23 @@ enum {
 
 static const char cpu_type[] = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
+/* What somebody else brings. Its address stands in the queue when there is one. */
+struct guest {
+	pthread_mutex_t turn; /* whose it is */
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t done;
+	bool is_waiting;
+	struct batch *batch; /* or NULL */
+	bool commits;
+	int err;
+};
+
 struct ingest {
 	struct ingest_options options;
 	struct server *server;
 	struct queue *queue;
 	pthread_t thread;
+	bool is_running;
 	struct batch *batch;
 
 	/* What was appended since the last commit. */
@@ -58,6 +70,8 @@ struct ingest {
 	uint32_t *codes;	 /* of each process: enum own_code */
 	uint32_t build_capacity, stack_capacity, series_capacity, thread_capacity, code_capacity;
 	struct process_key jit_keys[JIT_PROCESS_COUNT_MAX];
+
+	struct guest guest;
 };
 
 /* Whether a process ran code that it made. */
@@ -596,6 +610,59 @@ static bool is_overdue(const struct ingest *ingest)
 		       ingest->server->settings->window_ns + 2 * (uint64_t)CLOCK_NS_PER_S;
 }
 
+/* ---- batches of others --------------------------------------------------------------------------
+ */
+
+static void answer_guest(struct guest *guest, int err)
+{
+	pthread_mutex_lock(&guest->lock);
+	assert(guest->is_waiting);
+	guest->err = err;
+	guest->is_waiting = false;
+	pthread_cond_signal(&guest->done);
+	pthread_mutex_unlock(&guest->lock);
+}
+
+static void take_guest(struct ingest *ingest)
+{
+	struct guest *guest = &ingest->guest;
+	/* Windows of the link are told as committed by their own commit. */
+	int err = commit(ingest);
+
+	if (!err && guest->batch)
+		err = store_append(ingest->server->store, guest->batch);
+	if ((!err || err == -EALREADY) && guest->commits) {
+		int written = store_commit(ingest->server->store);
+
+		err = written ? written : err;
+	}
+	answer_guest(guest, err);
+}
+
+int ingest_add(struct ingest *ingest, struct batch *batch, bool commits)
+{
+	struct guest *guest = &ingest->guest;
+	int err;
+
+	pthread_mutex_lock(&guest->turn);
+	guest->is_waiting = true;
+	guest->batch = batch;
+	guest->commits = commits;
+	do
+		err = queue_push_wait(ingest->queue, guest, RETRY_MS);
+	while (err == -ETIMEDOUT);
+	if (!err) {
+		pthread_mutex_lock(&guest->lock);
+		while (guest->is_waiting)
+			pthread_cond_wait(&guest->done, &guest->lock);
+		err = guest->err;
+		pthread_mutex_unlock(&guest->lock);
+	}
+	guest->is_waiting = false;
+	pthread_mutex_unlock(&guest->turn);
+	return err == -EPIPE ? -ECANCELED : err;
+}
+
 static void *run(void *context)
 {
 	struct ingest *ingest = context;
@@ -610,7 +677,9 @@ static void *run(void *context)
 		if (!held)
 			err = queue_pop(ingest->queue, RETRY_MS, &item);
 		held = NULL;
-		if (!err && take(ingest, item)) {
+		if (!err && item == &ingest->guest) {
+			take_guest(ingest);
+		} else if (!err && take(ingest, item)) {
 			struct timespec pause = { .tv_sec = RETRY_MS / CLOCK_MS_PER_S };
 
 			held = item;
@@ -631,6 +700,22 @@ static void *run(void *context)
 	return NULL;
 }
 
+static struct ingest *ingest_free(struct ingest *ingest)
+{
+	queue_free(ingest->queue);
+	batch_free(ingest->batch);
+	free(ingest->builds);
+	free(ingest->stacks);
+	free(ingest->series);
+	free(ingest->thread_labels);
+	free(ingest->codes);
+	pthread_cond_destroy(&ingest->guest.done);
+	pthread_mutex_destroy(&ingest->guest.lock);
+	pthread_mutex_destroy(&ingest->guest.turn);
+	free(ingest);
+	return NULL;
+}
+
 int ingest_start(const struct ingest_options *options, struct ingest **ret)
 {
 	assert(options->server && options->committed && options->wish);
@@ -648,6 +733,10 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 	store_status(options->server->store, &status);
 	ingest->damaged_count = status.damaged_count;
 
+	pthread_mutex_init(&ingest->guest.turn, NULL);
+	pthread_mutex_init(&ingest->guest.lock, NULL);
+	pthread_cond_init(&ingest->guest.done, NULL);
+
 	int err = queue_new(QUEUE_COUNT_MAX, &ingest->queue);
 
 	if (!err)
@@ -655,35 +744,36 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 	if (!err)
 		err = -pthread_create(&ingest->thread, NULL, run, ingest);
 	if (err) {
-		queue_free(ingest->queue);
-		batch_free(ingest->batch);
-		free(ingest);
+		ingest_free(ingest);
 		return err;
 	}
+	ingest->is_running = true;
 	*ret = ingest;
 	return 0;
 }
 
-struct ingest *ingest_stop(struct ingest *ingest)
+void ingest_close(struct ingest *ingest)
 {
 	void *left;
 
-	if (!ingest)
-		return NULL;
-
+	if (!ingest->is_running)
+		return;
 	queue_close(ingest->queue);
 	pthread_join(ingest->thread, NULL);
+	ingest->is_running = false;
 	while (queue_pop(ingest->queue, 0, &left) == 0)
-		window_free(left);
-	queue_free(ingest->queue);
-	batch_free(ingest->batch);
-	free(ingest->builds);
-	free(ingest->stacks);
-	free(ingest->series);
-	free(ingest->thread_labels);
-	free(ingest->codes);
-	free(ingest);
-	return NULL;
+		if (left == &ingest->guest)
+			answer_guest(&ingest->guest, -ECANCELED);
+		else
+			window_free(left);
+}
+
+struct ingest *ingest_stop(struct ingest *ingest)
+{
+	if (!ingest)
+		return NULL;
+	ingest_close(ingest);
+	return ingest_free(ingest);
 }
 
 int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms)

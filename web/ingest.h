@@ -8,6 +8,7 @@
 #include "base/identity.h"
 #include "base/window.h"
 
+struct batch;
 struct server;
 
 /*
@@ -30,7 +31,10 @@ struct ingest_options {
 
 int ingest_start(const struct ingest_options *options, struct ingest **ret);
 
-/* Commits what is there. */
+/* Commits what is there and takes nothing more: who still comes is refused. */
+void ingest_close(struct ingest *ingest);
+
+/* The same, and nobody comes any more. */
 struct ingest *ingest_stop(struct ingest *ingest);
 
 /*
@@ -38,5 +42,13 @@ struct ingest *ingest_stop(struct ingest *ingest);
  * tries again later, which keeps the collector from sending more.
  */
 int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms);
+
+/*
+ * A batch that does not come over the link, or NULL: has the writer append it and, with commits,
+ * write all that was appended to disk; waits until that is done. -EALREADY when the batch is in the
+ * store already, -ECANCELED when the writer ends, else as of store_append() and store_commit(). One
+ * at a time; others wait. The batch stays the caller's.
+ */
+int ingest_add(struct ingest *ingest, struct batch *batch, bool commits);
 
 DEFINE_CLEANUP(struct ingest *, ingest, ingest_stop)

@@ -23,6 +23,12 @@ void page_functions(struct server *server, struct request *request, struct reply
 void page_sandwich(struct server *server, struct request *request, struct reply *reply);
 void page_changes(struct server *server, struct request *request, struct reply *reply);
 void page_export(struct server *server, struct request *request, struct reply *reply);
+void page_export_span(struct server *server, struct request *request, struct reply *reply);
+void page_import(struct server *server, struct request *request, struct reply *reply);
+/* Removes what a crash left of imports and exports. */
+struct settings;
+void page_import_tidy(const struct settings *settings);
+void page_export_tidy(const struct settings *settings);
 void page_labels(struct server *server, struct request *request, struct reply *reply);
 void page_types(struct server *server, struct request *request, struct reply *reply);
 

@@ -2,15 +2,21 @@
 /* The flame graph as a file, for other programs. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "store/extract.h"
 #include "web/compression.h"
+#include "web/folded.h"
 #include "web/message.h"
 #include "web/page.h"
 #include "web/pprof.h"
@@ -19,47 +25,6 @@
 #include "web/server.h"
 
 enum { NODE_COUNT_MAX = 1000000 };
-
-/* ---- folded -----------------------------------------------------------------------------------
- */
-
-/* The format has no way to write its own marks in a name. */
-static void add_frame(struct buf *buf, struct str name)
-{
-	char *text = buf_grow(buf, name.size);
-
-	for (size_t i = 0; text && i < name.size; i++) {
-		char c = name.text[i];
-
-		text[i] = c == ';' ? ':' : c == '\n' || c == '\r' ? ' ' : c;
-	}
-}
-
-/* "main;run;burn 1230000000", one line for each node with a value of its own. */
-static int write_folded(const struct flame *flame, struct buf *buf)
-{
-	autofree uint32_t *path = calloc(flame->node_count, sizeof(path[0]));
-
-	if (!path)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < flame->node_count && !buf->error; i++) {
-		uint32_t depth = 0;
-
-		if (flame->nodes[i].self == 0)
-			continue;
-		for (uint32_t node = i; node > 0; node = flame->nodes[node].parent)
-			path[depth++] = node;
-		if (depth == 0)
-			buf_add_str(buf, STR("[no frames]"));
-		while (depth > 0) {
-			add_frame(buf, flame->names[flame->nodes[path[--depth]].name]);
-			if (depth > 0)
-				buf_add_u8(buf, ';');
-		}
-		buf_printf(buf, " %" PRIu64 "\n", flame->nodes[i].self);
-	}
-	return buf->error;
-}
 
 /* ---- pprof ------------------------------------------------------------------------------------
  */
@@ -166,7 +131,7 @@ void page_export(struct server *server, struct request *request, struct reply *r
 	}
 
 	err = format == FORMAT_PPROF ? write_pprof(server, &question, &flame, &reply->body)
-				     : write_folded(&flame, &reply->body);
+				     : folded_write(&flame, &reply->body);
 	flame_done(&flame);
 	if (err) {
 		reply_failure(reply, err);
@@ -176,4 +141,97 @@ void page_export(struct server *server, struct request *request, struct reply *r
 		format == FORMAT_PPROF ? "application/octet-stream" : "text/plain; charset=utf-8";
 	reply->is_packed = format == FORMAT_PPROF;
 	offer(reply, server, &question.range, format == FORMAT_PPROF ? ".pb.gz" : ".folded.txt");
+}
+
+/* ---- span files -------------------------------------------------------------------------------
+ */
+
+enum { PATH_SIZE = STORE_PATH_SIZE_MAX + 64 };
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
+static void remove_folder(const char *folder)
+{
+	(void)nftw(folder, remove_entry, 4, FTW_DEPTH | FTW_PHYS);
+}
+
+static void export_folder(const struct settings *settings, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/export.tmp", settings->data);
+}
+
+void page_export_tidy(const struct settings *settings)
+{
+	char folder[PATH_SIZE];
+
+	export_folder(settings, folder, sizeof(folder));
+	remove_folder(folder);
+}
+
+static void refuse_span(struct reply *reply, int err)
+{
+	if (err == -ENODATA)
+		reply_error(reply, 404, NULL, "nothing was recorded then, or nothing matches");
+	else if (err == -EFBIG || err == -E2BIG)
+		reply_error(reply, 413, NULL,
+			    "that is more than one file holds; ask for a shorter time");
+	else if (err == -ENOSPC)
+		reply_error(reply, 507, NULL, "there is no room on the disk to make the file");
+	else
+		reply_failure(reply, err);
+}
+
+/* The file is open, and has no name any more, when it is sent. */
+static int make_span(const struct server *server, const struct store_question *question,
+		     struct reply *reply)
+{
+	char folder[PATH_SIZE];
+	char path[PATH_SIZE];
+	int err;
+
+	export_folder(server->settings, folder, sizeof(folder));
+	remove_folder(folder);
+	err = store_export(server->store, question, folder, path, sizeof(path));
+	if (!err) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			err = -errno;
+		else
+			reply_send_file(reply, fd);
+	}
+	remove_folder(folder);
+	return err;
+}
+
+void page_export_span(struct server *server, struct request *request, struct reply *reply)
+{
+	autoclean(page_question) struct page_question question = { 0 };
+	struct str type = { 0 };
+	bool is_busy;
+	int err;
+
+	if (!page_question_read(&question, request, reply))
+		return;
+	/* Every type unless one is asked for; and what is recorded at the end is wanted, too. */
+	if (!request_parameter(request, STR("type"), &question.texts, &type))
+		question.question.type = (struct str){ 0 };
+	is_busy = atomic_exchange(&server->is_exporting, true);
+	if (is_busy) {
+		reply_error(reply, 503, NULL, "another export is under way; try again later");
+		reply_add_header(reply, "Retry-After", "5");
+		return;
+	}
+	err = make_span(server, &question.question, reply);
+	server->is_exporting = false;
+	if (err)
+		refuse_span(reply, err);
+	else
+		offer(reply, server, &question.range, ".hearth");
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "web/json_writer.h"
 
@@ -22,6 +24,18 @@ void reply_init(struct reply *reply)
 void reply_done(struct reply *reply)
 {
 	buf_done(&reply->body);
+	if (reply->is_file)
+		close(reply->file_fd);
+	reply->is_file = false;
+}
+
+void reply_send_file(struct reply *reply, int fd)
+{
+	assert(!reply->is_file && fd >= 0 && reply->body.size == 0);
+	reply->is_file = true;
+	reply->file_fd = fd;
+	reply->is_packed = true;
+	reply->content_type = "application/octet-stream";
 }
 
 void reply_add_header(struct reply *reply, const char *name, const char *value)
@@ -52,7 +66,7 @@ void reply_error(struct reply *reply, int status, const char *parameter, const c
 	char text[ERROR_TEXT_SIZE];
 	va_list args;
 
-	assert(status >= 400 && status < 600);
+	assert(status >= 400 && status < 600 && !reply->is_file);
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -116,4 +130,30 @@ void reply_failure(struct reply *reply, int err)
 
 	reply_error(reply, failure.status, NULL, "%s", failure.sentence);
 	reply->limit = failure.limit;
+}
+
+void reply_load_file(struct reply *reply)
+{
+	int fd = reply->file_fd;
+	struct stat status;
+	char *room = NULL;
+	int err = 0;
+
+	assert(reply->is_file && reply->body.size == 0);
+	reply->is_file = false;
+	if (fstat(fd, &status) == 0 && status.st_size > 0)
+		room = buf_grow(&reply->body, (size_t)status.st_size);
+	if (!room)
+		err = reply->body.error ? reply->body.error : -EIO;
+	for (off_t at = 0; !err && at < status.st_size;) {
+		ssize_t got = pread(fd, room + at, (size_t)(status.st_size - at), at);
+
+		if (got > 0)
+			at += got;
+		else if (got == 0 || errno != EINTR)
+			err = -EIO;
+	}
+	close(fd);
+	if (err)
+		reply_failure(reply, err);
 }

@@ -18,6 +18,12 @@ void reply_add_header(struct reply *reply, const char *name, const char *value);
 void reply_offer_file(struct reply *reply, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The body is this open file, of bytes that no browser shows. Takes the descriptor. */
+void reply_send_file(struct reply *reply, int fd);
+
+/* Reads such a file into the body; what is too large becomes a refusal. */
+void reply_load_file(struct reply *reply);
+
 /*
  * {"error":"from: 'x' is not a time","parameter":"from"}; parameter may be NULL. Throws away what
  * the handler wrote.

@@ -3,16 +3,20 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
 
 enum {
 	READ_SIZE = 4096,
+	SPOOL_SIZE = 65536,
 	UNPACK_SIZE = 16384,
 	/* From here on the ratio counts: small texts legitimately pack very well. */
 	RATIO_FREE_SIZE = 1 << 20,
@@ -244,6 +248,40 @@ int request_hold_body(struct request *request, struct held_body *held)
 	request->read_body = read_held;
 	request->body_context = held;
 	return 0;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t size)
+{
+	while (size > 0) {
+		ssize_t written = write(fd, bytes, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -errno;
+		bytes += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+int64_t request_spool_body(struct request *request, int fd, size_t size_max)
+{
+	autofree uint8_t *piece = malloc(SPOOL_SIZE);
+	struct body_clock clock = start_clock(request);
+	int64_t count;
+
+	if (!piece)
+		return -ENOMEM;
+	if (announces_more_than(request, size_max))
+		return -E2BIG;
+	while ((count = read_some(&clock, piece, SPOOL_SIZE)) > 0) {
+		int err = clock.size > size_max ? -E2BIG : write_all(fd, piece, (size_t)count);
+
+		if (err)
+			return err;
+	}
+	return count < 0 ? count : (int64_t)clock.size;
 }
 
 /* Adds what was unpacked, within the body's limit and a sane ratio to what came over the wire. */

@@ -90,6 +90,12 @@ int request_hold_body(struct request *request, struct held_body *held);
  */
 int request_read_body(struct request *request, struct buf *body);
 
+/*
+ * The body as it is on the wire, at the end of a file. Its size, or -E2BIG beyond size_max and else
+ * as above, or what writing fails with.
+ */
+int64_t request_spool_body(struct request *request, int fd, size_t size_max);
+
 struct reply {
 	int status;		  /* 200 unless set */
 	const char *content_type; /* a literal */
@@ -98,6 +104,8 @@ struct reply {
 	char etag[40];		      /* "" for none */
 	const char *content_encoding; /* a literal, or NULL */
 	bool is_packed;		      /* the body is a file that is compressed */
+	bool is_file;		      /* it is not in body: it is what file_fd has, all of it */
+	int file_fd;		      /* the reply's own */
 	char disposition[160];	      /* what a header below says */
 	struct header headers[8];     /* more of them; texts are literals, or above */
 	size_t header_count;

@@ -24,10 +24,12 @@
 #include "web/uploads.h"
 
 enum route_kind {
-	ROUTE_READ, /* GET */
-	ROUTE_ASK,  /* GET, asks the store: takes a slot */
-	ROUTE_DO,   /* POST without a body: changes something */
-	ROUTE_CALL, /* POST of Connect, asks the store: takes a slot */
+	ROUTE_READ,  /* GET */
+	ROUTE_ASK,   /* GET, asks the store: takes a slot */
+	ROUTE_DO,    /* POST without a body: changes something */
+	ROUTE_FILE,  /* GET of a file that takes a while to make; one at a time */
+	ROUTE_BRING, /* POST of a file, which is put into the store */
+	ROUTE_CALL,  /* POST of Connect, asks the store: takes a slot */
 	/* Of a path that only begins so; one path may have several of them. */
 	ROUTE_LOOK,   /* GET */
 	ROUTE_PUT,    /* PUT with a body that the handler reads itself */
@@ -54,6 +56,8 @@ static const struct route routes_table[] = {
 
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status", page_status },
 	{ ROLE_WRITER, ROUTE_DO, "/api/v1/store/seal", page_store_seal },
+	{ ROLE_READER, ROUTE_FILE, "/api/v1/export/span", page_export_span },
+	{ ROLE_WRITER, ROUTE_BRING, "/api/v1/import", page_import },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/processes", page_processes },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/timeline", page_timeline },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/flame", page_flame },
@@ -88,6 +92,7 @@ enum {
 };
 
 #define ANSWER_TIME_NS_MAX ((uint64_t)ANSWER_SECONDS_MAX * (uint64_t)CLOCK_NS_PER_S)
+#define FILE_TIME_NS_MAX   ((uint64_t)FILE_SECONDS_MAX * (uint64_t)CLOCK_NS_PER_S)
 
 struct routes {
 	struct server *server;
@@ -164,9 +169,11 @@ static const char *method_of(const struct route *route)
 	switch (route->kind) {
 	case ROUTE_READ:
 	case ROUTE_ASK:
+	case ROUTE_FILE:
 	case ROUTE_LOOK:
 		return "GET";
 	case ROUTE_DO:
+	case ROUTE_BRING:
 	case ROUTE_CALL:
 		return "POST";
 	case ROUTE_PUT:
@@ -396,13 +403,18 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 
 	const struct route *route = &routes_table[number];
 
-	request->deadline_monotonic_ns = clock_monotonic_ns() + ANSWER_TIME_NS_MAX;
+	request->deadline_monotonic_ns =
+		clock_monotonic_ns() + (route->kind == ROUTE_FILE || route->kind == ROUTE_BRING
+						? FILE_TIME_NS_MAX
+						: ANSWER_TIME_NS_MAX);
 	if (!check(routes, request, route, reply))
 		return number;
 	if (route->kind == ROUTE_ASK || route->kind == ROUTE_CALL)
 		ask(routes, request, route, reply);
 	else
 		route->answer(routes->server, request, reply);
+	if (reply->is_file)
+		reply_load_file(reply);
 	if (reply->body.error)
 		report_lost_body(route, reply);
 	return number;

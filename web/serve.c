@@ -24,6 +24,7 @@
 #include "symbols/upload_store.h"
 #include "web/http1.h"
 #include "web/ingest.h"
+#include "web/page.h"
 #include "web/receiver.h"
 #include "web/scrubber.h"
 #include "web/server.h"
@@ -140,6 +141,9 @@ static int open_store(struct server *server)
 	if (err)
 		return err;
 
+	page_import_tidy(settings);
+	page_export_tidy(settings);
+
 	struct store_status status;
 
 	store_status(server->store, &status);
@@ -241,6 +245,7 @@ static int serve(struct server *server, const sigset_t *mask)
 					  .context = receiver };
 	int err = ingest_start(&options, &ingest);
 
+	server->ingest = ingest;
 	if (!err)
 		err = receiver_start(receiver, ingest);
 	if (!err)
@@ -260,8 +265,9 @@ static int serve(struct server *server, const sigset_t *mask)
 	}
 	/* No more windows, then what is there is committed, then no more answers. */
 	receiver_stop(receiver);
-	ingest = ingest_stop(ingest);
+	ingest_close(ingest);
 	http1_stop(http);
+	server->ingest = NULL;
 	return code;
 }
 
@@ -304,4 +310,44 @@ int serve_main(const struct settings *settings)
 	jit_processes_free(server.jit);
 	upload_store_close(server.uploads);
 	return code;
+}
+
+static void tell_nobody(void *context, uint64_t collector, uint64_t sequence)
+{
+	(void)context;
+	(void)collector;
+	(void)sequence;
+}
+
+static void wish_nothing(void *context, const struct identity *identity)
+{
+	(void)context;
+	(void)identity;
+}
+
+int serve_alone(const struct settings *settings,
+		void (*answer)(struct server *server, struct request *request, struct reply *reply),
+		struct request *request, struct reply *reply)
+{
+	struct server server = { .settings = settings };
+	struct ingest_options options = { .server = &server,
+					  .committed = tell_nobody,
+					  .wish = wish_nothing };
+	int err = 0;
+
+	tame_malloc();
+	describe_host(&server);
+	err = open_store(&server);
+	if (!err) {
+		err = ingest_start(&options, &server.ingest);
+		if (err)
+			log_error_errno(err, "cannot start the thread that writes");
+	}
+	if (!err)
+		answer(&server, request, reply);
+	ingest_stop(server.ingest);
+	store_close(server.store);
+	symbols_close(server.symbols);
+	unwind_tables_close(server.unwind_tables);
+	return err;
 }

@@ -10,3 +10,16 @@
  * said in one line.
  */
 int serve_main(const struct settings *settings);
+
+struct reply;
+struct request;
+struct server;
+
+/*
+ * For the program's own commands: has one handler answer, on the data folder of a server that does
+ * not run; the request needs no peer. 0, or a negative errno, which was said in one line: -EBUSY
+ * when a server runs.
+ */
+int serve_alone(const struct settings *settings,
+		void (*answer)(struct server *server, struct request *request, struct reply *reply),
+		struct request *request, struct reply *reply);

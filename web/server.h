@@ -10,6 +10,7 @@
 #include "web/limit.h"
 
 struct jit_processes;
+struct ingest;
 struct request_counters;
 struct store;
 struct symbols;
@@ -50,6 +51,9 @@ struct server {
 	struct upload_store *uploads;	     /* NULL: symbols can't be handed in */
 	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
+	struct ingest *ingest;			   /* the way into the store; NULL: there is none */
+	_Atomic bool is_importing;		   /* one at a time */
+	_Atomic bool is_exporting;		   /* a span file: the same */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hearth store: on a store that a server uses, and on one that nobody does. */
+/* hearth store, export and import: on a store that a server uses, and on one that nobody does. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -129,15 +129,23 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* hearth store with these arguments; its output is kept. Returns the exit code. */
-static int tool(struct tool_scene *scene, const char *arguments, const char *folder)
+/* hearth with these arguments; its output is kept. Returns the exit code. */
+static int command(struct tool_scene *scene, const char *arguments, const char *folder)
 {
 	char program[256];
 
 	return shell_output(scene->output, sizeof(scene->output),
-			    "%s store %s --data %s --http 127.0.0.1:%u 2>&1",
+			    "%s %s --data %s --http 127.0.0.1:%u 2>&1",
 			    build_path("hearth", program, sizeof(program)), arguments, folder,
 			    scene->hearth.port);
+}
+
+static int tool(struct tool_scene *scene, const char *arguments, const char *folder)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "store %s", arguments);
+	return command(scene, text, folder);
 }
 
 static void says(const struct tool_scene *scene, const char *text)
@@ -269,6 +277,87 @@ static void says_what_it_wants(void **state)
 	assert_int_equal(hearth_stop(&scene->hearth), 0);
 }
 
+static void export_to(struct tool_scene *scene, const char *options, const char *name,
+		      const char *folder)
+{
+	char arguments[256];
+
+	snprintf(arguments, sizeof(arguments), "export %s --output %s/%s", options, scene->folder,
+		 name);
+	assert_int_equal(command(scene, arguments, folder), 0);
+	assert_string_equal(scene->output, "");
+}
+
+static int import_from(struct tool_scene *scene, const char *options, const char *name,
+		       const char *folder)
+{
+	char arguments[256];
+
+	snprintf(arguments, sizeof(arguments), "import %s/%s %s", scene->folder, name, options);
+	return command(scene, arguments, folder);
+}
+
+static void assert_same_files(const struct tool_scene *scene, const char *one, const char *other)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "cmp %s/%s %s/%s", scene->folder, one, scene->folder, other);
+	assert_int_equal(system(line), 0);
+}
+
+/* From a server that runs, and from its files when it does not; into another store, and back. */
+static void profiles_go_out_and_come_in(void **state)
+{
+	struct tool_scene *scene = *state;
+	char folder[64], other[64];
+
+	memcpy(folder, scene->hearth.folder, sizeof(folder));
+	snprintf(other, sizeof(other), "%s/other", scene->folder);
+	export_to(scene, "--from now-30m --format folded", "running.folded", folder);
+	export_to(scene, "--from=now-30m", "running.pb.gz", folder);
+	export_to(scene, "--from now-30m --format span", "running.hearth", folder);
+	/* It is not written over. */
+	assert_int_equal(command(scene, "export --output /dev/null", folder), 73);
+	says(scene, "cannot make '/dev/null'");
+
+	/* What came in is apart from what was recorded, and as large. */
+	double before = total(&scene->hearth);
+
+	assert_int_equal(import_from(scene, "--label host=far", "running.pb.gz", folder), 0);
+	says(scene, " stacks, 20");
+	assert_true(total(&scene->hearth) == 2 * before);
+	assert_int_equal(import_from(scene, "--label=host=far", "running.pb.gz", folder), 0);
+	says(scene, "was imported before");
+	assert_true(total(&scene->hearth) == 2 * before);
+	export_to(scene, "--from now-1h --format=folded --query '{host=\"far\"}'", "far.folded",
+		  folder);
+	assert_same_files(scene, "running.folded", "far.folded");
+	assert_int_equal(import_from(scene, "", "recording", folder), 65);
+	says(scene, "nothing was imported");
+	assert_int_equal(hearth_stop(&scene->hearth), 0);
+
+	/* Without a server, into a store that is made for it. */
+	assert_int_equal(import_from(scene, "--label host=far", "running.pb.gz", other), 0);
+	export_to(scene, "--from now-1h --format folded", "other.folded", other);
+	assert_same_files(scene, "running.folded", "other.folded");
+	assert_int_equal(import_from(scene, "--label host=far", "running.pb.gz", other), 0);
+	says(scene, "was imported before");
+	snprintf(other, sizeof(other), "%s/third", scene->folder);
+	assert_int_equal(import_from(scene, "--label host=far", "running.hearth", other), 0);
+	says(scene, "6000 samples, 20");
+	export_to(scene, "--from now-1h --format folded", "third.folded", other);
+	assert_same_files(scene, "running.folded", "third.folded");
+	assert_int_equal(import_from(scene, "--label far", "running.pb.gz", other), 64);
+	says(scene, "NAME=VALUE");
+	assert_int_equal(import_from(scene, "", "nothing", other), 66);
+	says(scene, "No such file");
+	assert_int_equal(command(scene, "import", other), 64);
+	assert_int_equal(command(scene, "export --from", other), 64);
+	assert_int_equal(command(scene, "export", "/tmp/there-is-no-such-folder"), 66);
+	assert_int_equal(command(scene, "import --help", other), 0);
+	says(scene, "usage: hearth import FILE");
+}
+
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -279,6 +368,7 @@ int main(void)
 		SCENE_TEST(a_stopped_store_is_backed_up_with_its_logs),
 		SCENE_TEST(damage_is_told_and_left_alone),
 		SCENE_TEST(says_what_it_wants),
+		SCENE_TEST(profiles_go_out_and_come_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ struct codec {
 	ZSTD_CCtx *compressor; /* made when first used */
 	int level;
 	ZSTD_DCtx *decompressor;
+	uint64_t unpacked_count, unpacked_bytes;
 	struct buf plain;
 	struct buf columns[COLUMNS_COUNT_MAX];
 };
@@ -157,8 +158,16 @@ static int inflate(struct codec *codec, const void *blob, size_t size, struct by
 
 	if (ZSTD_isError(got) || got != plain_size)
 		return -EBADMSG;
+	codec->unpacked_count++;
+	codec->unpacked_bytes += size;
 	*ret = bytes_from(plain, got);
 	return 0;
+}
+
+void codec_figures(const struct codec *codec, uint64_t *ret_count, uint64_t *ret_bytes)
+{
+	*ret_count = codec->unpacked_count;
+	*ret_bytes = codec->unpacked_bytes;
 }
 
 bool codec_knows(const void *blob, size_t size)

@@ -36,6 +36,9 @@ int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret);
 int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
 			 struct bytes columns[static COLUMNS_COUNT_MAX]);
 
+/* How many blobs it unpacked, and their bytes as they are on disk. */
+void codec_figures(const struct codec *codec, uint64_t *ret_count, uint64_t *ret_bytes);
+
 /* How hard zstd tries from now on: 1 while writing, more for what stays. */
 void codec_set_level(struct codec *codec, int level);
 

@@ -264,8 +264,11 @@ static int64_t add_names(struct extraction *extraction, const struct catalog *ca
 
 		if (frame.kind == FLAME_UNNAMED || frame.kind == FLAME_TRUNCATED)
 			return 0;
-		lines[count++] = (struct named_line){ .function = naming_get(extraction->naming,
-									     frame.name) };
+		lines[count++] = (struct named_line){
+			.function = naming_get(extraction->naming, frame.name),
+			.file = naming_get(extraction->naming, frame.file),
+			.line = frame.line,
+		};
 	}
 
 	struct frame_name outermost = naming_frame(extraction->naming, names.first);

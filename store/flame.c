@@ -11,6 +11,7 @@
 #include "store/block_labels.h"
 #include "store/merge.h"
 #include "store/naming.h"
+#include "store/asking.h"
 #include "store/reader.h"
 #include "store/sandwich.h"
 #include "store/selector.h"
@@ -49,6 +50,8 @@ struct touch {
 };
 
 struct flame_question {
+	uint64_t memory; /* that it entered with */
+	bool is_in;
 	struct store *store;
 	const struct store_question *asked;
 	const struct flame_options *options;
@@ -764,7 +767,12 @@ static int question_start(struct flame_question *question)
 				    options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
 	pool_init(&question->row_values, ROW_COUNT_MAX, NULL);
 
-	int err = naming_new(question->store->symbols, &question->naming);
+	int err = asking_enter(question->store, asked, question->is_exact || question->functions,
+			       &question->memory);
+
+	question->is_in = !err;
+	if (!err)
+		err = naming_new(question->store->symbols, &question->naming);
 
 	if (!err)
 		err = merge_init(&question->merge, question->naming, options->by_module);
@@ -800,6 +808,9 @@ static void question_done(struct flame_question *question)
 	array_done(&question->named);
 	array_done(&question->touches);
 	array_done(&question->forest_nodes);
+	if (question->is_in)
+		asking_leave(question->store, question->memory);
+	question->is_in = false;
 }
 
 /* The same samples, by where they ended. */

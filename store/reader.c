@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "store/asking.h"
 #include "store/selector.h"
 
 enum { PAIR_COUNT_MAX = 8 << 20 };
@@ -72,9 +72,7 @@ static void view_close(struct store *store, struct view *view)
 
 int reader_check_time(const struct reader *reader)
 {
-	uint64_t deadline_ns = reader->question->asked->deadline_monotonic_ns;
-
-	return deadline_ns && clock_monotonic_ns() > deadline_ns ? -ETIMEDOUT : 0;
+	return asking_check(reader->question->asked);
 }
 
 bool reader_lock(struct reader *reader)
@@ -649,6 +647,17 @@ static int settle(struct store *store, struct span *span, int err)
 	return err == -ENOENT ? 0 : err;
 }
 
+static void note_figures(const struct reader_question *question, const struct codec *codec,
+			 const struct codec *detail_codec, uint32_t span_count)
+{
+	uint64_t pieces[2];
+	uint64_t bytes[2];
+
+	codec_figures(codec, &pieces[0], &bytes[0]);
+	codec_figures(detail_codec, &pieces[1], &bytes[1]);
+	asking_note(question->asked, span_count, pieces[0] + pieces[1], bytes[0] + bytes[1]);
+}
+
 int reader_ask(struct store *store, const struct reader_question *question)
 {
 	struct view view = { 0 };
@@ -669,8 +678,12 @@ int reader_ask(struct store *store, const struct reader_question *question)
 					 .live = view.spans.items[i].live,
 					 .ordinal = i };
 
-		err = settle(store, reader.span, visit_span(&reader));
+		err = reader_check_time(&reader);
+		if (!err)
+			err = settle(store, reader.span, visit_span(&reader));
 	}
+	if (codec && detail_codec)
+		note_figures(question, codec, detail_codec, view.spans.count);
 	view_close(store, &view);
 	return err;
 }

@@ -170,6 +170,7 @@ int store_open(const struct store_options *options, struct store **ret)
 	if (!store)
 		return -ENOMEM;
 	pthread_mutex_init(&store->lock, NULL);
+	gate_init(&store->gate, QUESTION_MEMORY_MAX);
 	store->lock_fd = -1;
 	store->symbols = options->symbols;
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
@@ -232,6 +233,7 @@ struct store *store_close(struct store *store)
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_mutex_destroy(&store->lock);
+	gate_done(&store->gate);
 	free(store->folder);
 	free(store);
 	return NULL;
@@ -724,6 +726,7 @@ void store_status(struct store *store, struct store_status *ret)
 	ret->byte_limit = store_byte_limit(&store->limits, ret->disk_bytes);
 	summarize(store, ret);
 	pthread_mutex_unlock(&store->lock);
+	gate_figures(&store->gate, &ret->question_memory, &ret->question_memory_peak);
 }
 
 int64_t store_newest_ms(struct store *store)

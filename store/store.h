@@ -155,6 +155,7 @@ struct store_status {
 	uint32_t compact_spans;	  /* written anew, without processes and threads */
 	uint64_t compact_samples; /* in them, … */
 	uint64_t folded_samples;  /* … and those of which rare frames were folded */
+	uint64_t question_memory, question_memory_peak; /* estimates of those that run */
 };
 void store_status(struct store *store, struct store_status *ret);
 
@@ -168,12 +169,27 @@ void store_state_text(const struct store_status *status, char *text, size_t size
  * Labels of a sample are those of its series and its own together. Made by the store: __name__,
  * __profile_type__, __type__, __unit__, __period_type__, __period_unit__ and __service_name__.
  */
+struct store_asker {
+	/* Whether nobody waits for the answer any more: the question ends, -ECANCELED. May be NULL.
+	 */
+	bool (*is_gone)(void *context);
+	void *context;
+	uint64_t looked_ns; /* the store's own */
+
+	/* What all questions of this asker cost; added to. */
+	uint64_t spans;	 /* files that were looked into */
+	uint64_t pieces; /* blobs that were unpacked */
+	uint64_t bytes;	 /* of these, packed */
+	uint64_t memory; /* the largest estimate of one of them */
+};
+
 struct store_question {
 	struct str type;		 /* five-part profile type id; empty: every type */
 	const struct selector *selector; /* NULL: everything */
 	int64_t from_unix_ms;		 /* a window counts when its start lies in [from, to] */
 	int64_t to_unix_ms;
 	uint64_t deadline_monotonic_ns; /* -ETIMEDOUT beyond it; 0: none */
+	struct store_asker *asker;	/* or NULL */
 };
 
 struct store_texts {

@@ -10,6 +10,7 @@
 
 #include "store/cache.h"
 #include "store/compact.h"
+#include "store/gate.h"
 #include "store/series_limit.h"
 #include "store/space.h"
 #include "store/span.h"
@@ -64,6 +65,7 @@ struct store {
 	int64_t span_ms;
 	int lock_fd;
 	struct cache *cache;
+	struct gate gate; /* of questions */
 
 	/* the writer's own; what they point to is in spans as well */
 	struct span *open;

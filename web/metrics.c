@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/verdict.h"
 #include "symbols/jit_processes.h"
@@ -162,6 +163,29 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 		else
 			add_gauge(buf, figures[i].name, (double)counters->walk_figures[i],
 				  figures[i].help);
+}
+
+static void add_questions(struct buf *buf, const struct server_counters *counters,
+			  const struct store_status *status)
+{
+	add_counter(buf, "hearth_questions_total", counters->questions,
+		    "Requests that asked the store.");
+	add_counter(buf, "hearth_questions_cancelled_total", counters->questions_cancelled,
+		    "Of them those that ended early, since whoever asked had gone away.");
+	add_counter(buf, "hearth_question_spans_total", counters->question_spans,
+		    "Span files that they looked into.");
+	add_counter(buf, "hearth_question_pieces_total", counters->question_pieces,
+		    "Blobs that they unpacked.");
+	add_counter(buf, "hearth_question_bytes_total", counters->question_bytes,
+		    "Bytes of these on disk.");
+	add_head(buf, "hearth_question_seconds_total", "counter",
+		 "Time that they took, waiting for their turn included.");
+	buf_printf(buf, "hearth_question_seconds_total %.6f\n",
+		   (double)counters->question_ns / (double)CLOCK_NS_PER_S);
+	add_gauge(buf, "hearth_question_memory_bytes", (double)status->question_memory,
+		  "What those that run now are estimated to take.");
+	add_gauge(buf, "hearth_question_memory_peak_bytes", (double)status->question_memory_peak,
+		  "The same at its highest since the start.");
 }
 
 static void add_limits(struct buf *buf, const struct server_counters *counters)
@@ -353,6 +377,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_counter(buf, "hearth_http_tokens_refused_total", server->counters.tokens_refused,
 		    "Requests with a token that is nobody's.");
 	add_limits(buf, &server->counters);
+	add_questions(buf, &server->counters, &store);
 	if (server->request_counters)
 		request_counters_write(server->request_counters, buf);
 	add_process(buf);

@@ -292,6 +292,8 @@ static void refuse_store(struct reply *reply, int err)
 			reply, 507, NULL,
 			"nothing was imported: the store can't be written now, its disk is full "
 			"or failing");
+	else if (err == -ECANCELED)
+		reply_error(reply, 503, NULL, "nothing was imported: the server is stopping");
 	else if (err == -E2BIG || err == -EINVAL)
 		reply_error(reply, 413, NULL,
 			    "nothing was imported: the store can't take so much at once");

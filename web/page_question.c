@@ -45,7 +45,8 @@ bool page_question_read_since(struct page_question *question, const struct reque
 
 	*question = (struct page_question){
 		.texts = BUF(TEXTS_SIZE_MAX),
-		.question = { .deadline_monotonic_ns = request->deadline_monotonic_ns },
+		.question = { .deadline_monotonic_ns = request->deadline_monotonic_ns,
+			      .asker = request->asker },
 	};
 	(void)request_parameter(request, STR("from"), &question->texts, &from);
 	(void)request_parameter(request, STR("to"), &question->texts, &to);

@@ -16,6 +16,7 @@ bool querier_read_range(struct querier_question *question, struct connect_call *
 			int64_t end)
 {
 	question->question.deadline_monotonic_ns = call->request->deadline_monotonic_ns;
+	question->question.asker = call->request->asker;
 	if (start != 0 && end == 0) {
 		connect_error(call->reply, CONNECT_INVALID_ARGUMENT,
 			      "missing time range in the query");

@@ -3,11 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "store/store.h"
 #include "web/json_writer.h"
 
 enum { ERROR_TEXT_SIZE = 512, FILE_NAME_SIZE = 128 };
@@ -44,6 +47,15 @@ void reply_add_header(struct reply *reply, const char *name, const char *value)
 
 	assert(!strpbrk(name, "\r\n:") && !strpbrk(value, "\r\n"));
 	reply->headers[reply->header_count++] = (struct header){ str_from(name), str_from(value) };
+}
+
+void reply_add_figures(struct reply *reply, const struct store_asker *asker, uint64_t took_ns)
+{
+	assert(reply->figures[0] == '\0');
+	snprintf(reply->figures, sizeof(reply->figures),
+		 "spans=%" PRIu64 "; pieces=%" PRIu64 "; bytes=%" PRIu64 "; ms=%" PRIu64,
+		 asker->spans, asker->pieces, asker->bytes, took_ns / (uint64_t)CLOCK_NS_PER_MS);
+	reply_add_header(reply, "X-Hearth-Query", reply->figures);
 }
 
 void reply_offer_file(struct reply *reply, const char *format, ...)
@@ -104,6 +116,9 @@ struct failure failure_from_errno(int err)
 					 "the answer took too long, 30 s or what the request "
 					 "allows; ask for a shorter time",
 					 LIMIT_ANSWER_TIME };
+	case -ECANCELED:
+		return (struct failure){ 499, "canceled", "whoever asked has gone away",
+					 LIMIT_NONE };
 	case -E2BIG:
 	case -EFBIG:
 		return (struct failure){ 413, "resource_exhausted",

@@ -14,6 +14,10 @@ void reply_done(struct reply *reply);
 /* A header of the answer; name and value must be literals. */
 void reply_add_header(struct reply *reply, const char *name, const char *value);
 
+/* What the answer cost the store, in a header of its own. Once. */
+struct store_asker;
+void reply_add_figures(struct reply *reply, const struct store_asker *asker, uint64_t took_ns);
+
 /* The answer is a file of this name, for a browser to keep; plain letters only. Once. */
 void reply_offer_file(struct reply *reply, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

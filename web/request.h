@@ -15,6 +15,8 @@
  * What a handler sees of a request, and the reply it writes. No type of the HTTP library is among
  * them: the same handler serves HTTP/1.1, later HTTP/2 and gRPC, and tests without a socket.
  */
+struct store_asker;
+
 struct header {
 	struct str name; /* as sent; compare without case */
 	struct str value;
@@ -46,6 +48,11 @@ struct request {
 	enum role role;
 	char who[80]; /* how it got its role, for logs: "token grafana", "loopback" */
 	uint64_t deadline_monotonic_ns;
+	struct store_asker *asker; /* for questions to the store; NULL where there are none */
+
+	/* Whether nobody waits for the answer any more; NULL when that can't be known. */
+	bool (*is_gone)(const struct request *request);
+	const void *client; /* what that looks at */
 
 	/* Up to size bytes of the body: how many, 0 at its end, or a negative errno. */
 	int64_t (*read_body)(struct request *request, void *bytes, size_t size);
@@ -107,6 +114,7 @@ struct reply {
 	bool is_file;		      /* it is not in body: it is what file_fd has, all of it */
 	int file_fd;		      /* the reply's own */
 	char disposition[160];	      /* what a header below says */
+	char figures[128];	      /* and another */
 	struct header headers[8];     /* more of them; texts are literals, or above */
 	size_t header_count;
 	enum limit limit; /* of a refusal: the one that was hit */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/store.h"
 #include "web/access.h"
 #include "web/audit.h"
 #include "web/compression.h"
@@ -350,6 +351,39 @@ static void refuse_crowd(const struct route *route, int err, struct reply *reply
 	reply_add_header(reply, "Retry-After", "1");
 }
 
+static bool asker_is_gone(void *context)
+{
+	const struct request *request = context;
+
+	return request->is_gone && request->is_gone(request);
+}
+
+static void note_question(struct routes *routes, const struct store_asker *asker,
+			  struct reply *reply, uint64_t took_ns)
+{
+	struct server_counters *counters = &routes->server->counters;
+
+	counters->questions++;
+	counters->questions_cancelled += reply->status == 499;
+	counters->question_spans += asker->spans;
+	counters->question_pieces += asker->pieces;
+	counters->question_bytes += asker->bytes;
+	counters->question_ns += took_ns;
+	reply_add_figures(reply, asker, took_ns);
+}
+
+static void answer_question(struct routes *routes, struct request *request,
+			    const struct route *route, struct reply *reply)
+{
+	struct store_asker asker = { .is_gone = asker_is_gone, .context = request };
+	uint64_t start_ns = clock_monotonic_ns();
+
+	request->asker = &asker;
+	route->answer(routes->server, request, reply);
+	request->asker = NULL;
+	note_question(routes, &asker, reply, clock_monotonic_ns() - start_ns);
+}
+
 static void ask(struct routes *routes, struct request *request, const struct route *route,
 		struct reply *reply)
 {
@@ -362,7 +396,7 @@ static void ask(struct routes *routes, struct request *request, const struct rou
 		if (err) {
 			refuse_crowd(route, err, reply);
 		} else {
-			route->answer(routes->server, request, reply);
+			answer_question(routes, request, route, reply);
 			slots_leave(routes->slots);
 		}
 	}
@@ -411,6 +445,8 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 		return number;
 	if (route->kind == ROUTE_ASK || route->kind == ROUTE_CALL)
 		ask(routes, request, route, reply);
+	else if (route->kind == ROUTE_FILE)
+		answer_question(routes, request, route, reply);
 	else
 		route->answer(routes->server, request, reply);
 	if (reply->is_file)

@@ -41,6 +41,8 @@ struct server_counters {
 	_Atomic uint64_t wishes_sent, files_received;
 	_Atomic uint64_t requests, requests_refused, tokens_refused;
 	_Atomic uint64_t limits_hit[LIMIT_COUNT];
+	_Atomic uint64_t questions, questions_cancelled; /* to the store */
+	_Atomic uint64_t question_spans, question_pieces, question_bytes, question_ns;
 };
 
 struct server {

@@ -416,7 +416,7 @@ static void one_is_imported_at_a_time(void **state)
 
 	autoclean(exchange) struct exchange ended;
 
-	assert_int_equal(post(fixture, "/api/v1/import", STR("b 1\n"), &ended), 500);
+	assert_int_equal(post(fixture, "/api/v1/import", STR("b 1\n"), &ended), 503);
 	assert_int_equal(stored(fixture), 1);
 }
 

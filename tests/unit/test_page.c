@@ -136,6 +136,38 @@ static void edges_of_a_range_count_no_window_more(void **state)
 		}
 }
 
+static bool nobody_is_there(const struct request *request)
+{
+	(void)request;
+	return true;
+}
+
+/* What an answer cost stands beside it; and nobody works for nobody. */
+static void questions_are_measured_and_ended(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(exchange) struct exchange asked, gone;
+	bool is_told = false;
+
+	fill_with_seconds(fixture);
+	exchange_init(&asked, "GET", "/api/v1/flame?" RANGE);
+	routes_answer(fixture->routes, &asked.request, &asked.reply);
+	assert_int_equal(asked.reply.status, 200);
+	for (size_t i = 0; i < asked.reply.header_count; i++)
+		is_told = is_told ||
+			  (str_equal(asked.reply.headers[i].name, STR("X-Hearth-Query")) &&
+			   str_starts_with(asked.reply.headers[i].value, STR("spans=1; pieces=")));
+	assert_true(is_told);
+	assert_int_equal(fixture->small.server.counters.questions, 1);
+	assert_true(fixture->small.server.counters.question_spans > 0);
+
+	exchange_init(&gone, "GET", "/api/v1/flame?" RANGE);
+	gone.request.is_gone = nobody_is_there;
+	routes_answer(fixture->routes, &gone.request, &gone.reply);
+	assert_int_equal(gone.reply.status, 499);
+	assert_int_equal(fixture->small.server.counters.questions_cancelled, 1);
+}
+
 static void draws_the_flame_graph_in_columns(void **state)
 {
 	static const char *const columns[] = { "parent", "name",  "module", "kind",
@@ -637,6 +669,7 @@ int main(void)
 		TEST(tells_who_uses_the_cpu),
 		TEST(tells_when_the_cpu_was_used),
 		TEST(edges_of_a_range_count_no_window_more),
+		TEST(questions_are_measured_and_ended),
 		TEST(draws_the_flame_graph_in_columns),
 		TEST(lists_labels_and_says_how_it_is),
 		TEST(names_the_wrong_parameter),

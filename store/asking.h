@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "store/store_private.h"
+
+/* What all questions have in common before and after they read. */
+
+/*
+ * What a question for stacks will take, at the most and by experience: two nodes a sample of its
+ * largest segment, and what is kept of all. is_exact: nothing is cut.
+ */
+uint64_t asking_estimate(struct store *store, const struct store_question *asked, bool is_exact);
+
+/* Waits for that much; leaves through ret what asking_leave() gives back. -ETIMEDOUT. */
+int asking_enter(struct store *store, const struct store_question *asked, bool is_exact,
+		 uint64_t *ret);
+void asking_leave(struct store *store, uint64_t taken);
+
+/* Whether to go on: -ETIMEDOUT beyond the deadline, -ECANCELED when whoever asked is gone. */
+int asking_check(const struct store_question *asked);
+
+/* What reading cost, added to the asker's figures. */
+void asking_note(const struct store_question *asked, uint32_t spans, uint64_t pieces,
+		 uint64_t bytes);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/gate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+void gate_init(struct gate *gate, uint64_t size)
+{
+	pthread_condattr_t attributes;
+
+	assert(size > 0);
+	*gate = (struct gate){ .size = size };
+	/* None of these can fail on Linux with these arguments. */
+	(void)pthread_mutex_init(&gate->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&gate->changed, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+}
+
+void gate_done(struct gate *gate)
+{
+	assert(gate->taken == 0 && gate->serving == gate->next_ticket);
+	(void)pthread_cond_destroy(&gate->changed);
+	(void)pthread_mutex_destroy(&gate->lock);
+}
+
+static int wait_for_change(struct gate *gate, uint64_t deadline_monotonic_ns)
+{
+	struct timespec end = {
+		.tv_sec = (time_t)(deadline_monotonic_ns / CLOCK_NS_PER_S),
+		.tv_nsec = (long)(deadline_monotonic_ns % CLOCK_NS_PER_S),
+	};
+
+	return deadline_monotonic_ns ? -pthread_cond_timedwait(&gate->changed, &gate->lock, &end)
+				     : -pthread_cond_wait(&gate->changed, &gate->lock);
+}
+
+/* Whoever came before has gone in, or gone away: those who gave up pass their turn on. */
+int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns, uint64_t *ret)
+{
+	uint64_t wanted = bytes < gate->size ? bytes : gate->size;
+	int err = 0;
+
+	(void)pthread_mutex_lock(&gate->lock);
+
+	uint64_t ticket = gate->next_ticket++;
+
+	while (gate->serving != ticket)
+		(void)wait_for_change(gate, 0);
+	while (!err && gate->taken + wanted > gate->size)
+		err = wait_for_change(gate, deadline_monotonic_ns);
+	if (gate->taken + wanted <= gate->size) {
+		err = 0;
+		gate->taken += wanted;
+		if (gate->taken > gate->peak)
+			gate->peak = gate->taken;
+		*ret = wanted;
+	}
+	gate->serving++;
+	(void)pthread_cond_broadcast(&gate->changed);
+	(void)pthread_mutex_unlock(&gate->lock);
+	return err;
+}
+
+void gate_leave(struct gate *gate, uint64_t taken)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	assert(taken <= gate->taken);
+	gate->taken -= taken;
+	(void)pthread_cond_broadcast(&gate->changed);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_figures(struct gate *gate, uint64_t *ret_taken, uint64_t *ret_peak)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	*ret_taken = gate->taken;
+	*ret_peak = gate->peak;
+	(void)pthread_mutex_unlock(&gate->lock);
+}

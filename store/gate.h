@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdint.h>
+
+/*
+ * How much memory all questions that run may take together. Each says what it will take, and waits
+ * in its turn until there is so much; one that wants more than all there is waits to be alone.
+ */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint64_t size;
+	uint64_t taken; /* guarded by lock, as are these: */
+	uint64_t peak;
+	uint64_t next_ticket;
+	uint64_t serving; /* the ticket whose turn it is */
+};
+
+void gate_init(struct gate *gate, uint64_t size);
+void gate_done(struct gate *gate);
+
+/* What was taken leaves through ret, for gate_leave(). -ETIMEDOUT; a deadline of 0 is none. */
+int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns, uint64_t *ret);
+void gate_leave(struct gate *gate, uint64_t taken);
+
+/* Now, and at most since the start. */
+void gate_figures(struct gate *gate, uint64_t *ret_taken, uint64_t *ret_peak);

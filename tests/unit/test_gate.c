@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "store/gate.h"
+#include "tests/support/tier.h"
+
+enum { SIZE = 100, THREADS = 8, ROUNDS = 400 };
+
+static void more_than_there_is_waits_for_all_of_it(void **state)
+{
+	struct gate gate;
+	uint64_t all = 0;
+	uint64_t more = 0;
+	uint64_t taken = 0;
+	uint64_t peak = 0;
+
+	(void)state;
+	gate_init(&gate, SIZE);
+	assert_int_equal(gate_enter(&gate, UINT64_MAX, 0, &all), 0);
+	assert_int_equal(all, SIZE);
+	/* Nothing is left, and who gave up is no longer in anybody's way. */
+	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &more), -ETIMEDOUT);
+	gate_leave(&gate, all);
+	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &more), 0);
+	gate_figures(&gate, &taken, &peak);
+	assert_int_equal(taken, 1);
+	assert_int_equal(peak, SIZE);
+	gate_leave(&gate, more);
+	gate_done(&gate);
+}
+
+struct crowd {
+	struct gate gate;
+	_Atomic uint64_t inside;
+	_Atomic uint64_t too_many;
+	_Atomic uint64_t entered;
+	_Atomic uint64_t seed;
+};
+
+static void *come_and_go(void *context)
+{
+	struct crowd *crowd = context;
+	uint64_t seed = crowd->seed += 77;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t taken = 0;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		/* Now and then all of it, which must get its turn among the many small ones. */
+		if (gate_enter(&crowd->gate, i % 50 == 0 ? SIZE : 1 + (seed >> 33) % 40, 0, &taken))
+			continue;
+		if ((crowd->inside += taken) > SIZE)
+			crowd->too_many++;
+		crowd->entered++;
+		if (seed >> 63)
+			(void)nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+		crowd->inside -= taken;
+		gate_leave(&crowd->gate, taken);
+	}
+	return NULL;
+}
+
+static void those_inside_never_take_more_than_there_is(void **state)
+{
+	struct crowd crowd = { .seed = tier_seed() };
+	pthread_t threads[THREADS];
+
+	(void)state;
+	gate_init(&crowd.gate, SIZE);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowd), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(crowd.too_many, 0);
+	assert_int_equal(crowd.entered, THREADS * ROUNDS);
+	gate_done(&crowd.gate);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(more_than_there_is_waits_for_all_of_it),
+		cmocka_unit_test(those_inside_never_take_more_than_there_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -111,4 +112,49 @@ int debug_folder_open_shared(const char *folders, const struct identity *identit
 		folder += size + (folder[size] == ':');
 	}
 	return -ENOENT;
+}
+
+/* The folder in which an open file lies, without its last '/'. */
+static int folder_of(int fd, char folder[static PATH_MAX])
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+
+	ssize_t size = readlink(link, folder, PATH_MAX - 1);
+	char *slash;
+
+	if (size <= 0 || folder[0] != '/')
+		return -ENOENT;
+	folder[size] = '\0';
+	slash = strrchr(folder, '/');
+	*slash = '\0';
+	return 0;
+}
+
+int debug_folder_open_linked(const char *folders, int fd, struct str name, uint32_t place,
+			     int *ret_fd)
+{
+	char folder[PATH_MAX];
+	char path[2 * PATH_MAX];
+	int length;
+
+	if (fd < 0 || !is_file_name(name) || folder_of(fd, folder))
+		return -ERANGE;
+	if (place < 2) {
+		length = snprintf(path, sizeof(path), "%s/%s%.*s", folder, place ? ".debug/" : "",
+				  STR_PRINT(name));
+	} else {
+		const char *below = folders;
+
+		for (; place > 2 && *below; place--) {
+			below += strcspn(below, ":");
+			below += *below == ':';
+		}
+		if (!*below)
+			return -ERANGE;
+		length = snprintf(path, sizeof(path), "%.*s%s/%.*s", (int)strcspn(below, ":"),
+				  below, folder, STR_PRINT(name));
+	}
+	return (size_t)length < sizeof(path) ? open_regular(path, ret_fd) : -ENOENT;
 }

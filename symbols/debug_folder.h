@@ -17,6 +17,14 @@
 int debug_folder_open(const char *folders, const struct identity *identity, int *ret_fd);
 
 /*
+ * The debug file that another file names, which is open: beside it, in .debug beside it, or below
+ * one of the folders where it would lie by its own path. place counts these from 0; -ENOENT where
+ * there is none, -ERANGE beyond the last. Whether it is the right one is for the caller to see.
+ */
+int debug_folder_open_linked(const char *folders, int fd, struct str name, uint32_t place,
+			     int *ret_fd);
+
+/*
  * The same for what debug files share (dwz): by build id, else by its base name as packages install
  * it, FOLDER/.dwz/NAME or FOLDER/.dwz/SOMETHING/NAME. Whether it is the right one is for the caller
  * to see.

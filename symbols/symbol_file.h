@@ -37,6 +37,7 @@ enum symbol_file_source {
 	/* Lines and inlined calls can be had, where they are not in here yet. */
 	SYMBOL_FILE_LINES_IN_ELF = 16,	      /* from the file itself */
 	SYMBOL_FILE_LINES_IN_DEBUG_FILE = 32, /* from its debug file */
+	SYMBOL_FILE_BY_DEBUG_LINK = 256,      /* which the file names: symbols/debug_link.h */
 	SYMBOL_FILE_FROM_PCLNTAB = 64,	      /* symbols/go_pclntab.h */
 };
 

@@ -48,6 +48,7 @@ struct symbol_maker {
 	struct symbol_folder *folder;
 	const char *debug_folders;
 	struct cells *cells;
+	int input; /* the file that is read; or -1 */
 	struct symbol_maker_stats stats;
 };
 
@@ -70,7 +71,7 @@ static int work(struct cell *cell)
 	};
 	struct symbol_writer_lines lines = {
 		.symbol_fd = cell->fds[FILE_SYMBOLS],
-		.dwarf_fd = cell->fds[FILE_INPUT],
+		.elf_fd = cell->fds[FILE_INPUT],
 		.offsets = task->offsets,
 		.offset_count = task->offset_count,
 	};
@@ -107,6 +108,7 @@ int symbol_maker_new(struct symbol_folder *folder, const char *debug_folders,
 		return -ENOMEM;
 	maker->folder = folder;
 	maker->debug_folders = debug_folders;
+	maker->input = -1;
 
 	int err = cells_start(work, NULL, &CELL_LIMITS_DEFAULT, &maker->cells);
 	if (err)
@@ -142,6 +144,10 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 		wish.name[sizeof(wish.name) - 1] = '\0';
 		return debug_folder_open_shared(maker->debug_folders, &wish.identity,
 						str_from(wish.name), ret_fd);
+	case SYMBOL_WISH_LINKED_FILE:
+		wish.name[sizeof(wish.name) - 1] = '\0';
+		return debug_folder_open_linked(maker->debug_folders, maker->input,
+						str_from(wish.name), wish.place, ret_fd);
 	case SYMBOL_WISH_KNOWN:
 		return symbol_folder_has(maker->folder, &wish.identity) ? -EEXIST : -ENOENT;
 	default:
@@ -214,8 +220,13 @@ static int run_task(struct symbol_maker *maker, const struct task *task, int inp
 	run.fds[FILE_SYMBOLS] = symbols;
 	run.fds[FILE_OUTPUT] = output;
 
-	/* No cell: not the file's fault. */
-	if (cells_run(maker->cells, &run))
+	maker->input = input;
+
+	int no_cell = cells_run(maker->cells, &run);
+
+	maker->input = -1;
+	/* Not the file's fault. */
+	if (no_cell)
 		return -EAGAIN;
 
 	int err = read_answer(maker, &run, &answer);
@@ -271,7 +282,6 @@ int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identi
 {
 	size_t size = sizeof(struct task) + offset_count * sizeof(offsets[0]);
 	autofree struct task *task = calloc(1, size);
-	autoclose int debug = -1;
 	struct answer answer = { .has_more = true };
 	int err = 0;
 
@@ -282,10 +292,6 @@ int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identi
 			       .offset_count = (uint32_t)offset_count,
 			       .identity = *identity };
 	memcpy(task->offsets, offsets, offset_count * sizeof(offsets[0]));
-	if (elf_fd < 0) {
-		err = debug_folder_open(maker->debug_folders, identity, &debug);
-		elf_fd = debug;
-	}
 	/* Each run does what its memory allows, and begins where the last one ended. */
 	for (unsigned i = 0; !err && answer.has_more && i < LINES_RUN_COUNT_MAX; i++) {
 		autoclose int symbols = -1;

@@ -50,8 +50,8 @@ int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identi
 
 /*
  * Adds lines and inlined calls of the units that hold these offsets in the file, out of the file
- * itself or, if elf_fd is -1, its debug file. -ENOENT when there is no such file, or no symbol
- * file.
+ * itself or a debug file of its, which is found by its build id or, unless elf_fd is -1, by name.
+ * -ENOENT when there is no such file, or no symbol file.
  */
 int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identity, int elf_fd,
 		       const uint64_t *offsets, size_t offset_count);

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "symbols/debug_link.h"
 #include "symbols/dwarf_lines.h"
 #include "symbols/elf_file.h"
 #include "symbols/go_pclntab.h"
@@ -93,6 +95,43 @@ static int add_debug_file(const struct symbol_writer *writer, const struct ident
 	return add_extra(extra, SYMBOL_FILE_FROM_DEBUG_FILE, table);
 }
 
+/* The debug file that this one names: -ENOENT. */
+static int open_linked(const struct symbol_writer *writer, struct elf_file *elf,
+		       const struct identity *identity, int *ret_fd)
+{
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_LINKED_FILE, .identity = *identity };
+	struct debug_link link;
+	int err = debug_link_read(elf, &link);
+
+	static_assert(sizeof(wish.name) >= sizeof(link.name), "copied");
+	if (!err)
+		memcpy(wish.name, link.name, sizeof(link.name));
+	for (; !err && wish.place < SYMBOL_WRITER_PLACE_COUNT_MAX; wish.place++) {
+		autoclose int fd = -1;
+
+		err = writer->open(writer->context, &wish, &fd);
+		if (!err && debug_link_fits(&link, fd)) {
+			*ret_fd = TAKE_FD(fd);
+			return 0;
+		}
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return -ENOENT;
+}
+
+static int add_linked_file(const struct symbol_writer *writer, struct elf_file *elf,
+			   const struct identity *identity, struct extra *extra,
+			   struct symbol_table *table)
+{
+	if (open_linked(writer, elf, identity, &extra->fd))
+		return 0;
+
+	int source = add_extra(extra, SYMBOL_FILE_FROM_DEBUG_FILE, table);
+
+	return source > 0 ? source | SYMBOL_FILE_BY_DEBUG_LINK : source;
+}
+
 /* What stands beside the file's own symbols. The sources that it stands for, or an error. */
 static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
 		      const struct identity *identity, struct extra *mini, struct extra *debug,
@@ -109,6 +148,8 @@ static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
 	int more = add_mini_debug(elf, mini, table);
 	int most = more < 0 ? 0 : add_debug_file(writer, identity, debug, table);
 
+	if (most == 0 && debug->fd < 0)
+		most = add_linked_file(writer, elf, identity, debug, table);
 	return more < 0 || most < 0 ? -ENOMEM : go | more | most;
 }
 
@@ -261,14 +302,43 @@ static int check_build_id(int fd, const struct identity *identity)
 	return err ? err : elf_file_identify(elf, identity, &(struct identity){ 0 });
 }
 
+/* The file with DWARF; a descriptor of the caller's own, unless it is the file itself. */
+static int find_dwarf(const struct symbol_writer *writer, int elf_fd,
+		      const struct identity *identity, int *ret_own, int *ret_fd)
+{
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_DEBUG_FILE, .identity = *identity };
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	int err = 0;
+
+	if (elf_fd >= 0) {
+		err = check_build_id(elf_fd, identity);
+		if (!err)
+			err = elf_file_open_debug(elf_fd, &elf);
+		if (err)
+			return err;
+		*ret_fd = elf_fd;
+		if (elf_file_has_lines(elf))
+			return 0;
+	}
+	err = writer->open(writer->context, &wish, ret_own);
+	if (!err)
+		err = check_build_id(*ret_own, identity);
+	else if (elf)
+		err = open_linked(writer, elf, identity, ret_own);
+	if (!err)
+		*ret_fd = *ret_own;
+	return err;
+}
+
 int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_writer_lines *what,
 			struct identity *ret_identity, bool *ret_more)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
+	autoclose int own_fd = -1;
 	autoclean(dwarf_lines) struct dwarf_lines *dwarf = NULL;
 	autoclean(line_table) struct line_table lines;
 	struct dwarf_source source = {
-		.fd = what->dwarf_fd,
+		.fd = -1,
 		.open_shared = open_shared,
 		.context = (void *)writer,
 	};
@@ -281,7 +351,8 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 	int err = symbol_file_open(what->symbol_fd, &file);
 
 	if (!err)
-		err = check_build_id(what->dwarf_fd, &symbol_file_header(file)->identity);
+		err = find_dwarf(writer, what->elf_fd, &symbol_file_header(file)->identity, &own_fd,
+				 &source.fd);
 	if (!err) {
 		source.segments = symbol_file_segments(file, &source.segment_count);
 		err = dwarf_lines_open(&source, &dwarf);

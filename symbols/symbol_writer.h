@@ -8,6 +8,8 @@
 
 enum {
 	SYMBOL_WISH_NAME_SIZE = 256,
+	/* Where a named debug file may lie. */
+	SYMBOL_WRITER_PLACE_COUNT_MAX = 16,
 	/* Heap, beyond which no further unit is read. The largest of Chromium or LLVM take 40 MiB.
 	 */
 	SYMBOL_WRITER_LINES_MEMORY_MAX = 80 << 20,
@@ -20,10 +22,14 @@ enum symbol_wish_kind {
 	SYMBOL_WISH_KNOWN = 2,
 	/* What the debug file shares with others by dwz: of this build id, and this name. */
 	SYMBOL_WISH_SHARED_FILE = 3,
+	/* What the file that is read names as its debug file, in the place of this number:
+	 * debug_folder_open_linked(). */
+	SYMBOL_WISH_LINKED_FILE = 4,
 };
 
 struct symbol_wish {
 	uint32_t kind; /* enum symbol_wish_kind */
+	uint32_t place;
 	struct identity identity;
 	char name[SYMBOL_WISH_NAME_SIZE]; /* ends with a NUL */
 };
@@ -62,12 +68,13 @@ int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 
 /*
  * Adds lines and inlined calls to a symbol file: of the units of DWARF (symbols/dwarf_lines.h) that
- * hold these offsets in the file. dwarf_fd: the file itself or its debug file. -EBADMSG when
- * there is no DWARF of use. ret_more: memory was short, some offsets were left out.
+ * hold these offsets in the file. It is in the file itself, elf_fd, or in a debug file, which is
+ * asked for; -ENOENT when neither is there, -EBADMSG when it is of no use. ret_more: memory was
+ * short, some offsets were left out.
  */
 struct symbol_writer_lines {
 	int symbol_fd;
-	int dwarf_fd;
+	int elf_fd; /* -1: not at hand */
 	const uint64_t *offsets;
 	size_t offset_count;
 };

@@ -52,13 +52,14 @@ static bool is_final(int err)
 	       err == -EPROTO;
 }
 
-/* Whether the file itself has lines, which may be asked for later. */
+/* Whether the file itself has lines or leads to them, which may be asked for later. */
 static bool has_lines(struct symbols *symbols, const struct identity *identity)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 
 	return symbol_folder_read(symbols->folder, identity, &file) == 0 &&
-	       symbol_file_header(file)->sources & SYMBOL_FILE_LINES_IN_ELF;
+	       symbol_file_header(file)->sources &
+		       (SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_BY_DEBUG_LINK);
 }
 
 static void do_file(struct symbols *symbols, struct job *job)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "symbols/debug_link.h"
 #include "symbols/elf_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -24,6 +25,7 @@ static void check_table(const struct symbol_table *table)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+	struct debug_link link;
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	autoclean(symbol_table) struct symbol_table table;
 	autoclose int fd = memfd_create("elf", MFD_CLOEXEC);
@@ -36,6 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	elf_file_segments(elf, &count);
 	assert(count > 0 && count <= ELF_SEGMENT_COUNT_MAX);
 	assert(elf_file_build_id(elf).size <= 20);
+	elf_file_has_lines(elf);
+	if (debug_link_read(elf, &link) == 0)
+		assert(link.name[0] && strlen(link.name) < sizeof(link.name) &&
+		       !strchr(link.name, '/'));
 	if (elf_file_add_symbols(elf, &table) == 0 && symbol_table_build(&table) == 0)
 		check_table(&table);
 	return 0;

@@ -55,6 +55,11 @@ static const char source[] =
 	"objcopy -S --remove-section .comment --keep-symbols=kept whole.debug mini.debug\n"
 	"xz -k mini.debug\n"
 	"objcopy --add-section .gnu_debugdata=mini.debug.xz stripped mini\n"
+	"cc -O1 -g -fno-inline -Wl,--build-id=none -Wl,-E prog.c -o linked\n"
+	"nm linked | awk '$3 == \"hidden_one\" { print $1 }' > linked.nm\n"
+	"mkdir .debug && objcopy --only-keep-debug linked .debug/linked.debug && strip linked\n"
+	"objcopy --add-gnu-debuglink=.debug/linked.debug linked\n"
+	"cp .debug/linked.debug good && echo >> linked.debug\n"
 	"readelf -n whole | awk '/Build ID/ { print $3 }' > id\n";
 
 static int run_source(const char *root)
@@ -380,6 +385,34 @@ static void wishes_for_the_file_again_for_its_lines(void **state)
 	symbols_release(world->symbols, module);
 }
 
+/* The file has no build id, but says how its debug file is called; beside it lies another of that
+ * name.
+ */
+static void follows_the_name_of_a_debug_file(void **state)
+{
+	struct world *world = *state;
+	char path[96];
+	uint64_t vaddr = 0;
+
+	snprintf(path, sizeof(path), "%s/linked.nm", world->root);
+
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%" SCNx64, &vaddr), 1);
+	fclose(file);
+	world->identity = (struct identity){ .kind = IDENTITY_INODE, .size = 40, .bytes = { 7 } };
+	bring(world, "linked");
+
+	struct symbol_module *module = ask_for_lines(world, vaddr);
+
+	assert_int_not_equal(symbol_module_find(module, vaddr), SYMBOL_NONE);
+	assert_true(str_equal(symbol_module_name(module, symbol_module_find(module, vaddr)),
+			      STR("hidden_one")));
+	assert_line(module, vaddr, 1);
+	symbols_release(world->symbols, module);
+}
+
 /* A file of another version, and one that decayed: neither is used, and both are made again. */
 static void makes_bad_symbol_files_anew(void **state)
 {
@@ -468,6 +501,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reads_lines_of_a_debug_file_that_comes_later,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wishes_for_the_file_again_for_its_lines, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(follows_the_name_of_a_debug_file, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(makes_bad_symbol_files_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(does_not_take_lines_of_another_file, set_up,

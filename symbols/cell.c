@@ -183,10 +183,10 @@ static void add_usage(struct packet *packet)
 }
 
 /* Never returns. present: bit by bit, which of the files there are. */
-static void run_cell(const struct cells *cells, const void *task, size_t size, uint32_t present,
+static void run_cell(const struct cells *cells, const void *task, size_t size, uint64_t present,
 		     int *fds)
 {
-	static uint8_t answer[CELL_MESSAGE_SIZE_MAX];
+	static _Alignas(8) uint8_t answer[CELL_MESSAGE_SIZE_MAX];
 	struct cell cell = {
 		.task = task,
 		.task_size = size,
@@ -204,7 +204,7 @@ static void run_cell(const struct cells *cells, const void *task, size_t size, u
 
 	cell.door = fds[0];
 	for (unsigned i = 0; i < CELL_FD_COUNT_MAX; i++)
-		cell.fds[i] = present & 1U << i && next < count ? fds[next++] : -1;
+		cell.fds[i] = present & UINT64_C(1) << i && next < count ? fds[next++] : -1;
 
 	struct packet packet = { .kind = PACKET_ANSWER };
 
@@ -255,7 +255,7 @@ static bool wait_for_cell(const struct cells *cells, int socket, pid_t pid, stru
 static void run_warden(const struct cells *cells, int socket)
 {
 	static struct {
-		uint32_t present;
+		uint64_t present; /* so wide that the task behind it is aligned for any type */
 		uint8_t bytes[CELL_MESSAGE_SIZE_MAX];
 	} task;
 	int fds[PASSED_COUNT_MAX];
@@ -443,7 +443,7 @@ int cells_run(struct cells *cells, struct cell_run *run)
 	int sockets[2];
 	int fds[PASSED_COUNT_MAX];
 	size_t fd_count = 1;
-	uint32_t present = 0;
+	uint64_t present = 0;
 	struct iovec parts[] = { { &present, sizeof(present) },
 				 { (void *)run->task, run->task_size } };
 
@@ -463,7 +463,7 @@ int cells_run(struct cells *cells, struct cell_run *run)
 	for (unsigned i = 0; i < CELL_FD_COUNT_MAX; i++) {
 		if (run->fds[i] < 0)
 			continue;
-		present |= 1U << i;
+		present |= UINT64_C(1) << i;
 		fds[fd_count++] = run->fds[i];
 	}
 

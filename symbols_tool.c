@@ -31,7 +31,11 @@ static void print_help(void)
 	autoclean(buf) struct buf text = BUF(HELP_SIZE_MAX);
 
 	buf_printf(&text,
-		   "usage: hearth symbols upload FILE... | remove BUILDID... [OPTIONS]\n\n%s\n\n"
+		   "usage: hearth symbols [upload FILE... | remove BUILDID...] [OPTIONS]\n\n%s\n\n"
+		   "  (nothing)                every module seen in the last hour: its share, "
+		   "where its "
+		   "names come\n"
+		   "                           from, and what would bring those that are missing\n"
 		   "  upload FILE...           hands in what names are made of: programs and "
 		   "libraries "
 		   "before\n"
@@ -219,6 +223,40 @@ static int remove_one(const struct settings *settings, const char *hex)
 	return 0;
 }
 
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static int list(const struct settings *settings)
+{
+	int status = 0;
+	autoclean(json_value) struct json_value *answer =
+		ask(settings, "GET", "/api/v1/modules?from=now-1h", NULL, &status);
+	const struct json_value *rows = answer ? json_value_member(answer, "rows") : NULL;
+
+	if (!answer)
+		return EX_UNAVAILABLE;
+	if (status != 200 || !rows) {
+		struct str error = text_of(answer, "error");
+
+		log_error("%.*s", STR_PRINT(error));
+		return EX_UNAVAILABLE;
+	}
+	printf("%6s %6s  %-28s %-24s %s\n", "share", "named", "module", "names from",
+	       "what would help");
+	for (size_t i = 0; i < json_value_count(rows); i++) {
+		const struct json_value *row = json_value_item(rows, i);
+		double total = number_of(answer, "total");
+		double self = number_of(row, "self");
+		struct str name = text_of(row, "module");
+		struct str sources = text_of(row, "sources");
+		struct str help = text_of(row, "help");
+
+		printf("%5.1f%% %5.1f%%  %-28.*s %-24.*s %.*s\n", total ? 100 * self / total : 0,
+		       self ? 100 * number_of(row, "named") / self : 0, STR_PRINT(name),
+		       STR_PRINT(sources), STR_PRINT(help));
+	}
+	return 0;
+}
+
 /* ---- the command ----------------------------------------------------------------------------- */
 
 /* Words up to the first option; what follows are options. */
@@ -250,12 +288,14 @@ int symbols_tool_main(int argument_count, const char *const *arguments)
 		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
 	}
 
-	bool uploads = words > 0 && !strcmp(arguments[0], "upload");
+	if (words == 0)
+		return list(&settings);
+
+	bool uploads = !strcmp(arguments[0], "upload");
 
 	if (words < 2 || (!uploads && strcmp(arguments[0], "remove") != 0)) {
-		log_error("what shall be done? hearth symbols upload FILE... or hearth symbols "
-			  "remove "
-			  "BUILDID...; options stand behind; see --help");
+		log_error("what shall be done? hearth symbols, hearth symbols upload FILE... or "
+			  "hearth symbols remove BUILDID...; options stand behind; see --help");
 		return EX_USAGE;
 	}
 	for (int i = 1; i < words; i++) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "store/forest.h"
-#include "store/function_table.h"
+#include "store/forest_walk.h"
 #include "store/invert.h"
 #include "store/block_labels.h"
 #include "store/merge.h"
@@ -61,7 +61,7 @@ struct flame_question {
 	bool is_exact;	      /* nothing is cut before everything is merged */
 	struct naming *naming;
 	struct merge merge;
-	struct function_table *functions;	  /* is filled in place of the merge; or NULL */
+	const struct forest_walk *walk; /* is told of all in place of the merge; or NULL */
 	const struct sandwich_function *function; /* only stacks through it are merged; or NULL */
 	uint64_t view_total;			  /* of the others, too */
 	uint32_t last_ordinal;
@@ -703,8 +703,8 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 	if (forest.count == 0)
 		return 0;
 	forest_add_up(&forest);
-	if (question->functions)
-		return function_table_add(question->functions, reader->catalog, tree, &forest);
+	if (question->walk)
+		return question->walk->add(question->walk->context, reader->catalog, tree, &forest);
 	cut = find_cut(question, &forest);
 	if (!may_summarize(question, reading))
 		return merge_forest(question, reader->catalog, &forest, cut);
@@ -763,11 +763,11 @@ static int question_start(struct flame_question *question)
 		question->rows != ROWS_LABEL && block_knows_enough(question->asked);
 	question->reads_summaries = question->reads_blocks && asked->type.size > 0 &&
 				    (!asked->selector || selector_count(asked->selector) == 0) &&
-				    !question->is_exact && !question->functions &&
+				    !question->is_exact && !question->walk &&
 				    options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
 	pool_init(&question->row_values, ROW_COUNT_MAX, NULL);
 
-	int err = asking_enter(question->store, asked, question->is_exact || question->functions,
+	int err = asking_enter(question->store, asked, question->is_exact || question->walk,
 			       &question->memory);
 
 	question->is_in = !err;
@@ -863,22 +863,21 @@ void flame_done(struct flame *flame)
 	*flame = (struct flame){ 0 };
 }
 
-int store_functions(struct store *store, const struct store_question *asked,
-		    const struct functions_options *options, struct functions *ret)
+int store_walk_forests(struct store *store, const struct store_question *asked,
+		       const struct forest_walk *walk)
 {
 	const struct flame_options flame_options = { 0 };
-	struct function_table functions = { 0 };
 	struct flame_question question = {
-		.store = store, .asked = asked, .options = &flame_options, .functions = &functions
+		.store = store, .asked = asked, .options = &flame_options, .walk = walk
 	};
 	int err = question_start(&question);
 
-	function_table_init(&functions, question.naming, options->search);
-	if (!err)
+	if (!err) {
+		walk->start(walk->context, question.naming);
 		err = question_read(&question);
+	}
 	if (!err)
-		err = function_table_lay_out(&functions, options, ret);
-	function_table_done(&functions);
+		err = walk->finish(walk->context);
 	question_done(&question);
 	return err;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "store/forest_walk.h"
 #include "store/reader.h"
 
 enum { FUNCTION_COUNT_MAX = 4 << 20 };
@@ -331,4 +332,47 @@ void functions_done(struct functions *functions)
 {
 	free(functions->memory);
 	*functions = (struct functions){ 0 };
+}
+
+/* ---- the question ---------------------------------------------------------------------------- */
+
+struct functions_question {
+	const struct functions_options *options;
+	struct function_table table;
+	struct functions *ret;
+};
+
+static void start_question(void *context, struct naming *naming)
+{
+	struct functions_question *question = context;
+
+	function_table_init(&question->table, naming, question->options->search);
+}
+
+static int add_forest(void *context, const struct catalog *catalog, const struct tree *tree,
+		      const struct forest *forest)
+{
+	return function_table_add(&((struct functions_question *)context)->table, catalog, tree,
+				  forest);
+}
+
+static int finish_question(void *context)
+{
+	struct functions_question *question = context;
+
+	return function_table_lay_out(&question->table, question->options, question->ret);
+}
+
+int store_functions(struct store *store, const struct store_question *asked,
+		    const struct functions_options *options, struct functions *ret)
+{
+	struct functions_question question = { .options = options, .ret = ret };
+	int err = store_walk_forests(store, asked,
+				     &(struct forest_walk){ .start = start_question,
+							    .add = add_forest,
+							    .finish = finish_question,
+							    .context = &question });
+
+	function_table_done(&question.table);
+	return err;
 }

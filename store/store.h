@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/identity.h"
 #include "base/str.h"
 #include "store/batch.h"
 
@@ -330,6 +331,27 @@ struct functions {
 int store_functions(struct store *store, const struct store_question *question,
 		    const struct functions_options *options, struct functions *ret);
 void functions_done(struct functions *functions);
+
+/* The heaviest modules: files, the kernel and its modules, and what processes made themselves. */
+struct module_row {
+	struct identity identity;
+	uint8_t kind;	 /* enum build_kind; 0: all that came with its names */
+	struct str path; /* of what processes made, the process's name */
+	uint64_t self;
+	uint64_t named; /* of self, what has the name of a function */
+};
+
+struct modules {
+	struct module_row *rows; /* descending */
+	uint32_t count;
+	uint32_t module_count; /* with those beyond the limit */
+	uint64_t total;	       /* of all stacks */
+	void *memory;
+};
+
+int store_modules(struct store *store, const struct store_question *question, uint32_t limit,
+		  struct modules *ret);
+void modules_done(struct modules *modules);
 
 /*
  * Who calls a function, and what it calls: two flame graphs whose node 0 is the function, the one

@@ -593,3 +593,25 @@ struct str symbols_demangle(struct symbols *symbols, struct str name,
 {
 	return name_cache_demangle(symbols->names, name, text);
 }
+
+void symbols_describe(struct symbols *symbols, const struct identity *identity,
+		      struct symbols_description *ret)
+{
+	struct symbol_module *module = symbols_acquire(symbols, identity);
+
+	*ret = (struct symbols_description){ .state = SYMBOLS_ABSENT };
+	if (module) {
+		ret->state = SYMBOLS_PRESENT;
+		ret->sources = symbol_file_header(module->file)->sources;
+		symbols_release(symbols, module);
+		return;
+	}
+	pthread_mutex_lock(&symbols->lock);
+	uint32_t number = states_find(&symbols->states, identity);
+
+	if (number != TABLE_NONE && symbols->states.items[number].state == STATE_WAITING)
+		ret->state = SYMBOLS_WAITING;
+	if (number != TABLE_NONE && symbols->states.items[number].state == STATE_FAILED)
+		ret->state = SYMBOLS_FAILED;
+	pthread_mutex_unlock(&symbols->lock);
+}

@@ -97,6 +97,20 @@ void symbols_search_debug(struct symbols *symbols);
  * tests and replay. */
 int symbols_settle(struct symbols *symbols, int timeout_ms);
 
+/* What is known of a module's names. */
+enum symbols_state {
+	SYMBOLS_ABSENT,	 /* its file was not brought (yet) */
+	SYMBOLS_WAITING, /* brought, and not read yet */
+	SYMBOLS_FAILED,	 /* of no use */
+	SYMBOLS_PRESENT,
+};
+struct symbols_description {
+	enum symbols_state state;
+	uint32_t sources; /* enum symbol_file_source, when there are names */
+};
+void symbols_describe(struct symbols *symbols, const struct identity *identity,
+		      struct symbols_description *ret);
+
 struct symbols_stats {
 	uint64_t modules;    /* with a symbol file */
 	uint64_t failed;     /* remembered as of no use */

@@ -21,6 +21,7 @@ void page_timeline(struct server *server, struct request *request, struct reply 
 void page_flame(struct server *server, struct request *request, struct reply *reply);
 void page_functions(struct server *server, struct request *request, struct reply *reply);
 void page_sandwich(struct server *server, struct request *request, struct reply *reply);
+void page_modules(struct server *server, struct request *request, struct reply *reply);
 void page_changes(struct server *server, struct request *request, struct reply *reply);
 void page_export(struct server *server, struct request *request, struct reply *reply);
 void page_export_span(struct server *server, struct request *request, struct reply *reply);

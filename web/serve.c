@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
+#include "symbols/package.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "symbols/upload_store.h"
@@ -117,6 +118,8 @@ static int open_store(struct server *server)
 
 	symbols_use_unwind_tables(server->symbols, server->unwind_tables);
 	err = jit_processes_new(&server->jit);
+	if (!err)
+		err = packages_new("/var/lib/dpkg/info", "/usr/lib/sysimage/rpm", &server->packages);
 	if (err)
 		return log_error_errno(err, "cannot start a thread");
 
@@ -308,6 +311,7 @@ int serve_main(const struct settings *settings)
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
 	jit_processes_free(server.jit);
+	packages_free(server.packages);
 	upload_store_close(server.uploads);
 	return code;
 }

@@ -11,6 +11,7 @@
 
 struct jit_processes;
 struct ingest;
+struct packages;
 struct request_counters;
 struct store;
 struct symbols;
@@ -51,6 +52,7 @@ struct server {
 	struct symbols *symbols;
 	struct unwind_tables *unwind_tables; /* NULL: none are made */
 	struct upload_store *uploads;	     /* NULL: symbols can't be handed in */
+	struct packages *packages;	     /* NULL: nobody knows what to install */
 	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
 	struct ingest *ingest;			   /* the way into the store; NULL: there is none */

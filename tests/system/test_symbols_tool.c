@@ -229,22 +229,46 @@ static double wait_for_name(const struct scene *scene, const char *name, double 
 	}
 }
 
+/* The row of the program: how much of it has names, where they come from, and what would help. */
+static void assert_module(const struct scene *scene, bool is_named, const char *sources,
+			  const char *help)
+{
+	json_t *answer = hearth_get(&scene->hearth, "/api/v1/modules?from=now-10m");
+	json_t *row = json_array_get(json_object_get(answer, "rows"), 0);
+
+	assert_int_equal(json_integer_value(json_object_get(answer, "modules")), 1);
+	assert_string_equal(json_string_value(json_object_get(row, "module")), "prog");
+	assert_string_equal(json_string_value(json_object_get(row, "path")), "/srv/prog");
+	assert_int_equal(json_integer_value(json_object_get(row, "self")), 10000000);
+	assert_int_equal(json_integer_value(json_object_get(row, "named")),
+			 is_named ? 10000000 : 0);
+	assert_string_equal(json_string_value(json_object_get(row, "sources")), sources);
+	assert_non_null(strstr(json_string_value(json_object_get(row, "help")), help));
+	if (!help[0])
+		assert_string_equal(json_string_value(json_object_get(row, "help")), "");
+	json_decref(answer);
+}
+
 static void samples_gain_their_names_when_symbols_are_handed_in(void **state)
 {
 	struct scene *scene = *state;
-	char unnamed[64], words[128];
+	char words[128];
 	json_t *flame;
 
 	wait_for_name(scene, "prog", 10);
 	flame = hearth_get(&scene->hearth, "/api/v1/flame?from=now-10m");
 	assert_true(flame_total(flame, "hidden_work") == 0);
 	json_decref(flame);
-	(void)unnamed;
+	assert_module(scene, false, "the file", "hearth symbols upload");
+	run_tool(scene, 0, "");
+	assert_non_null(strstr(scene->output, "prog"));
+	assert_non_null(strstr(scene->output, "0.0%"));
 
 	run_tool(scene, 0, "upload whole");
 	assert_non_null(strstr(scene->output, scene->hex));
 	print_message("# named %.1f s after the upload\n",
 		      wait_for_name(scene, "hidden_work", NAMES_WITHIN_S));
+	assert_module(scene, true, "the file, handed in", "");
 
 	/* What is known is not sent again. */
 	run_tool(scene, 0, "upload whole.debug");

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "store/forest.h"
+#include "store/naming.h"
+#include "store/store.h"
+
+/*
+ * For what is summed up over the trees as they are stored, segment by segment, without merging them
+ * into one (store/function_table.h, store/module_table.h).
+ */
+struct forest_walk {
+	void (*start)(void *context, struct naming *naming);
+	/* Of a segment; totals are added up. */
+	int (*add)(void *context, const struct catalog *catalog, const struct tree *tree,
+		   const struct forest *forest);
+	/* All is there; the naming goes afterwards. */
+	int (*finish)(void *context);
+	void *context;
+};
+
+int store_walk_forests(struct store *store, const struct store_question *asked,
+		       const struct forest_walk *walk);

@@ -133,7 +133,7 @@ static const char *help_for(const struct server *server, const struct module_row
 	if (server->packages && packages_command(server->packages, row->path, &row->identity, text))
 		return text;
 	return row->identity.kind == IDENTITY_GNU_BUILD_ID
-		       ? "hearth symbols upload FILE, as it was before stripping"
+		       ? "hearth symbols upload FILE"
 		       : "link it with -Wl,--build-id, and leave its symbols";
 }
 

@@ -81,6 +81,23 @@ export interface Functions {
   matched?: { rows: number; self: number; total: number };
 }
 
+export interface ModuleRow {
+  module: string;
+  path: string;
+  kind: string;
+  identity: string;
+  self: number;
+  named: number;
+  sources: string;
+  help: string;
+}
+
+export interface Modules {
+  total: number;
+  modules: number;
+  rows: ModuleRow[];
+}
+
 type Columns = Flame["nodes"];
 
 /** Callers and callees of a function, which is node 0 of both. */

@@ -62,7 +62,7 @@ export function Bar() {
   return html`<header class="bar">
     <a class="brand" href="#/now"><svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true"><path fill="currentColor" d="M1 15h16v2H1zM3 10.5h12v2.6H3zM5 6h5v2.6H5zM11.6 6H14v2.6h-2.4zM6.2 1.5h2.2v2.6H6.2z"/></svg>
       <span class="name">${host?.name || "Hearth"}</span>${host && html`<small>${count(host.cpus)} ${host.cpus === 1 ? "CPU" : "CPUs"}, Linux ${host.kernel}</small>`}</a>
-    <nav class="tabs" aria-label="Pages"><${Tab} to="now">Now</${Tab}><${Tab} to="explore">Explore</${Tab}><${Later}>Compare</${Later}><${Later}>Status</${Later}></nav>
+    <nav class="tabs" aria-label="Pages"><${Tab} to="now">Now</${Tab}><${Tab} to="explore">Explore</${Tab}><${Tab} to="modules">Modules</${Tab}><${Later}>Compare</${Later}><${Later}>Status</${Later}></nav>
     <span class="spacer"></span>
     <${RangePicker} />
     ${isMoving

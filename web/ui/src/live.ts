@@ -7,11 +7,11 @@ import { fn, matchers, page, query, range, type Range, regex, search, sort, span
 
 const REFRESH_MS = 5_000, RETRY_MS = 2_000;
 // What costs more than it changes is asked less often, once there is something to see.
-const FLAME_MS = 10_000, FUNCTIONS_MS = 20_000, CHANGES_MS = 30_000, TYPES_MS = 60_000, YOUNG_MS = 60_000;
+const FLAME_MS = 10_000, FUNCTIONS_MS = 20_000, CHANGES_MS = 30_000, MODULES_MS = 15_000, TYPES_MS = 60_000, YOUNG_MS = 60_000;
 const FIRST_MS = 400, FIRST_SPAN_MS = 8_000; // somebody who has just started it waits for the first picture
 const SEARCH_DELAY_MS = 150;
 const NODES_NOW = 1_000, NODES = 6_000; // more than a 4K screen has room for
-const BANDS = 5, FUNCTIONS_NOW = 8, FUNCTIONS = 300;
+const BANDS = 5, FUNCTIONS_NOW = 8, FUNCTIONS = 300, MODULES = 300;
 const POINTS = 180;
 export const SPARK_POINTS = 30;
 
@@ -69,6 +69,7 @@ export const processesOf = new Resource<api.Processes>("processes");
 export const timelineOf = new Resource<api.Timeline>("timeline");
 export const changesOf = new Resource<api.Changes>("changes");
 export const functionsOf = new Resource<api.Functions>("functions");
+export const modulesOf = new Resource<api.Modules>("modules");
 export const flameOf = new Resource<api.Flame>("flame");
 /** Stacks from their leaves: below each function its callers. */
 export const invertedOf = new Resource<api.Flame>("flame");
@@ -206,6 +207,10 @@ function askExplore(signal: AbortSignal): Promise<() => void>[] {
   return questions;
 }
 
+function askModules(signal: AbortSignal): Promise<() => void>[] {
+  return [modulesOf.ask({ ...asked(), limit: MODULES }, `modules ${span.value}`, signal, MODULES_MS)];
+}
+
 /** So little is stored that each second of it changes the picture, and names are still being read. */
 function isFirst(): boolean {
   const said = status.value;
@@ -226,7 +231,7 @@ async function askAll(signal: AbortSignal) {
   // The first question needs the host's clock, and how far back its store reaches.
   if (!status.peek()) await asksStatus;
   if (signal.aborted) return;
-  const asks = page.value === "explore" ? askExplore(signal) : askNow(signal);
+  const asks = page.value === "explore" ? askExplore(signal) : page.value === "modules" ? askModules(signal) : askNow(signal);
   const [, ...answers] = await Promise.all([asksStatus, ...asks]);
   shows.push(...answers);
   if (signal.aborted) return;
@@ -267,7 +272,7 @@ export function cancel() {
     waitingSince.value = null;
     isCancelled.value = true;
     // What is shown is what was asked before, and no longer on its way to be something else.
-    for (const one of [processesOf, leadOf, timelineOf, functionsOf, flameOf, invertedOf, sandwichOf]) one.isStale.value = false;
+    for (const one of [processesOf, leadOf, timelineOf, functionsOf, modulesOf, flameOf, invertedOf, sandwichOf]) one.isStale.value = false;
   });
 }
 

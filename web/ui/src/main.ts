@@ -10,6 +10,7 @@ import { count } from "./format";
 import { handle } from "./graph";
 import { flameOf, startLive, status } from "./live";
 import { closeMenu, opened } from "./menu";
+import { ModulesPage } from "./modules";
 import { NowPage } from "./now";
 import { viewName } from "./selectors";
 import { followAddress, go, page, search, zoom } from "./state";
@@ -24,6 +25,8 @@ const KEYS: [string, string][] = [
   ["[  ]", "range earlier, later"], ["-  +", "range longer, shorter"], ["Space", "pause, go live"], ["?", "this list"],
 ];
 
+const PAGES = { now: NowPage, explore: ExplorePage, modules: ModulesPage };
+
 const help = () => document.getElementById("help") as HTMLDialogElement;
 const openKeys = () => help().showModal();
 
@@ -37,7 +40,7 @@ function Page() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone, hidden = flameOf.value.value?.hidden ?? 0;
   return html`<a class="skip" href="#main" onClick=${(event: Event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</a>
     <${Bar} />
-    <main id="main" tabindex="-1" key=${page.value}><${Notices} />${page.value === "explore" ? html`<${ExplorePage} />` : html`<${NowPage} />`}</main>
+    <main id="main" tabindex="-1" key=${page.value}><${Notices} /><${PAGES[page.value]} /></main>
     <footer class="foot"><span>Hearth ${status.value?.version ?? ""}</span><span>Times are ${zone}, this browser’s</span>
       ${hidden > 0 && html`<span>${count(hidden)} narrow frames are left out of the graph and counted in it</span>`}
       <span class="spacer"></span><span class="only-s"><button class="link" type="button" onClick=${copyLink}>Copy link</button></span><span class="only-s"><${ThemeButton} words /></span>

@@ -9,7 +9,7 @@ export interface Range {
   to: number;
 }
 
-export const PAGES = ["now", "explore"] as const;
+export const PAGES = ["now", "explore", "modules"] as const;
 export type Page = (typeof PAGES)[number];
 
 export const SPANS = ["5m", "15m", "1h", "6h", "24h", "7d"] as const;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// "Modules" over a recording in which everything is known, and whose files nobody has: which lack names, and what is said about it.
+import assert from "node:assert/strict";
+import { checkAccess, look, LOOKS, open, says, shoot, startKnown, text, texts, wholeTest } from "./browser.mjs";
+import { step } from "./tap.mjs";
+
+async function main(browser) {
+  const { address } = await startKnown();
+  const page = await open(browser, address);
+  await page.goto(`${address}/`);
+  await page.locator(".tabs a", { hasText: "Modules" }).click();
+
+  await step("modules stand by what ran in them, and add up to the server's numbers", async () => {
+    await says(page, "#answer", /^\d+(\.\d+)? % of what ran has names\.$/);
+    const answer = await (await fetch(`${address}/api/v1/modules?from=now-5m`)).json();
+    const shown = (await texts(page, "#modules tbody td:nth-child(4)")).map((one) => Number(/[\d.]+/.exec(one)[0]));
+    assert.equal(shown.length, answer.rows.length);
+    assert.ok(shown.every((one, i) => i === 0 || one <= shown[i - 1]), shown.join(" "));
+    assert.ok(Math.abs(shown[0] - (100 * answer.rows[0].self) / answer.total) < 0.6);
+    const named = answer.rows.reduce((sum, row) => sum + row.named, 0) / answer.total;
+    assert.ok(Math.abs(Number(/[\d.]+/.exec(await text(page, "#answer"))[0]) - 100 * named) < 0.6);
+  });
+
+  await step("a module without names says what helps", async () => {
+    const poor = page.locator("#modules tbody tr", { has: page.locator(".dot.w") }).first();
+    assert.match(await poor.locator(".help").textContent(), /hearth symbols upload|--build-id|perf/);
+  });
+
+  await step("a module's name leads to its functions, and the page is kept in the address", async () => {
+    await page.reload();
+    await says(page, "#answer", /has names/);
+    const name = await text(page, "#modules tbody th a");
+    await page.locator("#modules tbody th a").first().click();
+    await page.locator("#search").waitFor();
+    assert.equal(await page.locator("#search").inputValue(), name);
+    await page.goBack();
+    await says(page, "#answer", /has names/);
+  });
+
+  for (const [word, viewport, colorScheme] of LOOKS) {
+    await step(`Modules is whole, ${word}`, async () => {
+      await look(page, viewport, colorScheme);
+      await checkAccess(page, "Modules");
+      await shoot(page, `modules-${word}`);
+    });
+  }
+  await page.close();
+}
+
+await wholeTest(main);

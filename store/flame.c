@@ -774,6 +774,8 @@ static int question_start(struct flame_question *question)
 	if (!err)
 		err = naming_new(question->store->symbols, &question->naming);
 
+	if (!err && question->asked->raw_names)
+		naming_keep_raw(question->naming);
 	if (!err)
 		err = merge_init(&question->merge, question->naming, options->by_module);
 	question->merge.by_line = options->by_line;

@@ -49,6 +49,7 @@ struct naming {
 	struct symbols *symbols;
 	size_t room;
 	uint32_t span;
+	bool is_raw;
 	struct pool texts;
 	struct pool builds;
 	struct pool locations;
@@ -97,6 +98,19 @@ struct naming *naming_free(struct naming *naming)
 	array_done(&naming->span_builds);
 	free(naming);
 	return NULL;
+}
+
+void naming_keep_raw(struct naming *naming)
+{
+	assert(naming->frames.count == 0);
+	naming->is_raw = true;
+}
+
+/* What people read; or what the compiler wrote, if that is wanted. */
+static struct str readable(struct naming *naming, struct str name,
+			   char text[static DEMANGLE_TEXT_SIZE_MAX])
+{
+	return naming->is_raw ? name : symbols_demangle(naming->symbols, name, text);
 }
 
 int64_t naming_text(struct naming *naming, struct str text)
@@ -285,8 +299,7 @@ static int add_function(struct naming *naming, const struct naming_build *build,
 				 build->module_name, FLAME_KERNEL);
 
 	char text[DEMANGLE_TEXT_SIZE_MAX];
-	struct str name = symbols_demangle(naming->symbols,
-					   symbol_module_name(build->module, function), text);
+	struct str name = readable(naming, symbol_module_name(build->module, function), text);
 
 	return add_frame(naming, name, build->module_name, FLAME_NATIVE);
 }
@@ -308,7 +321,7 @@ static int add_calls(struct naming *naming, const struct naming_build *build,
 	for (size_t i = count; !err && i > 0; i--) {
 		const struct symbol_place *place = i > 1 ? &calls[i - 2].from : innermost;
 		char text[DEMANGLE_TEXT_SIZE_MAX];
-		struct str name = symbols_demangle(naming->symbols, calls[i - 1].function, text);
+		struct str name = readable(naming, calls[i - 1].function, text);
 
 		/* Its compiler did not say what it is called. */
 		if (name.size == 0)

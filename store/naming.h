@@ -34,6 +34,9 @@ struct frame_name {
 int naming_new(struct symbols *symbols, struct naming **ret);
 struct naming *naming_free(struct naming *naming);
 
+/* Names as they are in symbol tables, mangled. Before any is asked for. */
+void naming_keep_raw(struct naming *naming);
+
 /* A text's number, or a negative errno; and back. The text moves when another is added. */
 int64_t naming_text(struct naming *naming, struct str text);
 struct str naming_get(const struct naming *naming, uint32_t text);

@@ -191,6 +191,7 @@ struct store_question {
 	int64_t to_unix_ms;
 	uint64_t deadline_monotonic_ns; /* -ETIMEDOUT beyond it; 0: none */
 	struct store_asker *asker;	/* or NULL */
+	bool raw_names;			/* as compilers made them, not as in the source */
 };
 
 struct store_texts {

@@ -42,6 +42,7 @@ bool page_question_read_since(struct page_question *question, const struct reque
 	struct str to = { 0 };
 	struct str query = { 0 };
 	struct str type = PROFILE_TYPE_CPU;
+	struct str names = STR("source");
 
 	*question = (struct page_question){
 		.texts = BUF(TEXTS_SIZE_MAX),
@@ -62,6 +63,13 @@ bool page_question_read_since(struct page_question *question, const struct reque
 			    PROFILE_TYPE_FORM);
 		return false;
 	}
+	(void)request_parameter(request, STR("names"), &question->texts, &names);
+	if (!str_equal(names, STR("raw")) && !str_equal(names, STR("source"))) {
+		reply_error(reply, 400, "names",
+			    "names: raw, as compilers made them, or source, as people wrote them");
+		return false;
+	}
+	question->question.raw_names = str_equal(names, STR("raw"));
 	question->question.type = question->type.id;
 	question->question.from_unix_ms = question->range.from_ms;
 	question->question.to_unix_ms = question->range.to_ms;

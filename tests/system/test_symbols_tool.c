@@ -26,6 +26,9 @@
 #include "tests/support/hearth.h"
 #include "web/recording.h"
 
+#define RAW_NAME    "_ZN3net4workEi"
+#define SOURCE_NAME "net::work(int)"
+
 enum { OUTPUT_SIZE = 8192, HEX_SIZE = 2 * IDENTITY_SIZE_MAX + 1, NAMES_WITHIN_S = 30 };
 
 struct scene {
@@ -33,13 +36,14 @@ struct scene {
 	char output[OUTPUT_SIZE];
 	char hex[HEX_SIZE];
 	struct identity identity;
-	uint64_t hidden_offset; /* of hidden_work() in the file */
+	uint64_t hidden_offset; /* of net::work(int) in the file */
 	struct hearth hearth;
 };
 
 static const char build_script[] =
 	"set -eu; cd \"$1\"\n"
 	"cat > prog.c <<'END'\n"
+	"static int hidden_work(int x) __asm__(\"_ZN3net4workEi\");\n"
 	"__attribute__((noinline)) static int hidden_work(int x) { return x * 3 + 1; }\n"
 	"__attribute__((noinline)) int shown_work(int x) { return hidden_work(x) + 5; }\n"
 	"int main(int argc, char **argv) { (void)argv; return shown_work(argc); }\n"
@@ -48,7 +52,7 @@ static const char build_script[] =
 	"cp whole stripped; strip stripped\n"
 	"objcopy --only-keep-debug whole whole.debug\n"
 	"cc -O1 -Wl,--build-id=none prog.c -o nameless\n"
-	"nm whole | awk '$3 == \"hidden_work\" { print $1 }' > hidden\n";
+	"nm whole | awk '$3 == \"_ZN3net4workEi\" { print $1 }' > hidden\n";
 
 static void run(struct scene *scene, int code, const char *command)
 {
@@ -257,7 +261,7 @@ static void samples_gain_their_names_when_symbols_are_handed_in(void **state)
 
 	wait_for_name(scene, "prog", 10);
 	flame = hearth_get(&scene->hearth, "/api/v1/flame?from=now-10m");
-	assert_true(flame_total(flame, "hidden_work") == 0);
+	assert_true(flame_total(flame, SOURCE_NAME) == 0);
 	json_decref(flame);
 	assert_module(scene, false, "the file", "hearth symbols upload");
 	run_tool(scene, 0, "");
@@ -267,8 +271,20 @@ static void samples_gain_their_names_when_symbols_are_handed_in(void **state)
 	run_tool(scene, 0, "upload whole");
 	assert_non_null(strstr(scene->output, scene->hex));
 	print_message("# named %.1f s after the upload\n",
-		      wait_for_name(scene, "hidden_work", NAMES_WITHIN_S));
+		      wait_for_name(scene, SOURCE_NAME, NAMES_WITHIN_S));
 	assert_module(scene, true, "the file, handed in", "");
+
+	/* And as the compiler wrote it. */
+	flame = hearth_get(&scene->hearth, "/api/v1/flame?from=now-10m&names=raw");
+	assert_true(flame_total(flame, RAW_NAME) > 0);
+	assert_true(flame_total(flame, SOURCE_NAME) == 0);
+	json_decref(flame);
+
+	char *said = NULL;
+
+	assert_int_equal(http_ask(scene->hearth.port, "/api/v1/flame?names=all", NULL, &said), 400);
+	assert_non_null(strstr(said, "names"));
+	free(said);
 
 	/* What is known is not sent again. */
 	run_tool(scene, 0, "upload whole.debug");

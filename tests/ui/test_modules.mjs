@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "Modules" over a recording in which everything is known, and whose files nobody has: which lack names, and what is said about it.
 import assert from "node:assert/strict";
-import { checkAccess, look, LOOKS, open, says, shoot, startKnown, text, texts, wholeTest } from "./browser.mjs";
+import { checkAccess, look, LOOKS, open, says, shoot, startKnown, text, texts, until, wholeTest } from "./browser.mjs";
 import { step } from "./tap.mjs";
 
 async function main(browser) {
@@ -34,6 +34,20 @@ async function main(browser) {
     await page.locator("#search").waitFor();
     assert.equal(await page.locator("#search").inputValue(), name);
     await page.goBack();
+    await says(page, "#answer", /has names/);
+  });
+
+  await step("names as compiled are asked for by a switch that the address keeps", async () => {
+    const asked = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await page.goto(`${address}/#/explore`);
+    await page.locator("#look").click();
+    await page.locator(".pop button", { hasText: "Names as compiled" }).click();
+    await until("flame graph with raw names", () => asked.some((url) => /\/flame\?.*names=raw/.test(url)));
+    assert.match(page.url(), /names=raw/);
+    await page.locator("#look").click();
+    assert.equal(await page.locator(".pop button", { hasText: "Names as compiled" }).getAttribute("aria-pressed"), "true");
+    await page.goto(`${address}/#/modules`);
     await says(page, "#answer", /has names/);
   });
 

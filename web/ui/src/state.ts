@@ -46,13 +46,14 @@ interface State {
   regex: boolean;
   zoom: string | null; // the zoomed frame as "name~path": the path tells frames of one name apart
   fold: boolean;
+  raw: boolean; // names as compilers made them
   order: Order;
   colouring: Colouring;
 }
 
 const START: State = {
   page: "now", matchers: [], type: TYPE_CPU, range: null, span: "5m", who: "services", view: "graph", fn: null, sort: "self",
-  search: "", regex: false, zoom: null, fold: true, order: "widest", colouring: "kind",
+  search: "", regex: false, zoom: null, fold: true, raw: false, order: "widest", colouring: "kind",
 };
 
 export const page = signal<Page>(START.page);
@@ -68,6 +69,7 @@ export const search = signal(START.search);
 export const regex = signal(START.regex);
 export const zoom = signal<string | null>(START.zoom);
 export const fold = signal(START.fold);
+export const raw = signal(START.raw);
 export const order = signal<Order>(START.order);
 export const colouring = signal<Colouring>(START.colouring);
 
@@ -78,7 +80,7 @@ export const misread = signal<string | null>(null);
 
 const current = (): State => ({
   page: page.value, matchers: matchers.value, type: type.value, range: range.value, span: span.value, who: who.value,
-  view: view.value, fn: fn.value, sort: sort.value, search: search.value, regex: regex.value, zoom: zoom.value, fold: fold.value,
+  view: view.value, fn: fn.value, sort: sort.value, search: search.value, regex: regex.value, zoom: zoom.value, fold: fold.value, raw: raw.value,
   order: order.value, colouring: colouring.value,
 });
 
@@ -112,6 +114,7 @@ function read() {
     regex: given.get("regex") === "1",
     zoom: given.get("zoom"),
     fold: given.get("fold") !== "0",
+    raw: given.get("names") === "raw",
     order: oneOf(given.get("order"), ["widest", "name"] as const, START.order),
     colouring: oneOf(given.get("colour"), ["kind", "module", "package"] as const, START.colouring),
   });
@@ -133,6 +136,7 @@ function apply(part: Partial<State>) {
     if (part.regex !== undefined) regex.value = part.regex;
     if (part.zoom !== undefined) zoom.value = part.zoom;
     if (part.fold !== undefined) fold.value = part.fold;
+    if (part.raw !== undefined) raw.value = part.raw;
     if (part.order !== undefined) order.value = part.order;
     if (part.colouring !== undefined) colouring.value = part.colouring;
   });
@@ -156,6 +160,7 @@ function written(state: State): string {
   if (isExplore && state.sort !== START.sort) put.set("sort", state.sort);
   if (state.zoom) put.set("zoom", state.zoom);
   if (!state.fold) put.set("fold", "0");
+  if (isExplore && state.raw) put.set("names", "raw");
   if (state.order !== START.order) put.set("order", state.order);
   if (state.colouring !== START.colouring) put.set("colour", state.colouring);
   if (isExplore && state.search) put.set("search", state.search);

@@ -26,6 +26,7 @@
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
 #include "collector/jit_files.h"
+#include "collector/kernel_watch.h"
 #include "collector/pace.h"
 #include "collector/privileges.h"
 #include "collector/processes.h"
@@ -59,6 +60,7 @@ struct collector {
 	struct shipper *shipper;
 	struct unwinder *unwinder;
 	int epoll, timer, signals;
+	struct kernel_watch kernel_watch;
 	struct buf early; /* events of the next window, whole, one after the other */
 
 	uint64_t id;
@@ -159,6 +161,10 @@ static void handle_record(void *context, const struct sideband_record *record)
 {
 	struct collector *collector = context;
 
+	if (record->kind == SIDEBAND_KERNEL_SYMBOL) {
+		kernel_watch_note(&collector->kernel_watch);
+		return;
+	}
 	processes_note(collector->processes, record);
 	if (record->kind != SIDEBAND_MAPPED)
 		return;
@@ -205,7 +211,10 @@ static int ask_table(void *context, uint32_t number, const struct identity *iden
 
 static void handle_connection(void *context)
 {
-	unwinder_connected(((struct collector *)context)->unwinder);
+	struct collector *collector = context;
+
+	unwinder_connected(collector->unwinder);
+	kernel_watch_sent(&collector->kernel_watch);
 }
 
 static void handle_table(void *context, uint64_t number, const void *bytes, size_t size)
@@ -432,6 +441,10 @@ static void finish_window(struct collector *collector, uint64_t start_boot_ns,
 
 	fill_in(collector, window);
 	unwinder_note_window(collector->unwinder, window);
+	/* Before the window, whose addresses are of the kernel as it is now. */
+	if (kernel_watch_tick(&collector->kernel_watch, "/proc/modules", step->end_boot_ns) &&
+	    shipper_send_kernel(collector->shipper))
+		kernel_watch_note(&collector->kernel_watch);
 
 	int err = shipper_push(collector->shipper, window);
 

@@ -287,6 +287,8 @@ void processes_note(struct processes *processes, const struct sideband_record *r
 	case SIDEBAND_RENAMED:
 		note_rename(processes, record);
 		break;
+	case SIDEBAND_KERNEL_SYMBOL:
+		break;
 	case SIDEBAND_EXITED:
 		process = find_current(processes, record->pid);
 		if (process)

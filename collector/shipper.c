@@ -232,6 +232,13 @@ static int send_kernel(struct shipper *shipper)
 	return link_send(shipper->socket, &message);
 }
 
+int shipper_send_kernel(struct shipper *shipper)
+{
+	if (shipper->socket < 0 || !shipper->is_welcome)
+		return -EAGAIN;
+	return send_kernel(shipper) ? -EAGAIN : 0;
+}
+
 static int connect_to_server(struct shipper *shipper, uint64_t now_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };

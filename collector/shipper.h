@@ -63,6 +63,10 @@ int shipper_push(struct shipper *shipper, const struct window *window);
 int shipper_ask_table(struct shipper *shipper, uint64_t number, const struct identity *identity,
 		      int fd);
 
+/* The kernel's symbols, once more: they are others now. -EAGAIN when no server is there, which will
+ * get them with the connection, or it does not read. */
+int shipper_send_kernel(struct shipper *shipper);
+
 struct shipper_stats {
 	bool connected;
 	uint64_t pushed; /* windows */

@@ -63,6 +63,7 @@ static int open_event(uint32_t cpu)
 		.comm_exec = 1,
 		.task = 1,
 		.build_id = 1,
+		.ksymbol = 1,
 		.use_clockid = 1,
 		.clockid = CLOCK_BOOTTIME,
 		.watermark = 1,
@@ -250,6 +251,9 @@ bool sideband_parse(const void *data, size_t size, struct sideband_record *ret, 
 		record.parent_pid = bytes_u32(&bytes);
 		record.tid = bytes_u32(&bytes);
 		wanted = record.tid == record.pid;
+		break;
+	case PERF_RECORD_KSYMBOL:
+		record.kind = SIDEBAND_KERNEL_SYMBOL;
 		break;
 	default:
 		wanted = false;

@@ -21,8 +21,9 @@ enum sideband_kind {
 	SIDEBAND_MAPPED = 1,
 	SIDEBAND_EXEC = 2, /* another program; what was mapped is gone */
 	SIDEBAND_RENAMED = 3,
-	SIDEBAND_FORKED = 4, /* a new process, not a new thread */
-	SIDEBAND_EXITED = 5, /* the main thread ended */
+	SIDEBAND_FORKED = 4,	    /* a new process, not a new thread */
+	SIDEBAND_EXITED = 5,	    /* the main thread ended */
+	SIDEBAND_KERNEL_SYMBOL = 6, /* a BPF program came or went; of no process */
 };
 
 struct sideband_record {

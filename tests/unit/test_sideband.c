@@ -168,6 +168,25 @@ static void passes_over_the_comings_and_goings_of_threads(void **state)
 }
 
 /* Whatever is cut off, what is read lies within what is left. */
+static void tells_that_a_bpf_program_came_or_went(void **state)
+{
+	autoclean(buf) struct buf bytes = BUF(256);
+	struct sideband_record record;
+	uint64_t malformed = 0;
+
+	(void)state;
+	begin(&bytes, PERF_RECORD_KSYMBOL, 0);
+	buf_add_u64(&bytes, 0xffffffffc0000000); /* where */
+	buf_add_u32(&bytes, 4096);
+	buf_add_u16(&bytes, 1); /* of BPF */
+	buf_add_u16(&bytes, 0); /* it came */
+	add_text(&bytes, "bpf_prog_0123456789abcdef_sample");
+	assert_true(parse(&bytes, &record, &malformed));
+	assert_int_equal(record.kind, SIDEBAND_KERNEL_SYMBOL);
+	assert_int_equal(record.pid, 0);
+	assert_int_equal(malformed, 0);
+}
+
 static void survives_being_cut_anywhere(void **state)
 {
 	autoclean(buf) struct buf bytes = BUF(1024);
@@ -199,6 +218,7 @@ int main(void)
 		cmocka_unit_test(refuses_impossible_mappings),
 		cmocka_unit_test(tells_an_exec_from_a_new_name),
 		cmocka_unit_test(passes_over_the_comings_and_goings_of_threads),
+		cmocka_unit_test(tells_that_a_bpf_program_came_or_went),
 		cmocka_unit_test(survives_being_cut_anywhere),
 	};
 

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/table.h"
 #include "collector/processes.h"
+#include "collector/vdso.h"
 
 static_assert(WINDOW_TIME_COUNT_MAX >= WINDOW_ENTRY_COUNT_MAX, "an entry has a sample at least");
 
@@ -61,7 +62,8 @@ struct aggregator {
 	struct window window;
 	struct file **files; /* of the window's files, kept alive: a re-scan may let go of them */
 	uint32_t *placed;    /* of each entry, how many of its times stand */
-	struct window_name vdso;
+	struct vdso vdso;
+	struct window_name names[1 + VDSO_FUNCTION_COUNT_MAX]; /* the vDSO's, itself first */
 };
 
 /* A million samples in a window would be 16 kHz on 64 CPUs. */
@@ -106,8 +108,11 @@ int aggregator_new(struct processes *processes, struct aggregator **ret)
 	    !a->window.processes || !a->window.threads || !a->window.files || !a->files ||
 	    !a->window.frames || !a->window.stacks || !a->window.entries || !a->window.times_ms)
 		return -ENOMEM;
-	a->vdso.function = STR("[vdso]");
-	a->window.names = &a->vdso;
+	vdso_read(&a->vdso);
+	a->names[0].function = STR("[vdso]");
+	for (size_t i = 0; i < a->vdso.count; i++)
+		a->names[i + 1].function = a->vdso.functions[i].name;
+	a->window.names = a->names;
 	a->window_number = 1;
 	*ret = TAKE(a);
 	return 0;
@@ -450,6 +455,17 @@ static const struct mapping *find_mapping(struct aggregator *a, struct process *
 	return mapping;
 }
 
+/* Programs of 32 bits have another, and [vsyscall] lies in the upper half. */
+static uint32_t vdso_name(const struct aggregator *a, const struct mapping *mapping,
+			  uint64_t address)
+{
+	size_t number = SIZE_MAX;
+
+	if (mapping->start > UINT32_MAX && mapping->start <= INT64_MAX)
+		number = vdso_find(&a->vdso, address - mapping->start);
+	return number == SIZE_MAX ? 0 : (uint32_t)number + 1;
+}
+
 static struct window_frame place_address(struct aggregator *a, const struct mapping *mapping,
 					 uint64_t address, enum frame_position position)
 {
@@ -475,6 +491,7 @@ static struct window_frame place_address(struct aggregator *a, const struct mapp
 	case MAPPING_VDSO:
 		/* The kernel's own code in every process; it has no file to read names from. */
 		frame.kind = FRAME_NAMED;
+		frame.reference = vdso_name(a, mapping, address - (position == FRAME_RETURN));
 		frame.address = 0;
 		break;
 	}
@@ -599,7 +616,7 @@ struct window *aggregator_window(struct aggregator *a, uint64_t start_boot_ns, u
 	w->end_boot_ns = end_boot_ns;
 	w->sample_count = a->sample_count;
 	w->file_count = w->frame_count = 0;
-	w->name_count = 1;
+	w->name_count = (uint32_t)(1 + a->vdso.count);
 	w->process_count = a->process_table.count;
 	w->stack_count = a->stack_table.count;
 	for (uint32_t i = 0; i < w->process_count; i++)

@@ -859,12 +859,6 @@ int store_flame(struct store *store, const struct store_question *asked,
 	return err;
 }
 
-void flame_done(struct flame *flame)
-{
-	free(flame->memory);
-	*flame = (struct flame){ 0 };
-}
-
 int store_walk_forests(struct store *store, const struct store_question *asked,
 		       const struct forest_walk *walk)
 {

@@ -468,3 +468,9 @@ int merge_lay_out(struct merge *merge, struct naming *naming, uint32_t node_coun
 	*ret = flame;
 	return 0;
 }
+
+void flame_done(struct flame *flame)
+{
+	free(flame->memory);
+	*flame = (struct flame){ 0 };
+}

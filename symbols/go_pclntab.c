@@ -281,6 +281,7 @@ static bool is_table(struct elf_file *elf, struct elf_bytes bytes, struct go_pcl
 	struct go_pclntab table = {
 		.bytes = bytes.bytes,
 		.size = bytes.size,
+		.vaddr = bytes.vaddr,
 		.entry = elf_file_entry(elf),
 	};
 

@@ -21,6 +21,7 @@ enum go_version { GO_1_2, GO_1_16, GO_1_18, GO_1_20, GO_VERSION_COUNT };
 struct go_pclntab {
 	const uint8_t *bytes; /* from its header on; more may follow */
 	size_t size;
+	uint64_t vaddr; /* of its header */
 	uint64_t text;	/* where offsets of functions count from */
 	uint64_t entry; /* of the program; 0: not known */
 };

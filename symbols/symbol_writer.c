@@ -9,6 +9,7 @@
 #include "symbols/debug_link.h"
 #include "symbols/dwarf_lines.h"
 #include "symbols/elf_file.h"
+#include "symbols/go_lines.h"
 #include "symbols/go_pclntab.h"
 #include "symbols/mini_debug.h"
 #include "symbols/symbol_table.h"
@@ -70,7 +71,7 @@ static int add_go(struct elf_file *elf, struct symbol_table *table)
 
 	if (err && err != -EBADMSG)
 		return err;
-	return err ? 0 : SYMBOL_FILE_FROM_PCLNTAB;
+	return err ? 0 : SYMBOL_FILE_FROM_PCLNTAB | SYMBOL_FILE_LINES_IN_ELF;
 }
 
 /* Who named the file may have been wrong: its own build id decides. */
@@ -269,8 +270,30 @@ static int cover_function(const struct symbol_file *file, uint64_t offset, uint6
 	return line_table_cover(lines, table.base + table.starts[function], table.sizes[function]);
 }
 
+/* Go's own table says the same as its DWARF, and is there when that was stripped off. */
+struct line_sources {
+	struct elf_file *elf;
+	struct go_lines *go;	   /* or NULL */
+	struct dwarf_lines *dwarf; /* or NULL */
+};
+
+static void line_sources_cleanup(struct line_sources *sources)
+{
+	go_lines_close(sources->go);
+	dwarf_lines_close(sources->dwarf);
+	elf_file_close(sources->elf);
+}
+
+static int add_unit(const struct line_sources *sources, uint64_t vaddr, struct line_table *lines)
+{
+	int err = sources->go ? go_lines_add(sources->go, vaddr, lines) : -ENOENT;
+
+	return err == -ENOENT && sources->dwarf ? dwarf_lines_add(sources->dwarf, vaddr, lines)
+						: err;
+}
+
 static int add_units(const struct symbol_file *file, const struct symbol_writer_lines *what,
-		     struct dwarf_lines *dwarf, struct line_table *lines, bool *ret_more)
+		     const struct line_sources *sources, struct line_table *lines, bool *ret_more)
 {
 	int err = 0;
 
@@ -284,7 +307,7 @@ static int add_units(const struct symbol_file *file, const struct symbol_writer_
 			*ret_more = true;
 			break;
 		}
-		err = dwarf_lines_add(dwarf, vaddr, lines);
+		err = add_unit(sources, vaddr, lines);
 		if (err == -ENOENT)
 			err = cover_function(file, what->offsets[i], vaddr, lines);
 		else if (err == -EBADMSG)
@@ -311,9 +334,7 @@ static int find_dwarf(const struct symbol_writer *writer, int elf_fd,
 	int err = 0;
 
 	if (elf_fd >= 0) {
-		err = check_build_id(elf_fd, identity);
-		if (!err)
-			err = elf_file_open_debug(elf_fd, &elf);
+		err = elf_file_open_debug(elf_fd, &elf);
 		if (err)
 			return err;
 		*ret_fd = elf_fd;
@@ -330,12 +351,34 @@ static int find_dwarf(const struct symbol_writer *writer, int elf_fd,
 	return err;
 }
 
+static int open_sources(const struct symbol_writer *writer, int elf_fd,
+			const struct identity *identity, struct dwarf_source *source,
+			struct line_sources *sources, int *ret_own)
+{
+	int err = elf_fd >= 0 ? check_build_id(elf_fd, identity) : 0;
+
+	if (err)
+		return err;
+	err = find_dwarf(writer, elf_fd, identity, ret_own, &source->fd);
+
+	int fd = elf_fd >= 0 ? elf_fd : source->fd;
+	int go_err = fd >= 0 ? elf_file_open_debug(fd, &sources->elf) : -ENOENT;
+
+	if (!go_err)
+		go_err = go_lines_open(sources->elf, &sources->go);
+	if (go_err == -ENOMEM)
+		return go_err;
+	if (!err)
+		err = dwarf_lines_open(source, &sources->dwarf);
+	return sources->go && err != -ENOMEM ? 0 : err;
+}
+
 int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_writer_lines *what,
 			struct identity *ret_identity, bool *ret_more)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	autoclose int own_fd = -1;
-	autoclean(dwarf_lines) struct dwarf_lines *dwarf = NULL;
+	autoclean(line_sources) struct line_sources sources = { .elf = NULL };
 	autoclean(line_table) struct line_table lines;
 	struct dwarf_source source = {
 		.fd = -1,
@@ -350,17 +393,15 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 
 	int err = symbol_file_open(what->symbol_fd, &file);
 
-	if (!err)
-		err = find_dwarf(writer, what->elf_fd, &symbol_file_header(file)->identity, &own_fd,
-				 &source.fd);
 	if (!err) {
 		source.segments = symbol_file_segments(file, &source.segment_count);
-		err = dwarf_lines_open(&source, &dwarf);
+		err = open_sources(writer, what->elf_fd, &symbol_file_header(file)->identity,
+				   &source, &sources, &own_fd);
 	}
 	if (!err)
 		err = line_table_add_rows(&lines, symbol_file_lines(file));
 	if (!err)
-		err = add_units(file, what, dwarf, &lines, &more);
+		err = add_units(file, what, &sources, &lines, &more);
 	if (!err)
 		err = line_table_build(&lines);
 	if (err)

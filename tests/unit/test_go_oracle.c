@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of Go programs against what Go's own tool says of the same addresses, as they were linked
- * and stripped. HEARTH_GO names another go than the one in the path.
+ * Names and lines of Go programs against what Go's own tool says of the same addresses, as they
+ * were linked and stripped, and inlined calls against what llvm-symbolizer reads in the debug
+ * information that Go writes besides. HEARTH_GO names another go than the one in the path.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +20,8 @@
 
 #include "base/cleanup.h"
 #include "symbols/elf_file.h"
+#include "symbols/go_lines.h"
+#include "symbols/line_table.h"
 #include "symbols/symbols.h"
 #include "tests/support/tier.h"
 
@@ -56,7 +60,7 @@ static const char with_generics[] =
 static const char go_script[] =
 	"set -eu\n"
 	"cd \"$1\"\n"
-	"export GO111MODULE=off GOPATH=\"$1/path\" GOTOOLCHAIN=local GOFLAGS= "
+	"export GO111MODULE=off GOPATH=\"$1/path\" GOTOOLCHAIN=local GOENV=off "
 	"CGO_ENABLED=0\n"
 	"[ \"${HOME:-}\" ] || export GOCACHE=\"$1/cache\"\n"
 	"go=${HEARTH_GO:-go}\n"
@@ -65,6 +69,8 @@ static const char go_script[] =
 	"	$go build -ldflags='-s -w' -o stripped .\n"
 	"else\n"
 	"	$go tool addr2line whole < addresses > answers\n"
+	"	llvm-symbolizer --obj=whole --inlines --functions=linkage "
+	"< addresses > chains || rm chains\n"
 	"fi\n";
 
 struct world {
@@ -96,7 +102,7 @@ static int set_up(void **state)
 	*state = &world;
 	if (!mkdtemp(world.root))
 		return -1;
-	world.has_go = system("GOFLAGS= ${HEARTH_GO:-go} version >/dev/null 2>&1") == 0;
+	world.has_go = system("GOENV=off ${HEARTH_GO:-go} version >/dev/null 2>&1") == 0;
 	if (!world.has_go)
 		return 0;
 	write_text(world.root, "main.go", program);
@@ -222,6 +228,237 @@ static void compare(struct world *world, const char *name)
 	assert_true(without < ADDRESS_COUNT / 10);
 }
 
+/* ---- lines ---- */
+
+static void make_lines(struct world *world, const char *name, int *fd, struct elf_file **elf,
+		       struct line_table *table)
+{
+	autoclean(go_lines) struct go_lines *go = NULL;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", world->root, name);
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(*fd >= 0);
+	assert_int_equal(elf_file_open(*fd, elf), 0);
+
+	struct elf_bytes text = find_text(*elf);
+
+	ask_go(world, text);
+	assert_int_equal(go_lines_open(*elf, &go), 0);
+	line_table_init(table);
+	srand(world->seed);
+	for (int i = 0; i < ADDRESS_COUNT; i++) {
+		int err = go_lines_add(go, random_address(text), table);
+
+		assert_true(err == 0 || err == -ENOENT);
+	}
+	assert_int_equal(line_table_build(table), 0);
+}
+
+/* "file:line" up to a column, if any. */
+static bool is_place(struct str place, struct str file, uint32_t line)
+{
+	char text[LINE_SIZE_MAX];
+	int size = snprintf(text, sizeof(text), "%.*s:%u", STR_PRINT(file), line);
+
+	return (size_t)size < sizeof(text) && size > 0 && place.size >= (size_t)size &&
+	       memcmp(place.text, text, (size_t)size) == 0 &&
+	       (place.size == (size_t)size || place.text[size] == ':');
+}
+
+static void compare_lines(struct world *world, const char *name)
+{
+	autoclose int fd = -1;
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	autoclean(line_table) struct line_table table;
+	char path[96];
+	char function[LINE_SIZE_MAX];
+	char place[LINE_SIZE_MAX];
+	unsigned same = 0, count = 0;
+
+	make_lines(world, name, &fd, &elf, &table);
+
+	struct line_rows rows = line_table_rows(&table);
+	struct elf_bytes text = find_text(elf);
+
+	snprintf(path, sizeof(path), "%s/answers", world->root);
+
+	FILE *answers = fopen(path, "r");
+
+	assert_non_null(answers);
+	srand(world->seed);
+	while (fgets(function, sizeof(function), answers) && fgets(place, sizeof(place), answers)) {
+		uint64_t address = random_address(text);
+		struct str wanted = { place, strcspn(place, "\n") };
+		struct line_row row = { .line = 0 };
+		bool found = line_rows_find(&rows, address, &row);
+
+		/* Behind a function's last instruction nothing is known; Go says a negative line.
+		 */
+		if (str_ends_with(wanted, STR(":0")) || strstr(place, ":-")) {
+			assert_false(found);
+			continue;
+		}
+		count++;
+		if (found && is_place(wanted, line_rows_text(&rows, row.file), row.line))
+			same++;
+		else
+			print_message("# %" PRIx64 ": %.*s, not %.*s:%u\n", address,
+				      STR_PRINT(wanted), STR_PRINT(line_rows_text(&rows, row.file)),
+				      row.line);
+	}
+	fclose(answers);
+	print_message("# %s: %u of %u addresses have Go's line\n", name, same, count);
+	assert_true(count > ADDRESS_COUNT * 9 / 10);
+	assert_int_equal(same, count);
+}
+
+/*
+ * Reads one answer, to an empty line: whether ours is the same, frame by frame. The debug
+ * information knows lines of what lies between functions, too: there is nothing to compare.
+ */
+static bool is_same_chain(FILE *chains, const struct line_rows *rows, uint64_t address,
+			  unsigned *depth)
+{
+	char function[LINE_SIZE_MAX];
+	char place[LINE_SIZE_MAX];
+	struct line_row row = { .scope = LINE_SCOPE_NONE };
+	bool is_between = !line_rows_find(rows, address, &row);
+	bool is_same = !is_between;
+	uint32_t scope = row.scope, line = row.line, file = row.file;
+
+	*depth = 0;
+	while (fgets(function, sizeof(function), chains) && function[0] != '\n') {
+		assert_non_null(fgets(place, sizeof(place), chains));
+		if (!is_same)
+			continue;
+
+		/* A method that the compiler made has no file; each writes that differently. */
+		struct str source = line_rows_text(rows, file);
+
+		is_same = str_equal(source, STR("<autogenerated>")) ||
+			  is_place((struct str){ place, strcspn(place, "\n") }, source, line);
+		if (!is_same)
+			print_message("# %" PRIx64 ": %.*s, not %.*s:%u\n", address,
+				      (int)strcspn(place, "\n"), place, STR_PRINT(source), line);
+		if (scope == LINE_SCOPE_NONE)
+			continue;
+
+		const struct line_scope *call = &rows->scopes[scope];
+
+		is_same &= str_equal((struct str){ function, strcspn(function, "\n") },
+				     line_rows_text(rows, call->function));
+		file = call->call_file;
+		line = call->call_line;
+		scope = call->parent;
+		(*depth)++;
+	}
+	return is_between || (is_same && scope == LINE_SCOPE_NONE);
+}
+
+static void inlined_calls_are_those_of_the_debug_information(void **state)
+{
+	struct world *world = *state;
+	autoclose int fd = -1;
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	autoclean(line_table) struct line_table table;
+	char path[96];
+	unsigned same = 0, inlined = 0;
+
+	line_table_init(&table);
+	if (!world->has_go)
+		skip();
+	make_lines(world, "stripped", &fd, &elf, &table);
+	snprintf(path, sizeof(path), "%s/chains", world->root);
+
+	FILE *chains = fopen(path, "r");
+
+	if (!chains) {
+		print_message("# no llvm-symbolizer here\n");
+		skip();
+	}
+
+	struct line_rows rows = line_table_rows(&table);
+	struct elf_bytes text = find_text(elf);
+
+	srand(world->seed);
+	for (int i = 0; i < ADDRESS_COUNT; i++) {
+		uint64_t address = random_address(text);
+		unsigned depth;
+
+		if (is_same_chain(chains, &rows, address, &depth))
+			same++;
+		inlined += depth > 0;
+	}
+	fclose(chains);
+	print_message("# %u of %u addresses have all frames of the debug information, %u lie in "
+		      "inlined calls\n",
+		      same, ADDRESS_COUNT, inlined);
+	assert_true(inlined > ADDRESS_COUNT / 10);
+	assert_true(same >= ADDRESS_COUNT * 99 / 100);
+}
+
+/* As a question asks for them, which does not wait. */
+static void a_stripped_program_shows_lines_once_they_were_asked_for(void **state)
+{
+	struct world *world = *state;
+	struct identity identity = { .kind = IDENTITY_INODE, .size = 40 };
+	autoclose int fd = -1;
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	autoclean(line_table) struct line_table table;
+	unsigned found = 0, wanted = 0;
+	const unsigned count = 100;
+
+	line_table_init(&table);
+	if (!world->has_go)
+		skip();
+	memcpy(identity.bytes, "stripped", strlen("stripped"));
+	make_lines(world, "stripped", &fd, &elf, &table);
+
+	struct line_rows rows = line_table_rows(&table);
+	struct elf_bytes text = find_text(elf);
+
+	for (int round = 0; round < 2; round++) {
+		struct symbol_module *module = symbols_acquire(world->symbols, &identity);
+
+		assert_non_null(module);
+		found = wanted = 0;
+		srand(world->seed);
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t address = random_address(text);
+			uint64_t offset = offset_of(elf, address);
+			struct symbol_place place;
+			struct line_row row;
+
+			if (!line_rows_find(&rows, address, &row))
+				continue;
+			wanted++;
+			if (!symbol_module_place(module, offset, &place))
+				symbols_wish_lines(world->symbols, module, offset);
+			else
+				found += place.line == row.line &&
+					 str_equal(place.file, line_rows_text(&rows, row.file)) &&
+					 (place.scope == SYMBOL_NONE) ==
+						 (row.scope == LINE_SCOPE_NONE);
+		}
+		symbols_release(world->symbols, module);
+		assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+	}
+	print_message("# %u of %u lines of the stripped program came\n", found, wanted);
+	assert_true(wanted > count / 2);
+	assert_int_equal(found, wanted);
+}
+
+static void lines_are_those_that_go_gives(void **state)
+{
+	struct world *world = *state;
+
+	if (!world->has_go)
+		skip();
+	compare_lines(world, "whole");
+	compare_lines(world, "stripped");
+}
+
 static void a_go_program_has_the_names_that_go_gives(void **state)
 {
 	struct world *world = *state;
@@ -247,6 +484,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_go_program_has_the_names_that_go_gives),
 		cmocka_unit_test(a_stripped_one_has_them_too),
+		cmocka_unit_test(lines_are_those_that_go_gives),
+		cmocka_unit_test(a_stripped_program_shows_lines_once_they_were_asked_for),
+		cmocka_unit_test(inlined_calls_are_those_of_the_debug_information),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -119,7 +119,8 @@ static int open_store(struct server *server)
 	symbols_use_unwind_tables(server->symbols, server->unwind_tables);
 	err = jit_processes_new(&server->jit);
 	if (!err)
-		err = packages_new("/var/lib/dpkg/info", "/usr/lib/sysimage/rpm", &server->packages);
+		err = packages_new("/var/lib/dpkg/info", "/usr/lib/sysimage/rpm",
+				   &server->packages);
 	if (err)
 		return log_error_errno(err, "cannot start a thread");
 

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/settings_file.h"
-#include "web/http1.h"
+#include "web/door.h"
 
 enum { TEXT_SIZE_MAX = 64 << 10 };
 
@@ -57,9 +57,9 @@ static void read_arguments(struct request *request, int argument_count,
 /* What only the parts can judge. */
 static int check_further(const struct settings *settings)
 {
-	char reason[HTTP1_ERROR_SIZE];
+	char reason[DOOR_ERROR_SIZE];
 
-	if (http1_check(settings, reason)) {
+	if (door_check(settings, reason)) {
 		log_error("http: %s", reason);
 		return EX_CONFIG;
 	}

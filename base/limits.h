@@ -49,6 +49,28 @@ enum {
 
 	/* ---- requests: what a stranger may ask of the server (web/limit.h names them) ---- */
 
+	/* Connections at once, and of one address other than this host. A browser has 6, a
+	 * Grafana a few dozen; one costs half a kB while it is idle. */
+	CONNECTION_COUNT_MAX = 2048,
+	CONNECTION_PER_PEER_MAX = 256,
+	/* From a head's first byte to its end; a connection between requests; an answer that
+	 * its reader does not take on; a refusal whose reason shall still be read. */
+	REQUEST_HEAD_SECONDS_MAX = 5,
+	CONNECTION_IDLE_SECONDS_MAX = 75,
+	ANSWER_STALL_SECONDS_MAX = 20,
+	CONNECTION_LINGER_SECONDS = 2,
+	/* A handler starts when its body is whole, or so much of it is here: who trickles it
+	 * holds no thread. */
+	REQUEST_BODY_START_SIZE = 64 << 10,
+	/* Threads that answer HTTP/1.1, of which so many may be reading a longer body, and so
+	 * many wait for the next request of a connection. */
+	HTTP1_THREAD_COUNT = 32,
+	HTTP1_READING_MAX = 16,
+	HTTP1_IDLE_MAX = 12,
+	/* Of all answers that wait for slow readers, beyond which the one that has not gone on
+	 * for the longest is ended. The largest answer must fit. */
+	ANSWERS_UNREAD_SIZE_MAX = 96 << 20,
+
 	/* Request line and headers: ours and Grafana's take 2 kB, a cookie may take 4. */
 	REQUEST_HEAD_SIZE_MAX = 16 << 10,
 	/* civetweb's table has one more, and drops in silence what finds no room in it. */

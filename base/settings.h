@@ -50,6 +50,7 @@ struct settings {
 	char config[SETTING_TEXT_SIZE];		 /* "": SETTINGS_FILE, which may be missing */
 	char data[SETTING_TEXT_SIZE];		 /* folder of spans and symbols */
 	char http[SETTING_TEXT_SIZE];		 /* ADDRESS:PORT */
+	char http_socket_group[SETTING_TEXT_SIZE]; /* of unix sockets; "": the owner alone */
 	char allowed_hosts[SETTING_TEXT_SIZE];	 /* more names that requests may use for us */
 	char trusted_proxies[SETTING_TEXT_SIZE]; /* addresses and ranges whose X-Forwarded-… counts
 						  */
@@ -68,6 +69,7 @@ struct settings {
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
 	uint64_t upload_size; /* bytes of symbols that were handed in */
+	uint64_t requests_per_second; /* of one address; 0: off */
 	uint64_t access_log; /* one request of so many is logged; 0: off */
 	bool require_token;
 	uint64_t detail_age_ns; /* 0: for ever */

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "web/listen_address.h"
 
 enum {
 	TIMEOUT_S = 30,
@@ -21,37 +22,26 @@ enum {
 	CHUNK_SIZE = 16384,
 };
 
-/* "127.0.0.1:4040", "[::1]:4040", "localhost:4040". */
-static int read_address(struct str text, struct sockaddr_storage *ret, socklen_t *ret_size)
+/* The one of all where it is easiest to be let in: a unix socket, else the first. */
+static int choose_address(const char *addresses, struct listen_address *ret)
 {
-	struct sockaddr_in *four = (struct sockaddr_in *)ret;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret;
-	size_t colon = text.size;
-	char host[64];
-	uint64_t port;
+	struct listen_addresses all;
+	char reason[LISTEN_ERROR_SIZE];
+	int err = listen_addresses_parse(addresses, &all, reason);
 
-	while (colon > 0 && text.text[colon - 1] != ':')
-		colon--;
-	if (colon < 2 || colon - 1 >= sizeof(host) ||
-	    parse_u64((struct str){ text.text + colon, text.size - colon }, &port) || port == 0 ||
-	    port > UINT16_MAX)
-		return -EINVAL;
-	memcpy(host, text.text, colon - 1);
-	host[colon - 1] = '\0';
-	memset(ret, 0, sizeof(*ret));
-	if (!strcmp(host, "localhost"))
-		snprintf(host, sizeof(host), "127.0.0.1");
-	if (host[0] == '[' && host[colon - 2] == ']') {
-		host[colon - 2] = '\0';
-		six->sin6_family = AF_INET6;
-		six->sin6_port = htons((uint16_t)port);
-		*ret_size = sizeof(*six);
-		return inet_pton(AF_INET6, host + 1, &six->sin6_addr) == 1 ? 0 : -EINVAL;
-	}
-	four->sin_family = AF_INET;
-	four->sin_port = htons((uint16_t)port);
-	*ret_size = sizeof(*four);
-	return inet_pton(AF_INET, host, &four->sin_addr) == 1 ? 0 : -EINVAL;
+	if (err)
+		return err;
+	*ret = all.items[0];
+	for (size_t i = all.count; i > 0; i--)
+		if (all.items[i - 1].is_unix)
+			*ret = all.items[i - 1];
+	/* What listens on all addresses answers on loopback. */
+
+	struct sockaddr_in *four = (struct sockaddr_in *)&ret->socket;
+
+	if (ret->socket.ss_family == AF_INET && four->sin_addr.s_addr == htonl(INADDR_ANY))
+		four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return ret->is_unix || listen_address_port(ret) > 0 ? 0 : -EINVAL;
 }
 
 static int send_all(int fd, const char *text, size_t size)
@@ -143,24 +133,26 @@ static int take_answer(const struct buf *answer, int *ret_status, struct buf *re
 	return ret->error;
 }
 
-static int ask_within(int timeout_s, const char *address, const char *method, const char *path,
+static int ask_within(int timeout_s, const char *addresses, const char *method, const char *path,
 		      const struct ask_body *body, int *ret_status, struct buf *ret)
 {
 	struct timeval timeout = { .tv_sec = timeout_s };
-	struct sockaddr_storage where;
-	socklen_t where_size = 0;
+	struct listen_address where;
+	char name[LISTEN_TEXT_SIZE];
 	char request[REQUEST_SIZE_MAX];
 	autoclean(buf) struct buf answer = BUF(ret->limit + REQUEST_SIZE_MAX);
-	int err = read_address(str_from(address), &where, &where_size);
+	int err = choose_address(addresses, &where);
 
 	if (err)
 		return err;
+	listen_address_print(&where, name);
 
-	autoclose int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	autoclose int fd = socket(where.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int size = snprintf(request, sizeof(request),
 			    "%s %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %llu\r\n"
 			    "Connection: close\r\n\r\n",
-			    method, path, address, (unsigned long long)(body ? body->size : 0));
+			    method, path, where.is_unix ? "localhost" : name,
+			    (unsigned long long)(body ? body->size : 0));
 
 	if (fd < 0)
 		return -errno;
@@ -168,7 +160,7 @@ static int ask_within(int timeout_s, const char *address, const char *method, co
 		return -ENAMETOOLONG;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (connect(fd, (struct sockaddr *)&where, where_size))
+	if (connect(fd, (struct sockaddr *)&where.socket, where.size))
 		return -errno;
 	err = send_all(fd, request, (size_t)size);
 	if (!err && body)
@@ -178,16 +170,16 @@ static int ask_within(int timeout_s, const char *address, const char *method, co
 	return err ? err : take_answer(&answer, ret_status, ret);
 }
 
-int ask_server_with(const char *address, const char *method, const char *path,
+int ask_server_with(const char *addresses, const char *method, const char *path,
 		    const struct ask_body *body, int *ret_status, struct buf *ret)
 {
-	return ask_within(LONG_TIMEOUT_S, address, method, path, body, ret_status, ret);
+	return ask_within(LONG_TIMEOUT_S, addresses, method, path, body, ret_status, ret);
 }
 
-int ask_server(const char *address, const char *method, const char *path, struct buf *ret)
+int ask_server(const char *addresses, const char *method, const char *path, struct buf *ret)
 {
 	int status = 0;
-	int err = ask_within(TIMEOUT_S, address, method, path, NULL, &status, ret);
+	int err = ask_within(TIMEOUT_S, addresses, method, path, NULL, &status, ret);
 
 	return !err && status != 200 ? -EPROTO : err;
 }

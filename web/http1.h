@@ -1,35 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdint.h>
-
 #include "base/cleanup.h"
+#include "web/pairs.h"
 
+struct routes;
 struct server;
-struct settings;
 
 /*
- * HTTP/1.1 on one address. Reads a request's head, refuses what two readers could
- * understand in two ways, and hands the rest to web/routes.h. Threads of its own, one for each
- * connection.
+ * The HTTP library behind the front: its threads read a request from a pair, and routes answer it.
+ * What it would answer itself it must not: the front has looked through every head before, and
+ * sends all answers.
  */
 struct http1;
 
-enum { HTTP1_ERROR_SIZE = 320 };
+int http1_new(struct server *server, struct routes *routes, struct http1 **ret);
 
-/*
- * address: "127.0.0.1:4040", "localhost:4040"; port 0 takes a free one, and *ret_port is the real
- * one. An error comes with a sentence in reterr: -EINVAL for what is no address, -EPERM for one
- * that is not loopback while nobody has a token, -EADDRINUSE, which names who has it where that can
- * be told, -EACCES, -ENOMEM, -EIO.
- */
-int http1_start(const char *address, struct server *server, struct http1 **ret, uint16_t *ret_port,
-		char reterr[static HTTP1_ERROR_SIZE]);
+/* Where its connections come from. */
+struct pairs *http1_pairs(struct http1 *http);
 
-/* Whether http1_start() would take the settings, without asking the kernel for the address. */
-int http1_check(const struct settings *settings, char reterr[static HTTP1_ERROR_SIZE]);
+/* The front is stopped: no call comes any more. Those that run are answered. Accepts NULL. */
+struct http1 *http1_free(struct http1 *http);
 
-/* Answers what is being asked, then ends. Accepts NULL, returns NULL. */
-struct http1 *http1_stop(struct http1 *http);
-
-DEFINE_CLEANUP(struct http1 *, http1, http1_stop)
+DEFINE_CLEANUP(struct http1 *, http1, http1_free)

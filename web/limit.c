@@ -21,6 +21,13 @@ const char *limit_name(enum limit limit)
 		[LIMIT_UPLOAD_SIZE] = "upload_size",
 		[LIMIT_UPLOADS_SIZE] = "uploads_size",
 		[LIMIT_UPLOADS_RUNNING] = "uploads_running",
+		[LIMIT_CONNECTIONS] = "connections",
+		[LIMIT_PEER_CONNECTIONS] = "peer_connections",
+		[LIMIT_REQUEST_RATE] = "request_rate",
+		[LIMIT_HEAD_TIME] = "head_time",
+		[LIMIT_IDLE_TIME] = "idle_time",
+		[LIMIT_WRITE_TIME] = "write_time",
+		[LIMIT_UNREAD_ANSWERS] = "unread_answers",
 	};
 
 	assert(limit < LIMIT_COUNT && names[limit] != NULL);

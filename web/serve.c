@@ -17,13 +17,14 @@
 #include "base/folder.h"
 #include "base/hangup.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
 #include "symbols/package.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "symbols/upload_store.h"
-#include "web/http1.h"
+#include "web/door.h"
 #include "web/ingest.h"
 #include "web/page.h"
 #include "web/receiver.h"
@@ -158,16 +159,24 @@ static int open_store(struct server *server)
 	return 0;
 }
 
-/* For a person at another machine: loopback is all that we listen on. */
-static void print_addresses(const struct server *server, uint16_t port)
+/* The first is the one to open; for a person at another machine, how to bring it there. */
+static void print_addresses(const struct server *server, const struct door *door)
 {
+	autoclean(buf) struct buf text = BUF(4096);
 	const char *from = getenv("SSH_CONNECTION");
+	unsigned port = door_port(door);
+	struct str rest;
+	struct str line;
 
-	log_info("ready at http://127.0.0.1:%u/", port);
-	log_info("from another machine: ssh -L %u:127.0.0.1:%u %s%s, then open the same address "
-		 "there",
-		 port, port, from ? "" : "USER@",
-		 server->host_name[0] ? server->host_name : "HOST");
+	door_describe(door, &text);
+	rest = (struct str){ (const char *)text.bytes, text.size };
+	for (bool is_first = true; parse_next(&rest, '\n', &line); is_first = false)
+		log_info("%s at %.*s", is_first ? "ready" : "and", STR_PRINT(line));
+	if (port)
+		log_info("from another machine: ssh -L %u:127.0.0.1:%u %s%s, then open "
+			 "http://127.0.0.1:%u/ there",
+			 port, port, from ? "" : "USER@",
+			 server->host_name[0] ? server->host_name : "HOST", port);
 }
 
 /* The parts' own copies change; what all threads read in server->settings stays that of the start.
@@ -234,9 +243,8 @@ static int serve(struct server *server, const sigset_t *mask)
 	autoclean(receiver) struct receiver *receiver = NULL;
 	autoclean(ingest) struct ingest *ingest = NULL;
 	autoclean(scrubber) struct scrubber *scrubber = NULL;
-	struct http1 *http = NULL;
-	char reason[HTTP1_ERROR_SIZE] = "";
-	uint16_t port = 0;
+	struct door *door = NULL;
+	char reason[DOOR_ERROR_SIZE] = "";
 	int code = EX_UNAVAILABLE;
 
 	if (open_link(server, &receiver))
@@ -257,20 +265,20 @@ static int serve(struct server *server, const sigset_t *mask)
 	if (err)
 		return log_error_errno(err, "cannot start the threads"), EX_OSERR;
 
-	err = http1_start(server->settings->http, server, &http, &port, reason);
+	err = door_start(server, &door, reason);
 	if (err) {
 		log_error("%s", reason);
 		code = err == -EINVAL || err == -EPERM || err == -EBADMSG ? EX_CONFIG
 									  : EX_UNAVAILABLE;
 	} else {
-		print_addresses(server, port);
+		print_addresses(server, door);
 		code = wait_for_signal(server, mask);
 		log_info("stopping");
 	}
 	/* No more windows, then what is there is committed, then no more answers. */
 	receiver_stop(receiver);
 	ingest_close(ingest);
-	http1_stop(http);
+	door_stop(door);
 	server->ingest = NULL;
 	return code;
 }

@@ -207,11 +207,57 @@ static void listens_elsewhere_when_somebody_has_a_token(void **state)
 	assert_int_equal(child_stop(&child, 20), 0);
 }
 
+/* Few descriptors: accepting pauses, says so once, and goes on when some are back. */
+static void goes_on_when_descriptors_run_out(void **state)
+{
+	enum { COUNT = 100 };
+	const struct door_scene *scene = *state;
+	char command[1024], answer[ANSWER_SIZE];
+	const char *arguments[] = { "/bin/sh", "-c", command, NULL };
+	struct child child;
+	int fds[COUNT];
+
+	snprintf(command, sizeof(command),
+		 "ulimit -n 64; exec %s serve --data %s --http 127.0.0.1:0", scene->program,
+		 scene->folder);
+	child_start(&child, arguments, 0);
+
+	unsigned port = port_of(&child);
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	/* Half a head each, so that none of them is idle. */
+	for (int i = 0; i < COUNT; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_true(fds[i] >= 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&to, sizeof(to)), 0);
+		(void)send(fds[i], "GET", 3, MSG_NOSIGNAL);
+	}
+	sleep_seconds(0.3);
+	for (int i = 0; i < COUNT; i++)
+		close(fds[i]);
+
+	double end = now_seconds() + 20;
+	int status = 0;
+
+	while (status != 200 && now_seconds() < end) {
+		char *body = NULL;
+
+		status = http_ask(port, "/healthz", NULL, &body);
+		free(body);
+	}
+	assert_int_equal(status, 200);
+	assert_int_equal(ask("127.0.0.1", port, NULL, answer), 200);
+	assert_int_equal(child_stop(&child, 20), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_of_wrong_tokens),
 		cmocka_unit_test(listens_elsewhere_when_somebody_has_a_token),
+		cmocka_unit_test(goes_on_when_descriptors_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, open_scene, close_scene);

@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "base/settings.h"
 #include "web/connect.h"
-#include "web/http1.h"
+#include "web/door.h"
 #include "web/port_owner.h"
 #include "web/reply.h"
 #include "web/server.h"
@@ -32,20 +32,22 @@ enum { ANSWER_SIZE_MAX = 1 << 20 };
 struct fixture {
 	struct settings settings;
 	struct server server; /* without a store: nothing here gets as far as to ask one */
-	struct http1 *http;
+	struct door *door;
 	uint16_t port;
 };
 
 static int start(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	char error[HTTP1_ERROR_SIZE] = "";
+	char error[DOOR_ERROR_SIZE] = "";
 
 	assert_non_null(fixture);
 	settings_defaults(&fixture->settings);
 	fixture->server.settings = &fixture->settings;
-	if (http1_start("127.0.0.1:0", &fixture->server, &fixture->http, &fixture->port, error))
+	snprintf(fixture->settings.http, sizeof(fixture->settings.http), "127.0.0.1:0");
+	if (door_start(&fixture->server, &fixture->door, error))
 		fail_msg("%s", error);
+	fixture->port = door_port(fixture->door);
 	assert_true(fixture->port > 0);
 	*state = fixture;
 	return 0;
@@ -55,7 +57,7 @@ static int stop(void **state)
 {
 	struct fixture *fixture = *state;
 
-	assert_null(http1_stop(fixture->http));
+	assert_null(door_stop(fixture->door));
 	assert_null(fixture->server.request_counters);
 	free(fixture);
 	return 0;
@@ -226,8 +228,9 @@ static void refuses_a_head_that_is_too_long(void **state)
 	for (int i = 0; i < 70000; i++)
 		buf_add_u8(&request, 'x');
 	exchange(fixture, (struct str){ (char *)request.bytes, request.size }, &answer);
-	assert_int_equal(status_of(&answer), 400);
+	assert_int_equal(status_of(&answer), 431);
 	assert_true(contains(&answer, "longer than 16384 bytes"));
+	before++;
 
 	/* And one that just fits. */
 	buf_clear(&request);
@@ -525,7 +528,10 @@ static void listens_beyond_loopback_only_for_tokens(void **state)
 		{ "192.0.2.1:4040", -EPERM, "ssh -L" },
 		{ "example.org:80", -EINVAL, "no IP address" },
 		{ "127.1:0", -EINVAL, "no IP address" },
-		{ "[::1]:4040", -EINVAL, "IPv6" },
+		{ "[::]:0", -EPERM, "hearth token new" },
+		{ "127.0.0.1:0, 0.0.0.0:0", -EPERM, "'0.0.0.0:0' is not loopback" },
+		{ "[127.0.0.1]:0", -EINVAL, "no IP address" },
+		{ "unix:relative", -EINVAL, "no absolute path" },
 		{ "127.0.0.1", -EINVAL, "ADDRESS:PORT" },
 		{ "127.0.0.1:x", -EINVAL, "ADDRESS:PORT" },
 		{ "127.0.0.1:65536", -EINVAL, "PORT" },
@@ -534,31 +540,32 @@ static void listens_beyond_loopback_only_for_tokens(void **state)
 	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char error[HTTP1_ERROR_SIZE] = "";
-		struct server server = { .settings = &fixture->settings };
-		struct http1 *http = NULL;
-		uint16_t port = 0;
+		char error[DOOR_ERROR_SIZE] = "";
+		struct settings settings = fixture->settings;
+		struct server server = { .settings = &settings };
+		struct door *door = NULL;
 
-		assert_int_equal(http1_start(cases[i].address, &server, &http, &port, error),
-				 cases[i].err);
-		assert_null(http);
-		assert_non_null(strstr(error, cases[i].why));
+		snprintf(settings.http, sizeof(settings.http), "%s", cases[i].address);
+		assert_int_equal(door_check(&settings, error), cases[i].err);
+		assert_int_equal(door_start(&server, &door, error), cases[i].err);
+		assert_null(door);
+		if (!strstr(error, cases[i].why))
+			fail_msg("'%s': %s", cases[i].address, error);
 	}
 }
 
 static void names_who_has_the_port(void **state)
 {
 	struct fixture *fixture = *state;
-	struct server server = { .settings = &fixture->settings };
-	char error[HTTP1_ERROR_SIZE] = "";
-	char address[32];
+	struct settings settings = fixture->settings;
+	struct server server = { .settings = &settings };
+	char error[DOOR_ERROR_SIZE] = "";
 	char own[32];
-	struct http1 *http = NULL;
-	uint16_t port = 0;
+	struct door *door = NULL;
 
-	snprintf(address, sizeof(address), "localhost:%u", fixture->port);
+	snprintf(settings.http, sizeof(settings.http), "localhost:%u", fixture->port);
 	snprintf(own, sizeof(own), "pid %d (", (int)getpid());
-	assert_int_equal(http1_start(address, &server, &http, &port, error), -EADDRINUSE);
+	assert_int_equal(door_start(&server, &door, error), -EADDRINUSE);
 	assert_non_null(strstr(error, own));
 	assert_non_null(strstr(error, "--http"));
 }
@@ -574,16 +581,15 @@ static void knows_no_owner_of_a_free_port(void **state)
 static void starts_again_where_it_was(void **state)
 {
 	struct fixture *fixture = *state;
-	char error[HTTP1_ERROR_SIZE] = "";
-	char address[32];
-	uint16_t port = 0;
+	char error[DOOR_ERROR_SIZE] = "";
 
-	snprintf(address, sizeof(address), "127.0.0.1:%u", fixture->port);
+	snprintf(fixture->settings.http, sizeof(fixture->settings.http), "127.0.0.1:%u",
+		 fixture->port);
 	assert_status(fixture, HEAD("GET /healthz") "\r\n", 200);
-	fixture->http = http1_stop(fixture->http);
-	if (http1_start(address, &fixture->server, &fixture->http, &port, error))
+	fixture->door = door_stop(fixture->door);
+	if (door_start(&fixture->server, &fixture->door, error))
 		fail_msg("%s", error);
-	assert_int_equal(port, fixture->port);
+	assert_int_equal(door_port(fixture->door), fixture->port);
 	assert_status(fixture, HEAD("GET /healthz") "\r\n", 200);
 }
 

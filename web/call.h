@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "web/fifo.h"
+#include "web/request.h"
+
+struct connection;
+struct front;
+
+/*
+ * One request on its way from the front's thread to a worker's and back. The front makes it; a
+ * worker takes it, answers and hands it back by front_return(). Each holds a reference, since a
+ * connection may be gone while its request is being answered, and the other way round.
+ */
+struct call {
+	_Atomic int references;
+	struct front *front;
+
+	/* The front's thread alone. */
+	struct connection *connection; /* NULL once it is gone */
+	void *state;		       /* of its protocol */
+
+	/* Set before a worker sees it. */
+	struct peer peer;
+	bool is_for_head; /* the method is HEAD */
+	bool stays_open;  /* the client wants to go on using the connection */
+
+	/* A worker has it, and will give it back. */
+	_Atomic bool is_taken;
+	/* Why no more of the body will come: 0, -ETIMEDOUT, -ETIME, -EBADMSG, -ECONNRESET. */
+	_Atomic int body_error;
+
+	/* The worker's until it gives it back. */
+	struct reply reply;
+	struct call *next; /* in the list of those given back */
+};
+
+/* With one reference, and the connection's peer; NULL without memory. */
+struct call *call_new(struct connection *connection);
+
+static inline struct call *call_hold(struct call *call)
+{
+	call->references++;
+	return call;
+}
+
+/* Accepts NULL, returns NULL. */
+struct call *call_release(struct call *call);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/door.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/settings.h"
+#include "web/access.h"
+#include "web/front.h"
+#include "web/http1.h"
+#include "web/listen_address.h"
+#include "web/relay.h"
+#include "web/routes.h"
+#include "web/server.h"
+
+struct door {
+	struct listen_addresses addresses;
+	struct routes *routes;
+	struct http1 *http1;
+	struct relays *relays;
+	struct front *front;
+};
+
+static_assert((int)LISTEN_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
+		      (int)FRONT_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
+		      (int)ROUTES_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
+		      (int)ACCESS_ERROR_SIZE <= (int)DOOR_ERROR_SIZE,
+	      "each fits");
+
+/* Beyond loopback nobody is answered without a token, so without any there is nobody to answer. */
+static int check_reach(const struct listen_addresses *addresses, bool has_tokens,
+		       char reterr[static DOOR_ERROR_SIZE])
+{
+	char where[LISTEN_TEXT_SIZE];
+
+	for (size_t i = 0; i < addresses->count && !has_tokens; i++) {
+		if (addresses->items[i].is_loopback)
+			continue;
+		listen_address_print(&addresses->items[i], where);
+		snprintf(
+			reterr, DOOR_ERROR_SIZE,
+			"'%.80s' is not loopback, where anybody could ask, and nobody has a token: "
+			"make one first with 'hearth token new NAME --role read', or listen on "
+			"127.0.0.1:4040 and use 'ssh -L 4040:127.0.0.1:4040 HOST'",
+			where);
+		return -EPERM;
+	}
+	return 0;
+}
+
+int door_check(const struct settings *settings, char reterr[static DOOR_ERROR_SIZE])
+{
+	autoclean(access) struct access *access = NULL;
+	struct listen_addresses addresses;
+	int err = listen_addresses_parse(settings->http, &addresses, reterr);
+
+	if (!err)
+		err = access_new(settings, &access, reterr);
+	/* Whoever checks need not be the one who will read it. */
+	if (err == -EACCES)
+		return 0;
+	return err ? err : check_reach(&addresses, access_has_tokens(access), reterr);
+}
+
+/* http is what the addresses are called in settings. */
+static int open_parts(struct door *door, struct server *server, char reterr[static DOOR_ERROR_SIZE])
+{
+	int err = listen_addresses_parse(server->settings->http, &door->addresses, reterr);
+
+	if (!err)
+		err = routes_new(server, &door->routes, reterr);
+	if (!err)
+		err = check_reach(&door->addresses, routes_know_tokens(door->routes), reterr);
+	if (err)
+		return err;
+	err = http1_new(server, door->routes, &door->http1);
+	if (!err)
+		err = relays_new(http1_pairs(door->http1), &door->relays);
+	if (err) {
+		snprintf(reterr, DOOR_ERROR_SIZE, "cannot serve HTTP: %s", strerror(-err));
+		return err;
+	}
+	err = front_new(server, &door->addresses, &relay_protocol, door->relays, &door->front,
+			reterr);
+	if (err)
+		return err;
+	err = front_start(door->front);
+	if (err)
+		snprintf(reterr, DOOR_ERROR_SIZE, "cannot start a thread: %s", strerror(-err));
+	return err;
+}
+
+int door_start(struct server *server, struct door **ret, char reterr[static DOOR_ERROR_SIZE])
+{
+	autoclean(door) struct door *door = calloc(1, sizeof(*door));
+
+	if (!door) {
+		snprintf(reterr, DOOR_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+
+	int err = open_parts(door, server, reterr);
+
+	if (err)
+		return err;
+	*ret = TAKE(door);
+	return 0;
+}
+
+uint16_t door_port(const struct door *door)
+{
+	for (size_t i = 0; i < door->addresses.count; i++)
+		if (!door->addresses.items[i].is_unix)
+			return listen_address_port(&door->addresses.items[i]);
+	return 0;
+}
+
+void door_describe(const struct door *door, struct buf *text)
+{
+	for (size_t i = 0; i < door->addresses.count; i++) {
+		const struct listen_address *address = &door->addresses.items[i];
+		char where[LISTEN_TEXT_SIZE];
+
+		listen_address_print(address, where);
+		if (address->is_unix)
+			buf_printf(text, "%s\n", where);
+		else if (strncmp(where, "0.0.0.0:", 8) == 0)
+			buf_printf(text, "http://127.0.0.1:%u/\n", listen_address_port(address));
+		else if (strncmp(where, "[::]:", 5) == 0)
+			buf_printf(text, "http://[::1]:%u/\n", listen_address_port(address));
+		else
+			buf_printf(text, "http://%s/\n", where);
+	}
+}
+
+struct door *door_stop(struct door *door)
+{
+	if (!door)
+		return NULL;
+	/* Nothing new comes, what runs is answered; then nobody is left who could ask. */
+	if (door->front)
+		front_stop(door->front);
+	http1_free(door->http1);
+	front_free(door->front);
+	relays_free(door->relays);
+	routes_free(door->routes);
+	free(door);
+	return NULL;
+}

@@ -34,12 +34,12 @@ endif
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
-                  libjansson-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
+                  libjansson-dev libnghttp2-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libcrypto libxxhash libprotobuf-c liblzma
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libcrypto libxxhash libprotobuf-c liblzma
 
 LIBRARIES += libdw libelf libseccomp
 

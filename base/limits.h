@@ -67,6 +67,20 @@ enum {
 	HTTP1_THREAD_COUNT = 32,
 	HTTP1_READING_MAX = 16,
 	HTTP1_IDLE_MAX = 12,
+	/* Threads that answer HTTP/2. */
+	WORKER_COUNT_MAX = 32,
+	/* Of one connection of HTTP/2: requests at once, of which so many are being answered, and
+	 * none is begun while so much of its answers is unread. Room for the body of one, and of
+	 * all. Frames a second that carry nothing, after which it is ended. Between requests;
+	 * gRPC's clients keep theirs and ping. */
+	HTTP2_STREAM_COUNT_MAX = 100,
+	HTTP2_RUNNING_MAX = 4,
+	HTTP2_UNREAD_SIZE_MAX = 1 << 20,
+	HTTP2_STREAM_WINDOW = 256 << 10,
+	HTTP2_WINDOW = 1 << 20,
+	HTTP2_EMPTY_FRAMES_PER_SECOND_MAX = 200,
+	HTTP2_WINDOW_UPDATES_PER_SECOND_MAX = 20000,
+	HTTP2_IDLE_SECONDS_MAX = 600,
 	/* Of all answers that wait for slow readers, beyond which the one that has not gone on
 	 * for the longest is ended. The largest answer must fit. */
 	ANSWERS_UNREAD_SIZE_MAX = 96 << 20,

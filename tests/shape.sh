@@ -61,6 +61,7 @@ only xxhash.h 'base/table.c'
 only 'libiberty/' 'symbols/demangle.c'
 only protobuf-c 'web/message.h'
 only openssl/ 'web/token_list.c' 'web/access.c'
+only nghttp2/ 'web/http2.c'
 only lzma.h 'symbols/mini_debug.c' 'symbols/debug_link.c'
 only seccomp.h 'symbols/cell_lock.c'
 

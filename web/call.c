@@ -7,12 +7,16 @@
 #include "web/front.h"
 #include "web/reply.h"
 
-struct call *call_new(struct connection *connection)
+struct call *call_new(struct connection *connection, size_t size,
+		      void (*destroy)(struct call *call))
 {
-	struct call *call = calloc(1, sizeof(*call));
+	assert(size >= sizeof(struct call));
+
+	struct call *call = calloc(1, size);
 
 	if (!call)
 		return NULL;
+	call->destroy = destroy;
 	call->references = 1;
 	call->front = connection->front;
 	call->connection = connection;
@@ -32,6 +36,8 @@ struct call *call_release(struct call *call)
 	if (before > 1)
 		return NULL;
 	reply_done(&call->reply);
+	if (call->destroy)
+		call->destroy(call);
 	free(call);
 	return NULL;
 }

@@ -18,6 +18,7 @@ struct front;
  */
 struct call {
 	_Atomic int references;
+	void (*destroy)(struct call *call);
 	struct front *front;
 
 	/* The front's thread alone. */
@@ -37,10 +38,16 @@ struct call {
 	/* The worker's until it gives it back. */
 	struct reply reply;
 	struct call *next; /* in the list of those given back */
+	/* Under the front's lock. */
+	bool is_listed, is_returned, was_returned;
 };
 
-/* With one reference, and the connection's peer; NULL without memory. */
-struct call *call_new(struct connection *connection);
+/*
+ * With one reference, and the connection's peer; NULL without memory. size: of what has a call as
+ * its first member; destroy, or NULL, gives back what else that holds.
+ */
+struct call *call_new(struct connection *connection, size_t size,
+		      void (*destroy)(struct call *call));
 
 static inline struct call *call_hold(struct call *call)
 {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "web/grpc.h"
 #include "web/json.h"
 #include "web/json_writer.h"
 #include "web/message_json.h"
@@ -66,6 +67,8 @@ void connect_error(struct reply *reply, enum connect_code code, const char *form
 	va_end(args);
 
 	reply->status = connect_code_status(code);
+	reply->rpc_error.code = (int)code;
+	snprintf(reply->rpc_error.message, sizeof(reply->rpc_error.message), "%s", text);
 	reply->content_type = "application/json";
 	buf_clear(&reply->body);
 
@@ -117,7 +120,15 @@ static enum connect_codec codec_of(struct str content_type)
 		const char *type;
 		enum connect_codec codec;
 	} types[] = { { "application/proto", CONNECT_CODEC_PROTO },
-		      { "application/json", CONNECT_CODEC_JSON } };
+		      { "application/json", CONNECT_CODEC_JSON },
+		      { "application/grpc", CONNECT_CODEC_PROTO },
+		      { "application/grpc+proto", CONNECT_CODEC_PROTO },
+		      { "application/grpc+json", CONNECT_CODEC_JSON },
+		      { "application/grpc-web", CONNECT_CODEC_PROTO },
+		      { "application/grpc-web+proto", CONNECT_CODEC_PROTO },
+		      { "application/grpc-web+json", CONNECT_CODEC_JSON },
+		      { "application/grpc-web-text", CONNECT_CODEC_PROTO },
+		      { "application/grpc-web-text+proto", CONNECT_CODEC_PROTO } };
 	struct str rest = content_type;
 	struct str part = { 0 };
 	enum connect_codec codec = CONNECT_CODEC_NONE;
@@ -158,7 +169,8 @@ bool connect_check_headers(struct request *request, struct reply *reply)
 {
 	struct str version = request_header(request, STR("connect-protocol-version"));
 
-	if (codec_of(request_header(request, STR("content-type"))) == CONNECT_CODEC_NONE) {
+	if (grpc_kind_of(request) != GRPC_NONE ||
+	    codec_of(request_header(request, STR("content-type"))) == CONNECT_CODEC_NONE) {
 		reply_error(reply, 415, NULL,
 			    "the content type must be application/proto or application/json");
 		reply_add_header(reply, "Accept-Post", "application/proto, application/json");

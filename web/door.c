@@ -11,16 +11,20 @@
 #include "web/access.h"
 #include "web/front.h"
 #include "web/http1.h"
+#include "web/http2.h"
 #include "web/listen_address.h"
 #include "web/relay.h"
 #include "web/routes.h"
 #include "web/server.h"
+#include "web/workers.h"
 
 struct door {
 	struct listen_addresses addresses;
 	struct routes *routes;
 	struct http1 *http1;
 	struct relays *relays;
+	struct workers *workers;
+	struct http2 *http2;
 	struct front *front;
 };
 
@@ -79,12 +83,23 @@ static int open_parts(struct door *door, struct server *server, char reterr[stat
 	err = http1_new(server, door->routes, &door->http1);
 	if (!err)
 		err = relays_new(http1_pairs(door->http1), &door->relays);
+	if (!err)
+		err = workers_new(&door->workers);
+	if (!err)
+		err = http2_new(door->routes, door->workers, &door->http2);
 	if (err) {
 		snprintf(reterr, DOOR_ERROR_SIZE, "cannot serve HTTP: %s", strerror(-err));
 		return err;
 	}
-	err = front_new(server, &door->addresses, &relay_protocol, door->relays, &door->front,
-			reterr);
+
+	struct front_protocols protocols = {
+		.http1 = &relay_protocol,
+		.http1_context = door->relays,
+		.http2 = &http2_protocol,
+		.http2_context = door->http2,
+	};
+
+	err = front_new(server, &door->addresses, &protocols, &door->front, reterr);
 	if (err)
 		return err;
 	err = front_start(door->front);
@@ -144,8 +159,10 @@ struct door *door_stop(struct door *door)
 	if (door->front)
 		front_stop(door->front);
 	http1_free(door->http1);
+	workers_free(door->workers);
 	front_free(door->front);
 	relays_free(door->relays);
+	http2_free(door->http2);
 	routes_free(door->routes);
 	free(door);
 	return NULL;

@@ -13,57 +13,20 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "web/listen_address.h"
-#include "web/peers.h"
-#include "web/server.h"
+#include "web/front_inside.h"
 
 enum {
 	EVENT_COUNT = 128,
-	ACCEPT_COUNT = 64, /* in a row, before others have their turn */
-	SCRATCH_SIZE = 64 << 10,
+	ACCEPT_COUNT = 64,     /* in a row, before others have their turn */
 	DESCRIPTORS_KEPT = 64, /* for the store, files and the collector */
 	DESCRIPTORS_EACH = 3,  /* the client's, and both ends of its pair */
 	CONNECTIONS_MIN = 8,
 	STOP_SECONDS_MAX = 10,
 };
 
-#define TICK_NS	      ((uint64_t)100 * CLOCK_NS_PER_MS)
-#define TICK_IDLE_NS  ((uint64_t)5 * CLOCK_NS_PER_S)
-#define seconds_ns(n) ((uint64_t)(n)*CLOCK_NS_PER_S)
-
-struct listener {
-	struct source source; /* first: epoll points here */
-	struct front *front;
-	struct listen_address address;
-};
-
-struct front {
-	struct server *server;
-	const struct protocol *http1;
-	void *http1_context;
-	int epoll_fd;
-	struct source wake; /* an eventfd: calls came back, or it is time to stop */
-	struct listener listeners[LISTEN_ADDRESS_COUNT_MAX];
-	size_t listener_count;
-	struct peers *peers;
-	pthread_t thread;
-	bool is_started;
-
-	struct connection *connections;
-	struct connection *dead; /* to be freed when the events at hand are done */
-	size_t connection_count, connection_max;
-	bool is_paused; /* no descriptors: nobody is let in */
-	size_t unread_size;
-	uint64_t now_ns, next_tick_ns, stop_ns;
-
-	pthread_mutex_t lock; /* of what follows */
-	struct call *returned;
-	bool is_stopping;
-
-	uint8_t scratch[SCRATCH_SIZE];
-};
+#define TICK_NS	     ((uint64_t)100 * CLOCK_NS_PER_MS)
+#define TICK_IDLE_NS ((uint64_t)5 * CLOCK_NS_PER_S)
 
 /* ---- epoll ------------------------------------------------------------------------------------
  */
@@ -102,12 +65,17 @@ struct server *front_server(const struct front *front)
 	return front->server;
 }
 
-void *front_http1_context(const struct front *front)
+const struct front_protocols *front_protocols_of(const struct front *front)
 {
-	return front->http1_context;
+	return &front->protocols;
 }
 
-static void tick_soon(struct front *front)
+uint64_t front_now_ns(const struct front *front)
+{
+	return front->now_ns;
+}
+
+void front_tick_soon(struct front *front)
 {
 	uint64_t soon_ns = front->now_ns + TICK_NS;
 
@@ -115,290 +83,18 @@ static void tick_soon(struct front *front)
 		front->next_tick_ns = soon_ns;
 }
 
-static void count_limit(struct front *front, enum limit limit)
+void front_count_limit(struct front *front, enum limit limit)
 {
 	front->server->counters.limits_hit[limit]++;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
-
-/* How many went, 0 when nothing can now, negative when the connection is broken. */
-static ssize_t put(struct connection *connection, const void *bytes, size_t size)
-{
-	ssize_t count = send(connection->source.fd, bytes, size, MSG_NOSIGNAL);
-
-	if (count >= 0)
-		return count;
-	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-}
-
-static size_t large_left(const struct connection *connection)
-{
-	assert(connection->large_sent <= connection->large.size);
-	return connection->large.size - connection->large_sent;
-}
-
-bool connection_is_flushed(const struct connection *connection)
-{
-	return connection->out.size == 0 && large_left(connection) == 0;
-}
-
-static void drop_large(struct connection *connection)
-{
-	struct front *front = connection->front;
-
-	assert(front->unread_size >= large_left(connection));
-	front->unread_size -= large_left(connection);
-	buf_done(&connection->large);
-	connection->large = BUF(0);
-	connection->large_sent = 0;
-}
-
-/* Sends what waits, as far as the socket takes it. */
-static int flush(struct connection *connection)
-{
-	struct front *front = connection->front;
-
-	while (connection->out.size > 0) {
-		ssize_t count = put(connection, fifo_bytes(&connection->out), connection->out.size);
-
-		if (count <= 0)
-			return (int)count;
-		fifo_drop(&connection->out, (size_t)count);
-		connection->progress_ns = front->now_ns;
-	}
-	while (large_left(connection) > 0) {
-		ssize_t count = put(connection, connection->large.bytes + connection->large_sent,
-				    large_left(connection));
-
-		if (count <= 0)
-			return (int)count;
-		connection->large_sent += (size_t)count;
-		front->unread_size -= (size_t)count;
-		connection->progress_ns = front->now_ns;
-	}
-	if (connection->large.size > 0)
-		drop_large(connection);
-	return 0;
-}
-
-int connection_send(struct connection *connection, const void *bytes, size_t size)
-{
-	const uint8_t *next = bytes;
-
-	assert(large_left(connection) == 0);
-	while (size > 0 && connection->out.size == 0) {
-		ssize_t count = put(connection, next, size);
-
-		if (count < 0)
-			return (int)count;
-		if (count == 0)
-			break;
-		next += count;
-		size -= (size_t)count;
-	}
-	if (size == 0)
-		return 0;
-	if (connection->out.size == 0)
-		connection->progress_ns = connection->front->now_ns;
-	tick_soon(connection->front);
-	return fifo_add(&connection->out, next, size);
-}
-
-int connection_send_large(struct connection *connection, struct buf *bytes)
-{
-	assert(large_left(connection) == 0 && !bytes->error);
-	if (connection->out.size == 0)
-		connection->progress_ns = connection->front->now_ns;
-	connection->large = *bytes;
-	connection->large_sent = 0;
-	connection->front->unread_size += bytes->size;
-	*bytes = BUF(bytes->limit);
-	tick_soon(connection->front);
-	return flush(connection);
-}
-
-/* ---- connections ------------------------------------------------------------------------------
- */
-
-void connection_set_clock(struct connection *connection, enum front_clock clock)
-{
-	connection->clock = clock;
-	connection->clock_ns = connection->front->now_ns;
-	if (clock != CLOCK_IDLE && clock != CLOCK_WORK)
-		tick_soon(connection->front);
-}
-
-static bool wants_input(const struct connection *connection)
-{
-	if (connection->has_ended)
-		return false;
-	if (connection->clock == CLOCK_LINGER || !connection->protocol)
-		return true;
-	return connection->protocol->wants_input(connection);
-}
-
-void connection_refresh(struct connection *connection)
-{
-	if (connection->is_dead)
-		return;
-	front_want(connection->front, &connection->source,
-		   (wants_input(connection) ? (uint32_t)EPOLLIN : 0) |
-			   (connection_is_flushed(connection) ? 0 : (uint32_t)EPOLLOUT));
-}
-
-static void resume_accepting(struct front *front)
+void front_resume_accepting(struct front *front)
 {
 	if (!front->is_paused)
 		return;
 	front->is_paused = false;
 	for (size_t i = 0; i < front->listener_count; i++)
 		front_want(front, &front->listeners[i].source, EPOLLIN);
-}
-
-static void close_connection(struct connection *connection)
-{
-	struct front *front = connection->front;
-
-	if (connection->is_dead)
-		return;
-	connection->is_dead = true;
-	if (connection->protocol)
-		connection->protocol->close(connection);
-	drop_large(connection);
-	fifo_done(&connection->out);
-	front_remove(&connection->source);
-	if (connection->entry)
-		peers_leave(front->peers, connection->entry);
-	if (connection->next)
-		connection->next->previous = connection->previous;
-	if (connection->previous)
-		connection->previous->next = connection->next;
-	else
-		front->connections = connection->next;
-	connection->next = front->dead;
-	front->dead = connection;
-	assert(front->connection_count > 0);
-	front->connection_count--;
-	resume_accepting(front);
-}
-
-static void free_dead(struct front *front)
-{
-	while (front->dead) {
-		struct connection *connection = front->dead;
-
-		front->dead = connection->next;
-		free(connection->state);
-		free(connection);
-	}
-}
-
-/* What the steps of a connection return. */
-void connection_conclude(struct connection *connection, int err)
-{
-	if (err < 0)
-		close_connection(connection);
-	else
-		connection_refresh(connection);
-}
-
-int connection_finish(struct connection *connection)
-{
-	connection->is_last = true;
-	if (!connection_is_flushed(connection)) {
-		connection_refresh(connection);
-		return 0;
-	}
-	if (connection->has_ended)
-		return -ECONNRESET;
-	/* Closing now would reset the connection when something is unread, and with it the answer
-	 * that the client has not read yet. */
-	if (connection->clock != CLOCK_LINGER) {
-		(void)shutdown(connection->source.fd, SHUT_WR);
-		connection_set_clock(connection, CLOCK_LINGER);
-	}
-	connection_refresh(connection);
-	return 0;
-}
-
-static int start_protocol(struct connection *connection, const struct protocol *protocol)
-{
-	connection->protocol = protocol;
-	return protocol->start(connection);
-}
-
-static int take_input(struct connection *connection, const uint8_t *bytes, size_t size)
-{
-	if (connection->clock == CLOCK_LINGER)
-		return 0;
-	if (!connection->protocol) {
-		int err = start_protocol(connection, connection->front->http1);
-
-		if (err)
-			return err;
-	}
-	return connection->protocol->input(connection, bytes, size);
-}
-
-static int take_end(struct connection *connection)
-{
-	connection->has_ended = true;
-	if (!connection->protocol || connection->clock == CLOCK_LINGER)
-		return -ECONNRESET;
-	return connection->protocol->input_ended(connection);
-}
-
-static int receive(struct connection *connection)
-{
-	struct front *front = connection->front;
-
-	while (!connection->is_dead && wants_input(connection)) {
-		ssize_t count = recv(connection->source.fd, front->scratch, SCRATCH_SIZE, 0);
-
-		if (count < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-
-		int err = count == 0 ? take_end(connection)
-				     : take_input(connection, front->scratch, (size_t)count);
-
-		if (err < 0 || connection->is_dead)
-			return err;
-		/* Saves the call that would say that there is nothing more. */
-		if ((size_t)count < SCRATCH_SIZE)
-			return 0;
-	}
-	return 0;
-}
-
-static int flushed(struct connection *connection)
-{
-	if (connection->is_last)
-		return connection_finish(connection);
-	if (connection->clock == CLOCK_IDLE)
-		connection_set_clock(connection, CLOCK_IDLE); /* from now on */
-	return connection->protocol ? connection->protocol->flushed(connection) : 0;
-}
-
-static void client_ready(struct source *source, uint32_t events)
-{
-	struct connection *connection = (struct connection *)source;
-	int err = 0;
-
-	if (connection->is_dead)
-		return;
-	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && !connection_is_flushed(connection)) {
-		err = flush(connection);
-		if (!err && connection_is_flushed(connection))
-			err = flushed(connection);
-	}
-	if (err >= 0)
-		err = receive(connection);
-	/* They are reported unasked, and would be for ever. */
-	if (err >= 0 && connection->has_ended && (events & (EPOLLERR | EPOLLHUP)))
-		err = -ECONNRESET;
-	connection_conclude(connection, err);
 }
 
 /* ---- letting in -------------------------------------------------------------------------------
@@ -448,7 +144,7 @@ static bool end_oldest_idle(struct front *front)
 		    (!oldest || c->clock_ns < oldest->clock_ns))
 			oldest = c;
 	if (oldest)
-		close_connection(oldest);
+		connection_close(oldest);
 	return oldest != NULL;
 }
 
@@ -462,7 +158,7 @@ static int limit_peer(struct front *front, struct connection *connection)
 	if (peers_connections(connection->entry) <= CONNECTION_PER_PEER_MAX)
 		return 0;
 	peers_leave(front->peers, connection->entry);
-	count_limit(front, LIMIT_PEER_CONNECTIONS);
+	front_count_limit(front, LIMIT_PEER_CONNECTIONS);
 	return -EBUSY;
 }
 
@@ -472,7 +168,7 @@ static void admit(struct front *front, int accepted, const struct sockaddr_stora
 	int on = 1;
 
 	if (front->connection_count >= front->connection_max) {
-		count_limit(front, LIMIT_CONNECTIONS);
+		front_count_limit(front, LIMIT_CONNECTIONS);
 		if (!end_oldest_idle(front))
 			return;
 	}
@@ -482,7 +178,8 @@ static void admit(struct front *front, int accepted, const struct sockaddr_stora
 	if (!connection)
 		return;
 	connection->front = front;
-	connection->source = (struct source){ .fd = fd, .ready = client_ready };
+	connection->idle_seconds = CONNECTION_IDLE_SECONDS_MAX;
+	connection->source = (struct source){ .fd = fd, .ready = connection_ready };
 	describe_peer(fd, from, &connection->peer);
 	if (connection->peer.kind != PEER_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -508,14 +205,14 @@ static void admit(struct front *front, int accepted, const struct sockaddr_stora
 /* No descriptor, or no memory, for another one. */
 static void pause_accepting(struct front *front, int err)
 {
-	count_limit(front, LIMIT_CONNECTIONS);
+	front_count_limit(front, LIMIT_CONNECTIONS);
 	if (front->is_paused)
 		return;
 	log_warning("no connection can be accepted: %s; it is tried again", strerror(-err));
 	front->is_paused = true;
 	for (size_t i = 0; i < front->listener_count; i++)
 		front_want(front, &front->listeners[i].source, 0);
-	tick_soon(front);
+	front_tick_soon(front);
 	(void)end_oldest_idle(front);
 }
 
@@ -547,7 +244,7 @@ bool front_take_request(struct connection *connection)
 	if (!connection->entry ||
 	    peers_take_request(front->peers, connection->entry, front->now_ns))
 		return true;
-	count_limit(front, LIMIT_REQUEST_RATE);
+	front_count_limit(front, LIMIT_REQUEST_RATE);
 	return false;
 }
 
@@ -562,42 +259,64 @@ static void wake(struct front *front)
 	assert(count == (ssize_t)sizeof(one) || errno == EAGAIN);
 }
 
+/* With the lock held. */
+static void list_call(struct front *front, struct call *call)
+{
+	bool is_first = !front->returned;
+
+	assert(!call->is_listed);
+	call->is_listed = true;
+	call->next = front->returned;
+	front->returned = call;
+	/* Inside, so that the front is not gone by the time it is woken. */
+	if (is_first)
+		wake(front);
+}
+
 void front_return(struct call *call)
 {
 	struct front *front = call->front;
 
 	pthread_mutex_lock(&front->lock);
 
-	bool is_first = !front->returned;
+	bool was_listed = call->is_listed;
 
-	call->next = front->returned;
-	front->returned = call;
-	/* Inside, so that the front is not gone by the time it is woken. */
-	if (is_first)
-		wake(front);
+	assert(!call->is_returned);
+	call->is_returned = true;
+	if (!was_listed)
+		list_call(front, call);
+	pthread_mutex_unlock(&front->lock);
+	if (was_listed)
+		call_release(call); /* the list has one of its own */
+}
+
+void front_notice(struct call *call)
+{
+	struct front *front = call->front;
+
+	pthread_mutex_lock(&front->lock);
+	if (!call->is_listed)
+		list_call(front, call_hold(call));
 	pthread_mutex_unlock(&front->lock);
 }
 
 static struct call *take_returned(struct front *front, bool *ret_is_stopping)
 {
-	pthread_mutex_lock(&front->lock);
-
-	struct call *last = front->returned;
-
-	front->returned = NULL;
-	*ret_is_stopping = front->is_stopping;
-	pthread_mutex_unlock(&front->lock);
-
-	/* In the order in which they came. */
 	struct call *first = NULL;
 
-	while (last) {
-		struct call *next = last->next;
+	pthread_mutex_lock(&front->lock);
+	/* In the order in which they came. */
+	while (front->returned) {
+		struct call *call = front->returned;
 
-		last->next = first;
-		first = last;
-		last = next;
+		front->returned = call->next;
+		call->is_listed = false;
+		call->was_returned = call->is_returned;
+		call->next = first;
+		first = call;
 	}
+	*ret_is_stopping = front->is_stopping;
+	pthread_mutex_unlock(&front->lock);
 	return first;
 }
 
@@ -610,7 +329,7 @@ static void begin_stop(struct front *front)
 		next = c->next;
 		connection_conclude(c, c->protocol ? c->protocol->stop(c) : -ESHUTDOWN);
 	}
-	tick_soon(front);
+	front_tick_soon(front);
 }
 
 static void wake_ready(struct source *source, uint32_t events)
@@ -630,8 +349,11 @@ static void wake_ready(struct source *source, uint32_t events)
 		struct connection *connection = call->connection;
 
 		if (connection && !connection->is_dead)
-			connection_conclude(connection,
-					    connection->protocol->answered(connection, call));
+			connection_conclude(
+				connection,
+				call->was_returned
+					? connection->protocol->answered(connection, call)
+					: connection->protocol->noticed(connection, call));
 		call_release(call);
 		call = next;
 	}
@@ -649,12 +371,17 @@ static int check_clocks(struct connection *connection, uint64_t now_ns)
 
 	if (!connection_is_flushed(connection) &&
 	    now_ns - connection->progress_ns > seconds_ns(ANSWER_STALL_SECONDS_MAX)) {
-		count_limit(front, LIMIT_WRITE_TIME);
+		front_count_limit(front, LIMIT_WRITE_TIME);
 		return -ETIMEDOUT;
 	}
 	if (connection->clock == CLOCK_IDLE && connection_is_flushed(connection) &&
-	    elapsed_ns > seconds_ns(CONNECTION_IDLE_SECONDS_MAX)) {
-		count_limit(front, LIMIT_IDLE_TIME);
+	    elapsed_ns > seconds_ns(connection->idle_seconds)) {
+		front_count_limit(front, LIMIT_IDLE_TIME);
+		return -ETIMEDOUT;
+	}
+	if (!connection->protocol && connection->clock == CLOCK_HEAD &&
+	    elapsed_ns > seconds_ns(REQUEST_HEAD_SECONDS_MAX)) {
+		front_count_limit(front, LIMIT_HEAD_TIME);
 		return -ETIMEDOUT;
 	}
 	if (connection->clock == CLOCK_LINGER && elapsed_ns > seconds_ns(CONNECTION_LINGER_SECONDS))
@@ -671,14 +398,14 @@ static void keep_budget(struct front *front)
 		struct connection *slowest = NULL;
 
 		for (struct connection *c = front->connections; c; c = c->next)
-			if (large_left(c) > 0 &&
+			if (c->unread_size > 0 &&
 			    (!slowest || c->progress_ns < slowest->progress_ns))
 				slowest = c;
 		assert(slowest);
 		if (front->now_ns - slowest->progress_ns < (uint64_t)CLOCK_NS_PER_S)
 			return;
-		count_limit(front, LIMIT_UNREAD_ANSWERS);
-		close_connection(slowest);
+		front_count_limit(front, LIMIT_UNREAD_ANSWERS);
+		connection_close(slowest);
 	}
 }
 
@@ -696,7 +423,7 @@ static void tick(struct front *front)
 					   !connection_is_flushed(c));
 	}
 	keep_budget(front);
-	resume_accepting(front);
+	front_resume_accepting(front);
 	front->next_tick_ns = front->now_ns + (is_busy || front->stop_ns ? TICK_NS : TICK_IDLE_NS);
 }
 
@@ -734,11 +461,11 @@ static void *run(void *context)
 		}
 		if (front->now_ns >= front->next_tick_ns)
 			tick(front);
-		free_dead(front);
+		front_free_dead(front);
 	}
 	while (front->connections)
-		close_connection(front->connections);
-	free_dead(front);
+		connection_close(front->connections);
+	front_free_dead(front);
 	return NULL;
 }
 
@@ -793,7 +520,7 @@ static int open_listeners(struct front *front, struct listen_addresses *addresse
 }
 
 int front_new(struct server *server, struct listen_addresses *addresses,
-	      const struct protocol *http1, void *http1_context, struct front **ret,
+	      const struct front_protocols *protocols, struct front **ret,
 	      char reterr[static FRONT_ERROR_SIZE])
 {
 	autoclean(front) struct front *front = calloc(1, sizeof(*front));
@@ -801,8 +528,7 @@ int front_new(struct server *server, struct listen_addresses *addresses,
 
 	if (front) {
 		front->server = server;
-		front->http1 = http1;
-		front->http1_context = http1_context;
+		front->protocols = *protocols;
 		front->connection_max = raise_descriptors();
 		front->next_tick_ns = UINT64_MAX;
 		(void)pthread_mutex_init(&front->lock, NULL);

@@ -55,8 +55,13 @@ struct connection {
 	bool is_last;	/* closed once all is sent */
 	bool is_dead;	/* freed when the events at hand are done */
 
-	struct fifo out;  /* to be sent */
-	struct buf large; /* behind it: an answer that is sent from where it was made */
+	uint8_t first[24]; /* that may become HTTP/2's preface */
+	size_t first_size;
+	unsigned idle_seconds; /* that it may be idle */
+
+	size_t unread_size; /* of answers that wait to be sent */
+	struct fifo out;    /* to be sent */
+	struct buf large;   /* behind it: an answer that is sent from where it was made */
 	size_t large_sent;
 
 	struct connection *next, *previous;
@@ -71,6 +76,8 @@ struct protocol {
 	int (*input_ended)(struct connection *connection);
 	/* All that was to be sent is. */
 	int (*flushed)(struct connection *connection);
+	/* A worker wants a call to be looked at: front_notice(). May be NULL. */
+	int (*noticed)(struct connection *connection, struct call *call);
 	/* A worker gave a call back; the reply is the protocol's to send. */
 	int (*answered)(struct connection *connection, struct call *call);
 	/* A few times a second, and soon after one of the clocks has run out. */
@@ -84,9 +91,14 @@ struct protocol {
 
 enum { FRONT_ERROR_SIZE = 400 };
 
+struct front_protocols {
+	const struct protocol *http1, *http2;
+	void *http1_context, *http2_context;
+};
+
 /* Opens the addresses, whose ports are then in *addresses. Errors are listen_address_open()'s. */
 int front_new(struct server *server, struct listen_addresses *addresses,
-	      const struct protocol *http1, void *http1_context, struct front **ret,
+	      const struct front_protocols *protocols, struct front **ret,
 	      char reterr[static FRONT_ERROR_SIZE]);
 int front_start(struct front *front);
 
@@ -97,6 +109,9 @@ struct front *front_free(struct front *front);
 /* A worker's: the call is answered. Uses up its reference. Any thread. */
 void front_return(struct call *call);
 
+/* A worker's, while it has the call: something about it is to be looked at. Any thread. */
+void front_notice(struct call *call);
+
 /* ---- for protocols: the front's thread alone --------------------------------------------------
  */
 
@@ -106,7 +121,8 @@ void front_want(struct front *front, struct source *source, uint32_t events);
 void front_remove(struct source *source);
 
 struct server *front_server(const struct front *front);
-void *front_http1_context(const struct front *front);
+const struct front_protocols *front_protocols_of(const struct front *front);
+uint64_t front_now_ns(const struct front *front);
 
 /* Whether its address may send another request now; counted when not. */
 bool front_take_request(struct connection *connection);
@@ -118,6 +134,9 @@ int connection_send(struct connection *connection, const void *bytes, size_t siz
 
 /* The same behind all that, of a buf that it empties; no other may be under way. */
 int connection_send_large(struct connection *connection, struct buf *bytes);
+
+/* So much more, or less, of answers waits to be sent: for the budget of them all. */
+void connection_count_unread(struct connection *connection, ptrdiff_t more);
 
 bool connection_is_flushed(const struct connection *connection);
 

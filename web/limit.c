@@ -27,6 +27,7 @@ const char *limit_name(enum limit limit)
 		[LIMIT_HEAD_TIME] = "head_time",
 		[LIMIT_IDLE_TIME] = "idle_time",
 		[LIMIT_WRITE_TIME] = "write_time",
+		[LIMIT_HTTP2_FLOOD] = "http2_flood",
 		[LIMIT_UNREAD_ANSWERS] = "unread_answers",
 	};
 

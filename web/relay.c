@@ -431,7 +431,7 @@ static int begin_request(struct relay *relay)
 	if (!front_take_request(connection))
 		return refuse(relay, 429, LIMIT_NONE,
 			      "this address asks more often than requests-per-second allows");
-	relay->call = call_new(connection);
+	relay->call = call_new(connection, sizeof(struct call), NULL);
 	if (!relay->call)
 		return refuse(relay, 503, LIMIT_NONE, "out of memory; try again later");
 	relay->call->is_for_head = relay->head.is_for_head;
@@ -484,7 +484,7 @@ static int start(struct connection *connection)
 		return -ENOMEM;
 	relay->pair.fd = -1;
 	relay->connection = connection;
-	relay->relays = front_http1_context(connection->front);
+	relay->relays = front_protocols_of(connection->front)->http1_context;
 	connection->state = relay;
 	return 0;
 }

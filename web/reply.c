@@ -84,6 +84,8 @@ void reply_error(struct reply *reply, int status, const char *parameter, const c
 	va_end(args);
 
 	reply->status = status;
+	reply->rpc_error.code = 0;
+	snprintf(reply->rpc_error.message, sizeof(reply->rpc_error.message), "%s", text);
 	reply->content_type = "application/json";
 	reply->content_encoding = NULL;
 	reply->may_be_cached = false;

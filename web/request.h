@@ -38,7 +38,13 @@ struct peer {
 	char certificate[64]; /* the common name of a client certificate that was verified, or "" */
 };
 
+enum http_version {
+	HTTP_1 = 0,
+	HTTP_2 = 2,
+};
+
 struct request {
+	enum http_version version;
 	struct str method;
 	struct str path;  /* decoded, without the query */
 	struct str query; /* still encoded */
@@ -103,6 +109,12 @@ int request_read_body(struct request *request, struct buf *body);
  */
 int64_t request_spool_body(struct request *request, int fd, size_t size_max);
 
+/* What was wrong, for protocols that have a place for it besides the body. */
+struct rpc_error {
+	int code; /* enum connect_code; 0: none */
+	char message[512];
+};
+
 struct reply {
 	int status;		  /* 200 unless set */
 	const char *content_type; /* a literal */
@@ -117,5 +129,10 @@ struct reply {
 	char figures[128];	      /* and another */
 	struct header headers[8];     /* more of them; texts are literals, or above */
 	size_t header_count;
+	struct header trailers[4]; /* behind the body; HTTP/2 has them */
+	size_t trailer_count;
+	struct rpc_error rpc_error;
+	/* Texts of headers and trailers about it: web/grpc.h. */
+	char rpc_status[12], rpc_message[1024], rpc_details[1024];
 	enum limit limit; /* of a refusal: the one that was hit */
 };

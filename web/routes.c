@@ -13,6 +13,7 @@
 #include "web/audit.h"
 #include "web/compression.h"
 #include "web/connect.h"
+#include "web/grpc.h"
 #include "web/guard.h"
 #include "web/metrics.h"
 #include "web/page.h"
@@ -298,7 +299,10 @@ static bool check(struct routes *routes, struct request *request, const struct r
 		reply_error(reply, 400, NULL, "the query is not percent-encoded as it should be");
 		return false;
 	}
-	return route->kind != ROUTE_CALL || connect_check_headers(request, reply);
+	if (route->kind != ROUTE_CALL)
+		return true;
+	return grpc_kind_of(request) ? grpc_check_headers(request, reply)
+				     : connect_check_headers(request, reply);
 }
 
 /* The whole body is here before the request takes a slot, so that slow senders hold none. */
@@ -391,7 +395,9 @@ static void ask(struct routes *routes, struct request *request, const struct rou
 	struct held_body held = { .bytes = BUF(REQUEST_QUESTION_SIZE_MAX) };
 
 	assert(request->role >= route->role && request->deadline_monotonic_ns > 0);
-	if (route->kind != ROUTE_CALL || hold_body(request, &held, reply)) {
+	if (route->kind != ROUTE_CALL ||
+	    (hold_body(request, &held, reply) &&
+	     (grpc_kind_of(request) == GRPC_NONE || grpc_take_question(request, &held, reply)))) {
 		int err = slots_enter(routes->slots, request->deadline_monotonic_ns);
 
 		if (err) {
@@ -465,7 +471,9 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 	routes->server->counters.requests++;
 
 	size_t number = answer(routes, request, reply);
+	int status = reply->status; /* which gRPC's clients find elsewhere */
 
+	grpc_finish(request, reply);
 	reply_compress(request, reply);
 	if (reply->limit != LIMIT_NONE)
 		routes->server->counters.limits_hit[reply->limit]++;
@@ -475,5 +483,5 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 	if (number < ROUTE_COUNT && routes_table[number].role >= ROLE_WRITER)
 		audit_change(routes->audit, request, reply);
 	audit_access(routes->audit, request, reply, time_ns);
-	request_counters_add(routes->counters, number, reply->status, time_ns);
+	request_counters_add(routes->counters, number, status, time_ns);
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -20,6 +21,11 @@ import (
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
 	"github.com/grafana/pyroscope/api/gen/proto/go/querier/v1/querierv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -37,10 +43,13 @@ type client struct {
 }
 
 // Grafana's data source always accepts gzip, and Go's transport hides that an answer was packed.
-type transport struct{ client *client }
+type transport struct {
+	client *client
+	under  http.RoundTripper
+}
 
 func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := t.under.RoundTrip(request)
 	if err == nil && response.Header.Get("Content-Encoding") == "gzip" {
 		t.client.packed++
 	}
@@ -48,10 +57,71 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func newClient(address string, isJSON bool, options ...connect.ClientOption) *client {
+	return newClientOver(http.DefaultTransport, address, isJSON, options...)
+}
+
+func newClientOver(under http.RoundTripper, address string, isJSON bool, options ...connect.ClientOption) *client {
 	c := &client{isJSON: isJSON}
 	c.QuerierServiceClient = querierv1connect.NewQuerierServiceClient(
-		&http.Client{Transport: transport{c}, Timeout: 20 * time.Second}, address, options...)
+		&http.Client{Transport: transport{c, under}, Timeout: 20 * time.Second}, address, options...)
 	return c
+}
+
+// HTTP/2 from the first byte on, without TLS.
+func http2() http.RoundTripper {
+	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
+
+// grpc-go itself: answers, codes and deadlines.
+func grpcGo(address string, report func(string, error)) {
+	target := strings.TrimPrefix(address, "http://")
+	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		report("grpc-go", err)
+		return
+	}
+	defer connection.Close()
+	c := querierv1.NewQuerierServiceClient(connection)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+
+	for _, options := range [][]grpc.CallOption{nil, {grpc.UseCompressor("gzip")}} {
+		answer, err := c.LabelValues(ctx, &typesv1.LabelValuesRequest{
+			Name: "service_name", Matchers: []string{"{}"}, Start: start, End: end}, options...)
+		if err == nil {
+			err = differs("values", answer.Names, []string{"alpha", "beta"})
+		}
+		report(fmt.Sprintf("LabelValues by grpc-go, %d options", len(options)), err)
+	}
+	_, err = c.LabelValues(ctx, &typesv1.LabelValuesRequest{Start: start, End: end})
+	report("a wrong question by grpc-go", differs("status", []any{status.Code(err), status.Convert(err).Message()},
+		[]any{codes.InvalidArgument, "name is required"}))
+	err = connection.Invoke(ctx, "/querier.v1.QuerierService/NoSuch", &typesv1.LabelValuesRequest{}, &typesv1.LabelValuesResponse{})
+	report("an unknown method by grpc-go", differs("status", status.Code(err), codes.Unimplemented))
+	late, stop := context.WithTimeout(context.Background(), time.Nanosecond)
+	defer stop()
+	_, err = c.LabelValues(late, &typesv1.LabelValuesRequest{Name: "service_name"})
+	report("a deadline by grpc-go", differs("status", status.Code(err), codes.DeadlineExceeded))
+
+	// A crowd on one connection: all answered, or told to come again.
+	err = nil
+	failures := make(chan error, 1000)
+	for worker := 0; worker < 16; worker++ {
+		go func() {
+			for i := 0; i < 50; i++ {
+				_, err := c.ProfileTypes(ctx, &querierv1.ProfileTypesRequest{Start: start, End: end})
+				failures <- err
+			}
+		}()
+	}
+	for i := 0; i < 16*50; i++ {
+		if one := <-failures; one != nil {
+			err = one
+		}
+	}
+	report("800 questions at once by grpc-go", err)
 }
 
 func differs(what string, got, want any) error {
@@ -240,6 +310,14 @@ func main() {
 		{"proto, questions packed", newClient(address, false, connect.WithSendGzip())},
 		{"json", newClient(address, true, connect.WithProtoJSON())},
 		{"json, questions packed", newClient(address, true, connect.WithProtoJSON(), connect.WithSendGzip())},
+		{"proto by HTTP/2", newClientOver(http2(), address, false)},
+		{"json by HTTP/2", newClientOver(http2(), address, true, connect.WithProtoJSON())},
+		{"gRPC", newClientOver(http2(), address, false, connect.WithGRPC())},
+		{"gRPC, questions packed", newClientOver(http2(), address, false, connect.WithGRPC(), connect.WithSendGzip())},
+		{"gRPC in json", newClientOver(http2(), address, false, connect.WithGRPC(), connect.WithProtoJSON())},
+		{"gRPC-Web", newClient(address, false, connect.WithGRPCWeb())},
+		{"gRPC-Web in json, questions packed", newClient(address, false, connect.WithGRPCWeb(), connect.WithProtoJSON(), connect.WithSendGzip())},
+		{"gRPC-Web by HTTP/2", newClientOver(http2(), address, false, connect.WithGRPCWeb())},
 	}
 	calls := []struct {
 		name string
@@ -265,6 +343,7 @@ func main() {
 			report(call.name+" in "+c.name, call.ask(ctx, c.client))
 		}
 	}
+	grpcGo(address, report)
 	fmt.Printf("1..%d\n", number)
 	if failed > 0 {
 		os.Exit(1)

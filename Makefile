@@ -39,7 +39,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-c
 PACKAGES_TEST  := libcmocka-dev dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libcrypto libxxhash libprotobuf-c liblzma
+LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
 
 LIBRARIES += libdw libelf libseccomp
 

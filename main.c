@@ -11,6 +11,7 @@
 #include "run.h"
 #include "store_tool.h"
 #include "symbols_tool.h"
+#include "tls_tool.h"
 #include "token_tool.h"
 #include "top.h"
 #include "transfer_tool.h"
@@ -42,6 +43,7 @@ static const struct tool tools[] = {
 	{ "store", store_tool_main, STORE_TOOL_HELP },
 	{ "symbols", symbols_tool_main, SYMBOLS_TOOL_HELP },
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
+	{ "tls", tls_tool_main, TLS_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },
 	{ "top", top_main, TOP_HELP },
 	{ "export", export_tool_main, EXPORT_TOOL_HELP },

@@ -47,13 +47,18 @@ struct setting_source {
 };
 
 struct settings {
-	char config[SETTING_TEXT_SIZE];		 /* "": SETTINGS_FILE, which may be missing */
-	char data[SETTING_TEXT_SIZE];		 /* folder of spans and symbols */
-	char http[SETTING_TEXT_SIZE];		 /* ADDRESS:PORT */
+	char config[SETTING_TEXT_SIZE];		   /* "": SETTINGS_FILE, which may be missing */
+	char data[SETTING_TEXT_SIZE];		   /* folder of spans and symbols */
+	char http[SETTING_TEXT_SIZE];		   /* ADDRESS:PORT */
 	char http_socket_group[SETTING_TEXT_SIZE]; /* of unix sockets; "": the owner alone */
-	char allowed_hosts[SETTING_TEXT_SIZE];	 /* more names that requests may use for us */
+	char allowed_hosts[SETTING_TEXT_SIZE];	   /* more names that requests may use for us */
 	char trusted_proxies[SETTING_TEXT_SIZE]; /* addresses and ranges whose X-Forwarded-… counts
 						  */
+	char tls_certificate[SETTING_TEXT_SIZE], tls_key[SETTING_TEXT_SIZE]; /* PEM; "": no TLS */
+	char tls_client_ca[SETTING_TEXT_SIZE];	 /* PEM: whose certificates clients may show */
+	char tls_client_role[SETTING_TEXT_SIZE]; /* of who shows one */
+	char tls_minimum[SETTING_TEXT_SIZE];	 /* "1.3", "1.2" */
+	char path_prefix[SETTING_TEXT_SIZE];	 /* "/hearth", or "" */
 	char token_file[SETTING_TEXT_SIZE];	 /* "": DATA/tokens */
 	char otlp_grpc[SETTING_TEXT_SIZE];
 	char otlp_http[SETTING_TEXT_SIZE];
@@ -68,12 +73,13 @@ struct settings {
 	uint64_t retention_age_ns; /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
-	uint64_t upload_size; /* bytes of symbols that were handed in */
+	uint64_t upload_size;	      /* bytes of symbols that were handed in */
 	uint64_t requests_per_second; /* of one address; 0: off */
-	uint64_t access_log; /* one request of so many is logged; 0: off */
+	uint64_t access_log;	      /* one request of so many is logged; 0: off */
 	bool require_token;
 	uint64_t detail_age_ns; /* 0: for ever */
 	uint64_t fold;
+	bool tls_hsts;
 	bool verbose;
 
 	/* Not settings: where each came from, by its place in the table; what was read; and with

@@ -35,7 +35,12 @@ int access_new(const struct settings *settings, struct access **ret,
 		return -ENOMEM;
 	}
 	access->wants_tokens = settings->require_token;
-	access->certificate_role = ROLE_READER;
+	if (!role_parse(str_from(settings->tls_client_role), &access->certificate_role)) {
+		snprintf(reterr, ACCESS_ERROR_SIZE,
+			 "tls-client-role: '%.60s' is not read, write or admin",
+			 settings->tls_client_role);
+		return -EINVAL;
+	}
 
 	int err =
 		network_ranges_parse(str_from(settings->trusted_proxies), &access->trusted, reason);

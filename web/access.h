@@ -13,7 +13,7 @@ struct settings;
  *   loopback, directly                                reads and writes; nobody with require-token
  *   unix socket, as root or as the server's user      administers
  *   unix socket, as another user                      reads and writes
- *   TLS with a client certificate of ours             reads
+ *   TLS with a client certificate of ours             what tls-client-role says
  *   another address, or passed on by a proxy          nobody
  *
  * A token that is shown decides alone, and one that is nobody's is refused on every door.

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "web/front_inside.h"
+#include "web/tls.h"
 
 /* ---- sending ----------------------------------------------------------------------------------
  */
@@ -15,6 +16,12 @@
 /* How many went, 0 when nothing can now, negative when the connection is broken. */
 static ssize_t put(struct connection *connection, const void *bytes, size_t size)
 {
+	if (connection->tls) {
+		int64_t sent = tls_write(connection->tls, bytes, size);
+
+		return sent == -EAGAIN ? 0 : (ssize_t)sent;
+	}
+
 	ssize_t count = send(connection->source.fd, bytes, size, MSG_NOSIGNAL);
 
 	if (count >= 0)
@@ -141,7 +148,9 @@ void connection_refresh(struct connection *connection)
 		return;
 	front_want(connection->front, &connection->source,
 		   (wants_input(connection) ? (uint32_t)EPOLLIN : 0) |
-			   (connection_is_flushed(connection) ? 0 : (uint32_t)EPOLLOUT));
+			   (connection_is_flushed(connection) && !connection->tls_wants_output
+				    ? 0
+				    : (uint32_t)EPOLLOUT));
 }
 
 void connection_close(struct connection *connection)
@@ -156,6 +165,9 @@ void connection_close(struct connection *connection)
 	drop_large(connection);
 	assert(connection->unread_size == 0);
 	fifo_done(&connection->out);
+	if (connection->tls)
+		tls_end(connection->tls);
+	connection->tls = tls_session_free(connection->tls);
 	front_remove(&connection->source);
 	if (connection->entry)
 		peers_leave(front->peers, connection->entry);
@@ -204,6 +216,8 @@ int connection_finish(struct connection *connection)
 	/* Closing now would reset the connection when something is unread, and with it the answer
 	 * that the client has not read yet. */
 	if (connection->clock != CLOCK_LINGER) {
+		if (connection->tls)
+			tls_end(connection->tls);
 		(void)shutdown(connection->source.fd, SHUT_WR);
 		connection_set_clock(connection, CLOCK_LINGER);
 	}
@@ -264,15 +278,28 @@ static int take_end(struct connection *connection)
 	return connection->protocol->input_ended(connection);
 }
 
+/* As recv() has it, with the negative errno for -1. */
+static int64_t get(struct connection *connection, void *bytes, size_t size)
+{
+	if (connection->tls)
+		return tls_read(connection->tls, bytes, size);
+
+	ssize_t count = recv(connection->source.fd, bytes, size, 0);
+
+	if (count >= 0)
+		return count;
+	return errno == EINTR ? -EAGAIN : -errno;
+}
+
 static int receive(struct connection *connection)
 {
 	struct front *front = connection->front;
 
 	while (!connection->is_dead && wants_input(connection)) {
-		ssize_t count = recv(connection->source.fd, front->scratch, SCRATCH_SIZE, 0);
+		int64_t count = get(connection, front->scratch, SCRATCH_SIZE);
 
 		if (count < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return count == -EAGAIN ? 0 : (int)count;
 
 		int err = count == 0 ? take_end(connection)
 				     : take_input(connection, front->scratch, (size_t)count);
@@ -280,7 +307,7 @@ static int receive(struct connection *connection)
 		if (err < 0 || connection->is_dead)
 			return err;
 		/* Saves the call that would say that there is nothing more. */
-		if ((size_t)count < SCRATCH_SIZE)
+		if (!connection->tls && (size_t)count < SCRATCH_SIZE)
 			return 0;
 	}
 	return 0;
@@ -295,13 +322,89 @@ static int flushed(struct connection *connection)
 	return connection->protocol ? connection->protocol->flushed(connection) : 0;
 }
 
+/* ---- TLS --------------------------------------------------------------------------------------
+ */
+
+/* Where certificates are set, tokens don't go over the network in the clear. */
+static int refuse_plain(struct connection *connection)
+{
+	static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+				   "Content-Length: 35\r\nConnection: close\r\n\r\n"
+				   "this address is asked by https://\r\n";
+	int err = connection_send(connection, text, sizeof(text) - 1);
+
+	connection->front->server->counters.requests_refused++;
+	return err ? err : connection_finish(connection);
+}
+
+/* Looks at the first byte: 22 is a handshake's (RFC 8446 5.1). 1 when there is none yet. */
+static int peek(struct connection *connection)
+{
+	struct tls *tls = connection->front->protocols.tls;
+	uint8_t first = 0;
+
+	if (connection->is_peeked || !tls || connection->peer.kind == PEER_UNIX)
+		return 0;
+
+	ssize_t count = recv(connection->source.fd, &first, 1, MSG_PEEK);
+
+	if (count < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+	if (count == 0)
+		return -ECONNRESET;
+	connection->is_peeked = true;
+	if (first != 22)
+		return connection->peer.kind == PEER_REMOTE ? refuse_plain(connection) : 0;
+	connection->tls = tls_session_new(tls, connection->source.fd);
+	if (!connection->tls)
+		return -ENOMEM;
+	connection_set_clock(connection, CLOCK_HEAD);
+	return 0;
+}
+
+/* 1 when it is not done yet. */
+static int shake_hands(struct connection *connection)
+{
+	const struct front_protocols *protocols = &connection->front->protocols;
+	enum tls_state state;
+
+	if (!connection->tls || connection->tls_is_ready)
+		return 0;
+	state = tls_handshake(connection->tls);
+	connection->tls_wants_output = state == TLS_WANTS_OUTPUT;
+	if (state == TLS_FAILED)
+		return -EPROTO;
+	if (state != TLS_DONE)
+		return 1;
+	connection->tls_is_ready = true;
+	connection->peer.is_secure = true;
+	tls_client_name(connection->tls, connection->peer.certificate,
+			sizeof(connection->peer.certificate));
+	connection_set_clock(connection, CLOCK_IDLE);
+	switch (tls_protocol(connection->tls)) {
+	case 1:
+		return start_protocol(connection, protocols->http1);
+	case 2:
+		return start_protocol(connection, protocols->http2);
+	default:
+		return 0; /* the first bytes tell, as without TLS */
+	}
+}
+
 void connection_ready(struct source *source, uint32_t events)
 {
 	struct connection *connection = (struct connection *)source;
-	int err = 0;
+	int err;
 
 	if (connection->is_dead)
 		return;
+	err = peek(connection);
+	if (!err)
+		err = shake_hands(connection);
+	if (err) {
+		connection_conclude(connection, err);
+		return;
+	}
 	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && !connection_is_flushed(connection)) {
 		err = flush(connection);
 		if (!err && connection_is_flushed(connection))

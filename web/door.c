@@ -16,6 +16,7 @@
 #include "web/relay.h"
 #include "web/routes.h"
 #include "web/server.h"
+#include "web/tls.h"
 #include "web/workers.h"
 
 struct door {
@@ -26,21 +27,24 @@ struct door {
 	struct workers *workers;
 	struct http2 *http2;
 	struct front *front;
+	struct tls *tls;
 };
 
 static_assert((int)LISTEN_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
 		      (int)FRONT_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
 		      (int)ROUTES_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
-		      (int)ACCESS_ERROR_SIZE <= (int)DOOR_ERROR_SIZE,
+		      (int)ACCESS_ERROR_SIZE <= (int)DOOR_ERROR_SIZE &&
+		      (int)TLS_ERROR_SIZE <= (int)DOOR_ERROR_SIZE,
 	      "each fits");
 
-/* Beyond loopback nobody is answered without a token, so without any there is nobody to answer. */
-static int check_reach(const struct listen_addresses *addresses, bool has_tokens,
+/* Beyond loopback nobody is answered without a token or a certificate, so without any there is
+ * nobody to answer. */
+static int check_reach(const struct listen_addresses *addresses, bool has_keys,
 		       char reterr[static DOOR_ERROR_SIZE])
 {
 	char where[LISTEN_TEXT_SIZE];
 
-	for (size_t i = 0; i < addresses->count && !has_tokens; i++) {
+	for (size_t i = 0; i < addresses->count && !has_keys; i++) {
 		if (addresses->items[i].is_loopback)
 			continue;
 		listen_address_print(&addresses->items[i], where);
@@ -58,15 +62,20 @@ static int check_reach(const struct listen_addresses *addresses, bool has_tokens
 int door_check(const struct settings *settings, char reterr[static DOOR_ERROR_SIZE])
 {
 	autoclean(access) struct access *access = NULL;
+	autoclean(tls) struct tls *tls = NULL;
 	struct listen_addresses addresses;
 	int err = listen_addresses_parse(settings->http, &addresses, reterr);
 
+	if (!err)
+		err = tls_new(settings, &tls, reterr);
 	if (!err)
 		err = access_new(settings, &access, reterr);
 	/* Whoever checks need not be the one who will read it. */
 	if (err == -EACCES)
 		return 0;
-	return err ? err : check_reach(&addresses, access_has_tokens(access), reterr);
+	return err ? err
+		   : check_reach(&addresses, access_has_tokens(access) || tls_knows_clients(tls),
+				 reterr);
 }
 
 /* http is what the addresses are called in settings. */
@@ -75,9 +84,13 @@ static int open_parts(struct door *door, struct server *server, char reterr[stat
 	int err = listen_addresses_parse(server->settings->http, &door->addresses, reterr);
 
 	if (!err)
+		err = tls_new(server->settings, &door->tls, reterr);
+	if (!err)
 		err = routes_new(server, &door->routes, reterr);
 	if (!err)
-		err = check_reach(&door->addresses, routes_know_tokens(door->routes), reterr);
+		err = check_reach(&door->addresses,
+				  routes_know_tokens(door->routes) || tls_knows_clients(door->tls),
+				  reterr);
 	if (err)
 		return err;
 	err = http1_new(server, door->routes, &door->http1);
@@ -97,6 +110,7 @@ static int open_parts(struct door *door, struct server *server, char reterr[stat
 		.http1_context = door->relays,
 		.http2 = &http2_protocol,
 		.http2_context = door->http2,
+		.tls = door->tls,
 	};
 
 	err = front_new(server, &door->addresses, &protocols, &door->front, reterr);
@@ -135,6 +149,8 @@ uint16_t door_port(const struct door *door)
 
 void door_describe(const struct door *door, struct buf *text)
 {
+	const char *scheme = door->tls ? "https" : "http";
+
 	for (size_t i = 0; i < door->addresses.count; i++) {
 		const struct listen_address *address = &door->addresses.items[i];
 		char where[LISTEN_TEXT_SIZE];
@@ -143,11 +159,12 @@ void door_describe(const struct door *door, struct buf *text)
 		if (address->is_unix)
 			buf_printf(text, "%s\n", where);
 		else if (strncmp(where, "0.0.0.0:", 8) == 0)
-			buf_printf(text, "http://127.0.0.1:%u/\n", listen_address_port(address));
+			buf_printf(text, "%s://127.0.0.1:%u/\n", scheme,
+				   listen_address_port(address));
 		else if (strncmp(where, "[::]:", 5) == 0)
-			buf_printf(text, "http://[::1]:%u/\n", listen_address_port(address));
+			buf_printf(text, "%s://[::1]:%u/\n", scheme, listen_address_port(address));
 		else
-			buf_printf(text, "http://%s/\n", where);
+			buf_printf(text, "%s://%s/\n", scheme, where);
 	}
 }
 
@@ -164,6 +181,7 @@ struct door *door_stop(struct door *door)
 	relays_free(door->relays);
 	http2_free(door->http2);
 	routes_free(door->routes);
+	tls_free(door->tls);
 	free(door);
 	return NULL;
 }

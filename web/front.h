@@ -14,6 +14,8 @@
 struct listen_addresses;
 struct peer_entry;
 struct server;
+struct tls;
+struct tls_session;
 
 /*
  * The thread in front of everything: accepts, looks at the first bytes, moves bytes, and keeps the
@@ -55,6 +57,9 @@ struct connection {
 	bool is_last;	/* closed once all is sent */
 	bool is_dead;	/* freed when the events at hand are done */
 
+	struct tls_session *tls; /* NULL: none, or not yet */
+	bool tls_is_ready, tls_wants_output;
+	bool is_peeked;	   /* whether it begins with TLS is known */
 	uint8_t first[24]; /* that may become HTTP/2's preface */
 	size_t first_size;
 	unsigned idle_seconds; /* that it may be idle */
@@ -94,6 +99,7 @@ enum { FRONT_ERROR_SIZE = 400 };
 struct front_protocols {
 	const struct protocol *http1, *http2;
 	void *http1_context, *http2_context;
+	struct tls *tls; /* NULL: TLS is not spoken */
 };
 
 /* Opens the addresses, whose ports are then in *addresses. Errors are listen_address_open()'s. */

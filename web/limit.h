@@ -17,9 +17,9 @@ enum limit {
 	LIMIT_QUESTIONS,	/* QUESTION_RUNNING_MAX and QUESTION_WAITING_MAX */
 	LIMIT_ANSWER_TIME,	/* ANSWER_SECONDS_MAX, or less when the request says so */
 	LIMIT_ANSWER_SIZE,	/* REPLY_SIZE_MAX */
-	LIMIT_UPLOAD_SIZE,     /* UPLOAD_SIZE_MAX of symbols/upload_store.h */
-	LIMIT_UPLOADS_SIZE,    /* --upload-size, or the disk */
-	LIMIT_UPLOADS_RUNNING, /* UPLOAD_RUNNING_MAX */
+	LIMIT_UPLOAD_SIZE,	/* UPLOAD_SIZE_MAX of symbols/upload_store.h */
+	LIMIT_UPLOADS_SIZE,	/* --upload-size, or the disk */
+	LIMIT_UPLOADS_RUNNING,	/* UPLOAD_RUNNING_MAX */
 	LIMIT_CONNECTIONS,	/* CONNECTION_COUNT_MAX, or what descriptors allow */
 	LIMIT_PEER_CONNECTIONS, /* CONNECTION_PER_PEER_MAX */
 	LIMIT_REQUEST_RATE,	/* the setting requests-per-second */

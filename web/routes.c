@@ -105,6 +105,7 @@ struct routes {
 	struct slots *slots;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
+	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "/hearth/" */
 };
 
 static int make_parts(struct routes *routes)
@@ -116,6 +117,16 @@ static int make_parts(struct routes *routes)
 	if (!err)
 		err = audit_new(routes->server->settings->access_log, &routes->audit);
 	return err;
+}
+
+/* Letters that need no encoding, and nothing that a browser would resolve. */
+static bool prefix_is_sound(const char *prefix)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_/";
+
+	return prefix[0] == '/' && strspn(prefix, letters) == strlen(prefix) &&
+	       !strstr(prefix, "//");
 }
 
 int routes_new(struct server *server, struct routes **ret, char reterr[static ROUTES_ERROR_SIZE])
@@ -132,6 +143,13 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 	assert(settings && !server->request_counters);
 	routes->server = server;
 	guard_init(&routes->guard, settings->http, server->host_name, settings->allowed_hosts);
+	if (settings->path_prefix[0] && !prefix_is_sound(settings->path_prefix)) {
+		snprintf(reterr, ROUTES_ERROR_SIZE,
+			 "path-prefix: '%.60s' is no path such as /hearth", settings->path_prefix);
+		return -EINVAL;
+	}
+	snprintf(routes->prefix_home, sizeof(routes->prefix_home), "%s%s", settings->path_prefix,
+		 str_ends_with(str_from(settings->path_prefix), STR("/")) ? "" : "/");
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
 		routes->names[i] = routes_table[i].path;
 	routes->names[ROUTE_NONE] = "none";
@@ -422,6 +440,26 @@ static void report_lost_body(const struct route *route, struct reply *reply)
 		reply_failure(reply, err);
 }
 
+/*
+ * A proxy may pass on "/hearth/api/…", or "/api/…": what is asked is the same. False for "/hearth",
+ * whose page would look for its files beside it.
+ */
+static bool strip_prefix(const struct routes *routes, struct request *request)
+{
+	struct str prefix = str_from(routes->server->settings->path_prefix);
+
+	if (prefix.size > 0 && prefix.text[prefix.size - 1] == '/')
+		prefix.size--;
+	if (prefix.size == 0 || !str_starts_with(request->path, prefix))
+		return true;
+
+	struct str rest = { request->path.text + prefix.size, request->path.size - prefix.size };
+
+	if (rest.size > 0 && rest.text[0] == '/')
+		request->path = rest;
+	return rest.size > 0;
+}
+
 static size_t answer(struct routes *routes, struct request *request, struct reply *reply)
 {
 	const char *reason = NULL;
@@ -430,6 +468,12 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 	if (status) {
 		routes->server->counters.requests_refused++;
 		reply_error(reply, status, NULL, "%s", reason);
+		return ROUTE_NONE;
+	}
+
+	if (!strip_prefix(routes, request)) {
+		reply->status = 308;
+		reply_add_header(reply, "Location", routes->prefix_home);
 		return ROUTE_NONE;
 	}
 
@@ -474,6 +518,8 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 	int status = reply->status; /* which gRPC's clients find elsewhere */
 
 	grpc_finish(request, reply);
+	if (routes->server->settings->tls_hsts && request->peer.is_secure)
+		reply_add_header(reply, "Strict-Transport-Security", "max-age=31536000");
 	reply_compress(request, reply);
 	if (reply->limit != LIMIT_NONE)
 		routes->server->counters.limits_hit[reply->limit]++;

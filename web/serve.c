@@ -174,9 +174,10 @@ static void print_addresses(const struct server *server, const struct door *door
 		log_info("%s at %.*s", is_first ? "ready" : "and", STR_PRINT(line));
 	if (port)
 		log_info("from another machine: ssh -L %u:127.0.0.1:%u %s%s, then open "
-			 "http://127.0.0.1:%u/ there",
+			 "%s://127.0.0.1:%u/ there",
 			 port, port, from ? "" : "USER@",
-			 server->host_name[0] ? server->host_name : "HOST", port);
+			 server->host_name[0] ? server->host_name : "HOST",
+			 server->settings->tls_certificate[0] ? "https" : "http", port);
 }
 
 /* The parts' own copies change; what all threads read in server->settings stays that of the start.

@@ -50,6 +50,7 @@ void small_server_open(struct small_server *small)
 
 	assert(made);
 	memcpy(small->settings.data, small->folder, sizeof(small->folder));
+	memcpy(small->settings.tls_client_role, "read", sizeof("read"));
 	small->settings.window_ns = (uint64_t)CLOCK_NS_PER_S;
 	small->server.settings = &small->settings;
 	memcpy(small->server.host_name, "box", sizeof("box"));

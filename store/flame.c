@@ -773,7 +773,6 @@ static int question_start(struct flame_question *question)
 	question->is_in = !err;
 	if (!err)
 		err = naming_new(question->store->symbols, &question->naming);
-
 	if (!err && question->asked->raw_names)
 		naming_keep_raw(question->naming);
 	if (!err)
@@ -815,31 +814,6 @@ static void question_done(struct flame_question *question)
 	question->is_in = false;
 }
 
-/* The same samples, by where they ended. */
-static int lay_out_bottom_up(struct flame_question *question, struct flame *ret)
-{
-	const struct merge *merge = &question->merge;
-	autofree struct inverted_stack *stacks =
-		calloc((size_t)merge->nodes.count + 1, sizeof(stacks[0]));
-	struct merge answer = { 0 };
-	uint32_t count = 0;
-	int err = stacks ? merge_init(&answer, question->naming, merge->by_module) : -ENOMEM;
-
-	for (uint32_t i = 0; !err && i < merge->nodes.count; i++)
-		if (merge->nodes.items[i].self > 0)
-			stacks[count++] = (struct inverted_stack){ i, merge->nodes.items[i].self };
-	answer.sample_count = merge->sample_count;
-	if (!err)
-		err = invert(merge, stacks, count, question->rows != ROWS_NONE,
-			     question->options->node_count_max,
-			     question->asked->deadline_monotonic_ns, &answer);
-	if (!err)
-		err = merge_lay_out(&answer, question->naming, question->options->node_count_max,
-				    ret);
-	merge_done(&answer);
-	return err;
-}
-
 int store_flame(struct store *store, const struct store_question *asked,
 		const struct flame_options *options, struct flame *ret)
 {
@@ -852,7 +826,10 @@ int store_flame(struct store *store, const struct store_question *asked,
 		err = merge_keep_call_site(&question.merge, question.naming, options->call_site,
 					   options->call_site_count, question.rows != ROWS_NONE);
 	if (!err)
-		err = options->is_bottom_up ? lay_out_bottom_up(&question, ret)
+		err = options->is_bottom_up ? invert_and_lay_out(&question.merge, question.naming,
+								 question.rows != ROWS_NONE,
+								 options->node_count_max,
+								 asked->deadline_monotonic_ns, ret)
 					    : merge_lay_out(&question.merge, question.naming,
 							    options->node_count_max, ret);
 	question_done(&question);

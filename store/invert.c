@@ -223,3 +223,25 @@ int invert(const struct merge *tree, struct inverted_stack *stacks, uint32_t cou
 	array_done(&inversion.heap);
 	return err;
 }
+
+int invert_and_lay_out(const struct merge *tree, struct naming *naming, bool groups,
+		       uint32_t node_count_max, uint64_t deadline_monotonic_ns, struct flame *ret)
+{
+	autofree struct inverted_stack *stacks =
+		calloc((size_t)tree->nodes.count + 1, sizeof(stacks[0]));
+	struct merge answer = { 0 };
+	uint32_t count = 0;
+	int err = stacks ? merge_init(&answer, naming, tree->by_module) : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < tree->nodes.count; i++)
+		if (tree->nodes.items[i].self > 0)
+			stacks[count++] = (struct inverted_stack){ i, tree->nodes.items[i].self };
+	answer.sample_count = tree->sample_count;
+	if (!err)
+		err = invert(tree, stacks, count, groups, node_count_max, deadline_monotonic_ns,
+			     &answer);
+	if (!err)
+		err = merge_lay_out(&answer, naming, node_count_max, ret);
+	merge_done(&answer);
+	return err;
+}

@@ -20,3 +20,8 @@ struct inverted_stack {
  */
 int invert(const struct merge *tree, struct inverted_stack *stacks, uint32_t count, bool groups,
 	   uint32_t node_count_max, uint64_t deadline_monotonic_ns, struct merge *answer);
+
+/* The same samples as the whole tree's, by where they ended: a flame graph, to be given back with
+ * flame_done(). */
+int invert_and_lay_out(const struct merge *tree, struct naming *naming, bool groups,
+		       uint32_t node_count_max, uint64_t deadline_monotonic_ns, struct flame *ret);

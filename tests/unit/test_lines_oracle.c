@@ -684,7 +684,8 @@ static void programs_of_several_compilers(void **state)
 
 	for (size_t i = 0; i < count; i++) {
 		snprintf(path, sizeof(path), "%s/%s", world->root, names[i]);
-		check_file(world, path, true);
+		/* The C library in a static program has no lines of its own. */
+		check_file(world, path, !strstr(names[i], "static"));
 	}
 }
 

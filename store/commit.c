@@ -253,8 +253,12 @@ int span_finish_segment(struct span *span)
 	bool is_empty = row.last_window < row.first_window;
 	int err = 0;
 
-	if (array_reserve(&live->segments.rows, 1) < 0)
-		return -ENOMEM;
+	/* The list may move, and questions copy it. */
+	pthread_rwlock_wrlock(&live->lock);
+	err = array_reserve(&live->segments.rows, 1);
+	pthread_rwlock_unlock(&live->lock);
+	if (err)
+		return err;
 	if (is_empty)
 		pthread_rwlock_wrlock(&live->lock);
 	else

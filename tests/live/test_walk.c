@@ -123,6 +123,8 @@ static void start(struct target *target)
 		int nothing = open("/dev/null", O_RDWR);
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* What was built with -pg leaves a file. */
+		(void)setenv("GMON_OUT_PREFIX", target->path, 1);
 		(void)dup2(nothing, STDIN_FILENO);
 		(void)dup2(target->repeated ? ends[1] : nothing, STDOUT_FILENO);
 		execvp(target->path, (char *const *)arguments);

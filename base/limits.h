@@ -40,8 +40,9 @@ enum {
 
 	/* ---- unwinding ---- */
 
-	/* Unwind tables and mappings, in the kernel's memory: the default of --unwind-memory. All programs and libraries of a
-	 * development machine, 1,992 files, have 68 MB of tables; those that run have a few. */
+	/* Unwind tables and mappings, in the kernel's memory: the default of --unwind-memory. All
+	 * programs and libraries of a development machine, 1,992 files, have 68 MB of tables; those
+	 * that run have a few. */
 	UNWIND_SIZE_MAX = 32 << 20,
 	/* Stacks that wait to be walked until the unwind tables of their files are there: 400 of 16
 	 * kB and more. A build has 15 a second that are younger than their tables. */

@@ -63,7 +63,7 @@ struct settings {
 	char otlp_grpc[SETTING_TEXT_SIZE];
 	char otlp_http[SETTING_TEXT_SIZE];
 	char debug_folders[SETTING_TEXT_SIZE];
-	uint64_t symbols_size; /* bytes */
+	uint64_t symbols_size;			  /* bytes */
 	char collector_socket[SETTING_TEXT_SIZE]; /* "" : DATA/collector.sock */
 	char replay[SETTING_TEXT_SIZE]; /* a recording to read instead of the link, or "" */
 	char record[SETTING_TEXT_SIZE]; /* where to write a recording of the link, or "" */

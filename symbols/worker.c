@@ -28,8 +28,8 @@ struct kernel *kernel_release(struct kernel *kernel)
 }
 
 enum {
-	/* Behind who has work to do, but not by much: at 19 it gets a thousandth of a core on a host
-	 * with twenty tasks a CPU, and that is when somebody wants to know names. */
+	/* Behind who has work to do, but not by much: at 19 it gets a thousandth of a core on a
+	 * host with twenty tasks a CPU, and that is when somebody wants to know names. */
 	WORKER_NICE = 5,
 };
 

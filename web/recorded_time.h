@@ -10,7 +10,7 @@
  * gap lowers nobody's share.
  */
 struct recorded_time {
-	int64_t from_ms;   /* of the range that was asked for; to_ms is no part of it */
+	int64_t from_ms; /* of the range that was asked for; to_ms is no part of it */
 	int64_t to_ms;
 	int64_t oldest_ms; /* of what the store holds */
 	int64_t newest_ms;

@@ -102,8 +102,8 @@ static void shows_who_burns_and_where(void **state)
 	do {
 		sleep_seconds(0.5);
 		assert_int_equal(top(scene->hearth.port, "--range 5s"), 0);
-	} while (now_seconds() < end &&
-		 !(says(row) && says("spend_seventy") && says("rude") && number_before(row) > 0.01));
+	} while (now_seconds() < end && !(says(row) && says("spend_seventy") && says("rude") &&
+					  number_before(row) > 0.01));
 	assert_true(number_before(row) > 0.01);
 	assert_true(number_before(row) < 1.1);
 	assert_true(number_before("  spend_seventy") > 5);

@@ -32,6 +32,9 @@ struct call {
 
 	/* A worker has it, and will give it back. */
 	_Atomic bool is_taken;
+	/* The connection, or its part of it, is closed. */
+	_Atomic bool is_abandoned;
+	int client_fd; /* of the connection, while that is there: to look at alone */
 	/* Why no more of the body will come: 0, -ETIMEDOUT, -ETIME, -EBADMSG, -ECONNRESET. */
 	_Atomic int body_error;
 
@@ -54,6 +57,12 @@ static inline struct call *call_hold(struct call *call)
 	call->references++;
 	return call;
 }
+
+/*
+ * Whether nobody waits for the answer any more: the connection is closed, or the client has closed
+ * its side of it, whereupon an answer that takes long is not worth it. A worker's.
+ */
+bool call_is_abandoned(const struct call *call);
 
 /* Accepts NULL, returns NULL. */
 struct call *call_release(struct call *call);

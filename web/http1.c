@@ -77,6 +77,11 @@ static int64_t read_body(struct request *request, void *bytes, size_t size)
 	return count;
 }
 
+static bool is_gone(const struct request *request)
+{
+	return call_is_abandoned(request->client);
+}
+
 static const char *find_header(const struct mg_request_info *info, const char *name)
 {
 	for (int i = 0; i < info->num_headers; i++)
@@ -100,6 +105,8 @@ static int fill_request(struct exchange *exchange, struct request *request)
 	request->peer = exchange->call->peer;
 	request->read_body = read_body;
 	request->body_context = exchange;
+	request->is_gone = is_gone;
+	request->client = exchange->call;
 
 	int err = request_decode(str_from(info->local_uri_raw), false, &exchange->path);
 

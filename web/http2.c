@@ -83,6 +83,7 @@ static void drop(struct session *session, struct stream *stream)
 					-(ptrdiff_t)(stream->call.reply.body.size - stream->sent));
 	stream_break(stream, -ECONNRESET);
 	stream->is_gone = true;
+	stream->call.is_abandoned = true;
 	stream->previous = NULL;
 	/* It counts among those that run until its worker is back: see answered(). */
 	if (stream->is_running) {

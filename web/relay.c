@@ -242,8 +242,10 @@ static void pump(struct relay *relay)
 
 static void end_call(struct relay *relay)
 {
-	if (relay->call)
+	if (relay->call) {
+		relay->call->is_abandoned = true;
 		relay->call->connection = NULL;
+	}
 	relay->call = call_release(relay->call);
 	if (relay->is_reading)
 		relay->relays->reading_count--;

@@ -127,6 +127,11 @@ static void take_authority(struct stream *stream)
 			(struct header){ STR("host"), authority };
 }
 
+static bool is_gone(const struct request *request)
+{
+	return call_is_abandoned(request->client);
+}
+
 static int64_t read_body(struct request *request, void *bytes, size_t size);
 
 void stream_end_head(struct stream *stream)
@@ -161,6 +166,8 @@ void stream_end_head(struct stream *stream)
 	request->version = HTTP_2;
 	request->read_body = read_body;
 	request->body_context = stream;
+	request->is_gone = is_gone;
+	request->client = &stream->call;
 }
 
 /* ---- the body ---------------------------------------------------------------------------------

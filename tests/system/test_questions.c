@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many heavy questions at once, over real HTTP: memory stays within its limit. */
+/* Many heavy questions at once, and some whose asker goes away, over real HTTP: memory stays within
+ * its limit, and nobody works for nobody. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -221,6 +222,33 @@ static void an_answer_says_what_it_cost(void **state)
 	assert_true(metric(hearth, "hearth_question_pieces_total") >= pieces);
 }
 
+/* The same question again and again, each time by somebody who does not wait. */
+static void nobody_is_answered_who_went_away(void **state)
+{
+	static const char request[] = "GET /api/v1/export?from=now-1h&format=folded HTTP/1.1\r\n"
+				      "Host: localhost\r\n\r\n";
+	struct hearth *hearth = *state;
+	double end = now_seconds() + 60;
+
+	while (metric(hearth, "hearth_questions_cancelled_total") < 2 && now_seconds() < end) {
+		int fd = connect_to(hearth);
+
+		assert_int_equal(send(fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+		sleep_seconds(0.02);
+		close(fd);
+		sleep_seconds(0.1);
+	}
+	assert_true(metric(hearth, "hearth_questions_cancelled_total") >= 2);
+
+	/* Who waits gets it. */
+	char *body = NULL;
+
+	assert_int_equal(
+		http_ask(hearth->port, "/api/v1/export?from=now-1h&format=folded", NULL, &body),
+		200);
+	free(body);
+}
+
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -228,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(eight_at_once_stay_within_memory),
 		SCENE_TEST(an_answer_says_what_it_cost),
+		SCENE_TEST(nobody_is_answered_who_went_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

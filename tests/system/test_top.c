@@ -48,9 +48,8 @@ static int set_up(void **state)
 
 	assert_non_null(scene);
 	build_path("tests/live/targets/burn", program, sizeof(program));
-	/* Ahead of whatever else the machine does, where that is allowed. */
-	child_start(&scene->burner,
-		    (const char *const[]){ "/usr/bin/nice", "-n", "-15", program, "120", NULL }, 0);
+	/* No niceness: who is ahead of the collector makes its windows long. */
+	child_start(&scene->burner, (const char *const[]){ program, "120", NULL }, 0);
 	snprintf(scene->rude_folder, sizeof(scene->rude_folder), "/tmp/hearth-top-XXXXXX");
 	assert_non_null(mkdtemp(scene->rude_folder));
 	snprintf(scene->rude_program, sizeof(scene->rude_program), "%s/\033[2J\xc2\x9brude",
@@ -58,10 +57,7 @@ static int set_up(void **state)
 	assert_int_equal(
 		shell_output(output, sizeof(output), "cp %s '%s'", program, scene->rude_program),
 		0);
-	child_start(&scene->rude,
-		    (const char *const[]){ "/usr/bin/nice", "-n", "-15", scene->rude_program, "120",
-					   NULL },
-		    0);
+	child_start(&scene->rude, (const char *const[]){ scene->rude_program, "120", NULL }, 0);
 	hearth_start(&scene->hearth, "run", options);
 	*state = scene;
 	return 0;
@@ -105,7 +101,7 @@ static void shows_who_burns_and_where(void **state)
 	} while (now_seconds() < end && !(says(row) && says("spend_seventy") && says("rude") &&
 					  number_before(row) > 0.01));
 	assert_true(number_before(row) > 0.01);
-	assert_true(number_before(row) < 1.1);
+	assert_true(number_before(row) < 1.5); /* one, and a window that came late */
 	assert_true(number_before("  spend_seventy") > 5);
 	assert_true(says("of ") && says("cores busy"));
 

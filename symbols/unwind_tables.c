@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/table.h"
 #include "symbols/elf_file.h"
 #include "symbols/unwind_maker.h"
 
@@ -28,7 +29,7 @@ struct question {
 	int fd;
 };
 
-/* Of one file; NULL when there is no table of it (yet). */
+/* Of one file. */
 struct function_list {
 	struct identity identity;
 	struct unwind_functions *functions;
@@ -42,6 +43,7 @@ struct unwind_tables {
 	struct function_list lists[UNWIND_TABLES_FUNCTIONS_COUNT_MAX];
 	size_t list_count;
 	uint64_t use_count;
+	struct identity missing[UNWIND_TABLES_MISSING_COUNT]; /* no table (yet) */
 
 	pthread_t worker;
 	bool has_worker;
@@ -73,31 +75,46 @@ static void forget_list(struct unwind_tables *tables, size_t number)
 static void forget_missing(struct unwind_tables *tables)
 {
 	pthread_mutex_lock(&tables->functions_lock);
-	for (size_t i = tables->list_count; i > 0; i--)
-		if (!tables->lists[i - 1].functions)
-			forget_list(tables, i - 1);
+	memset(tables->missing, 0, sizeof(tables->missing));
 	pthread_mutex_unlock(&tables->functions_lock);
 }
 
-/* With functions_lock held. */
+/* The only place where this identity may be noted as missing. With functions_lock held. */
+static struct identity *place_of_missing(struct unwind_tables *tables,
+					 const struct identity *identity)
+{
+	static_assert((UNWIND_TABLES_MISSING_COUNT & (UNWIND_TABLES_MISSING_COUNT - 1)) == 0,
+		      "places are taken by the low bits of a hash");
+	uint64_t hash = table_hash_bytes(identity->bytes, identity->size, 0);
+
+	return &tables->missing[hash & (UNWIND_TABLES_MISSING_COUNT - 1)];
+}
+
+/* NULL when there is no table of the file. With functions_lock held. */
 static struct function_list *get_list(struct unwind_tables *tables, const struct identity *identity)
 {
+	struct identity *missing = place_of_missing(tables, identity);
+	struct unwind_functions *functions = NULL;
 	size_t oldest = 0;
 
+	if (identity_equal(missing, identity))
+		return NULL;
 	for (size_t i = 0; i < tables->list_count; i++) {
 		if (identity_equal(&tables->lists[i].identity, identity))
 			return &tables->lists[i];
 		if (tables->lists[i].used_at < tables->lists[oldest].used_at)
 			oldest = i;
 	}
+	if (unwind_functions_open(tables->cache, identity, &functions) || !functions) {
+		*missing = *identity;
+		return NULL;
+	}
 	if (tables->list_count == UNWIND_TABLES_FUNCTIONS_COUNT_MAX)
 		forget_list(tables, oldest);
 
 	struct function_list *list = &tables->lists[tables->list_count++];
 
-	*list = (struct function_list){ .identity = *identity };
-	/* Without, there is nothing to be said of the file. */
-	(void)unwind_functions_open(tables->cache, identity, &list->functions);
+	*list = (struct function_list){ .identity = *identity, .functions = functions };
 	return list;
 }
 
@@ -111,9 +128,10 @@ bool unwind_tables_function_start(struct unwind_tables *tables, const struct ide
 	pthread_mutex_lock(&tables->functions_lock);
 	struct function_list *list = get_list(tables, identity);
 
-	list->used_at = ++tables->use_count;
-	if (list->functions)
+	if (list) {
+		list->used_at = ++tables->use_count;
 		function = unwind_functions_find(list->functions, offset);
+	}
 	if (function)
 		*ret_start = function->start;
 	pthread_mutex_unlock(&tables->functions_lock);

@@ -21,6 +21,9 @@ enum {
 	UNWIND_TABLES_WAITING_COUNT_MAX = 64,
 	/* Lists of functions in memory, 8 bytes a function: libLLVM has 95,000. */
 	UNWIND_TABLES_FUNCTIONS_COUNT_MAX = 32,
+	/* Files that are known to have none: places by hash, a power of 2. A large host has some
+	 * hundred that are asked for. */
+	UNWIND_TABLES_MISSING_COUNT = 1024,
 	/* Answers that nobody has taken; then the worker waits. */
 	UNWIND_TABLES_ANSWER_COUNT_MAX = 8,
 };

@@ -303,31 +303,16 @@ static void check_server(const struct doctor *doctor, struct finding *ret)
 
 /* ---- the server that runs -------------------------------------------------------------------- */
 
-static struct str text_of(const struct json_value *value, const char *name)
-{
-	struct str text = { 0 };
-
-	(void)json_value_text(json_value_member(value, name), &text);
-	return text;
-}
-
-static int64_t number_of(const struct json_value *value, const char *name)
-{
-	int64_t number = 0;
-
-	(void)json_value_integer(json_value_member(value, name), &number);
-	return number;
-}
-
 static void check_collector(const struct doctor *doctor, struct finding *ret)
 {
 	const struct json_value *collector = json_value_member(doctor->status, "collector");
 	const struct json_value *lost = json_value_member(collector, "lost");
-	struct str state = text_of(collector, "state"), reason = text_of(collector, "reason");
-	int64_t samples = number_of(collector, "samples"), lost_count = 0;
+	struct str state = json_member_text(collector, "state"),
+		   reason = json_member_text(collector, "reason");
+	int64_t samples = json_member_integer(collector, "samples"), lost_count = 0;
 
 	for (size_t i = 0; i < LOSS_KIND_COUNT; i++)
-		lost_count += number_of(lost, metrics_loss_name((enum loss_kind)i));
+		lost_count += json_member_integer(lost, metrics_loss_name((enum loss_kind)i));
 	if (!str_equal(state, STR("sampling"))) {
 		find(ret, str_equal(state, STR("replay")) ? LEVEL_OK : LEVEL_FAIL, "%.*s%s%.*s",
 		     STR_PRINT(state), reason.size ? ": " : "", STR_PRINT(reason));
@@ -340,14 +325,15 @@ static void check_collector(const struct doctor *doctor, struct finding *ret)
 	} else
 		find(ret, LEVEL_OK,
 		     "samples %" PRId64 " times a second; %" PRId64 " samples, %" PRId64 " lost",
-		     number_of(collector, "frequency_hz"), samples, lost_count);
+		     json_member_integer(collector, "frequency_hz"), samples, lost_count);
 }
 
 static void check_store(const struct doctor *doctor, struct finding *ret)
 {
 	const struct json_value *store = json_value_member(doctor->status, "store");
-	struct str state = text_of(store, "state"), reason = text_of(store, "reason");
-	int64_t damaged = number_of(store, "damaged");
+	struct str state = json_member_text(store, "state"),
+		   reason = json_member_text(store, "reason");
+	int64_t damaged = json_member_integer(store, "damaged");
 
 	if (str_equal(state, STR("read-only")))
 		find(ret, LEVEL_FAIL, "read-only: %.*s", STR_PRINT(reason));
@@ -358,8 +344,8 @@ static void check_store(const struct doctor *doctor, struct finding *ret)
 		advise(ret, "look at them: hearth store verify");
 	} else
 		find(ret, LEVEL_OK, "%" PRId64 " samples in %" PRId64 " files, %.1f MiB",
-		     number_of(store, "samples"), number_of(store, "spans"),
-		     (double)number_of(store, "bytes") / (1 << 20));
+		     json_member_integer(store, "samples"), json_member_integer(store, "spans"),
+		     (double)json_member_integer(store, "bytes") / (1 << 20));
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */

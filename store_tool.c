@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/settings_file.h"
+#include "command.h"
 #include "store/inspect.h"
 #include "web/ask.h"
 #include "web/json.h"
@@ -122,26 +123,6 @@ static struct json_value *ask(const struct tool *tool, const char *method, const
 	return value;
 }
 
-static int64_t integer(const struct json_value *object, const char *name)
-{
-	const struct json_value *member = json_value_member(object, name);
-	int64_t value = 0;
-
-	if (member)
-		(void)json_value_integer(member, &value);
-	return value;
-}
-
-static struct str text_of(const struct json_value *object, const char *name)
-{
-	const struct json_value *member = json_value_member(object, name);
-	struct str text = STR("");
-
-	if (member)
-		(void)json_value_text(member, &text);
-	return text;
-}
-
 /* Has the server close the files that it writes, and waits until it has. */
 static int seal(const struct tool *tool)
 {
@@ -157,7 +138,8 @@ static int seal(const struct tool *tool)
 
 		if (!status)
 			return EX_UNAVAILABLE;
-		if (integer(json_value_member(status, "store"), "seals") >= integer(wanted, "seal"))
+		if (json_member_integer(json_value_member(status, "store"), "seals") >=
+		    json_member_integer(wanted, "seal"))
 			return 0;
 		(void)nanosleep(&pause, NULL);
 	}
@@ -197,34 +179,35 @@ static int show_running(struct tool *tool)
 
 	if (!status)
 		return EX_UNAVAILABLE;
-	tool->files = (uint32_t)integer(store, "spans");
-	tool->bytes = (uint64_t)integer(store, "bytes");
-	tool->samples = (uint64_t)integer(store, "samples");
-	tool->oldest_ms = integer(store, "oldest_ms");
-	tool->newest_ms = integer(store, "newest_ms");
-	tool->late_files = late ? (uint32_t)integer(late, "spans") : 0;
-	tool->open_files = (uint32_t)integer(store, "open_spans");
+	tool->files = (uint32_t)json_member_integer(store, "spans");
+	tool->bytes = (uint64_t)json_member_integer(store, "bytes");
+	tool->samples = (uint64_t)json_member_integer(store, "samples");
+	tool->oldest_ms = json_member_integer(store, "oldest_ms");
+	tool->newest_ms = json_member_integer(store, "newest_ms");
+	tool->late_files = late ? (uint32_t)json_member_integer(late, "spans") : 0;
+	tool->open_files = (uint32_t)json_member_integer(store, "open_spans");
 
-	struct str state = text_of(store, "state");
-	struct str reason = text_of(store, "reason");
-	struct str damage = text_of(store, "damage");
-	struct str damaged = text_of(store, "damaged_file");
+	struct str state = json_member_text(store, "state");
+	struct str reason = json_member_text(store, "reason");
+	struct str damage = json_member_text(store, "damage");
+	struct str damaged = json_member_text(store, "damaged_file");
 
 	printf("%s: in use by the server at http://%s/\n", tool->settings.data,
 	       tool->settings.http);
 	print_totals(tool);
 	printf("disk      %s free of %s; at most %s for profiles\n",
-	       size_text((uint64_t)integer(store, "disk_free_bytes"), free_text),
-	       size_text((uint64_t)integer(store, "disk_bytes"), disk),
-	       integer(store, "limit_bytes")
-		       ? size_text((uint64_t)integer(store, "limit_bytes"), limit)
+	       size_text((uint64_t)json_member_integer(store, "disk_free_bytes"), free_text),
+	       size_text((uint64_t)json_member_integer(store, "disk_bytes"), disk),
+	       json_member_integer(store, "limit_bytes")
+		       ? size_text((uint64_t)json_member_integer(store, "limit_bytes"), limit)
 		       : "all of it");
 	printf("state     %.*s%s%.*s\n", STR_PRINT(state), reason.size ? ": " : "",
 	       STR_PRINT(reason));
-	if (integer(store, "damaged") > 0)
+	if (json_member_integer(store, "damaged") > 0)
 		printf("damaged   %" PRId64 " files set aside, the last %.*s: %.*s\n",
-		       integer(store, "damaged"), STR_PRINT(damaged), STR_PRINT(damage));
-	return integer(store, "damaged") > 0 ? 1 : 0;
+		       json_member_integer(store, "damaged"), STR_PRINT(damaged),
+		       STR_PRINT(damage));
+	return json_member_integer(store, "damaged") > 0 ? 1 : 0;
 }
 
 static int fail(const struct tool *tool, int err)
@@ -507,22 +490,18 @@ int store_tool_main(int argument_count, const char *const *arguments)
 			 { "backup", true, back_up } };
 	struct tool tool = { .lock_fd = -1 };
 	autofree const char **options = calloc((size_t)argument_count + 1, sizeof(options[0]));
-	autoclean(buf) struct buf errors = BUF(HELP_SIZE_MAX);
-	int code = EX_USAGE;
+	int code;
 
 	if (!options)
 		return EX_OSERR;
-	for (int i = 0; i < argument_count; i++)
-		if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
-			return print_help(), 0;
+	if (command_asks_for_help(argument_count, arguments))
+		return print_help(), 0;
 
 	int option_count = read_arguments(&tool, argument_count, arguments, options);
-	int err = settings_load(SETTING_OF_SERVE, option_count, options, &tool.settings, &errors);
-
-	if (err) {
-		log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
-		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
-	}
+	code = command_settings(SETTING_OF_SERVE, option_count, options, &tool.settings);
+	if (code)
+		return code;
+	code = EX_USAGE;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!tool.command || strcmp(tool.command, commands[i].name) != 0 ||
 		    commands[i].has_target != (tool.target != NULL))

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/settings_file.h"
+#include "command.h"
 #include "symbols/elf_file.h"
 #include "web/ask.h"
 #include "web/json.h"
@@ -68,26 +69,6 @@ static struct json_value *ask(const struct settings *settings, const char *metho
 				"no server answers at %s; where does it listen? Say it with --http "
 				"ADDR:PORT",
 				settings->http);
-	return value;
-}
-
-static struct str text_of(const struct json_value *object, const char *name)
-{
-	const struct json_value *member = json_value_member(object, name);
-	struct str text = STR("");
-
-	if (member)
-		(void)json_value_text(member, &text);
-	return text;
-}
-
-static double number_of(const struct json_value *object, const char *name)
-{
-	const struct json_value *member = json_value_member(object, name);
-	double value = 0;
-
-	if (member)
-		(void)json_value_number(member, &value);
 	return value;
 }
 
@@ -157,12 +138,13 @@ static int send_file(const struct settings *settings, const char *path, const st
 	if (!answer)
 		return EX_UNAVAILABLE;
 	if (status != 201) {
-		struct str error = text_of(answer, "error");
+		struct str error = json_member_text(answer, "error");
 
 		log_error("'%s': %.*s", path, STR_PRINT(error));
 		return 1;
 	}
-	printf("%s: %s, %.1f MiB kept\n", path, hex, number_of(answer, "bytes") / (1 << 20));
+	printf("%s: %s, %.1f MiB kept\n", path, hex,
+	       json_member_number(answer, "bytes") / (1 << 20));
 	return 0;
 }
 
@@ -214,12 +196,12 @@ static int remove_one(const struct settings *settings, const char *hex)
 	if (!answer)
 		return EX_UNAVAILABLE;
 	if (status != 200) {
-		struct str error = text_of(answer, "error");
+		struct str error = json_member_text(answer, "error");
 
 		log_error("%s: %.*s", hex, STR_PRINT(error));
 		return 1;
 	}
-	printf("%s: dropped, %.1f MiB\n", hex, number_of(answer, "bytes") / (1 << 20));
+	printf("%s: dropped, %.1f MiB\n", hex, json_member_number(answer, "bytes") / (1 << 20));
 	return 0;
 }
 
@@ -235,7 +217,7 @@ static int list(const struct settings *settings)
 	if (!answer)
 		return EX_UNAVAILABLE;
 	if (status != 200 || !rows) {
-		struct str error = text_of(answer, "error");
+		struct str error = json_member_text(answer, "error");
 
 		log_error("%.*s", STR_PRINT(error));
 		return EX_UNAVAILABLE;
@@ -244,14 +226,14 @@ static int list(const struct settings *settings)
 	       "what would help");
 	for (size_t i = 0; i < json_value_count(rows); i++) {
 		const struct json_value *row = json_value_item(rows, i);
-		double total = number_of(answer, "total");
-		double self = number_of(row, "self");
-		struct str name = text_of(row, "module");
-		struct str sources = text_of(row, "sources");
-		struct str help = text_of(row, "help");
+		double total = json_member_number(answer, "total");
+		double self = json_member_number(row, "self");
+		struct str name = json_member_text(row, "module");
+		struct str sources = json_member_text(row, "sources");
+		struct str help = json_member_text(row, "help");
 
 		printf("%5.1f%% %5.1f%%  %-28.*s %-24.*s %.*s\n", total ? 100 * self / total : 0,
-		       self ? 100 * number_of(row, "named") / self : 0, STR_PRINT(name),
+		       self ? 100 * json_member_number(row, "named") / self : 0, STR_PRINT(name),
 		       STR_PRINT(sources), STR_PRINT(help));
 	}
 	return 0;
@@ -271,22 +253,17 @@ static int word_count(int argument_count, const char *const *arguments)
 
 int symbols_tool_main(int argument_count, const char *const *arguments)
 {
-	autoclean(buf) struct buf errors = BUF(HELP_SIZE_MAX);
 	struct settings settings;
 	int words = word_count(argument_count, arguments);
-	int code = 0;
+	int code;
 
-	for (int i = 0; i < argument_count; i++)
-		if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
-			return print_help(), 0;
+	if (command_asks_for_help(argument_count, arguments))
+		return print_help(), 0;
 
-	int err = settings_load(SETTING_OF_SERVE, argument_count - words, arguments + words,
-				&settings, &errors);
-
-	if (err) {
-		log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
-		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
-	}
+	code = command_settings(SETTING_OF_SERVE, argument_count - words, arguments + words,
+				&settings);
+	if (code)
+		return code;
 
 	if (words == 0)
 		return list(&settings);

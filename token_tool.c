@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/settings_file.h"
+#include "command.h"
 #include "web/tokens.h"
 
 enum { TEXT_SIZE_MAX = 64 << 10, PATH_SIZE = SETTING_TEXT_SIZE + 64 };
@@ -265,21 +266,17 @@ int token_tool_main(int argument_count, const char *const *arguments)
 {
 	autofree struct tool *tool = calloc(1, sizeof(*tool));
 	autofree const char **options = calloc((size_t)argument_count + 1, sizeof(options[0]));
-	autoclean(buf) struct buf errors = BUF(TEXT_SIZE_MAX);
 
 	if (!options || !tool)
 		return EX_OSERR;
-	for (int i = 0; i < argument_count; i++)
-		if (!strcmp(arguments[i], "--help") || !strcmp(arguments[i], "-h"))
-			return print_help(), 0;
+	if (command_asks_for_help(argument_count, arguments))
+		return print_help(), 0;
 
 	int option_count = read_arguments(tool, argument_count, arguments, options);
-	int err = settings_load(SETTING_OF_SERVE, option_count, options, &tool->settings, &errors);
+	int code = command_settings(SETTING_OF_SERVE, option_count, options, &tool->settings);
 
-	if (err) {
-		log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
-		return err == -EINVAL ? EX_USAGE : EX_CONFIG;
-	}
+	if (code)
+		return code;
 	if (tokens_path(&tool->settings, tool->path, sizeof(tool->path))) {
 		log_error("the path of the token file is too long");
 		return EX_CONFIG;

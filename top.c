@@ -89,22 +89,6 @@ static int ask_all(struct top *top)
 
 /* ---- the screen ------------------------------------------------------------------------------ */
 
-static struct str text_of(const struct json_value *value, const char *name)
-{
-	struct str text = { 0 };
-
-	(void)json_value_text(json_value_member(value, name), &text);
-	return text;
-}
-
-static double number_of(const struct json_value *value, const char *name)
-{
-	double number = 0;
-
-	(void)json_value_number(json_value_member(value, name), &number);
-	return number;
-}
-
 /*
  * A text in so many columns, padded, or at most so many. Names are
  * strangers' bytes: what a terminal would act on, or could not show, becomes '?'.
@@ -137,12 +121,12 @@ static void put_head(const struct top *top, struct buf *screen)
 {
 	const struct json_value *host = json_value_member(top->status, "host");
 	const struct json_value *collector = json_value_member(top->status, "collector");
-	struct str state = text_of(collector, "state");
+	struct str state = json_member_text(collector, "state");
 
-	put_text(screen, text_of(host, "name"), NAME_COLUMNS_MAX, false);
+	put_text(screen, json_member_text(host, "name"), NAME_COLUMNS_MAX, false);
 	buf_printf(screen, "  %.2f of %.0f cores busy, %.2f in the kernel; last ",
-		   number_of(top->processes, "cores"), number_of(host, "cpus"),
-		   number_of(top->processes, "kernel_cores"));
+		   json_member_number(top->processes, "cores"), json_member_number(host, "cpus"),
+		   json_member_number(top->processes, "kernel_cores"));
 	if (top->range_ms % 60000 == 0)
 		buf_printf(screen, "%" PRId64 " min", top->range_ms / 60000);
 	else
@@ -164,14 +148,15 @@ static void put_processes(const struct top *top, struct buf *screen)
 	for (uint32_t i = 0; i < count && i < top->rows; i++) {
 		const struct json_value *row = json_value_item(rows, i);
 
-		buf_printf(screen, "%7.2f %7.2f %6.0f  ", number_of(row, "cores"),
-			   number_of(row, "kernel_cores"),
-			   number_of(row, top->by_service ? "processes" : "pid"));
+		buf_printf(screen, "%7.2f %7.2f %6.0f  ", json_member_number(row, "cores"),
+			   json_member_number(row, "kernel_cores"),
+			   json_member_number(row, top->by_service ? "processes" : "pid"));
 		if (!top->by_service)
-			put_text(screen, text_of(row, "process_name"), PROCESS_COLUMNS, true);
+			put_text(screen, json_member_text(row, "process_name"), PROCESS_COLUMNS,
+				 true);
 		if (!top->by_service)
 			buf_printf(screen, "  ");
-		put_text(screen, text_of(row, "service_name"), NAME_COLUMNS_MAX, false);
+		put_text(screen, json_member_text(row, "service_name"), NAME_COLUMNS_MAX, false);
 		buf_printf(screen, "\n");
 	}
 }
@@ -180,18 +165,18 @@ static void put_functions(const struct top *top, struct buf *screen)
 {
 	const struct json_value *rows = json_value_member(top->functions, "rows");
 	uint32_t count = (uint32_t)json_value_count(rows);
-	double total = number_of(top->functions, "total");
+	double total = json_member_number(top->functions, "total");
 
 	buf_printf(screen, "\n   self   total  function\n");
 	for (uint32_t i = 0; i < count && i < top->rows; i++) {
 		const struct json_value *row = json_value_item(rows, i);
 		double share = total > 0 ? 100 / total : 0;
 
-		buf_printf(screen, "%6.1f%% %6.1f%%  ", number_of(row, "self") * share,
-			   number_of(row, "total") * share);
-		put_text(screen, text_of(row, "name"), NAME_COLUMNS_MAX, false);
+		buf_printf(screen, "%6.1f%% %6.1f%%  ", json_member_number(row, "self") * share,
+			   json_member_number(row, "total") * share);
+		put_text(screen, json_member_text(row, "name"), NAME_COLUMNS_MAX, false);
 		buf_printf(screen, "  ");
-		put_text(screen, text_of(row, "module"), NAME_COLUMNS_MAX, false);
+		put_text(screen, json_member_text(row, "module"), NAME_COLUMNS_MAX, false);
 		buf_printf(screen, "\n");
 	}
 }

@@ -486,16 +486,6 @@ done:
 /* ---- import -----------------------------------------------------------------------------------
  */
 
-static int64_t integer(const struct json_value *object, const char *name)
-{
-	const struct json_value *member = json_value_member(object, name);
-	int64_t value = 0;
-
-	if (member)
-		(void)json_value_integer(member, &value);
-	return value;
-}
-
 static const char *time_text(int64_t unix_ms, char text[static TIME_TEXT_SIZE])
 {
 	time_t seconds = (time_t)(unix_ms / CLOCK_MS_PER_S);
@@ -523,11 +513,13 @@ static void report(const struct transfer *transfer, const struct buf *body)
 		return;
 	}
 	printf("%s: %" PRId64 " %s, %s to %s\n", transfer->file,
-	       integer(value, "stacks") + integer(value, "samples"),
-	       integer(value, "samples") > 0 ? "samples" : "stacks",
-	       time_text(integer(value, "from_ms"), from), time_text(integer(value, "to_ms"), to));
-	if (integer(value, "skipped") > 0)
-		printf("%" PRId64 " without a value were left out\n", integer(value, "skipped"));
+	       json_member_integer(value, "stacks") + json_member_integer(value, "samples"),
+	       json_member_integer(value, "samples") > 0 ? "samples" : "stacks",
+	       time_text(json_member_integer(value, "from_ms"), from),
+	       time_text(json_member_integer(value, "to_ms"), to));
+	if (json_member_integer(value, "skipped") > 0)
+		printf("%" PRId64 " without a value were left out\n",
+		       json_member_integer(value, "skipped"));
 }
 
 /* Regular, for its size: what is piped in is copied first. */

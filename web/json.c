@@ -165,3 +165,27 @@ bool json_value_boolean(const struct json_value *value, bool *ret)
 	*ret = json_is_true(inner(value));
 	return true;
 }
+
+struct str json_member_text(const struct json_value *object, const char *name)
+{
+	struct str text = STR("");
+
+	(void)json_value_text(json_value_member(object, name), &text);
+	return text;
+}
+
+int64_t json_member_integer(const struct json_value *object, const char *name)
+{
+	int64_t value = 0;
+
+	(void)json_value_integer(json_value_member(object, name), &value);
+	return value;
+}
+
+double json_member_number(const struct json_value *object, const char *name)
+{
+	double value = 0;
+
+	(void)json_value_number(json_value_member(object, name), &value);
+	return value;
+}

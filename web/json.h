@@ -37,4 +37,10 @@ bool json_value_integer(const struct json_value *value, int64_t *ret);
 bool json_value_number(const struct json_value *value, double *ret);
 bool json_value_boolean(const struct json_value *value, bool *ret);
 
+/* For answers of our own server: a member of an object, "" or 0 when it is not there or another
+ * kind. */
+struct str json_member_text(const struct json_value *object, const char *name);
+int64_t json_member_integer(const struct json_value *object, const char *name);
+double json_member_number(const struct json_value *object, const char *name);
+
 DEFINE_CLEANUP(struct json_value *, json_value, json_value_free)

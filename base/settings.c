@@ -97,6 +97,8 @@ static const struct setting table[] = {
 	  "data time of one stored row, and of one commit" },
 	{ "retention-age", KIND_DURATION, FIELD(retention_age_ns), "TIME", "14d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
 	  "older profiles are dropped, or 'off'" },
+	{ "rollup-age", KIND_DURATION, FIELD(rollup_age_ns), "TIME", "400d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
+	  "sums over long times stay when profiles are dropped; older ones go, or 'off'" },
 	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "auto", 1 << 20, UINT64_MAX - 1, true, SERVING, RELOADABLE | CAN_BE_AUTO,
 	  "the oldest profiles are dropped beyond it, or 'off'; auto: a tenth of the disk, at most 20G" },
 	{ "span", KIND_DURATION, FIELD(span_ns), "TIME", "6h", SECONDS(60), SECONDS(86400), false, SERVING, 0,

@@ -71,6 +71,7 @@ struct settings {
 	uint64_t unwind_memory; /* bytes, of unwind tables and mappings in the kernel */
 	uint64_t window_ns;
 	uint64_t retention_age_ns; /* 0: off */
+	uint64_t rollup_age_ns;	   /* 0: off */
 	uint64_t retention_size;   /* bytes; 0: off; SETTING_AUTO */
 	uint64_t span_ns;
 	uint64_t upload_size;	      /* bytes of symbols that were handed in */

@@ -166,3 +166,70 @@ int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t
 			return -EBADMSG;
 	return 0;
 }
+
+/* ---- coarser slices -------------------------------------------------------------------------- */
+
+static int64_t floor_to(int64_t time_ms, int64_t step_ms)
+{
+	int64_t rest = time_ms % step_ms;
+
+	return time_ms - (rest < 0 ? rest + step_ms : rest);
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+	int64_t x = ((const struct slice *)a)->start_ms;
+	int64_t y = ((const struct slice *)b)->start_ms;
+
+	return (x > y) - (x < y);
+}
+
+int activity_coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
+		     uint32_t **ret_places)
+{
+	uint32_t count = from->slices.count;
+	uint32_t *places = calloc((size_t)count + 1, sizeof(places[0]));
+	struct slice *slices = NULL;
+	uint32_t kept = 0;
+
+	*ret_places = places;
+	if (!places || array_reserve(&to->slices, count + 1) < 0)
+		return -ENOMEM;
+	slices = to->slices.items;
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t start_ms = floor_to(from->slices.items[i].start_ms, step_ms);
+
+		slices[i] = (struct slice){ start_ms, start_ms + step_ms };
+	}
+	qsort(slices, count, sizeof(slices[0]), compare_starts);
+	for (uint32_t i = 0; i < count; i++)
+		if (kept == 0 || slices[i].start_ms != slices[kept - 1].start_ms)
+			slices[kept++] = slices[i];
+	to->slices.count = kept;
+	for (uint32_t i = 0; i < count; i++) {
+		struct slice wanted = { .start_ms =
+						floor_to(from->slices.items[i].start_ms, step_ms) };
+		const struct slice *found =
+			bsearch(&wanted, slices, kept, sizeof(slices[0]), compare_starts);
+
+		assert(found);
+		places[i] = (uint32_t)(found - slices);
+	}
+	return 0;
+}
+
+int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
+		 struct activity *to)
+{
+	if (array_reserve(&to->runs, from->runs.count) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < from->runs.count; i++) {
+		struct activity_run run = from->runs.items[i];
+
+		run.slice = slices[run.slice];
+		run.pair = pairs[run.pair];
+		to->runs.items[to->runs.count++] = run;
+	}
+	activity_sort(to);
+	return 0;
+}

@@ -31,6 +31,17 @@ void activity_done(struct activity *activity);
 /* Puts the runs in order, and makes one of those of the same slice and pair. */
 void activity_sort(struct activity *activity);
 
+/*
+ * The slices of step_ms that hold those of from, and by slice of from its place among them, which
+ * the caller frees, also after an error.
+ */
+int activity_coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
+		     uint32_t **ret_places);
+
+/* The runs of from, by what their slices and pairs became. */
+int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
+		 struct activity *to);
+
 int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret);
 
 /* Empties *ret first and keeps its memory. pair_count: of the segment. */

@@ -22,17 +22,45 @@ enum {
 	CHECK_NS = 20000000,
 };
 
-uint64_t asking_estimate(struct store *store, const struct store_question *asked, bool is_exact)
+static bool overlaps(const struct span *span, const struct store_question *asked)
+{
+	return span->end_ms != 0 && span->first_ms <= asked->to_unix_ms &&
+	       span->last_ms >= asked->from_unix_ms;
+}
+
+/* Nodes of the largest tree of the host in the chronicles of the range. */
+static uint64_t rolled_nodes(const struct store *store, const struct store_question *asked)
 {
 	uint64_t largest = 0;
+
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
+		const struct span *span = store->chronicles.spans.items[i];
+		const struct pieces *pieces = &span->pieces;
+
+		if (!overlaps(span, asked))
+			continue;
+		/* The tree grows: the last piece knows all of it. */
+		if (pieces->pieces.items[pieces->pieces.count - 1].nodes > largest)
+			largest = pieces->pieces.items[pieces->pieces.count - 1].nodes;
+	}
+	return largest;
+}
+
+uint64_t asking_estimate(struct store *store, const struct store_question *asked,
+			 struct asking_way way)
+{
+	int64_t oldest_ms = INT64_MAX;
+	uint64_t largest = 0;
+	uint64_t rolled = 0;
 	uint64_t all = 0;
 
 	pthread_mutex_lock(&store->lock);
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		const struct span *span = store->spans.spans.items[i];
 
-		if (span->end_ms == 0 || span->first_ms > asked->to_unix_ms ||
-		    span->last_ms < asked->from_unix_ms)
+		if (span->end_ms && span->first_ms < oldest_ms)
+			oldest_ms = span->first_ms;
+		if (!overlaps(span, asked))
 			continue;
 		all += span->samples;
 		/* Segments of one that is written are its writer's. */
@@ -42,10 +70,13 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 			if (span->segments.rows.items[j].samples > largest)
 				largest = span->segments.rows.items[j].samples;
 	}
+	if (way.use == CHRONICLE_WHERE_POSSIBLE ||
+	    (way.use == CHRONICLE_WHEN_GONE && asked->from_unix_ms < oldest_ms))
+		rolled = rolled_nodes(store, asked);
 	pthread_mutex_unlock(&store->lock);
 
 	uint64_t nodes = largest * NODES_PER_SAMPLE;
-	uint64_t kept = is_exact ? all / KEPT_PER_SAMPLE_PART : 0;
+	uint64_t kept = way.is_exact ? all / KEPT_PER_SAMPLE_PART : 0;
 
 	if (nodes > TREE_NODE_COUNT_MAX)
 		nodes = TREE_NODE_COUNT_MAX;
@@ -55,13 +86,15 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		nodes /= SELECTED_PART;
 		kept /= SELECTED_PART;
 	}
+	if (rolled > nodes)
+		nodes = rolled;
 	return BASE_BYTES + nodes * NODE_BYTES + kept * KEPT_BYTES;
 }
 
-int asking_enter(struct store *store, const struct store_question *asked, bool is_exact,
+int asking_enter(struct store *store, const struct store_question *asked, struct asking_way way,
 		 uint64_t *ret)
 {
-	uint64_t bytes = asking_estimate(store, asked, is_exact);
+	uint64_t bytes = asking_estimate(store, asked, way);
 	int err = gate_enter(&store->gate, bytes, asked->deadline_monotonic_ns, ret);
 
 	if (!err && asked->asker && *ret > asked->asker->memory)

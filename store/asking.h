@@ -7,14 +7,21 @@
 
 /* What all questions have in common before and after they read. */
 
+/* How it reads stacks. */
+struct asking_way {
+	bool is_exact;		/* nothing is cut */
+	enum chronicle_use use; /* of roll-ups */
+};
+
 /*
  * What a question for stacks will take, at the most and by experience: two nodes a sample of its
- * largest segment, and what is kept of all. is_exact: nothing is cut.
+ * largest segment, the tree of a chronicle, and what is kept of all.
  */
-uint64_t asking_estimate(struct store *store, const struct store_question *asked, bool is_exact);
+uint64_t asking_estimate(struct store *store, const struct store_question *asked,
+			 struct asking_way way);
 
 /* Waits for that much; leaves through ret what asking_leave() gives back. -ETIMEDOUT. */
-int asking_enter(struct store *store, const struct store_question *asked, bool is_exact,
+int asking_enter(struct store *store, const struct store_question *asked, struct asking_way way,
 		 uint64_t *ret);
 void asking_leave(struct store *store, uint64_t taken);
 

@@ -272,56 +272,6 @@ static int read_words(struct compacting *compacting)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-static int64_t floor_to(int64_t time_ms, int64_t step_ms)
-{
-	int64_t rest = time_ms % step_ms;
-
-	return time_ms - (rest < 0 ? rest + step_ms : rest);
-}
-
-static int compare_starts(const void *a, const void *b)
-{
-	int64_t x = ((const struct slice *)a)->start_ms;
-	int64_t y = ((const struct slice *)b)->start_ms;
-
-	return (x > y) - (x < y);
-}
-
-/* The slices of this length that hold the old ones, and which holds which. */
-static int coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
-		   uint32_t **ret_places)
-{
-	uint32_t count = from->slices.count;
-	uint32_t *places = calloc((size_t)count + 1, sizeof(places[0]));
-	struct slice *slices = NULL;
-	uint32_t kept = 0;
-
-	*ret_places = places;
-	if (!places || array_reserve(&to->slices, count + 1) < 0)
-		return -ENOMEM;
-	slices = to->slices.items;
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t start_ms = floor_to(from->slices.items[i].start_ms, step_ms);
-
-		slices[i] = (struct slice){ start_ms, start_ms + step_ms };
-	}
-	qsort(slices, count, sizeof(slices[0]), compare_starts);
-	for (uint32_t i = 0; i < count; i++)
-		if (kept == 0 || slices[i].start_ms != slices[kept - 1].start_ms)
-			slices[kept++] = slices[i];
-	to->slices.count = kept;
-	for (uint32_t i = 0; i < count; i++) {
-		struct slice wanted = { .start_ms =
-						floor_to(from->slices.items[i].start_ms, step_ms) };
-		const struct slice *found =
-			bsearch(&wanted, slices, kept, sizeof(slices[0]), compare_starts);
-
-		assert(found);
-		places[i] = (uint32_t)(found - slices);
-	}
-	return 0;
-}
-
 static int64_t map_pair(struct compacting *compacting, struct part *part, struct pair old,
 			bool with_process)
 {
@@ -357,22 +307,6 @@ static int map_pairs(struct compacting *compacting, struct part *part)
 	return 0;
 }
 
-static int add_runs(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
-		    struct activity *to)
-{
-	if (array_reserve(&to->runs, from->runs.count) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < from->runs.count; i++) {
-		struct activity_run run = from->runs.items[i];
-
-		run.slice = slices[run.slice];
-		run.pair = pairs[run.pair];
-		to->runs.items[to->runs.count++] = run;
-	}
-	activity_sort(to);
-	return 0;
-}
-
 static int read_part(struct compacting *compacting, sqlite3_stmt *row)
 {
 	struct part *part = &compacting->parts.items[compacting->parts.count++];
@@ -397,14 +331,17 @@ static int read_part(struct compacting *compacting, sqlite3_stmt *row)
 	if (!err)
 		err = map_pairs(compacting, part);
 	if (!err)
-		err = coarsen(&part->activity, COMPACT_SLICE_MS, &part->slices, &part->slice_of);
+		err = activity_coarsen(&part->activity, COMPACT_SLICE_MS, &part->slices,
+				       &part->slice_of);
 	if (!err)
-		err = coarsen(&part->activity, COMPACT_MINUTE_MS, &part->minutes, &part->minute_of);
+		err = activity_coarsen(&part->activity, COMPACT_MINUTE_MS, &part->minutes,
+				       &part->minute_of);
 	if (!err)
-		err = add_runs(&part->activity, part->slice_of, part->series_pairs, &part->slices);
+		err = activity_add(&part->activity, part->slice_of, part->series_pairs,
+				   &part->slices);
 	if (!err)
-		err = add_runs(&part->activity, part->minute_of, part->process_pairs,
-			       &part->minutes);
+		err = activity_add(&part->activity, part->minute_of, part->process_pairs,
+				   &part->minutes);
 	/* Only which slice is which is needed from here on. */
 	array_done(&part->activity.runs);
 	return err;
@@ -791,8 +728,8 @@ static int write_schema(struct compacting *compacting)
 	/* What a crash leaves half-written is made anew: nothing needs to be taken back. */
 	buf_printf(&sql,
 		   "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN; "
-		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s",
-		   SPAN_APPLICATION_ID, SPAN_VERSION, store_schema_span);
+		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s",
+		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span, store_schema_span);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "store/roll.h"
 #include "store/store_private.h"
 
 /*
@@ -87,10 +88,18 @@ static void *run(void *context)
 						 .fold = compaction->fold,
 						 .cancel = &compaction->cancel };
 
+	const struct roll_options roll = { .from = compaction->span,
+					   .row = compaction->row.number ? &compaction->row : NULL,
+					   .to = compaction->chronicle ? compaction->chronicle->path
+								       : NULL,
+					   .cancel = &compaction->cancel };
+
 	(void)pthread_setname_np(pthread_self(), "compactor");
 	/* Of this thread only, on Linux. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
-	compaction->result = compact_span(&options);
+	compaction->result = compaction->chronicle ? roll_up(&roll, &compaction->piece,
+							     &compaction->is_about_chronicle)
+						   : compact_span(&options);
 	atomic_store(&compaction->is_done, true);
 	return NULL;
 }
@@ -115,18 +124,29 @@ static struct span *find_span(struct store *store, int64_t now_unix_ms)
 	return oldest;
 }
 
+static void set_running(struct store *store, bool is_running)
+{
+	store->compaction.is_running = is_running;
+	pthread_mutex_lock(&store->lock);
+	store->status.is_compacting = is_running;
+	pthread_mutex_unlock(&store->lock);
+}
+
 /* Takes over the reference. */
-static int start(struct store *store, struct span *span)
+static int start(struct store *store, struct span *span, struct span *chronicle)
 {
 	struct compaction *compaction = &store->compaction;
 	int err = 0;
 
-	if (asprintf(&compaction->path, "%s" SPAN_UNFINISHED_SUFFIX, span->path) < 0) {
+	compaction->path = NULL;
+	if (!chronicle &&
+	    asprintf(&compaction->path, "%s" SPAN_UNFINISHED_SUFFIX, span->path) < 0) {
 		compaction->path = NULL;
 		store_span_release(store, span);
 		return -ENOMEM;
 	}
 	compaction->span = span;
+	compaction->chronicle = chronicle;
 	compaction->fold = store->fold;
 	atomic_store(&compaction->is_done, false);
 	atomic_store(&compaction->cancel, false);
@@ -137,7 +157,7 @@ static int start(struct store *store, struct span *span)
 		store_span_release(store, span);
 		return err;
 	}
-	compaction->is_running = true;
+	set_running(store, true);
 	return 0;
 }
 
@@ -178,28 +198,42 @@ static int replace(struct store *store, struct span *old, const char *unfinished
 	return 0;
 }
 
+static void finish_compact(struct store *store, struct compaction *done, int *err)
+{
+	struct span *span = done->span;
+
+	/* Retention may have let it go meanwhile. */
+	if (!*err && span->is_listed)
+		*err = replace(store, span, done->path);
+	(void)unlink(done->path);
+	free(done->path);
+	done->path = NULL;
+	/* What can't be written anew answers as it is; what had no room is tried again. */
+	if (*err && !error_is_damage(*err) && *err != -ENOSPC && *err != -ECANCELED) {
+		pthread_mutex_lock(&store->lock);
+		span->stays = true;
+		pthread_mutex_unlock(&store->lock);
+	}
+}
+
 static int finish(struct store *store)
 {
-	struct compaction *compaction = &store->compaction;
-	struct span *span = compaction->span;
+	struct compaction *done = &store->compaction;
+	struct span *span = done->span;
 	int err = 0;
 
-	pthread_join(compaction->thread, NULL);
-	compaction->is_running = false;
-	err = compaction->result;
-	/* Retention may have let it go meanwhile. */
-	if (!err && span->is_listed)
-		err = replace(store, span, compaction->path);
-	(void)unlink(compaction->path);
-	free(compaction->path);
-	compaction->path = NULL;
-	pthread_mutex_lock(&store->lock);
-	if (error_is_damage(err))
+	pthread_join(done->thread, NULL);
+	set_running(store, false);
+	err = done->result;
+	if (done->chronicle)
+		err = store_rolled(store, done, err);
+	else
+		finish_compact(store, done, &err);
+	if (error_is_damage(err)) {
+		pthread_mutex_lock(&store->lock);
 		span->is_damaged = true;
-	/* What can't be written anew answers as it is; what had no room is tried again. */
-	else if (err && err != -ENOSPC && err != -ECANCELED)
-		span->stays = true;
-	pthread_mutex_unlock(&store->lock);
+		pthread_mutex_unlock(&store->lock);
+	}
 	store_span_release(store, span);
 	return err == -ENOSPC ? err : 0;
 }
@@ -210,6 +244,18 @@ void store_stop_compacting(struct store *store)
 		return;
 	atomic_store(&store->compaction.cancel, true);
 	(void)finish(store);
+}
+
+/* Takes over the reference. */
+static int roll(struct store *store, struct span *span, int64_t now_unix_ms)
+{
+	int err = store_need_chronicle(store, now_unix_ms);
+
+	if (err) {
+		store_span_release(store, span);
+		return err;
+	}
+	return start(store, span, store->chronicle);
 }
 
 void store_compact(struct store *store, int64_t now_unix_ms)
@@ -224,7 +270,14 @@ void store_compact(struct store *store, int64_t now_unix_ms)
 	/* Details are dropped for their age, which a clock that jumped does not know. */
 	if (store->status.clock_jumped)
 		return;
+	/* What is new first, since it is asked for. */
+	if (store_find_to_roll(store, true, &span, &store->compaction.row)) {
+		(void)roll(store, span, now_unix_ms);
+		return;
+	}
 	span = find_span(store, now_unix_ms);
 	if (span)
-		(void)start(store, span);
+		(void)start(store, span, NULL);
+	else if (store_find_to_roll(store, false, &span, &store->compaction.row))
+		(void)roll(store, span, now_unix_ms);
 }

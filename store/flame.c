@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/forest.h"
-#include "store/forest_walk.h"
-#include "store/invert.h"
-#include "store/block_labels.h"
-#include "store/merge.h"
-#include "store/naming.h"
 #include "store/asking.h"
-#include "store/reader.h"
-#include "store/sandwich.h"
+#include "store/block_labels.h"
+#include "store/flame_private.h"
+#include "store/invert.h"
 #include "store/selector.h"
 
 /*
@@ -34,53 +29,6 @@ enum {
 	CUT_COUNT_MIN = 8192,
 	TOUCH_COUNT_MAX = 8 << 20,
 	ROW_COUNT_MAX = 1 << 20,
-};
-
-enum rows {
-	ROWS_NONE,
-	ROWS_SERVICE,
-	ROWS_LABEL,
-};
-
-/* What one row (a value of rows_by) has at one node. */
-struct touch {
-	uint32_t row;
-	uint32_t node;
-	uint64_t value;
-};
-
-struct flame_question {
-	uint64_t memory; /* that it entered with */
-	bool is_in;
-	struct store *store;
-	const struct store_question *asked;
-	const struct flame_options *options;
-	enum rows rows;
-	bool reads_blocks;    /* the selector speaks of nothing that blocks do not know */
-	bool reads_summaries; /* everything of a type is asked for, and not too closely */
-	bool is_exact;	      /* nothing is cut before everything is merged */
-	struct naming *naming;
-	struct merge merge;
-	const struct forest_walk *walk; /* is told of all in place of the merge; or NULL */
-	const struct sandwich_function *function; /* only stacks through it are merged; or NULL */
-	uint64_t view_total;			  /* of the others, too */
-	uint32_t last_ordinal;
-	bool has_ordinal;
-	struct pool row_values; /* ROWS_LABEL: values of the label */
-
-	/* of the segment that is read */
-	const struct tree *tree;
-	struct cached *cached;
-	uint64_t samples_before;
-	uint32_t first_node;   /* of the block that is read: its service's root */
-	uint32_t node_count;   /* and how many are its own */
-	uint32_t summary_type; /* text of the span; 0: no summary may be used or made */
-	ARRAY(uint64_t) self;
-	ARRAY(uint64_t) total;
-	ARRAY(uint32_t) mapped;
-	ARRAY(struct frame_names) named; /* of its locations; no frames: not asked yet */
-	ARRAY(struct touch) touches;
-	ARRAY(struct tree_node) forest_nodes;
 };
 
 /* ---- summing --------------------------------------------------------------------------------- */
@@ -147,7 +95,7 @@ static int64_t find_row(void *context, const struct catalog_sample *sample)
 
 /* ---- sums that are there already ------------------------------------------------------------- */
 
-static bool wants_service(void *context, struct reader *reader, uint32_t service)
+bool flame_wants_service(void *context, struct reader *reader, uint32_t service)
 {
 	struct flame_question *question = context;
 	bool was_taken = reader_lock(reader);
@@ -157,7 +105,7 @@ static bool wants_service(void *context, struct reader *reader, uint32_t service
 	return wants;
 }
 
-static bool wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
+bool flame_wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
 {
 	struct flame_question *question = context;
 	bool was_taken = reader_lock(reader);
@@ -190,7 +138,7 @@ static int find_part(struct flame_question *question, uint32_t service)
 
 static int start_block(void *context, struct reader *reader, uint32_t service, uint32_t type)
 {
-	return wants_block(context, reader, service, type) ? find_part(context, service) : 1;
+	return flame_wants_block(context, reader, service, type) ? find_part(context, service) : 1;
 }
 
 static int add_block(void *context, struct reader *reader, struct block *block)
@@ -257,7 +205,7 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 /* ---- merging --------------------------------------------------------------------------------- */
 
 /* The total from which on nodes are worth merging: 1 for all. */
-static uint64_t find_cut(const struct flame_question *question, const struct forest *forest)
+uint64_t flame_find_cut(const struct flame_question *question, const struct forest *forest)
 {
 	uint64_t keep = (uint64_t)question->options->node_count_max * CUT_FACTOR;
 
@@ -406,8 +354,8 @@ static int find_needed(struct flame_question *question, const struct catalog *ca
 	return 0;
 }
 
-static int merge_forest(struct flame_question *question, const struct catalog *catalog,
-			const struct forest *forest, uint64_t cut)
+int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
+		       const struct forest *forest, uint64_t cut)
 {
 	uint32_t location_count = question->tree->builds.count;
 	autofree bool *needed = NULL;
@@ -440,27 +388,7 @@ static int merge_forest(struct flame_question *question, const struct catalog *c
 	return 0;
 }
 
-/* ---- rows by a label ------------------------------------------------------------------------- */
-
-static int compare_touches(const void *a, const void *b)
-{
-	const struct touch *x = a;
-	const struct touch *y = b;
-
-	if (x->row != y->row)
-		return x->row < y->row ? -1 : 1;
-	return (x->node > y->node) - (x->node < y->node);
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int reserve_scratch(struct flame_question *question, size_t count)
+int flame_reserve_scratch(struct flame_question *question, size_t count)
 {
 	question->self.count = question->total.count = question->mapped.count = 0;
 	if (array_reserve(&question->self, count) < 0 ||
@@ -468,115 +396,6 @@ static int reserve_scratch(struct flame_question *question, size_t count)
 	    array_reserve(&question->mapped, count) < 0)
 		return -ENOMEM;
 	return 0;
-}
-
-struct numbers {
-	ARRAY(uint32_t) numbers;
-};
-
-/* Appends the nodes that touches of one row lie on or below, ascending. place: by node, scratch. */
-static int gather_row(struct flame_question *question, const struct touch *touches, uint32_t count,
-		      uint32_t *place, struct numbers *nodes)
-{
-	const struct tree_node *tree = question->tree->nodes.items;
-	uint32_t base = question->forest_nodes.count;
-
-	nodes->numbers.count = 0;
-	for (uint32_t i = 0; i < count; i++)
-		for (uint32_t node = touches[i].node; node != TREE_NO_PARENT && !place[node];
-		     node = tree[node].parent) {
-			if (array_reserve(&nodes->numbers, 1) < 0)
-				return -ENOMEM;
-			place[node] = 1;
-			nodes->numbers.items[nodes->numbers.count++] = node;
-		}
-	if (nodes->numbers.count == 0)
-		return 0;
-	if (array_reserve(&question->forest_nodes, nodes->numbers.count) < 0)
-		return -ENOMEM;
-	qsort(nodes->numbers.items, nodes->numbers.count, sizeof(nodes->numbers.items[0]),
-	      compare_numbers);
-	for (uint32_t i = 0; i < nodes->numbers.count; i++) {
-		uint32_t node = nodes->numbers.items[i];
-		uint32_t parent = tree[node].parent;
-
-		place[node] = base + i;
-		question->forest_nodes.items[question->forest_nodes.count++] = (struct tree_node){
-			.parent = parent == TREE_NO_PARENT ? TREE_NO_PARENT : place[parent],
-			.location = parent == TREE_NO_PARENT ? touches[0].row : tree[node].location,
-		};
-	}
-	return 0;
-}
-
-/* Adds the touches' values to the nodes that gather_row() made, and clears place again. */
-static void settle_row(struct flame_question *question, const struct touch *touches, uint32_t count,
-		       uint32_t *place, const struct numbers *nodes)
-{
-	for (uint32_t i = 0; i < nodes->numbers.count; i++)
-		question->self.items[place[nodes->numbers.items[i]]] = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t *self = &question->self.items[place[touches[i].node]];
-
-		*self = saturated_sum(*self, touches[i].value);
-	}
-	for (uint32_t i = 0; i < nodes->numbers.count; i++)
-		place[nodes->numbers.items[i]] = 0;
-}
-
-static int gather_rows(struct flame_question *question, uint32_t *place, struct numbers *nodes)
-{
-	const struct touch *touches = question->touches.items;
-	uint32_t count = question->touches.count;
-
-	for (uint32_t first = 0, i = 1; first < count; i++) {
-		if (i < count && touches[i].row == touches[first].row)
-			continue;
-
-		int err = gather_row(question, touches + first, i - first, place, nodes);
-
-		if (err)
-			return err;
-		question->self.count = question->forest_nodes.count - nodes->numbers.count;
-		if (array_reserve(&question->self, nodes->numbers.count) < 0)
-			return -ENOMEM;
-		settle_row(question, touches + first, i - first, place, nodes);
-		first = i;
-	}
-	return 0;
-}
-
-static int merge_rows(struct flame_question *question, const struct catalog *catalog)
-{
-	autofree uint32_t *place =
-		calloc((size_t)question->tree->nodes.count + 1, sizeof(place[0]));
-	struct numbers nodes = { 0 };
-	uint32_t count = 0;
-	int err = 0;
-
-	if (!place)
-		return -ENOMEM;
-	if (question->touches.count)
-		qsort(question->touches.items, question->touches.count,
-		      sizeof(question->touches.items[0]), compare_touches);
-	question->forest_nodes.count = 0;
-	err = gather_rows(question, place, &nodes);
-	array_done(&nodes.numbers);
-	count = question->forest_nodes.count;
-	question->self.count = count;
-	if (err || count == 0)
-		return err;
-	if (array_reserve(&question->total, count) < 0 ||
-	    array_reserve(&question->mapped, count) < 0)
-		return -ENOMEM;
-
-	struct forest forest = { .nodes = question->forest_nodes.items,
-				 .self = question->self.items,
-				 .total = question->total.items,
-				 .count = count };
-
-	forest_add_up(&forest);
-	return merge_forest(question, catalog, &forest, find_cut(question, &forest));
 }
 
 /* ---- summaries ------------------------------------------------------------------------------- */
@@ -599,7 +418,7 @@ static struct cache_key summary_key(const struct flame_question *question,
 /* ---- segments -------------------------------------------------------------------------------- */
 
 /* Another span has other numbers. */
-static void start_span(struct flame_question *question, struct reader *reader)
+void flame_start_span(struct flame_question *question, struct reader *reader)
 {
 	bool was_taken = reader_lock(reader);
 	const struct str *type = &question->asked->type;
@@ -628,15 +447,15 @@ static int start_tree(struct flame_question *question, struct reader *reader,
 	/* A tree that is made into a summary is not asked for again so soon. */
 	if (!question->cached && !reading->open)
 		err = reader_tree(reader, reading->row,
-				  question->asked->selector ? wants_service : NULL,
+				  question->asked->selector ? flame_wants_service : NULL,
 				  !may_summarize(question, reading), &question->cached);
 	if (err)
 		return err;
 	question->tree = reading->open ? &reading->open->tree : &question->cached->tree;
 	question->first_node = 0;
 	question->node_count = question->tree->nodes.count;
-	return reserve_scratch(question,
-			       question->rows == ROWS_LABEL ? 1 : question->tree->nodes.count);
+	return flame_reserve_scratch(
+		question, question->rows == ROWS_LABEL ? 1 : question->tree->nodes.count);
 }
 
 static int start_segment(void *context, struct reader *reader, const struct reading *reading)
@@ -645,7 +464,7 @@ static int start_segment(void *context, struct reader *reader, const struct read
 	int err = 0;
 
 	if (!question->has_ordinal || question->last_ordinal != reader->ordinal)
-		start_span(question, reader);
+		flame_start_span(question, reader);
 	err = start_tree(question, reader, reading);
 	if (err || question->rows == ROWS_LABEL)
 		return err;
@@ -660,7 +479,7 @@ static int start_segment(void *context, struct reader *reader, const struct read
 	if (reading->open)
 		err = add_sums(question, reader, reading->open);
 	else if (reading->row->is_whole)
-		err = reader_blocks(reader, reading->row, wants_block, add_block);
+		err = reader_blocks(reader, reading->row, flame_wants_block, add_block);
 	else
 		return 0;
 	return err ? err : 1;
@@ -673,12 +492,12 @@ static int add_whole(void *context, struct reader *reader, const struct segment_
 
 	if (!question->reads_blocks)
 		return 0;
-	err = reader_blocks(reader, row, wants_block, add_block);
+	err = reader_blocks(reader, row, flame_wants_block, add_block);
 	return err ? err : 1;
 }
 
 /* Roots name services, which the file of a sealed span may get wrong. */
-static int check_roots(const struct tree *tree, const struct catalog *catalog)
+int flame_check_roots(const struct tree *tree, const struct catalog *catalog)
 {
 	for (uint32_t i = 0; i < tree->nodes.count; i++)
 		if (tree_is_root(tree, i) &&
@@ -688,8 +507,8 @@ static int check_roots(const struct tree *tree, const struct catalog *catalog)
 }
 
 /* The values of all nodes are summed: adds them up, cuts, and merges. */
-static int merge_segment(struct flame_question *question, struct reader *reader,
-			 const struct reading *reading)
+int flame_merge_segment(struct flame_question *question, struct reader *reader,
+			const struct reading *reading)
 {
 	autoclean(cached) struct cached *summary = NULL;
 	const struct tree *tree = question->tree;
@@ -705,9 +524,9 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 	forest_add_up(&forest);
 	if (question->walk)
 		return question->walk->add(question->walk->context, reader->catalog, tree, &forest);
-	cut = find_cut(question, &forest);
+	cut = flame_find_cut(question, &forest);
 	if (!may_summarize(question, reading))
-		return merge_forest(question, reader->catalog, &forest, cut);
+		return flame_merge_forest(question, reader->catalog, &forest, cut);
 	err = forest_summarize(tree, &forest, cut, question->mapped.items, &summary);
 	if (err)
 		return err;
@@ -715,22 +534,22 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 	cache_add(question->store->cache, summary_key(question, reader, reading), summary);
 	forest = forest_of_summary(summary);
 	question->tree = &summary->tree;
-	return merge_forest(question, reader->catalog, &forest, 1);
+	return flame_merge_forest(question, reader->catalog, &forest, 1);
 }
 
 static int end_segment(void *context, struct reader *reader, const struct reading *reading)
 {
 	struct flame_question *question = context;
 	bool was_taken = reader_lock(reader);
-	int err = check_roots(question->tree, reader->catalog);
+	int err = flame_check_roots(question->tree, reader->catalog);
 
 	if (!err && question->cached && question->cached->self) {
 		struct forest forest = forest_of_summary(question->cached);
 
-		err = merge_forest(question, reader->catalog, &forest, 1);
+		err = flame_merge_forest(question, reader->catalog, &forest, 1);
 	} else if (!err) {
-		err = question->rows == ROWS_LABEL ? merge_rows(question, reader->catalog)
-						   : merge_segment(question, reader, reading);
+		err = question->rows == ROWS_LABEL ? flame_merge_rows(question, reader->catalog)
+						   : flame_merge_segment(question, reader, reading);
 	}
 	reader_unlock(reader, was_taken);
 	question->cached = cached_release(question->cached);
@@ -767,8 +586,11 @@ static int question_start(struct flame_question *question)
 				    options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
 	pool_init(&question->row_values, ROW_COUNT_MAX, NULL);
 
-	int err = asking_enter(question->store, asked, question->is_exact || question->walk,
-			       &question->memory);
+	question->wish = flame_chronicle_wish(question);
+
+	struct asking_way way = { .is_exact = question->is_exact || question->walk,
+				  .use = question->wish.use };
+	int err = asking_enter(question->store, asked, way, &question->memory);
 
 	question->is_in = !err;
 	if (!err)
@@ -792,9 +614,15 @@ static int question_read(struct flame_question *question)
 						   .whole = add_whole,
 						   .block = start_block,
 						   .entry = add_entry,
-						   .segment_end = end_segment };
+						   .segment_end = end_segment,
+						   .chronicle_wish = question->wish,
+						   .chronicle = flame_add_chronicle };
 
-	return reader_ask(question->store, &reader_question);
+	int err = reader_ask(question->store, &reader_question);
+
+	if (!err && question->asked->asker)
+		question->asked->asker->rolled += question->rolled_count;
+	return err;
 }
 
 static void question_done(struct flame_question *question)
@@ -809,13 +637,23 @@ static void question_done(struct flame_question *question)
 	array_done(&question->named);
 	array_done(&question->touches);
 	array_done(&question->forest_nodes);
+	array_done(&question->services);
 	if (question->is_in)
 		asking_leave(question->store, question->memory);
 	question->is_in = false;
 }
 
-int store_flame(struct store *store, const struct store_question *asked,
-		const struct flame_options *options, struct flame *ret)
+/* As it is asked when roll-ups were damaged. */
+static struct store_question of_samples(const struct store_question *asked)
+{
+	struct store_question exact = *asked;
+
+	exact.is_exact = true;
+	return exact;
+}
+
+static int ask_flame(struct store *store, const struct store_question *asked,
+		     const struct flame_options *options, struct flame *ret)
 {
 	struct flame_question question = { .store = store, .asked = asked, .options = options };
 	int err = question_start(&question);
@@ -832,12 +670,23 @@ int store_flame(struct store *store, const struct store_question *asked,
 								 asked->deadline_monotonic_ns, ret)
 					    : merge_lay_out(&question.merge, question.naming,
 							    options->node_count_max, ret);
+	if (!err)
+		ret->rolled_count = question.rolled_count;
 	question_done(&question);
 	return err;
 }
 
-int store_walk_forests(struct store *store, const struct store_question *asked,
-		       const struct forest_walk *walk)
+int store_flame(struct store *store, const struct store_question *asked,
+		const struct flame_options *options, struct flame *ret)
+{
+	int err = ask_flame(store, asked, options, ret);
+	struct store_question again = of_samples(asked);
+
+	return err == -ESTALE ? ask_flame(store, &again, options, ret) : err;
+}
+
+static int walk_forests(struct store *store, const struct store_question *asked,
+			const struct forest_walk *walk)
 {
 	const struct flame_options flame_options = { 0 };
 	struct flame_question question = {
@@ -855,8 +704,17 @@ int store_walk_forests(struct store *store, const struct store_question *asked,
 	return err;
 }
 
-int store_sandwich(struct store *store, const struct store_question *asked,
-		   const struct sandwich_options *options, struct sandwich *ret)
+int store_walk_forests(struct store *store, const struct store_question *asked,
+		       const struct forest_walk *walk)
+{
+	int err = walk_forests(store, asked, walk);
+	struct store_question again = of_samples(asked);
+
+	return err == -ESTALE ? walk_forests(store, &again, walk) : err;
+}
+
+static int ask_sandwich(struct store *store, const struct store_question *asked,
+			const struct sandwich_options *options, struct sandwich *ret)
 {
 	const struct flame_options flame_options = { .by_module = true, .truncated_nodes = true };
 	struct sandwich_function function = { .of_any_module = !options->module.text };
@@ -880,4 +738,13 @@ int store_sandwich(struct store *store, const struct store_question *asked,
 		ret->view_total = question.view_total;
 	question_done(&question);
 	return err;
+}
+
+int store_sandwich(struct store *store, const struct store_question *asked,
+		   const struct sandwich_options *options, struct sandwich *ret)
+{
+	int err = ask_sandwich(store, asked, options, ret);
+	struct store_question again = of_samples(asked);
+
+	return err == -ESTALE ? ask_sandwich(store, &again, options, ret) : err;
 }

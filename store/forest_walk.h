@@ -10,6 +10,7 @@
  * into one (store/function_table.h, store/module_table.h).
  */
 struct forest_walk {
+	/* Once more when what was added is void. */
 	void (*start)(void *context, struct naming *naming);
 	/* Of a segment; totals are added up. */
 	int (*add)(void *context, const struct catalog *catalog, const struct tree *tree,

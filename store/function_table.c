@@ -346,6 +346,7 @@ static void start_question(void *context, struct naming *naming)
 {
 	struct functions_question *question = context;
 
+	function_table_done(&question->table);
 	function_table_init(&question->table, naming, question->options->search);
 }
 

@@ -172,7 +172,9 @@ static int ask(struct store *store, const struct store_question *asked, enum wan
 						   .group = take,
 						   .segment = take_segment,
 						   .run = take_run,
-						   .entry = take_entry };
+						   .entry = take_entry,
+						   .chronicle_wish = { .use = CHRONICLE_WHEN_GONE,
+								       .activity = true } };
 
 	pool_init(&question.texts, TEXT_COUNT_MAX, NULL);
 

@@ -203,7 +203,10 @@ struct modules_question {
 
 static void start_question(void *context, struct naming *naming)
 {
-	module_table_init(&((struct modules_question *)context)->table, naming);
+	struct modules_question *question = context;
+
+	module_table_done(&question->table);
+	module_table_init(&question->table, naming);
 }
 
 static int add_forest(void *context, const struct catalog *catalog, const struct tree *tree,

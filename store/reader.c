@@ -21,6 +21,7 @@ struct view_span {
 
 struct view {
 	ARRAY(struct view_span) spans;
+	struct picks picks;
 };
 
 static bool overlaps(const struct span *span, const struct store_question *asked)
@@ -29,18 +30,30 @@ static bool overlaps(const struct span *span, const struct store_question *asked
 			      span->last_ms >= asked->from_unix_ms);
 }
 
-/* References to everything that may hold an answer, as of one moment. */
-static int view_open(struct store *store, const struct store_question *asked, struct view *view)
+static struct chronicle_wish wish_of(const struct reader_question *question)
 {
+	struct chronicle_wish wish = question->chronicle_wish;
+
+	if (question->asked->is_exact && wish.use == CHRONICLE_WHERE_POSSIBLE)
+		wish.use = CHRONICLE_WHEN_GONE;
+	return wish;
+}
+
+/* References to everything that may hold an answer, as of one moment. */
+static int view_open(struct store *store, const struct reader_question *question, struct view *view)
+{
+	const struct store_question *asked = question->asked;
 	int err = 0;
 
 	pthread_mutex_lock(&store->lock);
-	if (array_reserve(&view->spans, store->spans.spans.count) < 0)
+	err = picks_find(store, asked, wish_of(question), &view->picks);
+	if (!err && array_reserve(&view->spans, store->spans.spans.count) < 0)
 		err = -ENOMEM;
 	for (uint32_t i = 0; !err && i < store->spans.spans.count; i++) {
 		struct span *span = store->spans.spans.items[i];
 
-		if (span->is_damaged || !overlaps(span, asked))
+		if (span->is_damaged || !overlaps(span, asked) ||
+		    picks_cover_span(&view->picks, span))
 			continue;
 		store_span_hold(span);
 		if (span->live)
@@ -66,6 +79,7 @@ static void view_close(struct store *store, struct view *view)
 		store_span_release(store, seen->span);
 	}
 	array_done(&view->spans);
+	picks_done(store, &view->picks);
 }
 
 /* ---- locks, time, verdicts ------------------------------------------------------------------- */
@@ -143,7 +157,7 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 
 static int load_catalog(struct reader *reader)
 {
-	struct cache_key key = { .span = reader->span->id };
+	struct cache_key key = { .span = reader->span->id, .segment = reader->generation };
 
 	reader->cached = cache_find(reader->store->cache, key);
 	if (!reader->cached) {
@@ -166,11 +180,26 @@ static int load_catalog(struct reader *reader)
 	return 0;
 }
 
+/* A chronicle grows while it is read. */
+static int hold_generation(struct reader *reader)
+{
+	int64_t number = 0;
+	int err = database_execute(reader->database, "BEGIN");
+
+	if (!err)
+		err = database_number(reader->database, "SELECT coalesce(max(id), 0) FROM piece",
+				      &number);
+	reader->generation = (uint32_t)number;
+	return err;
+}
+
 static int reader_open(struct reader *reader)
 {
 	int err = span_acquire(reader->span, &reader->database);
 
 	pool_init(&reader->pairs, PAIR_COUNT_MAX, NULL);
+	if (!err && reader->span->is_chronicle)
+		err = hold_generation(reader);
 	if (err)
 		return err;
 	if (!reader->live)
@@ -182,6 +211,8 @@ static int reader_open(struct reader *reader)
 static void reader_close(struct reader *reader)
 {
 	assert(!reader->is_locked);
+	if (reader->span->is_chronicle && reader->database)
+		(void)database_execute(reader->database, "ROLLBACK");
 	span_release(reader->span, reader->database);
 	cached_release(reader->cached);
 	pool_done(&reader->pairs);
@@ -316,10 +347,10 @@ static int visit_open_segment(struct reader *reader)
 	return err < 0 ? err : 0;
 }
 
-static int judge_pairs(struct reader *reader, const struct segment_row *segment)
+static int judge_pairs(struct reader *reader)
 {
 	struct pairs *pairs = &reader->segment_pairs;
-	int err = reader_pairs(reader, segment, pairs);
+	int err = 0;
 
 	reader->segment_verdicts.count = 0;
 	if (!err)
@@ -367,8 +398,10 @@ static bool wants_minutes(struct reader *reader)
 static int read_activity(struct reader *reader, const struct segment_row *segment)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = judge_pairs(reader, segment);
+	int err = reader_pairs(reader, segment, &reader->segment_pairs);
 
+	if (!err)
+		err = judge_pairs(reader);
 	if (!err)
 		err = database_prepare(reader->database,
 				       wants_minutes(reader)
@@ -388,10 +421,11 @@ static int read_activity(struct reader *reader, const struct segment_row *segmen
 			       reader->segment_pairs.pairs.count, &reader->activity);
 }
 
-static int visit_activity(struct reader *reader, const struct segment_row *segment)
+static int visit_active(struct reader *reader)
 {
 	const struct reader_question *question = reader->question;
-	int err = read_activity(reader, segment);
+	struct store_asker *asker = reader->span->is_chronicle ? question->asked->asker : NULL;
+	int err = 0;
 
 	for (uint32_t i = 0; !err && i < reader->activity.runs.count; i++) {
 		const struct activity_run *active = &reader->activity.runs.items[i];
@@ -403,10 +437,20 @@ static int visit_activity(struct reader *reader, const struct segment_row *segme
 				   .value = active->value,
 				   .kernel_value = active->kernel_value };
 
-		if (verdict->matches && in_range(reader, slice->start_ms))
-			err = question->run(question->context, reader, slice, &run, verdict, NULL);
+		if (!verdict->matches || !in_range(reader, slice->start_ms))
+			continue;
+		err = question->run(question->context, reader, slice, &run, verdict, NULL);
+		if (asker)
+			asker->rolled += run.samples;
 	}
 	return err;
+}
+
+static int visit_activity(struct reader *reader, const struct segment_row *segment)
+{
+	int err = read_activity(reader, segment);
+
+	return err ? err : visit_active(reader);
 }
 
 /* Those occurrences of an entry that are asked for. */
@@ -515,6 +559,13 @@ static int hold_still(struct reader *reader, struct segment_row *segment)
 	return 0;
 }
 
+static bool is_asked(const struct reader *reader, const struct segment_row *row)
+{
+	return !picks_cover(reader->picks, reader->span, row->number) &&
+	       row->first_ms <= reader->question->asked->to_unix_ms &&
+	       row->last_ms >= reader->question->asked->from_unix_ms;
+}
+
 static int visit_segment(struct reader *reader, struct segment_row *row)
 {
 	const struct reader_question *question = reader->question;
@@ -522,8 +573,7 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	bool holds_still = !row->is_whole;
 	int err = 0;
 
-	if (row->first_ms > question->asked->to_unix_ms ||
-	    row->last_ms < question->asked->from_unix_ms)
+	if (!is_asked(reader, row))
 		return 0;
 	reading.is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
 	if (holds_still)
@@ -540,12 +590,6 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	if (holds_still)
 		(void)database_execute(reader->database, "COMMIT");
 	return err < 0 ? err : 0;
-}
-
-static bool is_asked(const struct reader *reader, const struct segment_row *row)
-{
-	return row->first_ms <= reader->question->asked->to_unix_ms &&
-	       row->last_ms >= reader->question->asked->from_unix_ms;
 }
 
 static int visit_compact_parts(struct reader *reader, const struct segment_rows *segments)
@@ -580,7 +624,8 @@ static int visit_compact(struct reader *reader, const struct segment_rows *segme
 		const struct segment_row *row = &segments->rows.items[i];
 
 		is_any_asked = is_any_asked || is_asked(reader, row);
-		reading.is_inside = reading.is_inside && in_range(reader, row->first_ms) &&
+		reading.is_inside = reading.is_inside && is_asked(reader, row) &&
+				    in_range(reader, row->first_ms) &&
 				    in_range(reader, row->last_ms);
 	}
 	if (!is_any_asked)
@@ -636,6 +681,56 @@ static int visit_span(struct reader *reader)
 	return err;
 }
 
+/* ---- chronicles ------------------------------------------------------------------------------ */
+
+static int read_piece_activity(struct reader *reader, const struct piece *piece)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int64_t from_ms = reader->question->asked->from_unix_ms;
+	int err = database_prepare(reader->database, "SELECT pairs, runs FROM piece WHERE id = ?",
+				   &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, piece->number);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str pairs = database_column(row, 0);
+	struct str runs = database_column(row, 1);
+
+	err = codec_unpack_pairs(reader->codec, pairs.text, pairs.size, &reader->segment_pairs);
+	if (!err)
+		err = judge_pairs(reader);
+	if (!err)
+		err = activity_unpack(reader->codec, runs.text, runs.size,
+				      reader->segment_pairs.pairs.count, &reader->activity);
+	/* All of the piece lies in the range, though its first slice may begin before. */
+	for (uint32_t i = 0; !err && i < reader->activity.slices.count; i++)
+		if (reader->activity.slices.items[i].start_ms < from_ms)
+			reader->activity.slices.items[i].start_ms = from_ms;
+	return err;
+}
+
+static int visit_chronicle(struct reader *reader, const struct pick *picks, uint32_t count)
+{
+	const struct reader_question *question = reader->question;
+	int err = reader_open(reader);
+
+	if (!err && question->chronicle)
+		err = question->chronicle(question->context, reader, picks, count);
+	for (uint32_t i = 0; !err && !question->chronicle && i < count; i++) {
+		err = read_piece_activity(reader, &picks[i].piece);
+		if (!err)
+			err = visit_active(reader);
+		if (!err)
+			err = reader_check_time(reader);
+	}
+	reader_close(reader);
+	return err;
+}
+
 /* What an error in one span means for the question. */
 static int settle(struct store *store, struct span *span, int err)
 {
@@ -658,6 +753,54 @@ static void note_figures(const struct reader_question *question, const struct co
 	asking_note(question->asked, span_count, pieces[0] + pieces[1], bytes[0] + bytes[1]);
 }
 
+static int ask_spans(struct reader *reader, const struct view *view)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < view->spans.count; i++) {
+		struct reader one = *reader;
+
+		one.span = view->spans.items[i].span;
+		one.live = view->spans.items[i].live;
+		one.ordinal = i;
+		err = reader_check_time(&one);
+		if (!err)
+			err = settle(reader->store, one.span, visit_span(&one));
+	}
+	return err;
+}
+
+static int ask_chronicle(struct reader *reader, const struct pick *picks, uint32_t count)
+{
+	int err = visit_chronicle(reader, picks, count);
+	bool is_lost = error_is_damage(err) || err == -ENOENT;
+
+	err = settle(reader->store, reader->span, err);
+	return is_lost && reader->use == CHRONICLE_WHERE_POSSIBLE ? -ESTALE : err;
+}
+
+static int ask_chronicles(struct reader *reader, const struct view *view, uint32_t *ret_count)
+{
+	const struct pick *picks = view->picks.picks.items;
+	uint32_t count = view->picks.picks.count;
+	int err = 0;
+
+	for (uint32_t first = 0, i = 1; !err && first < count; i++) {
+		struct reader one = *reader;
+
+		if (i < count && picks[i].chronicle == picks[first].chronicle)
+			continue;
+		one.span = picks[first].chronicle;
+		one.ordinal = view->spans.count + first;
+		(*ret_count)++;
+		err = reader_check_time(&one);
+		if (!err)
+			err = ask_chronicle(&one, picks + first, i - first);
+		first = i;
+	}
+	return err;
+}
+
 int reader_ask(struct store *store, const struct reader_question *question)
 {
 	struct view view = { 0 };
@@ -667,23 +810,24 @@ int reader_ask(struct store *store, const struct reader_question *question)
 
 	if (!err)
 		err = codec_new(&detail_codec);
-	if (!err)
-		err = view_open(store, question->asked, &view);
-	for (uint32_t i = 0; !err && i < view.spans.count; i++) {
+	if (!err) {
+		err = view_open(store, question, &view);
+
 		struct reader reader = { .store = store,
 					 .question = question,
 					 .codec = codec,
 					 .detail_codec = detail_codec,
-					 .span = view.spans.items[i].span,
-					 .live = view.spans.items[i].live,
-					 .ordinal = i };
+					 .use = wish_of(question).use,
+					 .picks = &view.picks };
 
-		err = reader_check_time(&reader);
+		uint32_t chronicle_count = 0;
+
 		if (!err)
-			err = settle(store, reader.span, visit_span(&reader));
+			err = ask_spans(&reader, &view);
+		if (!err)
+			err = ask_chronicles(&reader, &view, &chronicle_count);
+		note_figures(question, codec, detail_codec, view.spans.count + chronicle_count);
+		view_close(store, &view);
 	}
-	if (codec && detail_codec)
-		note_figures(question, codec, detail_codec, view.spans.count);
-	view_close(store, &view);
 	return err;
 }

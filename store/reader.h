@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "store/activity.h"
+#include "store/chronicle.h"
 #include "store/detail.h"
 #include "store/store_private.h"
 
@@ -68,6 +69,12 @@ struct reader_question {
 		     const struct running_entry *entry, const struct verdict *verdict);
 	/* After them. May be NULL. */
 	int (*segment_end)(void *context, struct reader *reader, const struct reading *reading);
+
+	/* Which roll-ups stand in for spans and segments. */
+	struct chronicle_wish chronicle_wish;
+	/* Those of one chronicle, for which the reader is open. NULL: their runs are visited. */
+	int (*chronicle)(void *context, struct reader *reader, const struct pick *picks,
+			 uint32_t count);
 };
 
 /* One span, while a question reads it. */
@@ -90,9 +97,15 @@ struct reader {
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;
 	uint32_t ordinal; /* of the span in this question */
+	enum chronicle_use use;
+	const struct picks *picks; /* what is read from chronicles, and not here */
+	uint32_t generation;	   /* of a chronicle: the last piece that it has */
 };
 
-/* Asks all spans that may hold something. What is damaged is noted, and skipped. */
+/*
+ * Asks all spans that may hold something. What is damaged is noted, and skipped. -ESTALE: that was
+ * a chronicle which stood in for samples that are there; ask anew, with is_exact.
+ */
 int reader_ask(struct store *store, const struct reader_question *question);
 
 /* -ETIMEDOUT beyond the question's deadline. */
@@ -136,6 +149,16 @@ typedef bool reader_wants_block(void *context, struct reader *reader, uint32_t s
 				uint32_t type);
 int reader_blocks(struct reader *reader, const struct segment_row *row, reader_wants_block *wants,
 		  reader_block *visit);
+
+/* A scope's tree in a chronicle (store/chronicle.h), with a reference. */
+int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **ret);
+
+/* The services that have trees in it: visit is called with the number of each. */
+int reader_chronicle_services(struct reader *reader,
+			      int (*visit)(void *context, struct reader *reader, uint32_t service));
+
+/* What a scope has in a piece, as blocks whose service is 0. */
+int reader_lists(struct reader *reader, uint32_t piece, int64_t scope, reader_block *visit);
 
 static inline uint64_t saturated_sum(uint64_t a, uint64_t b)
 {

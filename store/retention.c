@@ -12,6 +12,10 @@
 
 enum { CLOCK_JUMP_MS = 3600 * 1000, CLOCK_TRUST_MS = 600 * 1000 };
 
+/* What roll-ups may take of the room for all: samples of 14 days need about as much as their sums
+   of 400. */
+enum { ROLLED_PART = 2 };
+
 /* A shedding disk takes no more than what is older than this. */
 #define SHED_KEEP_MS INT64_C(86400000)
 
@@ -23,16 +27,19 @@ static int64_t age_time(const struct span *span)
 {
 	if (span_class(span) == STORE_LATE && span->finished_ms > span->end_ms)
 		return span->finished_ms;
+	/* A chronicle holds what was rolled up in its month, of whatever time that was. */
+	if (span_class(span) == STORE_ROLLED)
+		return span->finished_ms;
 	return span->end_ms;
 }
 
-/* The sealed file that goes first of those whose time lies before the limit, or NULL. */
-static struct span *first_to_go(struct store *store, int class, int64_t before_ms)
+/* Of a class, or of all (-1); the first to go whose time lies before the limit, or NULL. */
+static struct span *first_of(const struct spans *spans, int class, int64_t before_ms)
 {
 	struct span *first = NULL;
 
-	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
-		struct span *span = store->spans.spans.items[i];
+	for (uint32_t i = 0; i < spans->spans.count; i++) {
+		struct span *span = spans->spans.items[i];
 
 		if (!span->is_sealed || (class >= 0 && (int)span_class(span) != class))
 			continue;
@@ -42,16 +49,35 @@ static struct span *first_to_go(struct store *store, int class, int64_t before_m
 	return first;
 }
 
-static uint64_t all_bytes(const struct store *store)
+static uint64_t bytes_of(const struct spans *spans)
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
-		const struct span *span = store->spans.spans.items[i];
+	for (uint32_t i = 0; i < spans->spans.count; i++) {
+		const struct span *span = spans->spans.items[i];
 
 		bytes += span->is_sealed ? span->bytes : span_file_bytes(span->path);
 	}
 	return bytes;
+}
+
+static uint64_t all_bytes(const struct store *store)
+{
+	return bytes_of(&store->spans) + bytes_of(&store->chronicles);
+}
+
+/*
+ * Which goes for room, of so many bytes that there are. Roll-ups reach further back than samples,
+ * and would be the first for that: they are when they take more than their part.
+ */
+static struct span *first_to_go(const struct store *store, uint64_t bytes, int64_t before_ms)
+{
+	struct span *samples = first_of(&store->spans, -1, before_ms);
+	struct span *rolled = first_of(&store->chronicles, -1, before_ms);
+
+	if (!samples || (rolled && bytes_of(&store->chronicles) > bytes / ROLLED_PART))
+		return rolled ? rolled : samples;
+	return samples;
 }
 
 static void drop(struct store *store, struct span *span, enum store_drop_reason reason)
@@ -67,10 +93,11 @@ static void drop(struct store *store, struct span *span, enum store_drop_reason 
 static void drop_old(struct store *store, const struct store_limits *limits, int64_t now_unix_ms)
 {
 	for (int i = 0; i < STORE_CLASS_COUNT; i++) {
+		const struct spans *spans = i == STORE_ROLLED ? &store->chronicles : &store->spans;
 		int64_t age_ms = limits->age_ms[i];
 		struct span *span;
 
-		while (age_ms > 0 && (span = first_to_go(store, i, now_unix_ms - age_ms)))
+		while (age_ms > 0 && (span = first_of(spans, i, now_unix_ms - age_ms)))
 			drop(store, span, STORE_DROPPED_AGE);
 	}
 }
@@ -88,7 +115,8 @@ static void drop_too_many(struct store *store, uint64_t limit)
 {
 	struct span *span;
 
-	while (limit > 0 && all_bytes(store) > limit && (span = first_to_go(store, -1, INT64_MAX)))
+	while (limit > 0 && all_bytes(store) > limit &&
+	       (span = first_to_go(store, limit, INT64_MAX)))
 		drop(store, span, STORE_DROPPED_SIZE);
 }
 
@@ -111,7 +139,8 @@ static void shed(struct store *store, int64_t now_unix_ms)
 	int64_t keep_from_ms = newest_ms(store) - SHED_KEEP_MS;
 	struct span *span;
 
-	while (space_is_short(&store->space) && (span = first_to_go(store, -1, keep_from_ms))) {
+	while (space_is_short(&store->space) &&
+	       (span = first_to_go(store, all_bytes(store), keep_from_ms))) {
 		drop(store, span, STORE_DROPPED_ROOM);
 		space_look(&store->space, now_unix_ms);
 	}

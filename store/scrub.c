@@ -100,14 +100,10 @@ int scrub_file(sqlite3 *database, const _Atomic bool *stop, char what[static SCR
 	return err == -ETIMEDOUT ? -ECANCELED : err;
 }
 
-/* The one whose turn it is, held; NULL when none is due. */
-static struct span *pick(struct store *store, int64_t steady_ms)
+static struct span *pick_of(const struct spans *spans, int64_t steady_ms, struct span *found)
 {
-	struct span *found = NULL;
-
-	pthread_mutex_lock(&store->lock);
-	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
-		struct span *span = store->spans.spans.items[i];
+	for (uint32_t i = 0; i < spans->spans.count; i++) {
+		struct span *span = spans->spans.items[i];
 
 		if (!span->is_sealed || span->is_damaged ||
 		    (span->checked_ms && steady_ms - span->checked_ms < SCRUB_EVERY_MS))
@@ -115,6 +111,17 @@ static struct span *pick(struct store *store, int64_t steady_ms)
 		if (!found || span->checked_ms < found->checked_ms)
 			found = span;
 	}
+	return found;
+}
+
+/* The one whose turn it is, held; NULL when none is due. */
+static struct span *pick(struct store *store, int64_t steady_ms)
+{
+	struct span *found = NULL;
+
+	pthread_mutex_lock(&store->lock);
+	found = pick_of(&store->spans, steady_ms, NULL);
+	found = pick_of(&store->chronicles, steady_ms, found);
 	if (found)
 		store_span_hold(found);
 	pthread_mutex_unlock(&store->lock);

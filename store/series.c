@@ -270,7 +270,9 @@ int store_series(struct store *store, const struct store_question *question,
 						   .group = find_group,
 						   .segment = add_segment,
 						   .run = add_run,
-						   .entry = add_entry };
+						   .entry = add_entry,
+						   .chronicle_wish = { .use = CHRONICLE_WHEN_GONE,
+								       .activity = true } };
 
 	if (grid->step_ms <= 0 || grid->point_count == 0)
 		return -EINVAL;

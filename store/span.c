@@ -173,6 +173,7 @@ struct span *span_free(struct span *span)
 	close_writer(span);
 	live_free(span->live);
 	array_done(&span->gaps.gaps);
+	array_done(&span->pieces.pieces);
 	array_done(&span->segments.rows);
 	pthread_cond_destroy(&span->pool_changed);
 	pthread_mutex_destroy(&span->pool_lock);
@@ -216,11 +217,12 @@ static int write_schema(struct span *span)
 	autoclean(buf) struct buf sql = BUF(1 << 20);
 
 	buf_printf(&sql,
-		   "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s"
+		   "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s"
 		   "INSERT INTO meta VALUES ('from', %" PRId64 "), ('until', %" PRId64
-		   "), ('late', %d), ('identity', %" PRIu64 "); COMMIT;",
-		   SPAN_APPLICATION_ID, SPAN_VERSION, store_schema_span, span->from_ms,
-		   span->until_ms, span->is_late, span->identity);
+		   "), ('late', %d), ('identity', %" PRIu64 "), ('chronicle', %d); COMMIT;",
+		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span,
+		   span->is_chronicle ? store_chronicle_span : store_schema_span, span->from_ms,
+		   span->until_ms, span->is_late, span->identity, span->is_chronicle);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(span->writer, (const char *)sql.bytes);
 }
@@ -235,7 +237,8 @@ static int make_file(const char *folder, struct span_range range, uint32_t *numb
 		char name[SPAN_NAME_SIZE];
 		int err = 0;
 
-		snprintf(name, sizeof(name), "%s-%" PRIu32 ".db", stamp, (*number)++);
+		snprintf(name, sizeof(name), "%s-%" PRIu32 "%s.db", stamp, (*number)++,
+			 range.is_chronicle ? "r" : "");
 		err = span_new(folder, name, ret);
 		if (err)
 			return err;
@@ -288,15 +291,19 @@ int span_create(const char *folder, struct span_range range, uint32_t *number, s
 	span->from_ms = range.from_ms;
 	span->until_ms = range.until_ms;
 	span->is_late = range.is_late;
+	span->is_chronicle = range.is_chronicle;
 	err = make_identity(&span->identity);
 	if (!err)
 		err = open_writer(span);
 	if (!err)
 		err = write_schema(span);
-	if (!err)
+	if (!err && !span->is_chronicle)
 		err = database_prepare(span->writer, insert_window_sql, &span->insert_window);
-	if (!err)
+	if (!err && !span->is_chronicle)
 		err = live_new(&span->live);
+	/* Whoever rolls up opens it anew. */
+	if (!err && span->is_chronicle)
+		close_writer(span);
 	if (!err)
 		err = sync_folder_of(span->path);
 	if (err) {
@@ -347,6 +354,7 @@ int span_file_is_sealed(const char *path, bool *ret)
 static int read_range(struct span *span, sqlite3 *database)
 {
 	int64_t is_late = 0;
+	int64_t is_chronicle = 0;
 	int64_t identity = 0;
 	int err = database_number(database, "SELECT value FROM meta WHERE key = 'from'",
 				  &span->from_ms);
@@ -360,9 +368,16 @@ static int read_range(struct span *span, sqlite3 *database)
 	if (!err)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'identity'",
 				      &identity);
+	if (err == -ENODATA)
+		return -EUCLEAN;
+	/* Files from before there were any do not say. */
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'chronicle'",
+				      &is_chronicle);
 	span->is_late = is_late != 0;
+	span->is_chronicle = is_chronicle != 0;
 	span->identity = (uint64_t)identity;
-	return err == -ENODATA ? -EUCLEAN : err;
+	return err == -ENODATA ? 0 : err;
 }
 
 static int read_compaction(struct span *span, sqlite3 *database)
@@ -466,11 +481,43 @@ static int read_sources(sqlite3 *database, struct sources *sources)
 	return err;
 }
 
+static void include_piece(struct span *span, const struct piece *piece)
+{
+	bool is_first = span->end_ms == 0;
+
+	if (is_first || piece->first_ms < span->first_ms)
+		span->first_ms = piece->first_ms;
+	if (is_first || piece->last_ms > span->last_ms)
+		span->last_ms = piece->last_ms;
+	if (is_first || piece->end_ms > span->end_ms)
+		span->end_ms = piece->end_ms;
+}
+
+int span_add_piece(struct span *span, const struct piece *piece)
+{
+	if (array_reserve(&span->pieces.pieces, 1) < 0)
+		return -ENOMEM;
+	span->pieces.pieces.items[span->pieces.pieces.count++] = *piece;
+	include_piece(span, piece);
+	return 0;
+}
+
+static int read_pieces(struct span *span, sqlite3 *database)
+{
+	int err = chronicle_read_pieces(database, &span->pieces);
+
+	for (uint32_t i = 0; i < span->pieces.pieces.count; i++)
+		include_piece(span, &span->pieces.pieces.items[i]);
+	return err;
+}
+
 static int read_summary(struct span *span, sqlite3 *database, struct sources *sources,
 			struct segment_rows *segments)
 {
 	int err = read_range(span, database);
 
+	if (span->is_chronicle)
+		return err ? err : read_pieces(span, database);
 	if (!err)
 		err = read_compaction(span, database);
 	if (!err)
@@ -520,6 +567,13 @@ static int open_unfinished(struct span *span, struct sources *sources)
 
 	if (!err)
 		err = check_unfinished(span);
+	if (!err)
+		err = read_range(span, span->writer);
+	if (!err && span->is_chronicle) {
+		err = read_pieces(span, span->writer);
+		close_writer(span);
+		return err;
+	}
 	if (!err)
 		err = live_new(&span->live);
 	if (!err)
@@ -655,6 +709,8 @@ void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
 int span_seal(struct span *span)
 {
 	assert(!span->live && !span->is_sealed);
+	/* Whoever rolled up left nothing open. */
+	assert(!span->is_chronicle || !span->writer);
 
 	if (!pool_shut(span))
 		return -EBUSY;

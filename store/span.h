@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "store/array.h"
+#include "store/chronicle.h"
 #include "store/database.h"
 #include "store/live.h"
 #include "store/store.h"
@@ -51,6 +52,8 @@ struct span {
 	bool is_compact;	   /* written anew, and one tree for each service */
 	uint64_t folded;	   /* samples that lost frames by that */
 	bool is_late;
+	bool is_chronicle; /* store/chronicle.h; of the rest it has what speaks of a file */
+	bool cant_roll;	   /* the writer's: what is in it finds no room in a chronicle */
 	uint64_t identity; /* see span_file_identity() */
 
 	/* guarded by the store's lock */
@@ -67,7 +70,8 @@ struct span {
 	uint64_t bytes;	     /* when sealed */
 	int64_t finished_ms; /* when it was sealed, by the wall clock of then */
 	struct gaps gaps;
-	struct live *live; /* NULL once it is full */
+	struct pieces pieces; /* of a chronicle */
+	struct live *live;    /* NULL once it is full */
 
 	/* Never changes once live is NULL; before, live has the list. */
 	struct segment_rows segments;
@@ -93,6 +97,7 @@ struct span_range {
 	int64_t from_ms;
 	int64_t until_ms;
 	bool is_late;
+	bool is_chronicle;
 };
 
 /*
@@ -101,6 +106,9 @@ struct span_range {
  * can't be taken for something about another file (see span_compact_name()).
  */
 int span_create(const char *folder, struct span_range range, uint32_t *number, struct span **ret);
+
+/* Enters a piece that was committed into a chronicle. -ENOMEM. */
+int span_add_piece(struct span *span, const struct piece *piece);
 
 /* The number in the name of a file of the folder, whatever became of it; 0: it has none. */
 uint32_t span_name_number(const char *name);

@@ -18,7 +18,10 @@
 #include "store/batch_private.h"
 #include "store/store_private.h"
 
-enum { SEAL_PAUSE_MS = 60000 }; /* of seals that are asked for */
+enum {
+	SEAL_PAUSE_MS = 60000, /* of seals that are asked for */
+	ROLLED_COUNT_MAX = 1 << 20,
+};
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -44,19 +47,26 @@ static int lock_folder(const char *folder, int *ret_fd)
 	return 0;
 }
 
+static struct spans *list_of(struct store *store, const struct span *span)
+{
+	return span->is_chronicle ? &store->chronicles : &store->spans;
+}
+
 int store_list_span(struct store *store, struct span *span, struct span *replaced)
 {
-	if (array_reserve(&store->spans.spans, 1) < 0)
+	struct spans *list = list_of(store, span);
+
+	if (array_reserve(&list->spans, 1) < 0)
 		return -ENOMEM;
 	span->id = ++store->next_id;
 	span->is_listed = true;
-	for (uint32_t i = 0; replaced && i < store->spans.spans.count; i++)
-		if (store->spans.spans.items[i] == replaced) {
-			store->spans.spans.items[i] = span;
+	for (uint32_t i = 0; replaced && i < list->spans.count; i++)
+		if (list->spans.items[i] == replaced) {
+			list->spans.items[i] = span;
 			replaced->is_listed = false;
 			return 0;
 		}
-	store->spans.spans.items[store->spans.spans.count++] = span;
+	list->spans.items[list->spans.count++] = span;
 	return 0;
 }
 
@@ -192,6 +202,7 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = make_folder(store->folder);
 	if (!err)
 		err = space_init(&store->space, options->folder);
+	pool_init(&store->rolled, ROLLED_COUNT_MAX, NULL);
 	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
 			   STORE_SERIES_PER_SERVICE_MAX);
 	if (!err)
@@ -202,6 +213,8 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = open_all(store);
 	if (!err)
 		err = resume(store);
+	if (!err)
+		err = store_resume_chronicles(store);
 	if (err)
 		return err;
 	store_watch_clock(store);
@@ -225,7 +238,13 @@ struct store *store_close(struct store *store)
 		assert(store->spans.spans.items[i]->references == 1);
 		span_free(store->spans.spans.items[i]);
 	}
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
+		assert(store->chronicles.spans.items[i]->references == 1);
+		span_free(store->chronicles.spans.items[i]);
+	}
 	array_done(&store->spans.spans);
+	array_done(&store->chronicles.spans);
+	pool_done(&store->rolled);
 	array_done(&store->sources.sources);
 	cache_free(store->cache);
 	space_done(&store->space);
@@ -261,12 +280,14 @@ void store_span_release(struct store *store, struct span *span)
 
 static void unlist(struct store *store, struct span *span)
 {
+	struct spans *list = list_of(store, span);
+
 	pthread_mutex_lock(&store->lock);
-	for (uint32_t i = 0; i < store->spans.spans.count; i++)
-		if (store->spans.spans.items[i] == span) {
-			memmove(&store->spans.spans.items[i], &store->spans.spans.items[i + 1],
-				(store->spans.spans.count - i - 1) * sizeof(span));
-			store->spans.spans.count--;
+	for (uint32_t i = 0; i < list->spans.count; i++)
+		if (list->spans.items[i] == span) {
+			memmove(&list->spans.items[i], &list->spans.items[i + 1],
+				(list->spans.count - i - 1) * sizeof(span));
+			list->spans.count--;
 			break;
 		}
 	span->is_listed = false;
@@ -294,6 +315,8 @@ int store_set_aside(struct store *store, struct span *span)
 		store->open = NULL;
 	if (store->late == span)
 		store->late = NULL;
+	if (store->chronicle == span)
+		store->chronicle = NULL;
 	count_damage(store, span->name,
 		     span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
 
@@ -351,7 +374,7 @@ void store_note_write(struct store *store, int err)
 		publish_space(store);
 }
 
-static int seal(struct store *store, struct span *span)
+int store_seal(struct store *store, struct span *span)
 {
 	int err = span_seal(span);
 
@@ -402,7 +425,7 @@ int store_close_span(struct store *store, struct span **place)
 		return err;
 	*place = NULL;
 	/* What can't be sealed now is full nevertheless; store_maintain() tries again. */
-	(void)seal(store, span);
+	(void)store_seal(store, span);
 	return 0;
 }
 
@@ -426,7 +449,7 @@ static int64_t align_down(int64_t time_ms, int64_t step_ms)
 static int make_span(struct store *store, int64_t time_ms, bool is_late, struct span **ret)
 {
 	int64_t from_ms = align_down(time_ms, store->span_ms);
-	struct span_range range = { from_ms, from_ms + store->span_ms, is_late };
+	struct span_range range = { from_ms, from_ms + store->span_ms, is_late, false };
 	struct span *span = NULL;
 	int err = 0;
 
@@ -693,50 +716,6 @@ uint64_t store_committed_sequence(struct store *store, uint64_t source)
 	return sequence;
 }
 
-static void summarize(struct store *store, struct store_status *ret)
-{
-	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
-		const struct span *span = store->spans.spans.items[i];
-
-		uint64_t bytes = span->is_sealed ? span->bytes : span_file_bytes(span->path);
-
-		ret->span_count++;
-		ret->has_damage |= span->is_damaged;
-		ret->open_count += !span->is_sealed;
-		ret->bytes += bytes;
-		ret->classes[span_class(span)].span_count++;
-		ret->classes[span_class(span)].bytes += bytes;
-		ret->samples += span->samples;
-		ret->compact_spans += span->is_compact;
-		ret->compact_samples += span->is_compact ? span->samples : 0;
-		ret->folded_samples += span->folded;
-		if (span->end_ms == 0)
-			continue;
-		if (ret->newest_ms == 0 || span->first_ms < ret->oldest_ms)
-			ret->oldest_ms = span->first_ms;
-		if (span->end_ms > ret->newest_ms)
-			ret->newest_ms = span->end_ms;
-	}
-}
-
-void store_status(struct store *store, struct store_status *ret)
-{
-	pthread_mutex_lock(&store->lock);
-	*ret = store->status;
-	ret->byte_limit = store_byte_limit(&store->limits, ret->disk_bytes);
-	summarize(store, ret);
-	pthread_mutex_unlock(&store->lock);
-	gate_figures(&store->gate, &ret->question_memory, &ret->question_memory_peak);
-}
-
-int64_t store_newest_ms(struct store *store)
-{
-	struct store_status status = { 0 };
-
-	store_status(store, &status);
-	return status.newest_ms;
-}
-
 /* Spans that readers found damaged, and those that could not be sealed when they were full. */
 static int tend_spans(struct store *store)
 {
@@ -754,7 +733,7 @@ static int tend_spans(struct store *store)
 		if (is_damaged)
 			err = store_set_aside(store, span);
 		else if (!span->is_sealed && !span->live)
-			err = seal(store, span);
+			err = store_seal(store, span);
 		/* What was set aside is not in its place any more. */
 		if (store->spans.spans.count == count)
 			i++;
@@ -785,6 +764,9 @@ static bool has_unsealed(const struct store *store)
 	for (uint32_t i = 0; i < store->spans.spans.count; i++)
 		if (!store->spans.spans.items[i]->is_sealed && !store->spans.spans.items[i]->live)
 			return true;
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++)
+		if (!store->chronicles.spans.items[i]->is_sealed)
+			return true;
 	return false;
 }
 
@@ -802,6 +784,8 @@ static int seal_when_asked(struct store *store)
 		return 0;
 	if (!store->is_sealing)
 		err = close_spans(store);
+	if (!err)
+		err = store_seal_chronicles(store, false);
 	if (err)
 		return err;
 	/* Somebody reads one of them: tend_spans() tries again. */
@@ -853,6 +837,8 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		err = close_spans(store);
 	if (!err && store->late && is_full(store->late, now_unix_ms))
 		err = store_close_span(store, &store->late);
+	if (!err)
+		err = store_tend_chronicles(store, now_unix_ms);
 	if (!err)
 		store_retain(store, now_unix_ms);
 	if (!err)

@@ -24,7 +24,8 @@ struct store;
 /* What retention tells apart. */
 enum store_class {
 	STORE_RAW = 0,
-	STORE_LATE = 1, /* what came when its time was over; its age counts from when it came */
+	STORE_LATE = 1,	  /* what came when its time was over; its age counts from when it came */
+	STORE_ROLLED = 2, /* sums over long times, which stay when what they are made of has gone */
 	STORE_CLASS_COUNT,
 };
 
@@ -152,6 +153,8 @@ struct store_status {
 	bool clock_jumped;	  /* no file is dropped for its age until the clock has settled */
 	char damaged[256];	  /* the name of the last file set aside, "" for none */
 	char damage[128];	  /* what was found in it */
+	bool is_compacting;	  /* or rolling up, in the background */
+	uint64_t pieces;	  /* roll-ups: segments and spans whose sums are in chronicles */
 	uint64_t checked_spans;	  /* files that were read through, since the start */
 	uint32_t compact_spans;	  /* written anew, without processes and threads */
 	uint64_t compact_samples; /* in them, … */
@@ -181,6 +184,7 @@ struct store_asker {
 	uint64_t spans;	 /* files that were looked into */
 	uint64_t pieces; /* blobs that were unpacked */
 	uint64_t bytes;	 /* of these, packed */
+	uint64_t rolled; /* samples in the answers that come out of roll-ups (store/roll.h) */
 	uint64_t memory; /* the largest estimate of one of them */
 };
 
@@ -192,6 +196,7 @@ struct store_question {
 	uint64_t deadline_monotonic_ns; /* -ETIMEDOUT beyond it; 0: none */
 	struct store_asker *asker;	/* or NULL */
 	bool raw_names;			/* as compilers made them, not as in the source */
+	bool is_exact; /* out of samples as long as there are any, however long that takes */
 };
 
 struct store_texts {
@@ -282,6 +287,7 @@ struct flame {
 	uint32_t name_count;
 	uint64_t max_self;
 	uint64_t sample_count; /* behind the root's total */
+	uint64_t rolled_count; /* of these, those that come out of roll-ups (store/roll.h) */
 	uint32_t hidden_count; /* nodes left out in all */
 	void *memory;
 };

@@ -48,13 +48,17 @@ struct spans {
 	ARRAY(struct span *) spans;
 };
 
-/* A span that is being written anew, on a thread of its own. */
+/* A span that is being written anew, or rolled up, on a thread of its own. */
 struct compaction {
 	pthread_t thread;
 	bool is_running;
 	atomic_bool is_done, cancel;
-	struct span *span; /* with a reference */
-	char *path;	   /* of what is not finished */
+	struct span *span;	 /* with a reference */
+	struct span *chronicle;	 /* it is rolled up into this one; or NULL */
+	struct segment_row row;	 /* what is rolled up; number 0: all of the span */
+	struct piece piece;	 /* that came of it */
+	bool is_about_chronicle; /* the result */
+	char *path;		 /* of what is not finished */
 	uint32_t fold;
 	int result;
 };
@@ -79,19 +83,24 @@ struct store {
 	bool is_sealing;      /* as was asked for, and waits for readers */
 	int64_t next_seal_ms; /* steady: no seal that is asked for before it */
 	struct compaction compaction;
+	struct span *chronicle; /* the one that grows, or NULL; in chronicles as well */
+	struct pool rolled;	/* what is rolled up: see store_is_rolled() */
 	uint32_t fold;
 	int64_t detail_ms;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;
+	struct spans chronicles;
 	struct sources sources;
 	struct store_status status; /* the counts of it */
 	struct store_limits limits;
 	uint64_t seals_wanted; /* so many in all */
 };
 
-/* build/gen/schema.c, made of store/schema.sql */
+/* build/gen/schema.c, made of the .sql files here */
+extern const char store_words_span[];
 extern const char store_schema_span[];
+extern const char store_chronicle_span[];
 
 /* A reference more; the store's lock is held. */
 void store_span_hold(struct span *span);
@@ -107,6 +116,30 @@ int store_set_aside(struct store *store, struct span *span);
 
 /* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
 int store_close_span(struct store *store, struct span **span);
+
+/* Makes a file that nobody writes any more one that is never written again. 0 while it is read. */
+int store_seal(struct store *store, struct span *span);
+
+/* ---- chronicles, the writer's: store/rollup.c ---- */
+
+/* After a start: which goes on, and what is rolled up. */
+int store_resume_chronicles(struct store *store);
+
+/* Sets aside what was found damaged, seals what is done for. */
+int store_tend_chronicles(struct store *store, int64_t now_unix_ms);
+
+/* Seals those that can be; a new one begins with the next piece. */
+int store_seal_chronicles(struct store *store, bool but_the_growing);
+
+/* What is to be rolled up next: false when there is nothing. */
+bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
+			struct segment_row *ret_row);
+
+/* The chronicle that grows, made when there is none. */
+int store_need_chronicle(struct store *store, int64_t now_unix_ms);
+
+/* A piece was committed into it, or was not. */
+int store_rolled(struct store *store, struct compaction *done, int err);
 
 /* A span was found damaged: the writer will set it aside. Any thread. */
 void store_note_damage(struct store *store, struct span *span, const char *what);
@@ -143,7 +176,17 @@ uint64_t store_byte_limit(const struct store_limits *limits, uint64_t disk_bytes
 /* How a write to disk ended, which decides about the store's state. */
 void store_note_write(struct store *store, int err);
 
+/*
+ * Which pieces there are, the writer's to ask and to add to. store_find_rolled(): looks anew, when
+ * a chronicle came or went.
+ */
+bool store_is_rolled(const struct store *store, uint64_t identity, uint32_t segment);
+int store_note_rolled(struct store *store, const struct piece *piece);
+int store_find_rolled(struct store *store);
+
 static inline enum store_class span_class(const struct span *span)
 {
+	if (span->is_chronicle)
+		return STORE_ROLLED;
 	return span->is_late ? STORE_LATE : STORE_RAW;
 }

@@ -179,6 +179,11 @@ static int open_alone(struct store *store, const char *path,
 		return refuse(reterr, -EBADMSG, store_damage_text(err));
 	if (err)
 		return err;
+	if (span->is_chronicle) {
+		span_free(span);
+		return refuse(reterr, -EBADMSG,
+			      "it holds roll-ups: sums of what span files have, and no samples");
+	}
 	span->id = ++store->next_id;
 	span->is_listed = true;
 	store->spans.spans.items[store->spans.spans.count++] = span;

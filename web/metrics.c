@@ -51,6 +51,7 @@ const char *metrics_store_class(enum store_class class)
 	static const char *const names[STORE_CLASS_COUNT] = {
 		[STORE_RAW] = "raw",
 		[STORE_LATE] = "late",
+		[STORE_ROLLED] = "rolled",
 	};
 
 	return names[class];

@@ -60,6 +60,8 @@ void page_write_view(struct json_writer *json, const struct page_question *quest
 	json_text(json, question->type.parts[PROFILE_TYPE_SAMPLE_UNIT]);
 	json_key(json, "cpus");
 	json_u64(json, cpu_count);
+	json_key(json, "rolled_samples");
+	json_u64(json, question->question.asker ? question->question.asker->rolled : 0);
 }
 
 int page_view_start(struct page_question *question, struct server *server,

@@ -43,6 +43,7 @@ bool page_question_read_since(struct page_question *question, const struct reque
 	struct str query = { 0 };
 	struct str type = PROFILE_TYPE_CPU;
 	struct str names = STR("source");
+	struct str exact = { 0 };
 
 	*question = (struct page_question){
 		.texts = BUF(TEXTS_SIZE_MAX),
@@ -53,6 +54,9 @@ bool page_question_read_since(struct page_question *question, const struct reque
 	(void)request_parameter(request, STR("to"), &question->texts, &to);
 	(void)request_parameter(request, STR("query"), &question->texts, &query);
 	(void)request_parameter(request, STR("type"), &question->texts, &type);
+
+	(void)request_parameter(request, STR("exact"), &question->texts, &exact);
+	question->question.is_exact = str_equal(exact, STR("1"));
 
 	if (time_range_parse(from, to, clock_unix_ms(), &question->range, &parameter, error)) {
 		reply_error(reply, 400, parameter, "%s: %s", parameter, error);

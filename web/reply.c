@@ -53,8 +53,10 @@ void reply_add_figures(struct reply *reply, const struct store_asker *asker, uin
 {
 	assert(reply->figures[0] == '\0');
 	snprintf(reply->figures, sizeof(reply->figures),
-		 "spans=%" PRIu64 "; pieces=%" PRIu64 "; bytes=%" PRIu64 "; ms=%" PRIu64,
-		 asker->spans, asker->pieces, asker->bytes, took_ns / (uint64_t)CLOCK_NS_PER_MS);
+		 "spans=%" PRIu64 "; pieces=%" PRIu64 "; bytes=%" PRIu64 "; ms=%" PRIu64
+		 "; rolled=%" PRIu64,
+		 asker->spans, asker->pieces, asker->bytes, took_ns / (uint64_t)CLOCK_NS_PER_MS,
+		 asker->rolled);
 	reply_add_header(reply, "X-Hearth-Query", reply->figures);
 }
 

@@ -126,7 +126,7 @@ struct reply {
 	bool is_file;		      /* it is not in body: it is what file_fd has, all of it */
 	int file_fd;		      /* the reply's own */
 	char disposition[160];	      /* what a header below says */
-	char figures[128];	      /* and another */
+	char figures[160];	      /* and another */
 	struct header headers[8];     /* more of them; texts are literals, or above */
 	size_t header_count;
 	struct header trailers[4]; /* behind the body; HTTP/2 has them */

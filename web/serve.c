@@ -67,8 +67,11 @@ static struct store_limits serve_limits(const struct settings *settings)
 
 	struct store_limits limits = { .bytes = settings->retention_size };
 
-	for (int class = 0; class < STORE_CLASS_COUNT; class ++)
-		limits.age_ms[class] = (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS);
+	limits.age_ms[STORE_RAW] = (int64_t)(settings->retention_age_ns / CLOCK_NS_PER_MS);
+	limits.age_ms[STORE_LATE] = limits.age_ms[STORE_RAW];
+	/* Whoever wants to keep profiles for ever does not want to lose their sums. */
+	if (settings->retention_age_ns)
+		limits.age_ms[STORE_ROLLED] = (int64_t)(settings->rollup_age_ns / CLOCK_NS_PER_MS);
 	return limits;
 }
 

@@ -34,6 +34,7 @@ enum { SAMPLES = 2000, RECOVERY_S_MAX = 15, STEP_MS = 1000 };
 struct full_disk {
 	char mount[64];
 	char image[80];
+	uint64_t pieces; /* that there were when the old files had gone */
 	char filler[128];
 	const char *why_not; /* no file system of our own could be had */
 	struct store_scene scene;
@@ -121,10 +122,25 @@ static enum store_state state_of(struct full_disk *disk, struct store_status *re
 	return ret->state;
 }
 
+static void assert_there_since(struct full_disk *disk, int64_t from_ms, uint64_t samples)
+{
+	assert_int_equal(store_scene_count(&disk->scene, from_ms, ALL_TO(disk)), samples);
+	assert_int_equal(store_scene_flame_count(&disk->scene, from_ms, ALL_TO(disk)), samples);
+}
+
+/*
+ * Today's, to the sample. Of what went before that, roll-ups may be left: of each of its windows,
+ * which are segments here, all or nothing.
+ */
 static void assert_all_there(struct full_disk *disk, uint64_t samples)
 {
-	assert_int_equal(store_scene_count(&disk->scene, ALL_FROM, ALL_TO(disk)), samples);
-	assert_int_equal(store_scene_flame_count(&disk->scene, ALL_FROM, ALL_TO(disk)), samples);
+	int64_t today_ms = disk->now_ms - DAY_MS;
+	int64_t rolled = store_scene_count(&disk->scene, ALL_FROM, today_ms);
+
+	assert_there_since(disk, today_ms, samples);
+	assert_int_equal(rolled % SAMPLES, 0);
+	assert_in_range(rolled, 0, disk->pieces * SAMPLES);
+	assert_there_since(disk, ALL_FROM, samples + (uint64_t)rolled);
 }
 
 static bool has_ballast(const struct full_disk *disk)
@@ -167,12 +183,15 @@ static void goes_through_its_states_and_back(void **state)
 	assert_true(status.span_count >= 2);
 	store_state_text(&status, text, sizeof(text));
 	assert_string_equal(text, "");
-	assert_all_there(disk, scene->appended);
+	assert_there_since(disk, ALL_FROM, scene->appended);
 
 	/* Less than a tenth: the old ones go, today stays. */
 	leave(disk, status.disk_bytes / 15);
 	state_of(disk, &status);
 	assert_true(status.dropped_spans[STORE_DROPPED_ROOM] > 0);
+	/* No more of it can be rolled up. */
+	disk->pieces = status.pieces + status.is_compacting;
+	print_message("# %llu pieces\n", (unsigned long long)disk->pieces);
 	samples = scene->appended - old_samples;
 	leave(disk, status.disk_bytes / 15);
 	assert_int_equal(state_of(disk, &status), STORE_SHEDDING);

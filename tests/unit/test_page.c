@@ -453,7 +453,7 @@ static void fill_with_calls(struct fixture *fixture)
 
 #define VIEW                                                                                       \
 	"{\"from_ms\":1700000000000,\"to_ms\":1700000010000,\"recorded_ms\":1000,"                 \
-	"\"unit\":\"nanoseconds\",\"cpus\":2,"
+	"\"unit\":\"nanoseconds\",\"cpus\":2,\"rolled_samples\":0,"
 
 static void lists_functions(void **state)
 {

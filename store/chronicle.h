@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/array.h"
+#include "store/pool.h"
+
+struct span;
+struct sqlite3;
+struct store;
+struct store_question;
+
+/*
+ * Chronicles: files with sums over whole segments and whole spans (store/chronicle.sql). In a
+ * chronicle the nodes of a service's tree, and of the tree of the whole host, have one number for a
+ * month, so that a long time is a sum of lists. What is light is not in it (store/roll.h).
+ *
+ * A piece says which samples it is the sum of: all of a span, or of one of its segments. So one
+ * that is used stands in the place of exactly these, and what no piece covers is read from the
+ * spans.
+ */
+enum {
+	CHRONICLE_SEGMENT = 0, /* of the host's tree only */
+	CHRONICLE_SPAN = 1,
+	CHRONICLE_HOST = -1, /* the scope that is the whole host; others are services (texts) */
+};
+
+struct piece {
+	uint32_t number;
+	uint32_t level;
+	uint64_t identity; /* of the span */
+	uint32_t segment;  /* of it, or 0: all */
+	int64_t first_ms, last_ms, end_ms;
+	uint64_t samples;
+	uint32_t nodes; /* of the host's tree, once it is there */
+};
+
+struct pieces {
+	ARRAY(struct piece) pieces; /* ascending by number */
+};
+
+/* Those of a chronicle. -EBADMSG for what can't be. */
+int chronicle_read_pieces(struct sqlite3 *database, struct pieces *ret);
+
+/* What pieces a question wants. */
+enum chronicle_use {
+	CHRONICLE_NOT,	     /* it is about what roll-ups do not know */
+	CHRONICLE_WHEN_GONE, /* only those whose samples are not there any more */
+	CHRONICLE_WHERE_POSSIBLE,
+};
+
+struct chronicle_wish {
+	enum chronicle_use use;
+	bool by_service; /* the lists of services, which segments have none of */
+	bool activity;	 /* who had how much when, which only segments have */
+};
+
+struct pick {
+	struct span *chronicle; /* with a reference */
+	struct piece piece;
+};
+
+struct picks {
+	ARRAY(struct pick) picks; /* those of one chronicle stand together */
+	struct pool taken;	  /* struct piece_key: what they cover */
+};
+
+/*
+ * The pieces that lie in the question's range, none of which covers what another does; the store's
+ * lock is held. 0 or -ENOMEM; the picks are good for picks_done() in any case.
+ */
+int picks_find(struct store *store, const struct store_question *asked, struct chronicle_wish wish,
+	       struct picks *ret);
+void picks_done(struct store *store, struct picks *picks);
+
+/* Whether a piece stands for all of a span; or for it or one of its segments. */
+bool picks_cover_span(const struct picks *picks, const struct span *span);
+bool picks_cover(const struct picks *picks, const struct span *span, uint32_t segment);

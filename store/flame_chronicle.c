@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/block_labels.h"
+#include "store/flame_private.h"
+#include "store/selector.h"
+
+/*
+ * Flame graphs out of chronicles: the lists of all pieces that were picked are summed by node of
+ * one tree, and then it goes on as with a segment. Questions about services read the services'
+ * trees; what only the host's list of a segment knows of them is taken from there.
+ */
+
+#define LONG_MS INT64_C(86400000)
+
+static bool is_by_service(const struct flame_question *question)
+{
+	return question->asked->selector && selector_count(question->asked->selector) > 0;
+}
+
+struct chronicle_wish flame_chronicle_wish(const struct flame_question *question)
+{
+	const struct store_question *asked = question->asked;
+	bool is_long = asked->to_unix_ms - asked->from_unix_ms > LONG_MS;
+	struct chronicle_wish wish = { .use = CHRONICLE_WHEN_GONE,
+				       .by_service = is_by_service(question) };
+
+	/* Labels of processes, and rows by them, are in no list. */
+	if (!question->reads_blocks)
+		return (struct chronicle_wish){ .use = CHRONICLE_NOT };
+	/*
+	 * A picture of the whole host shows nothing as light as what is missing in the lists. What
+	 * looks more closely reads samples, if they are not too many.
+	 */
+	if (is_long ||
+	    (!wish.by_service && !question->is_exact && !question->walk && !question->function))
+		wish.use = CHRONICLE_WHERE_POSSIBLE;
+	return wish;
+}
+
+/* Which roots match for the type of a list. */
+static void match_roots(struct flame_question *question, struct reader *reader, uint32_t type)
+{
+	const struct tree *tree = question->tree;
+	uint32_t root = 0;
+
+	for (uint32_t i = 0; i < tree->nodes.count; i++)
+		if (tree_is_root(tree, i))
+			question->root_matches[root++] = flame_wants_block(
+				question, reader, tree->nodes.items[i].location, type);
+}
+
+static int add_list(void *context, struct reader *reader, struct block *block)
+{
+	struct flame_question *question = context;
+	const struct store_question *asked = question->asked;
+	int err = 0;
+
+	if (asked->type.size > 0 &&
+	    !str_equal(asked->type, catalog_text(reader->catalog, block->type)))
+		return 0;
+	if (question->roots)
+		match_roots(question, reader, block->type);
+	for (uint32_t i = 0; !err && i < block->entry_count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&block->entries, block->is_valued, &entry);
+		if (err || entry.node >= question->tree->nodes.count)
+			return err ? err : -EBADMSG;
+		if (question->roots && !question->root_matches[question->roots[entry.node]])
+			continue;
+		if (!block->is_valued)
+			entry.value = saturated_product(entry.count, block->period);
+		question->merge.sample_count =
+			saturated_sum(question->merge.sample_count, entry.count);
+		question->self.items[entry.node] =
+			saturated_sum(question->self.items[entry.node], entry.value);
+	}
+	return err;
+}
+
+/* Which root each node of the host's tree stands below. */
+static int find_roots(struct flame_question *question)
+{
+	const struct tree *tree = question->tree;
+	uint32_t count = tree->nodes.count;
+	uint32_t root_count = 0;
+
+	question->roots = calloc((size_t)count + 1, sizeof(question->roots[0]));
+	if (!question->roots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		question->roots[i] = tree_is_root(tree, i)
+					     ? root_count++
+					     : question->roots[tree->nodes.items[i].parent];
+	question->root_matches = calloc((size_t)root_count + 1, sizeof(bool));
+	return question->root_matches ? 0 : -ENOMEM;
+}
+
+static int sum_lists(struct flame_question *question, struct reader *reader, int64_t scope,
+		     uint32_t level, const struct pick *picks, uint32_t count)
+{
+	int err = 0;
+
+	if (scope == CHRONICLE_HOST && is_by_service(question))
+		err = find_roots(question);
+	for (uint32_t i = 0; !err && i < count; i++)
+		if (level == UINT32_MAX || picks[i].piece.level == level)
+			err = reader_lists(reader, picks[i].piece.number, scope, add_list);
+	free(question->roots);
+	free(question->root_matches);
+	question->roots = NULL;
+	question->root_matches = NULL;
+	return err;
+}
+
+/* The pieces of a level, or of all (UINT32_MAX), in one scope. */
+static int add_scope(struct flame_question *question, struct reader *reader, int64_t scope,
+		     uint32_t level, const struct pick *picks, uint32_t count)
+{
+	const struct reading reading = { 0 };
+	int err = reader_chronicle_tree(reader, scope, &question->cached);
+
+	if (err)
+		return err;
+	question->tree = &question->cached->tree;
+	err = flame_check_roots(question->tree, reader->catalog);
+	if (!err)
+		err = flame_reserve_scratch(question, question->tree->nodes.count);
+	if (!err) {
+		memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
+		err = sum_lists(question, reader, scope, level, picks, count);
+	}
+	if (!err)
+		err = flame_merge_segment(question, reader, &reading);
+	question->cached = cached_release(question->cached);
+	question->tree = NULL;
+	return err;
+}
+
+static int note_service(void *context, struct reader *reader, uint32_t service)
+{
+	struct flame_question *question = context;
+
+	if (!flame_wants_service(question, reader, service))
+		return 0;
+	if (array_reserve(&question->services, 1) < 0)
+		return -ENOMEM;
+	question->services.items[question->services.count++] = service;
+	return 0;
+}
+
+static int add_services(struct flame_question *question, struct reader *reader,
+			const struct pick *picks, uint32_t count)
+{
+	int err = 0;
+
+	question->services.count = 0;
+	err = reader_chronicle_services(reader, note_service);
+	for (uint32_t i = 0; !err && i < question->services.count; i++)
+		err = add_scope(question, reader, question->services.items[i], CHRONICLE_SPAN,
+				picks, count);
+	return err;
+}
+
+int flame_add_chronicle(void *context, struct reader *reader, const struct pick *picks,
+			uint32_t count)
+{
+	struct flame_question *question = context;
+	uint64_t before = question->merge.sample_count;
+	int err = 0;
+
+	assert(question->rows != ROWS_LABEL);
+	flame_start_span(question, reader);
+	question->summary_type = 0;
+	if (!is_by_service(question)) {
+		err = add_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
+	} else {
+		err = add_services(question, reader, picks, count);
+		if (!err)
+			err = add_scope(question, reader, CHRONICLE_HOST, CHRONICLE_SEGMENT, picks,
+					count);
+	}
+	question->rolled_count =
+		saturated_sum(question->rolled_count, question->merge.sample_count - before);
+	return err;
+}

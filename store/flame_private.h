@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/forest.h"
+#include "store/forest_walk.h"
+#include "store/merge.h"
+#include "store/naming.h"
+#include "store/reader.h"
+#include "store/sandwich.h"
+
+/* What the parts of a question for stacks share: flame.c, flame_rows.c, flame_chronicle.c. */
+
+enum rows {
+	ROWS_NONE,
+	ROWS_SERVICE,
+	ROWS_LABEL,
+};
+
+/* What one row (a value of rows_by) has at one node. */
+struct touch {
+	uint32_t row;
+	uint32_t node;
+	uint64_t value;
+};
+
+struct flame_question {
+	uint64_t memory; /* that it entered with */
+	bool is_in;
+	struct store *store;
+	const struct store_question *asked;
+	const struct flame_options *options;
+	enum rows rows;
+	bool reads_blocks;    /* the selector speaks of nothing that blocks do not know */
+	bool reads_summaries; /* everything of a type is asked for, and not too closely */
+	bool is_exact;	      /* nothing is cut before everything is merged */
+	struct chronicle_wish wish;
+	struct naming *naming;
+	struct merge merge;
+	const struct forest_walk *walk; /* is told of all in place of the merge; or NULL */
+	const struct sandwich_function *function; /* only stacks through it are merged; or NULL */
+	uint64_t view_total;			  /* of the others, too */
+	uint64_t rolled_count;			  /* samples that came out of chronicles */
+	uint32_t last_ordinal;
+	bool has_ordinal;
+	struct pool row_values; /* ROWS_LABEL: values of the label */
+
+	/* of the segment that is read */
+	const struct tree *tree;
+	struct cached *cached;
+	uint64_t samples_before;
+	uint32_t first_node;   /* of the block that is read: its service's root */
+	uint32_t node_count;   /* and how many are its own */
+	uint32_t summary_type; /* text of the span; 0: no summary may be used or made */
+	uint32_t *roots;       /* of a chronicle's tree of the host, by node: which root; or NULL */
+	bool *root_matches;    /* by root, for the type that is read */
+	ARRAY(uint64_t) self;
+	ARRAY(uint64_t) total;
+	ARRAY(uint32_t) mapped;
+	ARRAY(struct frame_names) named; /* of its locations; no frames: not asked yet */
+	ARRAY(struct touch) touches;
+	ARRAY(struct tree_node) forest_nodes;
+	ARRAY(uint32_t) services; /* of a chronicle, that are asked for */
+};
+
+/* Of the question's tree: makes room for its nodes. */
+int flame_reserve_scratch(struct flame_question *question, size_t count);
+
+/* Another span has other numbers. */
+void flame_start_span(struct flame_question *question, struct reader *reader);
+
+/* Whether a service, or a block of it, may hold something that is asked for. */
+bool flame_wants_service(void *context, struct reader *reader, uint32_t service);
+bool flame_wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type);
+
+/* Roots name services, which a file may get wrong: -EBADMSG. */
+int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
+
+/* The total from which on nodes are worth merging: 1 for all. */
+uint64_t flame_find_cut(const struct flame_question *question, const struct forest *forest);
+
+int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
+		       const struct forest *forest, uint64_t cut);
+
+/* The values of all nodes are summed: adds them up, cuts, and merges. */
+int flame_merge_segment(struct flame_question *question, struct reader *reader,
+			const struct reading *reading);
+
+/* The same for the touches, where rows are those of a label. */
+int flame_merge_rows(struct flame_question *question, const struct catalog *catalog);
+
+/* What chronicles know, as reader_question.chronicle; and which of it is wanted. */
+int flame_add_chronicle(void *context, struct reader *reader, const struct pick *picks,
+			uint32_t count);
+struct chronicle_wish flame_chronicle_wish(const struct flame_question *question);

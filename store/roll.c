@@ -1,0 +1,829 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "store/roll.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/activity.h"
+#include "store/catalog.h"
+#include "store/columns.h"
+#include "store/database.h"
+#include "store/reader.h"
+#include "store/segment.h"
+#include "store/shape.h"
+#include "store/word_map.h"
+
+enum {
+	LEVEL = 9,
+	GROUP_COUNT_MAX = 64, /* profile types and periods of one piece */
+};
+
+/* In a scope's places: the node is folded into this node's child. */
+#define FOLDED (UINT32_C(1) << 31)
+
+static_assert(TREE_NODE_COUNT_MAX < FOLDED, "the bit is free");
+
+/* What is added up together. */
+struct group {
+	uint32_t type; /* text of the span */
+	uint64_t period;
+	bool is_valued;
+	uint64_t host_total; /* of all services: samples, or values where they are given */
+
+	/* of the service that is read, by node */
+	uint64_t *counts;
+	uint64_t *values;
+	uint64_t *totals; /* of what it is weighed by, with all below */
+};
+
+struct item {
+	uint32_t node; /* of the scope */
+	uint64_t count;
+	uint64_t value;
+};
+
+struct items {
+	ARRAY(struct item) items;
+};
+
+/* A tree of the chronicle while it grows. */
+struct scope {
+	int64_t number; /* CHRONICLE_HOST, or a text of the chronicle */
+	struct segment tree;
+	uint32_t nodes_before, locations_before;
+	struct items lists[GROUP_COUNT_MAX];
+};
+
+struct rolling {
+	const struct roll_options *options;
+	sqlite3 *from, *to;
+	bool is_holding; /* a transaction of from's */
+	struct word_map words;
+	uint32_t written[CATALOG_KIND_COUNT];
+	struct codec *codec, *packer;
+	struct group groups[GROUP_COUNT_MAX];
+	uint32_t group_count;
+	struct piece piece;
+	bool in_chronicle; /* what goes on is about that file */
+
+	/* of the service that is read */
+	struct tree tree;
+	ARRAY(uint32_t) places;	   /* by node: in the scope, or FOLDED and its ancestor's */
+	ARRAY(uint32_t) locations; /* by location: in the scope, + 1 */
+	struct buf blob;
+};
+
+static void group_clear(struct group *group)
+{
+	free(group->counts);
+	free(group->values);
+	free(group->totals);
+	group->counts = group->values = group->totals = NULL;
+}
+
+static void rolling_cleanup(struct rolling *rolling)
+{
+	if (rolling->is_holding)
+		(void)database_execute(rolling->from, "COMMIT");
+	if (rolling->from)
+		span_release(rolling->options->from, rolling->from);
+	database_close(rolling->to);
+	word_map_done(&rolling->words);
+	codec_free(rolling->codec);
+	codec_free(rolling->packer);
+	for (uint32_t i = 0; i < rolling->group_count; i++)
+		group_clear(&rolling->groups[i]);
+	tree_done(&rolling->tree);
+	array_done(&rolling->places);
+	array_done(&rolling->locations);
+	buf_done(&rolling->blob);
+}
+
+static void scope_done(struct scope *scope)
+{
+	segment_done(&scope->tree);
+	for (uint32_t i = 0; i < GROUP_COUNT_MAX; i++)
+		array_done(&scope->lists[i].items);
+}
+
+/* ---- the scope's tree, as it was ------------------------------------------------------------- */
+
+/* Adds what is in it to the tables as well, so that it is found again. */
+static int adopt(struct segment *segment, const struct tree *tree, uint32_t locations,
+		 uint32_t nodes)
+{
+	for (uint32_t i = locations; i < tree->builds.count; i++) {
+		int64_t number = segment_add_location(segment, tree->builds.items[i],
+						      tree->addresses.items[i]);
+
+		if (number != i)
+			return number < 0 ? (int)number : -EBADMSG;
+	}
+	for (uint32_t i = nodes; i < tree->nodes.count; i++) {
+		struct tree_node node = tree->nodes.items[i];
+		int64_t number = segment_add_node(segment, node.parent, node.location);
+
+		if (number != i)
+			return number < 0 ? (int)number : -EBADMSG;
+	}
+	return 0;
+}
+
+static int scope_read_rows(struct rolling *rolling, struct scope *scope, struct tree *tree)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(
+		rolling->to, "SELECT locations, nodes FROM growth WHERE scope = ? ORDER BY id",
+		&row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, scope->number);
+	while ((err = database_step(row)) > 0) {
+		struct str locations = database_column(row, 0);
+		struct str nodes = database_column(row, 1);
+		uint32_t location_count = tree->builds.count;
+		uint32_t node_count = tree->nodes.count;
+
+		err = codec_unpack_locations(rolling->codec, locations.text, locations.size,
+					     catalog_count(&rolling->words.to, CATALOG_BUILD),
+					     tree);
+		if (!err)
+			err = codec_unpack_nodes(rolling->codec, nodes.text, nodes.size, tree);
+		if (!err)
+			err = adopt(&scope->tree, tree, location_count, node_count);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+static int scope_open(struct rolling *rolling, int64_t number, struct scope *scope)
+{
+	struct tree tree = { 0 };
+	int err = segment_init(&scope->tree, 1, 1);
+
+	scope->number = number;
+	rolling->in_chronicle = true;
+	if (!err)
+		err = tree_init(&tree);
+	if (!err)
+		err = scope_read_rows(rolling, scope, &tree);
+	rolling->in_chronicle = false;
+	tree_done(&tree);
+	scope->nodes_before = scope->tree.tree.nodes.count;
+	scope->locations_before = scope->tree.tree.builds.count;
+	return err;
+}
+
+/* ---- one service: its samples by node -------------------------------------------------------- */
+
+static int find_group(struct rolling *rolling, sqlite3_stmt *row, struct group **ret)
+{
+	struct group wanted = { .type = (uint32_t)sqlite3_column_int64(row, 0),
+				.period = (uint64_t)sqlite3_column_int64(row, 1),
+				.is_valued = sqlite3_column_int(row, 2) != 0 };
+
+	for (uint32_t i = 0; i < rolling->group_count; i++) {
+		struct group *group = &rolling->groups[i];
+
+		if (group->type == wanted.type && group->period == wanted.period &&
+		    group->is_valued == wanted.is_valued) {
+			*ret = group;
+			return 0;
+		}
+	}
+	if (rolling->group_count >= GROUP_COUNT_MAX)
+		return -EOPNOTSUPP;
+	*ret = &rolling->groups[rolling->group_count++];
+	**ret = wanted;
+	return 0;
+}
+
+static uint32_t first_segment(const struct rolling *rolling)
+{
+	return rolling->options->row ? rolling->options->row->number : 0;
+}
+
+static uint32_t last_segment(const struct rolling *rolling)
+{
+	return rolling->options->row ? rolling->options->row->number : UINT32_MAX;
+}
+
+static int add_entries(struct rolling *rolling, sqlite3_stmt *row, struct group *group,
+		       uint64_t *ret_value)
+{
+	int64_t count = sqlite3_column_int64(row, 3);
+	struct str blob = database_column(row, 4);
+	uint32_t node_count = rolling->tree.nodes.count;
+	struct entry_reader entries;
+	int err = codec_unpack_entries(rolling->codec, blob.text, blob.size, &entries);
+
+	for (int64_t i = 0; !err && i < count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, group->is_valued, &entry);
+		if (err)
+			break;
+		*ret_value = saturated_sum(*ret_value, entry.value);
+		if (!group->counts)
+			continue;
+		if (entry.node >= node_count)
+			return -EBADMSG;
+		group->counts[entry.node] = saturated_sum(group->counts[entry.node], entry.count);
+		group->values[entry.node] = saturated_sum(group->values[entry.node], entry.value);
+	}
+	return err;
+}
+
+/* What the whole host has of each type. */
+static int find_totals(struct rolling *rolling)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(rolling->from,
+				   "SELECT type, period, valued, entry_count, "
+				   "CASE WHEN valued THEN entries END, samples FROM block "
+				   "WHERE segment BETWEEN ? AND ?",
+				   &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, first_segment(rolling));
+	sqlite3_bind_int64(row, 2, last_segment(rolling));
+	while ((err = database_step(row)) > 0) {
+		struct group *group = NULL;
+		uint64_t value = (uint64_t)sqlite3_column_int64(row, 5);
+
+		err = find_group(rolling, row, &group);
+		if (!err && group->is_valued) {
+			value = 0;
+			err = add_entries(rolling, row, group, &value);
+		}
+		if (err)
+			return err;
+		group->host_total = saturated_sum(group->host_total, value);
+	}
+	return err;
+}
+
+static int make_arrays(struct rolling *rolling, uint32_t node_count)
+{
+	for (uint32_t i = 0; i < rolling->group_count; i++) {
+		struct group *group = &rolling->groups[i];
+
+		group_clear(group);
+		group->counts = calloc((size_t)node_count + 1, sizeof(uint64_t));
+		group->values = calloc((size_t)node_count + 1, sizeof(uint64_t));
+		group->totals = calloc((size_t)node_count + 1, sizeof(uint64_t));
+		if (!group->counts || !group->values || !group->totals)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void add_up(const struct rolling *rolling, struct group *group)
+{
+	const struct tree_node *nodes = rolling->tree.nodes.items;
+
+	for (uint32_t i = rolling->tree.nodes.count; i-- > 0;) {
+		uint64_t own = group->is_valued ? group->values[i] : group->counts[i];
+
+		group->totals[i] = saturated_sum(group->totals[i], own);
+		if (nodes[i].parent != TREE_NO_PARENT)
+			group->totals[nodes[i].parent] =
+				saturated_sum(group->totals[nodes[i].parent], group->totals[i]);
+	}
+}
+
+static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t service)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	struct str blob = database_column(tree, 1);
+	uint32_t first = 0;
+	uint64_t ignored = 0;
+	int err;
+
+	tree_done(&rolling->tree);
+	err = tree_init(&rolling->tree);
+	if (!err)
+		err = shape_unpack(rolling->codec, blob.text, blob.size,
+				   catalog_count(&rolling->words.from, CATALOG_BUILD), service,
+				   &rolling->tree, &first);
+	if (!err)
+		err = make_arrays(rolling, rolling->tree.nodes.count);
+	if (!err)
+		err = database_prepare(
+			rolling->from,
+			"SELECT type, period, valued, entry_count, entries FROM block "
+			"WHERE segment BETWEEN ? AND ? AND service = ?",
+			&row);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, first_segment(rolling));
+	sqlite3_bind_int64(row, 2, last_segment(rolling));
+	sqlite3_bind_int64(row, 3, service);
+	while ((err = database_step(row)) > 0) {
+		struct group *group = NULL;
+
+		err = find_group(rolling, row, &group);
+		/* All are known from the totals. */
+		if (!err && !group->counts)
+			err = -EBADMSG;
+		if (!err)
+			err = add_entries(rolling, row, group, &ignored);
+		if (err)
+			return err;
+	}
+	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
+		add_up(rolling, &rolling->groups[i]);
+	return err;
+}
+
+/* ---- into a scope ---------------------------------------------------------------------------- */
+
+static uint64_t threshold(const struct group *group, const struct scope *scope)
+{
+	bool is_host = scope->number == CHRONICLE_HOST;
+	uint64_t total = is_host ? group->host_total : group->totals[0];
+	uint64_t share = is_host ? ROLL_HOST_SHARE : ROLL_SERVICE_SHARE;
+	uint64_t least = total / share + (total % share != 0);
+
+	return group->is_valued || least > ROLL_SAMPLES ? least : ROLL_SAMPLES;
+}
+
+static bool weighs_enough(const struct rolling *rolling, const uint64_t *thresholds, uint32_t node)
+{
+	for (uint32_t i = 0; i < rolling->group_count; i++)
+		if (rolling->groups[i].totals[node] >= thresholds[i] &&
+		    rolling->groups[i].totals[node] > 0)
+			return true;
+	return false;
+}
+
+static int64_t map_location(struct rolling *rolling, struct scope *scope, uint32_t location)
+{
+	uint32_t *known = &rolling->locations.items[location];
+	int64_t build, address, number;
+
+	if (location < TREE_RESERVED_COUNT)
+		return location;
+	if (*known)
+		return *known - 1;
+	build = rolling->tree.builds.items[location];
+	address = (int64_t)rolling->tree.addresses.items[location];
+	if (build == TREE_BUILD_NAMED)
+		address = word_map_name(&rolling->words, (uint64_t)address);
+	else
+		build = word_map_build(&rolling->words, (uint32_t)build);
+	if (build < 0 || (build == TREE_BUILD_NAMED && address < 0))
+		return build < 0 ? build : address;
+	number = segment_add_location(&scope->tree, (uint32_t)build, (uint64_t)address);
+	if (number >= 0)
+		*known = (uint32_t)number + 1;
+	return number;
+}
+
+/* Where a node's own samples go, made when there are any. */
+static int64_t find_place(struct rolling *rolling, struct scope *scope, uint32_t node)
+{
+	uint32_t place = rolling->places.items[node];
+
+	return place & FOLDED ? segment_add_node(&scope->tree, place & ~FOLDED, TREE_FOLDED)
+			      : place;
+}
+
+static int place_node(struct rolling *rolling, struct scope *scope, uint32_t number,
+		      const uint64_t *thresholds, uint32_t root)
+{
+	struct tree_node node = rolling->tree.nodes.items[number];
+	uint32_t *places = rolling->places.items;
+	int64_t place;
+
+	if (node.parent == TREE_NO_PARENT) {
+		place = segment_add_node(&scope->tree, TREE_NO_PARENT, root);
+	} else if (places[node.parent] & FOLDED) {
+		place = places[node.parent];
+	} else if (node.location == TREE_FOLDED || !weighs_enough(rolling, thresholds, number)) {
+		place = places[node.parent] | FOLDED;
+	} else {
+		place = map_location(rolling, scope, node.location);
+		if (place >= 0)
+			place = segment_add_node(&scope->tree, places[node.parent],
+						 (uint32_t)place);
+	}
+	if (place < 0)
+		return (int)place;
+	places[number] = (uint32_t)place;
+	return 0;
+}
+
+static int add_items(struct rolling *rolling, struct scope *scope, uint32_t group_number)
+{
+	const struct group *group = &rolling->groups[group_number];
+	struct items *list = &scope->lists[group_number];
+
+	for (uint32_t i = 0; i < rolling->tree.nodes.count; i++) {
+		int64_t place;
+
+		if (!group->counts[i] && !group->values[i])
+			continue;
+		place = find_place(rolling, scope, i);
+		if (place < 0)
+			return (int)place;
+		if (array_reserve(&list->items, 1) < 0)
+			return -ENOMEM;
+		list->items.items[list->items.count++] =
+			(struct item){ (uint32_t)place, group->counts[i], group->values[i] };
+	}
+	return 0;
+}
+
+/* The service that was read: its nodes and what they weigh. root: a text of the chronicle. */
+static int add_service(struct rolling *rolling, struct scope *scope, uint32_t root)
+{
+	uint64_t thresholds[GROUP_COUNT_MAX];
+	uint32_t node_count = rolling->tree.nodes.count;
+	uint32_t location_count = rolling->tree.builds.count;
+	int err = 0;
+
+	rolling->places.count = rolling->locations.count = 0;
+	if (array_reserve(&rolling->places, node_count) < 0 ||
+	    array_reserve(&rolling->locations, location_count) < 0)
+		return -ENOMEM;
+	memset(rolling->locations.items, 0, location_count * sizeof(uint32_t));
+	for (uint32_t i = 0; i < rolling->group_count; i++)
+		thresholds[i] = threshold(&rolling->groups[i], scope);
+	for (uint32_t i = 0; !err && i < node_count; i++)
+		err = place_node(rolling, scope, i, thresholds, root);
+	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
+		err = add_items(rolling, scope, i);
+	return err == -ENOSPC ? -E2BIG : err;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct item *x = a;
+	const struct item *y = b;
+
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+static int pack_list(struct rolling *rolling, struct items *list, bool is_valued,
+		     uint32_t *ret_count)
+{
+	struct entry_writer writer;
+	int err;
+
+	qsort(list->items.items, list->items.count, sizeof(list->items.items[0]), compare_items);
+	entry_writer_init(&writer);
+	*ret_count = 0;
+	for (uint32_t i = 0; i < list->items.count;) {
+		struct entry entry = { .node = list->items.items[i].node };
+
+		for (; i < list->items.count && list->items.items[i].node == entry.node; i++) {
+			entry.count = saturated_sum(entry.count, list->items.items[i].count);
+			entry.value = saturated_sum(entry.value, list->items.items[i].value);
+		}
+		entry_writer_add(&writer, entry, is_valued);
+		(*ret_count)++;
+	}
+	err = codec_pack_entries(rolling->packer, &writer, &rolling->blob);
+	entry_writer_done(&writer);
+	return err;
+}
+
+static int write_list(struct rolling *rolling, struct scope *scope, uint32_t group_number)
+{
+	const struct group *group = &rolling->groups[group_number];
+	struct items *list = &scope->lists[group_number];
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	uint32_t count = 0;
+	int64_t type;
+	int err;
+
+	if (list->items.count == 0)
+		return 0;
+	type = word_map_text(&rolling->words, group->type);
+	if (type < 0)
+		return (int)type;
+	err = pack_list(rolling, list, group->is_valued, &count);
+	if (!err)
+		err = database_prepare(rolling->to,
+				       "INSERT INTO list (piece, scope, type, period, valued, "
+				       "entry_count, entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, rolling->piece.number);
+	sqlite3_bind_int64(insert, 2, scope->number);
+	sqlite3_bind_int64(insert, 3, type);
+	sqlite3_bind_int64(insert, 4, (int64_t)group->period);
+	sqlite3_bind_int64(insert, 5, group->is_valued);
+	sqlite3_bind_int64(insert, 6, count);
+	database_bind_bytes(insert, 7, rolling->blob.bytes, rolling->blob.size);
+	return database_run(insert);
+}
+
+static int write_growth(struct rolling *rolling, struct scope *scope)
+{
+	const struct tree *tree = &scope->tree.tree;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	autoclean(buf) struct buf nodes = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	int err = 0;
+
+	if (tree->nodes.count == scope->nodes_before)
+		return 0;
+	err = codec_pack_locations(rolling->packer, tree, scope->locations_before, &rolling->blob);
+	if (!err)
+		err = codec_pack_nodes(rolling->packer, tree, scope->nodes_before, &nodes);
+	if (!err)
+		err = database_prepare(rolling->to,
+				       "INSERT INTO growth (scope, piece, node_count, locations, "
+				       "nodes) VALUES (?, ?, ?, ?, ?)",
+				       &insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, scope->number);
+	sqlite3_bind_int64(insert, 2, rolling->piece.number);
+	sqlite3_bind_int64(insert, 3, tree->nodes.count - scope->nodes_before);
+	database_bind_bytes(insert, 4, rolling->blob.bytes, rolling->blob.size);
+	database_bind_bytes(insert, 5, nodes.bytes, nodes.size);
+	return database_run(insert);
+}
+
+static int scope_write(struct rolling *rolling, struct scope *scope)
+{
+	int err = write_growth(rolling, scope);
+
+	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
+		err = write_list(rolling, scope, i);
+	return err;
+}
+
+/* ---- who had how much ------------------------------------------------------------------------ */
+
+static int map_pairs(struct rolling *rolling, const struct pairs *old, struct pool *pairs,
+		     uint32_t *numbers)
+{
+	for (uint32_t i = 0; i < old->pairs.count; i++) {
+		int64_t series = word_map_series(&rolling->words, old->pairs.items[i].series);
+		struct pair pair = { .series = (uint32_t)series };
+		int64_t number = series < 0 ? series : pool_add(pairs, &pair, sizeof(pair));
+
+		if (number < 0)
+			return (int)number;
+		numbers[i] = (uint32_t)number;
+	}
+	return 0;
+}
+
+struct active {
+	struct pairs old_pairs;
+	struct activity old, coarse;
+	struct pool pairs;
+	uint32_t *slices, *numbers;
+	struct buf pairs_blob;
+};
+
+static void active_cleanup(struct active *active)
+{
+	array_done(&active->old_pairs.pairs);
+	activity_done(&active->old);
+	activity_done(&active->coarse);
+	pool_done(&active->pairs);
+	free(active->slices);
+	free(active->numbers);
+	buf_done(&active->pairs_blob);
+}
+
+static int read_active(struct rolling *rolling, struct active *active)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(rolling->from, "SELECT pairs, runs FROM segment WHERE id = ?",
+				   &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, rolling->options->row->number);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+
+	struct str pairs = database_column(row, 0);
+	struct str runs = database_column(row, 1);
+
+	err = codec_unpack_pairs(rolling->codec, pairs.text, pairs.size, &active->old_pairs);
+	if (!err)
+		err = activity_unpack(rolling->codec, runs.text, runs.size,
+				      active->old_pairs.pairs.count, &active->old);
+	if (!err)
+		err = activity_coarsen(&active->old, ROLL_SLICE_MS, &active->coarse,
+				       &active->slices);
+	return err;
+}
+
+/* Of a segment: *active's blobs are pairs_blob and the rolling's. */
+static int roll_activity(struct rolling *rolling, struct active *active)
+{
+	int err = read_active(rolling, active);
+
+	if (err)
+		return err;
+	active->numbers = calloc((size_t)active->old_pairs.pairs.count + 1, sizeof(uint32_t));
+	if (!active->numbers)
+		return -ENOMEM;
+	err = map_pairs(rolling, &active->old_pairs, &active->pairs, active->numbers);
+	if (!err)
+		err = activity_add(&active->old, active->slices, active->numbers, &active->coarse);
+	if (!err)
+		err = codec_pack_pairs(rolling->packer, (const void *)active->pairs.bytes,
+				       pool_count(&active->pairs), &active->pairs_blob);
+	if (!err)
+		err = activity_pack(rolling->packer, &active->coarse, &rolling->blob);
+	return err;
+}
+
+static int write_piece(struct rolling *rolling)
+{
+	const struct piece *piece = &rolling->piece;
+	autoclean(active) struct active active = { .pairs_blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = 0;
+
+	pool_init(&active.pairs, SEGMENT_SUM_COUNT_MAX, NULL);
+	if (piece->level == CHRONICLE_SEGMENT)
+		err = roll_activity(rolling, &active);
+	if (!err)
+		err = database_prepare(rolling->to,
+				       "INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(insert, 1, piece->number);
+	sqlite3_bind_int64(insert, 2, piece->level);
+	sqlite3_bind_int64(insert, 3, (int64_t)piece->identity);
+	sqlite3_bind_int64(insert, 4, piece->segment);
+	sqlite3_bind_int64(insert, 5, piece->first_ms);
+	sqlite3_bind_int64(insert, 6, piece->last_ms);
+	sqlite3_bind_int64(insert, 7, piece->end_ms);
+	sqlite3_bind_int64(insert, 8, (int64_t)piece->samples);
+	sqlite3_bind_int64(insert, 9, piece->nodes);
+	if (piece->level == CHRONICLE_SEGMENT) {
+		database_bind_bytes(insert, 10, active.pairs_blob.bytes, active.pairs_blob.size);
+		database_bind_bytes(insert, 11, rolling->blob.bytes, rolling->blob.size);
+	}
+	return database_run(insert);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static int roll_service(struct rolling *rolling, uint32_t root)
+{
+	struct scope *scope = calloc(1, sizeof(*scope));
+	int err = scope ? scope_open(rolling, root, scope) : -ENOMEM;
+
+	if (!err)
+		err = add_service(rolling, scope, root);
+	if (!err)
+		err = scope_write(rolling, scope);
+	if (scope)
+		scope_done(scope);
+	free(scope);
+	return err;
+}
+
+static int roll_services(struct rolling *rolling, struct scope *host)
+{
+	autoclean(statement) sqlite3_stmt *tree = NULL;
+	bool is_compact = rolling->options->from->is_compact;
+	int err = database_prepare(rolling->from,
+				   "SELECT service, nodes FROM tree WHERE segment = ? "
+				   "ORDER BY service",
+				   &tree);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(tree, 1, is_compact ? 0 : first_segment(rolling));
+	while ((err = database_step(tree)) > 0) {
+		uint32_t service = (uint32_t)sqlite3_column_int64(tree, 0);
+		int64_t root = word_map_text(&rolling->words, service);
+
+		if (atomic_load(rolling->options->cancel))
+			return -ECANCELED;
+		err = root < 0 ? (int)root : read_service(rolling, tree, service);
+		if (!err)
+			err = add_service(rolling, host, (uint32_t)root);
+		if (!err && rolling->piece.level == CHRONICLE_SPAN)
+			err = roll_service(rolling, (uint32_t)root);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+static int open_files(struct rolling *rolling)
+{
+	const struct roll_options *options = rolling->options;
+	int64_t number = 0;
+	int err = span_acquire(options->from, &rolling->from);
+
+	if (!err)
+		err = database_execute(rolling->from, "BEGIN");
+	rolling->is_holding = !err;
+	if (!err)
+		err = catalog_read(&rolling->words.from, rolling->from);
+	if (err)
+		return err;
+	rolling->in_chronicle = true;
+	err = database_open(options->to, DATABASE_WRITE, &rolling->to);
+	if (!err)
+		err = database_execute(rolling->to, "BEGIN IMMEDIATE");
+	if (!err)
+		err = catalog_read(&rolling->words.to, rolling->to);
+	if (!err)
+		err = database_number(rolling->to, "SELECT coalesce(max(id), 0) + 1 FROM piece",
+				      &number);
+	if (!err)
+		err = word_map_start(&rolling->words);
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		rolling->written[kind] = catalog_count(&rolling->words.to, (enum catalog_kind)kind);
+	rolling->piece.number = (uint32_t)number;
+	rolling->in_chronicle = false;
+	return err;
+}
+
+static int run(struct rolling *rolling, struct scope *host)
+{
+	int err = open_files(rolling);
+
+	if (!err)
+		err = find_totals(rolling);
+	if (!err)
+		err = scope_open(rolling, CHRONICLE_HOST, host);
+	if (!err)
+		err = roll_services(rolling, host);
+	if (!err)
+		err = scope_write(rolling, host);
+	rolling->piece.nodes = host->tree.tree.nodes.count;
+	if (!err)
+		err = write_piece(rolling);
+	if (err)
+		return err;
+	rolling->in_chronicle = true;
+	err = catalog_write(&rolling->words.to, rolling->written, rolling->to);
+	if (!err)
+		err = database_execute(rolling->to, "COMMIT");
+	return err;
+}
+
+static struct piece make_piece(const struct roll_options *options)
+{
+	const struct segment_row *row = options->row;
+	const struct span *span = options->from;
+	struct piece piece = { .identity = span->identity, .level = CHRONICLE_SPAN };
+
+	if (row) {
+		piece.level = CHRONICLE_SEGMENT;
+		piece.segment = row->number;
+		piece.first_ms = row->first_ms;
+		piece.last_ms = row->last_ms;
+		piece.end_ms = row->end_ms;
+		piece.samples = row->samples;
+		return piece;
+	}
+	piece.first_ms = span->first_ms;
+	piece.last_ms = span->last_ms;
+	piece.end_ms = span->end_ms;
+	piece.samples = span->samples;
+	return piece;
+}
+
+int roll_up(const struct roll_options *options, struct piece *ret, bool *ret_is_chronicle)
+{
+	autoclean(rolling) struct rolling rolling = { .options = options,
+						      .piece = make_piece(options),
+						      .blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
+	struct scope *host = calloc(1, sizeof(*host));
+	int err = host ? word_map_init(&rolling.words) : -ENOMEM;
+
+	assert(options->row || options->from->is_compact);
+	if (!err)
+		err = codec_new(&rolling.codec);
+	if (!err)
+		err = codec_new(&rolling.packer);
+	if (!err) {
+		codec_set_level(rolling.packer, LEVEL);
+		err = run(&rolling, host);
+	}
+	if (host)
+		scope_done(host);
+	free(host);
+	*ret = rolling.piece;
+	*ret_is_chronicle = rolling.in_chronicle;
+	return err;
+}

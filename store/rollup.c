@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include <assert.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/store_private.h"
+
+/*
+ * What is rolled up when, and where to. The thread that compacts does it (compaction.c): it reads a
+ * span and commits one piece into the chronicle that grows, which nobody else writes. What of it
+ * was done is known from the pieces, so that a crash loses at most the one that was not committed,
+ * and a chronicle that was damaged is made again of what spans there still are.
+ */
+
+static int64_t start_of_month(int64_t unix_ms, int months_on)
+{
+	time_t seconds = (time_t)(unix_ms / CLOCK_MS_PER_S);
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm))
+		return unix_ms;
+	tm = (struct tm){ .tm_year = tm.tm_year, .tm_mon = tm.tm_mon + months_on, .tm_mday = 1 };
+	return (int64_t)timegm(&tm) * CLOCK_MS_PER_S;
+}
+
+int store_resume_chronicles(struct store *store)
+{
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
+		struct span *chronicle = store->chronicles.spans.items[i];
+
+		if (!chronicle->is_sealed &&
+		    (!store->chronicle || store->chronicle->from_ms <= chronicle->from_ms))
+			store->chronicle = chronicle;
+	}
+	return store_find_rolled(store);
+}
+
+static bool is_busy(const struct store *store, const struct span *chronicle)
+{
+	return store->compaction.is_running && store->compaction.chronicle == chronicle;
+}
+
+int store_seal_chronicles(struct store *store, bool but_the_growing)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < store->chronicles.spans.count; i++) {
+		struct span *chronicle = store->chronicles.spans.items[i];
+		uint32_t count = store->chronicles.spans.count;
+
+		if (chronicle->is_sealed || is_busy(store, chronicle) ||
+		    (but_the_growing && chronicle == store->chronicle))
+			continue;
+		if (chronicle == store->chronicle)
+			store->chronicle = NULL;
+		err = store_seal(store, chronicle);
+		/* It was set aside. */
+		if (store->chronicles.spans.count < count) {
+			i--;
+			if (!err)
+				err = store_find_rolled(store);
+		}
+	}
+	return err;
+}
+
+static int set_aside_damaged(struct store *store)
+{
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
+		struct span *chronicle = store->chronicles.spans.items[i];
+		int err;
+
+		pthread_mutex_lock(&store->lock);
+
+		bool is_damaged = chronicle->is_damaged;
+
+		pthread_mutex_unlock(&store->lock);
+		if (!is_damaged || is_busy(store, chronicle))
+			continue;
+		err = store_set_aside(store, chronicle);
+		if (!err)
+			err = store_find_rolled(store);
+		if (err)
+			return err;
+		i--;
+	}
+	return 0;
+}
+
+int store_tend_chronicles(struct store *store, int64_t now_unix_ms)
+{
+	int err = set_aside_damaged(store);
+
+	if (!err && store->chronicle && now_unix_ms >= store->chronicle->until_ms &&
+	    !is_busy(store, store->chronicle) && !store->status.clock_jumped)
+		store->chronicle = NULL;
+	return err ? err : store_seal_chronicles(store, true);
+}
+
+/* Those of the open span are the writer's own to look at. */
+static const struct segment_rows *rows_of(const struct span *span)
+{
+	return span->live ? &span->live->segments : &span->segments;
+}
+
+static bool find_segment(const struct store *store, const struct span *span,
+			 struct segment_row *ret_row)
+{
+	const struct segment_rows *segments = rows_of(span);
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+
+		if (row->is_whole && !store_is_rolled(store, span->identity, row->number)) {
+			*ret_row = *row;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
+			struct segment_row *ret_row)
+{
+	bool found = false;
+
+	*ret_row = (struct segment_row){ 0 };
+	pthread_mutex_lock(&store->lock);
+	for (uint32_t i = 0; !found && i < store->spans.spans.count; i++) {
+		struct span *span = store->spans.spans.items[i];
+
+		/* One that is full and not sealed yet waits for its readers to go. */
+		if (span->is_damaged || span->cant_roll || (!span->live && !span->is_sealed))
+			continue;
+		if (segments)
+			found = find_segment(store, span, ret_row);
+		else
+			found = span->is_compact && span->end_ms &&
+				!store_is_rolled(store, span->identity, 0);
+		if (found) {
+			store_span_hold(span);
+			*ret = span;
+		}
+	}
+	pthread_mutex_unlock(&store->lock);
+	return found;
+}
+
+int store_need_chronicle(struct store *store, int64_t now_unix_ms)
+{
+	struct span_range range = { .from_ms = start_of_month(now_unix_ms, 0),
+				    .until_ms = start_of_month(now_unix_ms, 1),
+				    .is_chronicle = true };
+	struct span *chronicle = NULL;
+	int err;
+
+	if (store->chronicle)
+		return 0;
+	err = span_create(store->folder, range, &store->next_file, &chronicle);
+	store_note_write(store, err);
+	if (err)
+		return err;
+	pthread_mutex_lock(&store->lock);
+	err = store_list_span(store, chronicle, NULL);
+	pthread_mutex_unlock(&store->lock);
+	if (err) {
+		(void)unlink(chronicle->path);
+		span_free(chronicle);
+		return err;
+	}
+	store->chronicle = chronicle;
+	return 0;
+}
+
+int store_rolled(struct store *store, struct compaction *done, int err)
+{
+	struct span *chronicle = done->chronicle;
+
+	assert(chronicle->is_chronicle);
+	done->chronicle = NULL;
+	if (!err) {
+		pthread_mutex_lock(&store->lock);
+		err = span_add_piece(chronicle, &done->piece);
+		pthread_mutex_unlock(&store->lock);
+		if (!err)
+			err = store_note_rolled(store, &done->piece);
+		return err;
+	}
+	if (error_is_damage(err) && done->is_about_chronicle) {
+		store_note_damage(store, chronicle, store_damage_text(err));
+		return 0;
+	}
+	if (err == -E2BIG || err == -EFBIG) {
+		/* Alone it does not fit either. */
+		if (chronicle->pieces.pieces.count == 0)
+			done->span->cant_roll = true;
+		else if (store->chronicle == chronicle)
+			store->chronicle = NULL;
+	} else if (err != -ENOSPC && err != -ECANCELED && err != -EBUSY && err != -ENOMEM &&
+		   !error_is_damage(err)) {
+		done->span->cant_roll = true;
+	}
+	return err;
+}

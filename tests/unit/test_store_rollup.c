@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Roll-ups against exact answers of the same store, which are tested against a model: sums to the
+ * unit, and every function within the bounds of store/roll.h. With crashes, damage, and samples
+ * that are gone. The program's clocks are replaced when it is linked (--wrap).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/extract.h"
+#include "store/pool.h"
+#include "store/roll.h"
+#include "store/selector.h"
+#include "tests/support/store_scene.h"
+
+#define START_MS  INT64_C(1764000000000) /* 24 November 2025, 16:00 */
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS	  INT64_C(3600000)
+#define CPU	  "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+
+enum { PATH_COUNT_MAX = 1 << 20, PATH_SIZE = 1 << 14, PIECE_COUNT_MAX = 64, MANY_PIECES = 256 };
+
+static int64_t unix_ms;
+static int64_t steady_ms;
+
+int64_t __wrap_clock_unix_ns(void);
+uint64_t __wrap_clock_monotonic_ns(void);
+
+int64_t __wrap_clock_unix_ns(void)
+{
+	return unix_ms * CLOCK_NS_PER_MS;
+}
+
+uint64_t __wrap_clock_monotonic_ns(void)
+{
+	return (uint64_t)(steady_ms * CLOCK_NS_PER_MS);
+}
+
+static int set_up(void **state)
+{
+	struct store_scene *scene = calloc(1, sizeof(*scene));
+	const char *wanted = getenv("HEARTH_SEED");
+	struct timespec now;
+
+	assert_non_null(scene);
+	unix_ms = START_MS;
+	steady_ms = 5000000;
+	store_scene_init(scene, access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	clock_gettime(CLOCK_REALTIME, &now);
+	scene->seed = (uint64_t)now.tv_nsec;
+	if (wanted)
+		scene->seed = strtoull(wanted, NULL, 10);
+	print_message("# HEARTH_SEED=%llu\n", (unsigned long long)scene->seed);
+	scene->options.span_ms = HOUR_MS;
+	scene->options.detail_ms = MINUTE_MS;
+	assert_int_equal(store_scene_open(scene), 0);
+	*state = scene;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct store_scene *scene = *state;
+
+	store_scene_done(scene);
+	free(scene);
+	return 0;
+}
+
+static struct store_status status_of(struct store_scene *scene)
+{
+	struct store_status status;
+
+	store_status(scene->store, &status);
+	return status;
+}
+
+/* Until nothing is left to be done in the background. */
+static void settle(struct store_scene *scene)
+{
+	int quiet = 0;
+
+	for (int i = 0; i < 100000 && quiet < 3; i++) {
+		assert_int_equal(store_maintain(scene->store, unix_ms), 0);
+		quiet = status_of(scene).is_compacting ? 0 : quiet + 1;
+		if (!quiet)
+			usleep(200);
+	}
+	assert_int_equal(quiet, 3);
+}
+
+/* Time passes, a minute at a time, and what is to be done in the background keeps step. */
+static void live(struct store_scene *scene, int64_t duration_ms, uint32_t samples)
+{
+	for (int64_t end_ms = unix_ms + duration_ms; unix_ms < end_ms;) {
+		assert_int_equal(store_scene_append(scene, unix_ms, samples), 0);
+		assert_int_equal(store_scene_commit(scene), 0);
+		unix_ms += MINUTE_MS;
+		steady_ms += MINUTE_MS;
+		settle(scene);
+	}
+}
+
+static void seal(struct store_scene *scene)
+{
+	uint64_t wanted = store_request_seal(scene->store);
+
+	for (int i = 0; i < 1000 && status_of(scene).seals < wanted; i++) {
+		assert_int_equal(store_maintain(scene->store, unix_ms), 0);
+		usleep(5000);
+	}
+	assert_int_equal(status_of(scene).seals, wanted);
+}
+
+/* ---- two answers ----------------------------------------------------------------------------- */
+
+struct asked {
+	int64_t from_ms, to_ms;
+	const char *service; /* or NULL */
+	bool is_exact;
+};
+
+static struct flame ask(struct store_scene *scene, const struct asked *asked)
+{
+	char text[64], error[SELECTOR_ERROR_SIZE];
+	struct selector *selector = NULL;
+	struct store_question question = { .type = STR(CPU),
+					   .from_unix_ms = asked->from_ms,
+					   .to_unix_ms = asked->to_ms,
+					   .is_exact = asked->is_exact };
+	struct flame_options options = { .node_count_max = 1 << 20,
+					 .rows_by = STR("service_name") };
+	struct flame flame = { 0 };
+
+	if (asked->service) {
+		snprintf(text, sizeof(text), "{service_name=\"%s\"}", asked->service);
+		assert_int_equal(selector_parse(str_from(text), &selector, error), 0);
+	}
+	question.selector = selector;
+	assert_int_equal(store_flame(scene->store, &question, &options, &flame), 0);
+	selector_free(selector);
+	return flame;
+}
+
+/* Names from the root, so that nodes of two answers can be compared. */
+static size_t path_of(const struct flame *flame, uint32_t node, char *path)
+{
+	size_t size = node ? path_of(flame, flame->nodes[node].parent, path) : 0;
+	struct str name = flame->names[flame->nodes[node].name];
+
+	assert_true(size + name.size + 2 < PATH_SIZE);
+	memcpy(path + size, name.text, name.size);
+	path[size + name.size] = flame->nodes[node].kind == FLAME_FOLDED ? '\1' : '\0';
+	return size + name.size + 1;
+}
+
+static bool is_kept(uint8_t kind)
+{
+	return kind != FLAME_FOLDED && kind != FLAME_MORE;
+}
+
+/* Each node of the roll-up is in the exact answer, and lacks at most so much of what it has there.
+ */
+static void assert_bounded(const struct flame *exact, const struct flame *rolled, uint64_t missing)
+{
+	static char path[PATH_SIZE];
+	struct pool paths;
+	autofree uint64_t *totals = calloc(exact->node_count + 1, sizeof(totals[0]));
+	autofree uint64_t *found = calloc(exact->node_count + 1, sizeof(found[0]));
+
+	assert_non_null(totals);
+	assert_non_null(found);
+	pool_init(&paths, PATH_COUNT_MAX, NULL);
+	for (uint32_t i = 0; i < exact->node_count; i++) {
+		int64_t number = pool_add(&paths, path, path_of(exact, i, path));
+
+		assert_int_equal(number, i);
+		totals[i] = exact->nodes[i].total;
+	}
+	for (uint32_t i = 0; i < rolled->node_count; i++) {
+		uint32_t number;
+
+		if (!is_kept(rolled->nodes[i].kind))
+			continue;
+		number = pool_find(&paths, path, path_of(rolled, i, path));
+		assert_int_not_equal(number, TABLE_NONE);
+		found[number] = rolled->nodes[i].total;
+	}
+	for (uint32_t i = 0; i < exact->node_count; i++) {
+		if (!is_kept(exact->nodes[i].kind))
+			continue;
+		assert_true(found[i] <= totals[i]);
+		if (totals[i] - found[i] > missing) {
+			path_of(exact, i, path);
+			fail_msg("a node of %llu has %llu, of which at most %llu may be missing",
+				 (unsigned long long)totals[i], (unsigned long long)found[i],
+				 (unsigned long long)missing);
+		}
+	}
+	pool_done(&paths);
+}
+
+static void assert_equal_sums(const struct flame *exact, const struct flame *rolled)
+{
+	uint64_t self = 0;
+
+	assert_int_equal(rolled->nodes[0].total, exact->nodes[0].total);
+	assert_int_equal(rolled->sample_count, exact->sample_count);
+	for (uint32_t i = 0; i < rolled->node_count; i++)
+		self += rolled->nodes[i].self;
+	assert_int_equal(self, exact->nodes[0].total);
+}
+
+/* pieces: how many there may be in the answer. */
+static void assert_rolled(struct store_scene *scene, struct asked asked, uint64_t pieces,
+			  bool is_rolled)
+{
+	struct flame rolled = ask(scene, &asked);
+	struct flame exact;
+
+	asked.is_exact = true;
+	exact = ask(scene, &asked);
+	assert_int_equal(exact.rolled_count, 0);
+	assert_equal_sums(&exact, &rolled);
+	assert_bounded(&exact, &rolled,
+		       pieces * (ROLL_SAMPLES - 1) + exact.sample_count / ROLL_SERVICE_SHARE);
+	assert_true(!is_rolled || rolled.rolled_count > 0);
+	assert_true(rolled.rolled_count <= rolled.sample_count);
+	flame_done(&exact);
+	flame_done(&rolled);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void sums_are_those_of_the_samples(void **state)
+{
+	struct store_scene *scene = *state;
+
+	live(scene, 5 * HOUR_MS + 17 * MINUTE_MS, 60);
+	settle(scene);
+	assert_true(status_of(scene).pieces >= 30);
+	assert_true(status_of(scene).classes[STORE_ROLLED].span_count == 1);
+	assert_true(status_of(scene).classes[STORE_ROLLED].bytes > 0);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t a = (scene->seed >> (i * 3)) % 300;
+		uint64_t b = 1 + (scene->seed >> (i * 2 + 5)) % 300;
+
+		assert_rolled(scene,
+			      (struct asked){ START_MS + (int64_t)a * MINUTE_MS,
+					      START_MS + (int64_t)(a + b) * MINUTE_MS, NULL,
+					      false },
+			      PIECE_COUNT_MAX, false);
+	}
+	/* A crash forgets nothing that was committed, and a second look finds nothing to do. */
+	uint64_t pieces = status_of(scene).pieces;
+
+	scene->store = store_close(scene->store);
+	assert_int_equal(store_scene_open(scene), 0);
+	settle(scene);
+	print_message("# %llu pieces, then %llu\n", (unsigned long long)pieces,
+		      (unsigned long long)status_of(scene).pieces);
+	assert_true(status_of(scene).pieces <= pieces + 1);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+}
+
+/* A service, over more than a day, comes out of its own lists. */
+static void services_have_lists_of_their_own(void **state)
+{
+	struct store_scene *scene = *state;
+
+	live(scene, 26 * HOUR_MS, 20);
+	settle(scene);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, "beta", false }, PIECE_COUNT_MAX,
+		      true);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, "nobody", false }, 0, false);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, MANY_PIECES, true);
+}
+
+/* What the roll-ups say stays when the samples have gone, to the sample. */
+static void they_stay_when_the_samples_go(void **state)
+{
+	struct store_scene *scene = *state;
+	struct store_limits limits = {
+		.age_ms = { [STORE_RAW] = 20 * MINUTE_MS, [STORE_LATE] = 20 * MINUTE_MS }
+	};
+	struct asked asked = { START_MS, 0, NULL, false };
+
+	live(scene, 4 * HOUR_MS, 60);
+	settle(scene);
+	asked.to_ms = unix_ms;
+
+	struct flame before = ask(scene, &asked);
+	int64_t sum = store_scene_count(scene, START_MS, unix_ms);
+
+	assert_int_equal(sum, scene->appended);
+	store_set_limits(scene->store, &limits);
+	live(scene, HOUR_MS + 30 * MINUTE_MS, 60);
+	settle(scene);
+	assert_true(status_of(scene).dropped_spans[STORE_DROPPED_AGE] >= 4);
+
+	struct flame after = ask(scene, &asked);
+
+	assert_equal_sums(&before, &after);
+	assert_int_equal(after.rolled_count, after.sample_count);
+	assert_int_equal(store_scene_count(scene, START_MS, asked.to_ms), sum);
+	assert_int_equal(store_scene_count(scene, START_MS, unix_ms), scene->appended);
+	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
+	/* One service, for which there are whole hours, and the host's lists of what is left. */
+	uint64_t services = 0;
+
+	for (int i = 0; i < 4; i++) {
+		static const char *const names[] = { "alpha", "beta", "gamma", "delta" };
+
+		asked.service = names[i];
+
+		struct flame one = ask(scene, &asked);
+
+		services += one.sample_count;
+		assert_int_equal(one.rolled_count, one.sample_count);
+		flame_done(&one);
+	}
+	assert_int_equal(services, after.sample_count);
+	flame_done(&before);
+	flame_done(&after);
+}
+
+/* The chronicles' files, one after the other; "" when there are no more. */
+static void find_chronicle(const struct store_scene *scene, const char *end, char *path)
+{
+	char folder[4096];
+	DIR *entries;
+
+	snprintf(folder, sizeof(folder), "%s/data", scene->folder);
+	entries = opendir(folder);
+	assert_non_null(entries);
+	path[0] = '\0';
+	for (struct dirent *entry; (entry = readdir(entries));)
+		if (str_ends_with(str_from(entry->d_name), str_from(end)))
+			snprintf(path, 8192, "%s/%s", folder, entry->d_name);
+	closedir(entries);
+}
+
+static void damage(const char *path)
+{
+	struct stat status;
+	int fd;
+
+	assert_int_equal(chmod(path, 0600), 0);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	/* All but the first page, so that it opens. */
+	for (off_t at = 4096; at < status.st_size; at += 512)
+		assert_int_equal(pwrite(fd, "damage", 6, at + 100), 6);
+	close(fd);
+}
+
+/* For room samples go first: their sums are older, and worth more for what they take. */
+static void roll_ups_outlive_samples_for_room(void **state)
+{
+	struct store_scene *scene = *state;
+	struct store_limits limits = { .bytes = 0 };
+
+	live(scene, 2 * HOUR_MS, 60);
+	seal(scene);
+	live(scene, 3 * HOUR_MS, 60);
+	settle(scene);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+
+	uint64_t rolled_bytes = status_of(scene).classes[STORE_ROLLED].bytes;
+
+	limits.bytes = status_of(scene).bytes - 1;
+	assert_true(rolled_bytes < limits.bytes / 2);
+	store_set_limits(scene->store, &limits);
+	assert_int_equal(store_maintain(scene->store, unix_ms), 0);
+	assert_true(status_of(scene).dropped_spans[STORE_DROPPED_SIZE] > 0);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	assert_int_equal(store_scene_count(scene, START_MS, unix_ms), scene->appended);
+	/* The one that ended is more than half of this. */
+	limits.bytes = 4096;
+	store_set_limits(scene->store, &limits);
+	assert_int_equal(store_maintain(scene->store, unix_ms), 0);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 1);
+}
+
+/* Sums are no samples: they can't be read as somebody else's. */
+static void a_chronicle_is_not_imported(void **state)
+{
+	struct store_scene *scene = *state;
+	char path[8192], error[STORE_FILE_ERROR_SIZE];
+	struct store *imported = NULL;
+
+	live(scene, HOUR_MS, 60);
+	seal(scene);
+	find_chronicle(scene, "r.db", path);
+	assert_int_equal(store_open_file(path, &imported, error), -EBADMSG);
+	assert_null(imported);
+	assert_non_null(strstr(error, "roll-ups"));
+}
+
+/* Damage is set aside, and what it held is made again of the spans. */
+static void damage_is_made_good(void **state)
+{
+	struct store_scene *scene = *state;
+	char path[8192];
+	uint64_t pieces;
+
+	live(scene, 3 * HOUR_MS, 60);
+	settle(scene);
+	pieces = status_of(scene).pieces;
+	scene->store = store_close(scene->store);
+	find_chronicle(scene, "r.db", path);
+	assert_true(path[0] != '\0');
+	damage(path);
+	assert_int_equal(store_scene_open(scene), 0);
+	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
+	settle(scene);
+	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
+	assert_int_equal(status_of(scene).damaged_count, 1);
+	assert_true(status_of(scene).pieces >= pieces);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+}
+
+/* A seal that somebody asks for ends the chronicle as well; the next one goes on. */
+static void a_seal_ends_a_chronicle(void **state)
+{
+	struct store_scene *scene = *state;
+	struct stat status;
+	char path[8192];
+
+	live(scene, 2 * HOUR_MS, 60);
+	find_chronicle(scene, "r.db", path);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0640);
+
+	seal(scene);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0440);
+	live(scene, 2 * HOUR_MS, 60);
+	settle(scene);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+}
+
+#define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SCENE_TEST(sums_are_those_of_the_samples),
+		SCENE_TEST(services_have_lists_of_their_own),
+		SCENE_TEST(they_stay_when_the_samples_go),
+		SCENE_TEST(roll_ups_outlive_samples_for_room),
+		SCENE_TEST(a_chronicle_is_not_imported),
+		SCENE_TEST(damage_is_made_good),
+		SCENE_TEST(a_seal_ends_a_chronicle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -12,6 +12,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +35,9 @@
 
 enum { PATH_COUNT_MAX = 1 << 20, PATH_SIZE = 1 << 14, PIECE_COUNT_MAX = 64, MANY_PIECES = 256 };
 
-static int64_t unix_ms;
-static int64_t steady_ms;
+/* Of the thread that lives; the others look at them. */
+static _Atomic int64_t unix_ms;
+static _Atomic int64_t steady_ms;
 
 int64_t __wrap_clock_unix_ns(void);
 uint64_t __wrap_clock_monotonic_ns(void);
@@ -460,6 +463,66 @@ static void a_seal_ends_a_chronicle(void **state)
 		      true);
 }
 
+/* ---- questions beside it --------------------------------------------------------------------- */
+
+struct asker {
+	pthread_t thread;
+	struct store_scene *scene;
+	struct asked asked;
+	uint64_t wanted; /* what there is in its range, whatever becomes of it */
+	atomic_bool stop;
+	uint64_t answers, wrong;
+};
+
+static void *ask_on(void *context)
+{
+	struct asker *asker = context;
+
+	while (!atomic_load(&asker->stop)) {
+		struct flame flame = ask(asker->scene, &asker->asked);
+		int64_t sum =
+			store_scene_count(asker->scene, asker->asked.from_ms, asker->asked.to_ms);
+
+		asker->answers++;
+		asker->wrong += flame.sample_count != asker->wanted ||
+				flame.nodes[0].total != asker->wanted ||
+				sum != (int64_t)asker->wanted;
+		flame_done(&flame);
+	}
+	return NULL;
+}
+
+/*
+ * Two threads ask for hours that are over, while these are settled, sealed, written anew, rolled up
+ * and dropped: each answer has all of their samples. Run under the thread sanitizer as well.
+ */
+static void questions_get_all_of_it_meanwhile(void **state)
+{
+	struct store_scene *scene = *state;
+	struct asker askers[2] = { { .scene = scene }, { .scene = scene } };
+	struct store_limits limits = { .age_ms = { [STORE_RAW] = 3 * HOUR_MS } };
+
+	live(scene, HOUR_MS, 60);
+	for (unsigned i = 0; i < 2; i++) {
+		askers[i].asked = (struct asked){ START_MS, unix_ms - 1, NULL, i == 1 };
+		askers[i].wanted = scene->appended;
+		assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_on, &askers[i]), 0);
+	}
+	live(scene, 2 * HOUR_MS, 60);
+	(void)store_request_seal(scene->store);
+	live(scene, HOUR_MS, 60);
+	store_set_limits(scene->store, &limits);
+	live(scene, 2 * HOUR_MS, 60);
+	for (unsigned i = 0; i < 2; i++) {
+		atomic_store(&askers[i].stop, true);
+		pthread_join(askers[i].thread, NULL);
+		print_message("# %llu answers\n", (unsigned long long)askers[i].answers);
+		assert_true(askers[i].answers > 0);
+		assert_int_equal(askers[i].wrong, 0);
+	}
+	assert_true(status_of(scene).dropped_spans[STORE_DROPPED_AGE] > 0);
+}
+
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -472,6 +535,7 @@ int main(void)
 		SCENE_TEST(a_chronicle_is_not_imported),
 		SCENE_TEST(damage_is_made_good),
 		SCENE_TEST(a_seal_ends_a_chronicle),
+		SCENE_TEST(questions_get_all_of_it_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,6 +364,32 @@ int link_decode_wish(const struct link_message *message, struct identity *ret)
 	return 0;
 }
 
+void link_encode_wish_debug(const struct link_wish_debug *wish, struct buf *buf)
+{
+	assert(wish->name.size <= LINK_DEBUG_NAME_SIZE_MAX);
+	encode_identity(&wish->identity, buf);
+	buf_add_sized(buf, wish->name);
+}
+
+/* What may be put behind the name of a folder and stay in it. */
+static bool is_file_name(struct str name)
+{
+	return name.size <= LINK_DEBUG_NAME_SIZE_MAX && !memchr(name.text, '/', name.size) &&
+	       !memchr(name.text, '\0', name.size) && name.text[0] != '.';
+}
+
+int link_decode_wish_debug(const struct link_message *message, struct link_wish_debug *ret)
+{
+	struct bytes bytes = bytes_from(message->payload, message->size);
+	struct link_wish_debug wish = { .identity = decode_identity(&bytes) };
+
+	wish.name = bytes_sized(&bytes);
+	if (bytes.error || bytes.left > 0 || (wish.name.size > 0 && !is_file_name(wish.name)))
+		return -EBADMSG;
+	*ret = wish;
+	return 0;
+}
+
 static void encode_process(const struct process_key *process, struct buf *buf)
 {
 	buf_add_u32(buf, process->pid);

@@ -17,12 +17,13 @@
  * are passed as descriptors. What arrives is checked before it is used, at both ends.
  */
 enum {
-	LINK_VERSION = 3,
+	LINK_VERSION = 4,
 	/* A packet, header included. With the kernel's default of 208 kB a socket
 	 * (net.core.wmem_max) takes at least two. */
 	LINK_PACKET_SIZE_MAX = 64 << 10,
 	LINK_HEADER_SIZE = 32,
 	LINK_FD_COUNT_MAX = 2,
+	LINK_DEBUG_NAME_SIZE_MAX = 255,
 };
 
 enum link_type {
@@ -46,6 +47,10 @@ enum link_type {
 	 * writes about that code, opened, or why there is nothing. */
 	LINK_WISH_JIT = 13,
 	LINK_JIT = 14,
+	/* server → collector: a file whose debug file would help, should it lie in the root of a
+	 * container; collector → server: as LINK_FILE. */
+	LINK_WISH_DEBUG = 15,
+	LINK_DEBUG = 16,
 	LINK_TYPE_COUNT,
 };
 
@@ -114,6 +119,14 @@ int link_decode_wish_jit(const struct link_message *message, struct process_key 
 
 void link_encode_wish(const struct identity *identity, struct buf *buf);
 int link_decode_wish(const struct link_message *message, struct identity *ret);
+
+/* Of a file, not of its debug file. name: what it calls that, without a '/'; or "". */
+struct link_wish_debug {
+	struct identity identity;
+	struct str name; /* lies in the message */
+};
+void link_encode_wish_debug(const struct link_wish_debug *wish, struct buf *buf);
+int link_decode_wish_debug(const struct link_message *message, struct link_wish_debug *ret);
 
 static inline void link_message_cleanup(struct link_message *message)
 {

@@ -25,6 +25,7 @@
 #include "base/parse.h"
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
+#include "collector/debug_files.h"
 #include "collector/jit_files.h"
 #include "collector/kernel_watch.h"
 #include "collector/pace.h"
@@ -196,6 +197,13 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 	return processes_open_file(collector->processes, identity, ret_fd);
 }
 
+static int open_debug(void *context, const struct identity *identity, struct str name, int *ret_fd)
+{
+	struct collector *collector = context;
+
+	return debug_files_open(collector->processes, identity, name, ret_fd);
+}
+
 static int open_jit(void *context, const struct process_key *process, uint8_t *ret_kind,
 		    int *ret_fd)
 {
@@ -351,6 +359,7 @@ static int make_shipper(struct collector *collector)
 		.collector = collector->id,
 		.backlog_size_max = BACKLOG_SIZE_MAX,
 		.open_file = open_file,
+		.open_debug = open_debug,
 		.open_jit = open_jit,
 		.connected = handle_connection,
 		.table = handle_table,

@@ -631,6 +631,39 @@ int processes_open_file(struct processes *processes, const struct identity *iden
 	return err;
 }
 
+static const struct file *find_mapped(const struct process *process,
+				      const struct identity *identity)
+{
+	uint32_t count = process->mappings ? process->mappings->count : 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct mapping *mapping = &process->mappings->list[i];
+
+		if (mapping->kind == MAPPING_FILE &&
+		    identity_equal(&mapping->file->identity, identity))
+			return mapping->file;
+	}
+	return NULL;
+}
+
+int processes_visit_mappers(struct processes *processes, const struct identity *identity,
+			    processes_visit *visit, void *context)
+{
+	int err = -ENOENT;
+
+	for (size_t i = 0; err && i < BUCKET_COUNT; i++) {
+		for (const struct process *p = processes->buckets[i]; p && err; p = p->older) {
+			const struct file *file = NULL;
+
+			if (!p->end_boot_ns && !p->exit_boot_ns)
+				file = find_mapped(p, identity);
+			if (file)
+				err = visit(context, p, file);
+		}
+	}
+	return err;
+}
+
 const struct process *processes_find(struct processes *processes, const struct process_key *key)
 {
 	for (const struct process *p = *bucket_of(processes, key->pid); p; p = p->older)

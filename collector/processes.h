@@ -96,6 +96,14 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns);
  */
 int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd);
 
+/*
+ * Shows each living process that maps the file of this identity, with the file, until visit returns
+ * 0, which is returned; else what it returned last, -ENOENT when there is no such process.
+ */
+typedef int processes_visit(void *context, const struct process *process, const struct file *file);
+int processes_visit_mappers(struct processes *processes, const struct identity *identity,
+			    processes_visit *visit, void *context);
+
 /* The living process of this key; NULL when it has ended, or is not known. */
 const struct process *processes_find(struct processes *processes, const struct process_key *key);
 

@@ -292,6 +292,28 @@ static void forget_refused(struct shipper *shipper, uint64_t sequence)
 	}
 }
 
+/* The file, or why there is none. */
+static int send_file(struct shipper *shipper, enum link_type type, const struct link_file *file,
+		     int fd)
+{
+	buf_clear(&shipper->buffer);
+	link_encode_file(file, &shipper->buffer);
+	if (shipper->buffer.error)
+		return shipper->buffer.error;
+	if (fd >= 0)
+		shipper->stats.files_passed++;
+
+	int err =
+		link_send(shipper->socket, &(struct link_message){ .type = (uint8_t)type,
+								   .payload = shipper->buffer.bytes,
+								   .size = shipper->buffer.size,
+								   .fds = { fd, -1 },
+								   .fd_count = fd >= 0 ? 1 : 0 });
+
+	/* It will wish again. */
+	return err == -EAGAIN ? 0 : err;
+}
+
 static int grant_wish(struct shipper *shipper, const struct link_message *message)
 {
 	struct link_file file = { 0 };
@@ -302,19 +324,25 @@ static int grant_wish(struct shipper *shipper, const struct link_message *messag
 		return err;
 	shipper->stats.wishes++;
 	file.error = shipper->options.open_file(shipper->options.context, &file.identity, &fd);
-	buf_clear(&shipper->buffer);
-	link_encode_file(&file, &shipper->buffer);
-	if (shipper->buffer.error)
-		return shipper->buffer.error;
-	if (fd >= 0)
-		shipper->stats.files_passed++;
-	err = link_send(shipper->socket, &(struct link_message){ .type = LINK_FILE,
-								 .payload = shipper->buffer.bytes,
-								 .size = shipper->buffer.size,
-								 .fds = { fd, -1 },
-								 .fd_count = fd >= 0 ? 1 : 0 });
-	/* It will wish again. */
-	return err == -EAGAIN ? 0 : err;
+	return send_file(shipper, LINK_FILE, &file, fd);
+}
+
+static int grant_debug(struct shipper *shipper, const struct link_message *message)
+{
+	struct link_wish_debug wish;
+	int err = link_decode_wish_debug(message, &wish);
+	autoclose int fd = -1;
+
+	if (err)
+		return err;
+
+	struct link_file file = { .identity = wish.identity, .error = -ENOENT };
+
+	shipper->stats.wishes++;
+	if (shipper->options.open_debug)
+		file.error = shipper->options.open_debug(shipper->options.context, &wish.identity,
+							 wish.name, &fd);
+	return send_file(shipper, LINK_DEBUG, &file, fd);
 }
 
 static int grant_jit(struct shipper *shipper, const struct link_message *message)
@@ -401,6 +429,8 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 		return grant_wish(shipper, message);
 	case LINK_WISH_JIT:
 		return grant_jit(shipper, message);
+	case LINK_WISH_DEBUG:
+		return grant_debug(shipper, message);
 	case LINK_REFUSE:
 		return -ECONNREFUSED;
 	case LINK_TABLE:
@@ -416,6 +446,7 @@ static int handle_message(struct shipper *shipper, const struct link_message *me
 	case LINK_KERNEL:
 	case LINK_TABLE_WISH:
 	case LINK_JIT:
+	case LINK_DEBUG:
 	case LINK_TYPE_COUNT:
 		break;
 	}

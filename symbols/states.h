@@ -29,6 +29,13 @@ enum lines_state {
 	LINES_FAILED,
 };
 
+/* Of a module's debug file, as far as only the collector reaches it. */
+enum debug_state {
+	DEBUG_UNKNOWN,
+	DEBUG_WISHED,
+	DEBUG_PRESENT, /* there is one, from there or elsewhere */
+};
+
 enum {
 	/* A host maps a few thousand files. When it is full, all that is not at work is forgotten:
 	 * what is present is found again in the folder, what failed is tried again. */
@@ -41,10 +48,12 @@ struct state {
 	struct identity identity;
 	uint8_t state;	   /* enum module_state */
 	uint8_t lines;	   /* enum lines_state */
+	uint8_t debug;	   /* enum debug_state */
 	int error;	   /* why it, or its lines, failed */
 	uint32_t alias_of; /* number of another state, or TABLE_NONE */
 	uint64_t wished_at_ns;
 	int64_t debug_mtime_ns;	      /* of the debug file that was tried; 0: none */
+	uint64_t debug_due_ns;	      /* not wished for before */
 	struct symbol_module *module; /* when it is open */
 };
 

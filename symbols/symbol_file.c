@@ -36,6 +36,8 @@ struct symbol_file {
 	const uint32_t *name_offsets;
 	const char *names;
 	struct line_rows lines;
+	struct debug_link link;
+	bool has_link;
 };
 
 static uint64_t header_checksum(const struct symbol_file_header *header)
@@ -101,7 +103,19 @@ int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, ui
 		.line_base = lines->base,
 		.identity = contents->identity,
 	};
+	struct {
+		uint32_t crc;
+		char name[DEBUG_LINK_NAME_SIZE];
+	} link = { 0 };
+	uint64_t link_size = 0;
 	uint64_t texts_size = lines->text_count ? lines->text_offsets[lines->text_count] : 0;
+
+	if (contents->link) {
+		link.crc = contents->link->crc;
+		memcpy(link.name, contents->link->name, sizeof(link.name));
+		link_size = sizeof(link.crc) + strlen(contents->link->name);
+	}
+
 	const struct {
 		uint32_t kind;
 		uint64_t size;
@@ -125,6 +139,7 @@ int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, ui
 		{ SYMBOL_FILE_LINE_TEXTS, texts_size, lines->texts },
 		{ SYMBOL_FILE_LINE_COVERS, lines->cover_count * sizeof(lines->covers[0]),
 		  lines->covers },
+		{ SYMBOL_FILE_DEBUG_LINK, link_size, &link },
 	};
 	size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	size_t written = 0;
@@ -320,6 +335,23 @@ static bool read_lines(struct symbol_file *file)
 	return line_rows_are_sound(lines, texts_size);
 }
 
+static bool read_link(struct symbol_file *file)
+{
+	uint64_t size;
+	const uint8_t *bytes = find_section(file, SYMBOL_FILE_DEBUG_LINK, &size);
+	struct debug_link *link = &file->link;
+
+	if (!bytes)
+		return true;
+	if (size <= sizeof(link->crc) || size - sizeof(link->crc) >= sizeof(link->name))
+		return false;
+	memcpy(&link->crc, bytes, sizeof(link->crc));
+	memcpy(link->name, bytes + sizeof(link->crc), size - sizeof(link->crc));
+	file->has_link = true;
+	return strlen(link->name) == size - sizeof(link->crc) && link->name[0] != '.' &&
+	       !strchr(link->name, '/');
+}
+
 static bool read_contents(struct symbol_file *file)
 {
 	file->header = (const struct symbol_file_header *)file->bytes;
@@ -345,7 +377,7 @@ static bool read_contents(struct symbol_file *file)
 		return false;
 	file->segment_count = segments_size / sizeof(file->segments[0]);
 	return segments_are_sound(file) && functions_are_sound(file, names_size) &&
-	       read_lines(file);
+	       read_lines(file) && read_link(file);
 }
 
 int symbol_file_open(int fd, struct symbol_file **ret)
@@ -436,6 +468,11 @@ void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret)
 		.nested = file->parents ? count : 0,
 		.dropped = file->header->dropped_count,
 	};
+}
+
+const struct debug_link *symbol_file_debug_link(const struct symbol_file *file)
+{
+	return file->has_link ? &file->link : NULL;
 }
 
 const struct line_rows *symbol_file_lines(const struct symbol_file *file)

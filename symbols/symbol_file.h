@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/identity.h"
 #include "base/str.h"
+#include "symbols/debug_link.h"
 #include "symbols/elf_file.h"
 #include "symbols/line_rows.h"
 #include "symbols/symbol_table.h"
@@ -23,7 +24,7 @@
  * Any thread may read an open one.
  */
 enum {
-	SYMBOL_FILE_VERSION = 2,
+	SYMBOL_FILE_VERSION = 3,
 	SYMBOL_FILE_SECTION_COUNT_MAX = 16,
 	SYMBOL_FILE_SIZE_MAX = 256 << 20,
 };
@@ -55,6 +56,9 @@ enum symbol_file_section_kind {
 	SYMBOL_FILE_LINE_TEXT_OFFSETS = 10, /* u32 for each text and one more */
 	SYMBOL_FILE_LINE_TEXTS = 11,
 	SYMBOL_FILE_LINE_COVERS = 12,
+	/* What the file calls its debug file: u32 its CRC, then its name. Absent where it has
+	   none. */
+	SYMBOL_FILE_DEBUG_LINK = 13,
 };
 
 struct symbol_file_section {
@@ -88,6 +92,7 @@ struct symbol_file_contents {
 	size_t segment_count;
 	const struct symbol_table *table; /* built */
 	const struct line_rows *lines;	  /* or NULL */
+	const struct debug_link *link;	  /* or NULL */
 };
 
 /* Into an empty file. -EFBIG beyond SYMBOL_FILE_SIZE_MAX. */
@@ -119,6 +124,9 @@ int symbol_file_add_symbols(const struct symbol_file *file, struct symbol_table 
 
 /* Its functions as if they had just been built; they lie in the file: read only, never _done(). */
 void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret);
+
+/* What the file that the names are of calls its debug file, or NULL. */
+const struct debug_link *symbol_file_debug_link(const struct symbol_file *file);
 
 /* All lines it has; without any its counts are 0. */
 const struct line_rows *symbol_file_lines(const struct symbol_file *file);

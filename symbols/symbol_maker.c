@@ -49,6 +49,7 @@ struct symbol_maker {
 	const char *debug_folders;
 	struct cells *cells;
 	int input; /* the file that is read; or -1 */
+	int debug; /* its debug file, if somebody brought it; or -1 */
 	struct symbol_maker_stats stats;
 };
 
@@ -109,6 +110,7 @@ int symbol_maker_new(struct symbol_folder *folder, const char *debug_folders,
 	maker->folder = folder;
 	maker->debug_folders = debug_folders;
 	maker->input = -1;
+	maker->debug = -1;
 
 	int err = cells_start(work, NULL, &CELL_LIMITS_DEFAULT, &maker->cells);
 	if (err)
@@ -126,6 +128,25 @@ struct symbol_maker *symbol_maker_free(struct symbol_maker *maker)
 	return NULL;
 }
 
+void symbol_maker_lend_debug(struct symbol_maker *maker, int fd)
+{
+	maker->debug = fd;
+}
+
+static int open_debug_file(const struct symbol_maker *maker, const struct identity *identity,
+			   int *ret_fd)
+{
+	if (maker->debug < 0)
+		return debug_folder_open(maker->debug_folders, identity, ret_fd);
+
+	int fd = fcntl(maker->debug, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
 static int open_wished(void *context, const void *question, size_t size, int *ret_fd)
 {
 	const struct symbol_maker *maker = context;
@@ -139,7 +160,7 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 		return -EINVAL;
 	switch (wish.kind) {
 	case SYMBOL_WISH_DEBUG_FILE:
-		return debug_folder_open(maker->debug_folders, &wish.identity, ret_fd);
+		return open_debug_file(maker, &wish.identity, ret_fd);
 	case SYMBOL_WISH_SHARED_FILE:
 		wish.name[sizeof(wish.name) - 1] = '\0';
 		return debug_folder_open_shared(maker->debug_folders, &wish.identity,

@@ -34,6 +34,9 @@ int symbol_maker_new(struct symbol_folder *folder, const char *debug_folders,
 		     struct symbol_maker **ret);
 struct symbol_maker *symbol_maker_free(struct symbol_maker *maker);
 
+/* A debug file of what is read from now on, which is not in the folders; -1: none. Borrowed. */
+void symbol_maker_lend_debug(struct symbol_maker *maker, int fd);
+
 /*
  * The functions of an executable or library, as symbol_writer_elf() says; nothing when the folder
  * has them. An IDENTITY_INODE becomes an alias of a build id. When MiniDebugInfo or a debug file

@@ -74,44 +74,56 @@ static int add_go(struct elf_file *elf, struct symbol_table *table)
 	return err ? 0 : SYMBOL_FILE_FROM_PCLNTAB | SYMBOL_FILE_LINES_IN_ELF;
 }
 
-/* Who named the file may have been wrong: its own build id decides. */
+/*
+ * Who named the file may have been wrong: its own build id decides or, where that says nothing, the
+ * checksum of the one that is meant. link may be NULL.
+ */
+static int check_debug_file(int fd, const struct identity *identity, const struct debug_link *link)
+{
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	int err = elf_file_open_debug(fd, &elf);
+
+	if (err)
+		return err;
+
+	struct identity found = elf_file_build_id(elf);
+
+	if (identity_equal(&found, identity))
+		return 0;
+	return link && debug_link_fits(link, fd) ? 0 : -ESTALE;
+}
+
 static int add_debug_file(const struct symbol_writer *writer, const struct identity *identity,
-			  struct extra *extra, struct symbol_table *table)
+			  const struct debug_link *link, struct extra *extra,
+			  struct symbol_table *table)
 {
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_DEBUG_FILE, .identity = *identity };
 
 	if (writer->open(writer->context, &wish, &extra->fd))
 		return 0;
 
-	autoclean(elf_file) struct elf_file *elf = NULL;
-	int err = elf_file_open_debug(extra->fd, &elf);
+	int err = check_debug_file(extra->fd, identity, link);
 
 	if (err)
 		return err == -ENOMEM ? err : 0;
-
-	struct identity found = elf_file_build_id(elf);
-
-	if (!identity_equal(&found, identity))
-		return 0;
 	return add_extra(extra, SYMBOL_FILE_FROM_DEBUG_FILE, table);
 }
 
-/* The debug file that this one names: -ENOENT. */
-static int open_linked(const struct symbol_writer *writer, struct elf_file *elf,
+/* The debug file that this one names: -ENOENT. link may be NULL. */
+static int open_linked(const struct symbol_writer *writer, const struct debug_link *link,
 		       const struct identity *identity, int *ret_fd)
 {
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_LINKED_FILE, .identity = *identity };
-	struct debug_link link;
-	int err = debug_link_read(elf, &link);
+	int err = link ? 0 : -ENOENT;
 
-	static_assert(sizeof(wish.name) >= sizeof(link.name), "copied");
+	static_assert(sizeof(wish.name) >= sizeof(link->name), "copied");
 	if (!err)
-		memcpy(wish.name, link.name, sizeof(link.name));
+		memcpy(wish.name, link->name, sizeof(link->name));
 	for (; !err && wish.place < SYMBOL_WRITER_PLACE_COUNT_MAX; wish.place++) {
 		autoclose int fd = -1;
 
 		err = writer->open(writer->context, &wish, &fd);
-		if (!err && debug_link_fits(&link, fd)) {
+		if (!err && debug_link_fits(link, fd)) {
 			*ret_fd = TAKE_FD(fd);
 			return 0;
 		}
@@ -121,11 +133,11 @@ static int open_linked(const struct symbol_writer *writer, struct elf_file *elf,
 	return -ENOENT;
 }
 
-static int add_linked_file(const struct symbol_writer *writer, struct elf_file *elf,
+static int add_linked_file(const struct symbol_writer *writer, const struct debug_link *link,
 			   const struct identity *identity, struct extra *extra,
 			   struct symbol_table *table)
 {
-	if (open_linked(writer, elf, identity, &extra->fd))
+	if (open_linked(writer, link, identity, &extra->fd))
 		return 0;
 
 	int source = add_extra(extra, SYMBOL_FILE_FROM_DEBUG_FILE, table);
@@ -135,8 +147,8 @@ static int add_linked_file(const struct symbol_writer *writer, struct elf_file *
 
 /* What stands beside the file's own symbols. The sources that it stands for, or an error. */
 static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
-		      const struct identity *identity, struct extra *mini, struct extra *debug,
-		      struct symbol_table *table)
+		      const struct symbol_file_contents *contents, struct extra *mini,
+		      struct extra *debug, struct symbol_table *table)
 {
 	if (writer->is_plain)
 		return 0;
@@ -147,10 +159,11 @@ static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
 		return go;
 
 	int more = add_mini_debug(elf, mini, table);
-	int most = more < 0 ? 0 : add_debug_file(writer, identity, debug, table);
+	const struct identity *identity = &contents->identity;
+	int most = more < 0 ? 0 : add_debug_file(writer, identity, contents->link, debug, table);
 
 	if (most == 0 && debug->fd < 0)
-		most = add_linked_file(writer, elf, identity, debug, table);
+		most = add_linked_file(writer, contents->link, identity, debug, table);
 	return more < 0 || most < 0 ? -ENOMEM : go | more | most;
 }
 
@@ -165,10 +178,13 @@ static int write_elf_names(const struct symbol_writer *writer, struct elf_file *
 		.sources = SYMBOL_FILE_FROM_ELF,
 		.table = &table,
 	};
+	struct debug_link link;
 	uint64_t size;
 
 	symbol_table_init(&table);
 	contents.segments = elf_file_segments(elf, &contents.segment_count);
+	if (debug_link_read(elf, &link) == 0)
+		contents.link = &link;
 	if (elf_file_has_lines(elf))
 		contents.sources |= SYMBOL_FILE_LINES_IN_ELF;
 
@@ -176,7 +192,7 @@ static int write_elf_names(const struct symbol_writer *writer, struct elf_file *
 	if (err)
 		return err;
 
-	int more = add_extras(writer, elf, identity, &mini, &debug, &table);
+	int more = add_extras(writer, elf, &contents, &mini, &debug, &table);
 
 	if (more < 0)
 		return more;
@@ -223,8 +239,9 @@ int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 	contents.sources = symbol_file_header(file)->sources;
 	contents.segments = symbol_file_segments(file, &contents.segment_count);
 	contents.lines = symbol_file_lines(file);
+	contents.link = symbol_file_debug_link(file);
 
-	int more = add_debug_file(writer, &contents.identity, &debug, &table);
+	int more = add_debug_file(writer, &contents.identity, contents.link, &debug, &table);
 
 	if (more <= 0)
 		return more < 0 ? more : -EBADMSG;
@@ -327,8 +344,10 @@ static int check_build_id(int fd, const struct identity *identity)
 
 /* The file with DWARF; a descriptor of the caller's own, unless it is the file itself. */
 static int find_dwarf(const struct symbol_writer *writer, int elf_fd,
-		      const struct identity *identity, int *ret_own, int *ret_fd)
+		      const struct symbol_file *file, int *ret_own, int *ret_fd)
 {
+	const struct identity *identity = &symbol_file_header(file)->identity;
+	const struct debug_link *link = symbol_file_debug_link(file);
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_DEBUG_FILE, .identity = *identity };
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	int err = 0;
@@ -343,23 +362,24 @@ static int find_dwarf(const struct symbol_writer *writer, int elf_fd,
 	}
 	err = writer->open(writer->context, &wish, ret_own);
 	if (!err)
-		err = check_build_id(*ret_own, identity);
+		err = check_debug_file(*ret_own, identity, link);
 	else if (elf)
-		err = open_linked(writer, elf, identity, ret_own);
+		err = open_linked(writer, link, identity, ret_own);
 	if (!err)
 		*ret_fd = *ret_own;
 	return err;
 }
 
 static int open_sources(const struct symbol_writer *writer, int elf_fd,
-			const struct identity *identity, struct dwarf_source *source,
+			const struct symbol_file *file, struct dwarf_source *source,
 			struct line_sources *sources, int *ret_own)
 {
+	const struct identity *identity = &symbol_file_header(file)->identity;
 	int err = elf_fd >= 0 ? check_build_id(elf_fd, identity) : 0;
 
 	if (err)
 		return err;
-	err = find_dwarf(writer, elf_fd, identity, ret_own, &source->fd);
+	err = find_dwarf(writer, elf_fd, file, ret_own, &source->fd);
 
 	int fd = elf_fd >= 0 ? elf_fd : source->fd;
 	int go_err = fd >= 0 ? elf_file_open_debug(fd, &sources->elf) : -ENOENT;
@@ -395,8 +415,7 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 
 	if (!err) {
 		source.segments = symbol_file_segments(file, &source.segment_count);
-		err = open_sources(writer, what->elf_fd, &symbol_file_header(file)->identity,
-				   &source, &sources, &own_fd);
+		err = open_sources(writer, what->elf_fd, file, &source, &sources, &own_fd);
 	}
 	if (!err)
 		err = line_table_add_rows(&lines, symbol_file_lines(file));
@@ -413,6 +432,7 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 		.sources = symbol_file_header(file)->sources,
 		.table = &table,
 		.lines = &rows,
+		.link = symbol_file_debug_link(file),
 	};
 
 	symbol_file_table(file, &table);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/identity.h"
 #include "base/str.h"
+#include "symbols/debug_link.h"
 #include "symbols/demangle.h"
 
 /*
@@ -29,6 +30,11 @@ enum {
 	/* How often debug files are looked for that were installed meanwhile: a look at one folder
 	 * entry for each module. */
 	SYMBOLS_DEBUG_SEARCH_S = 10,
+	/* The same in the roots of containers, through the collector, which looks at mappings of
+	 * all processes for it; and where a look again is hardly worth it: no container has the
+	 * file, or the debug file was of no use. */
+	SYMBOLS_DEBUG_WISH_S = 20,
+	SYMBOLS_DEBUG_REST_S = 600,
 };
 
 /*
@@ -68,6 +74,20 @@ bool symbols_wants(struct symbols *symbols, const struct identity *identity);
  * -EINVAL for a kind of identity that no file has.
  */
 int symbols_bring_file(struct symbols *symbols, const struct identity *identity, int fd);
+
+/*
+ * Whether a debug file of this file would help that only the collector can reach: true at most
+ * every SYMBOLS_DEBUG_WISH_S, for a module without one. name: what the file calls it, or "".
+ */
+bool symbols_wants_debug(struct symbols *symbols, const struct identity *identity,
+			 char name[static DEBUG_LINK_NAME_SIZE]);
+
+/*
+ * Brings it, or why there is none: -EXDEV when no container has the file. Takes the descriptor. The
+ * worker looks whether it is the right one.
+ */
+void symbols_bring_debug(struct symbols *symbols, const struct identity *identity, int error,
+			 int fd);
 
 /*
  * Brings this boot's kernel: an open /proc/kallsyms (addresses are zero when its opener had no

@@ -46,6 +46,7 @@ struct kernel {
 struct job {
 	struct identity identity;
 	int fd;
+	bool is_debug;	       /* a debug file was brought */
 	struct kernel *kernel; /* or NULL */
 	uint64_t *offsets;     /* whose lines are asked for; or NULL: a file was brought */
 	size_t offset_count;
@@ -71,7 +72,8 @@ struct symbols {
 	struct job jobs[SYMBOLS_WAITING_COUNT_MAX];
 	size_t job_first;
 	size_t job_count;
-	struct file_keep keep; /* files with lines in them */
+	struct file_keep keep;	/* files with lines in them */
+	struct file_keep debug; /* debug files that were brought */
 	struct states states;
 	struct module_list modules; /* open, the latest used first */
 	size_t module_count;

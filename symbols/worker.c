@@ -62,11 +62,28 @@ static bool has_lines(struct symbols *symbols, const struct identity *identity)
 		       (SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_BY_DEBUG_LINK);
 }
 
+/* The debug file of this identity that was brought, or -1. */
+static int get_debug(struct symbols *symbols, const struct identity *identity)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&symbols->lock);
+	(void)file_keep_get(&symbols->debug, identity, &fd); /* or none */
+	pthread_mutex_unlock(&symbols->lock);
+	return fd;
+}
+
 static void do_file(struct symbols *symbols, struct job *job)
 {
 	struct identity identity;
+	autoclose int debug = get_debug(symbols, &job->identity);
+
+	symbol_maker_lend_debug(symbols->maker, debug);
+
 	int err = symbol_maker_elf(symbols->maker, job->fd, &job->identity, &identity);
 	bool keep = !err && has_lines(symbols, &identity);
+
+	symbol_maker_lend_debug(symbols->maker, -1);
 
 	pthread_mutex_lock(&symbols->lock);
 	if (err) {
@@ -144,13 +161,18 @@ static void replace_module(struct symbols *symbols, struct state *state)
 static void do_lines(struct symbols *symbols, const struct job *job)
 {
 	autoclose int fd = -1;
+	autoclose int debug = get_debug(symbols, &job->identity);
 
 	pthread_mutex_lock(&symbols->lock);
 	(void)file_keep_get(&symbols->keep, &job->identity, &fd); /* or none */
 	pthread_mutex_unlock(&symbols->lock);
 
+	symbol_maker_lend_debug(symbols->maker, debug);
+
 	int err = symbol_maker_lines(symbols->maker, &job->identity, fd, job->offsets,
 				     job->offset_count);
+
+	symbol_maker_lend_debug(symbols->maker, -1);
 
 	pthread_mutex_lock(&symbols->lock);
 	uint32_t number = states_find(&symbols->states, &job->identity);
@@ -159,17 +181,20 @@ static void do_lines(struct symbols *symbols, const struct job *job)
 		struct state *state = &symbols->states.items[number];
 
 		state->lines = LINES_IDLE;
-		if (err == -ENOENT)
+		if (err == -ENOENT) {
 			state->lines = LINES_AWAITED;
-		else if (err && is_final(err))
+			state->debug = DEBUG_UNKNOWN;
+		} else if (err && is_final(err))
 			state->lines = LINES_FAILED;
 		if (err)
 			state->error = err;
 		else
 			replace_module(symbols, state);
 	}
-	if (err)
+	if (err) {
 		file_keep_drop(&symbols->keep, &job->identity);
+		file_keep_drop(&symbols->debug, &job->identity);
+	}
 	pthread_mutex_unlock(&symbols->lock);
 }
 
@@ -211,6 +236,35 @@ static void try_debug_file(struct symbols *symbols, const struct state *before)
 		else if (!err)
 			replace_module(symbols, state);
 		if (!err && state->lines != LINES_ASKED)
+			state->lines = LINES_IDLE;
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+/* ---- debug files that were brought ---- */
+
+static void do_debug(struct symbols *symbols, struct job *job)
+{
+	symbol_maker_lend_debug(symbols->maker, job->fd);
+
+	int err = symbol_maker_debug(symbols->maker, &job->identity);
+
+	symbol_maker_lend_debug(symbols->maker, -1);
+
+	/* Its names may be there already, and the file be wanted for its lines. */
+	bool is_of_use = !err || err == -EALREADY;
+
+	pthread_mutex_lock(&symbols->lock);
+	uint32_t number = states_find(&symbols->states, &job->identity);
+
+	if (number != TABLE_NONE && is_of_use) {
+		struct state *state = &symbols->states.items[number];
+
+		file_keep_add(&symbols->debug, &job->identity, TAKE_FD(job->fd));
+		if (!err)
+			replace_module(symbols, state);
+		state->debug = DEBUG_PRESENT;
+		if (state->lines != LINES_ASKED)
 			state->lines = LINES_IDLE;
 	}
 	pthread_mutex_unlock(&symbols->lock);
@@ -292,6 +346,8 @@ static void *work(void *argument)
 			do_kernel(symbols, &job);
 		else if (job.offsets)
 			do_lines(symbols, &job);
+		else if (job.is_debug)
+			do_debug(symbols, &job);
 		else
 			do_file(symbols, &job);
 		job_done(&job);

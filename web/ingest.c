@@ -490,9 +490,18 @@ static int fill_batch(struct ingest *ingest, const struct window *window)
 
 static void wish_for_names(struct ingest *ingest, const struct window *window)
 {
-	for (uint32_t i = 0; i < window->file_count; i++)
-		if (symbols_wants(ingest->server->symbols, &window->files[i].identity))
-			ingest->options.wish(ingest->options.context, &window->files[i].identity);
+	const struct ingest_options *options = &ingest->options;
+	char name[DEBUG_LINK_NAME_SIZE];
+
+	for (uint32_t i = 0; i < window->file_count; i++) {
+		const struct identity *identity = &window->files[i].identity;
+
+		if (symbols_wants(ingest->server->symbols, identity))
+			options->wish(options->context, identity);
+		if (options->wish_debug &&
+		    symbols_wants_debug(ingest->server->symbols, identity, name))
+			options->wish_debug(options->context, identity, name);
+	}
 }
 
 /* ---- into the store -----------------------------------------------------------------------------

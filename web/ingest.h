@@ -23,6 +23,9 @@ struct ingest_options {
 	 */
 	void (*committed)(void *context, uint64_t collector, uint64_t sequence);
 	void (*wish)(void *context, const struct identity *identity);
+	/* Told when a debug file is missing that may lie in a container. NULL: nobody can bring it.
+	 */
+	void (*wish_debug)(void *context, const struct identity *identity, const char *name);
 	/* Told when a process runs code that it made, whose names are not known. NULL: nobody can
 	 * bring them. Returns whether it was sent, and is worth waiting for. */
 	bool (*wish_jit)(void *context, const struct process_key *process);

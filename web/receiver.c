@@ -26,10 +26,9 @@
 #include "web/ingest.h"
 #include "web/recording.h"
 #include "web/server.h"
+#include "web/wishes.h"
 
 enum {
-	JIT_WISH_COUNT_MAX = 64,
-	WISH_COUNT_MAX = 256, /* waiting to be sent; what is beyond is wished for again later */
 	MESSAGES_AT_ONCE_MAX = 64,
 	PUSH_TIMEOUT_MS = 100,
 	REPLAY_SETTLE_MS = 60000,
@@ -53,14 +52,12 @@ struct receiver {
 	bool has_answer;  /* the socket had no room for it */
 	bool has_refused; /* a window, which was said */
 
+	struct wishes *wishes;
+
 	pthread_mutex_t lock;
 	/* guarded by lock: */
 	uint64_t committed_collector, committed_sequence;
 	bool has_commit;
-	struct identity wishes[WISH_COUNT_MAX];
-	unsigned wish_count;
-	struct process_key jit_wishes[JIT_WISH_COUNT_MAX];
-	unsigned jit_wish_count;
 };
 
 static void set_state(struct receiver *receiver, enum collector_state state)
@@ -124,25 +121,24 @@ void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t 
 
 void receiver_wish(struct receiver *receiver, const struct identity *identity)
 {
-	pthread_mutex_lock(&receiver->lock);
-	if (receiver->wish_count < WISH_COUNT_MAX)
-		receiver->wishes[receiver->wish_count++] = *identity;
-	pthread_mutex_unlock(&receiver->lock);
+	wishes_add_file(receiver->wishes, identity);
+	wake(receiver);
+}
+
+void receiver_wish_debug(struct receiver *receiver, const struct identity *identity,
+			 const char *name)
+{
+	wishes_add_debug(receiver->wishes, identity, str_from(name));
 	wake(receiver);
 }
 
 bool receiver_wish_jit(struct receiver *receiver, const struct process_key *process)
 {
-	bool is_sent = false;
-
 	if (receiver->server->counters.collector_state != COLLECTOR_SAMPLING)
 		return false;
-	pthread_mutex_lock(&receiver->lock);
-	if (receiver->jit_wish_count < JIT_WISH_COUNT_MAX) {
-		receiver->jit_wishes[receiver->jit_wish_count++] = *process;
-		is_sent = true;
-	}
-	pthread_mutex_unlock(&receiver->lock);
+
+	bool is_sent = wishes_add_jit(receiver->wishes, process);
+
 	wake(receiver);
 	return is_sent;
 }
@@ -207,6 +203,23 @@ static int handle_file(struct receiver *receiver, struct link_message *message)
 		log_debug("no names from %s: %s", identity_text(&file.identity, text),
 			  strerror(-err));
 	}
+	return 0;
+}
+
+static int handle_debug(struct receiver *receiver, struct link_message *message)
+{
+	struct link_file file;
+	int err = link_decode_file(message, &file);
+	int fd = -1;
+
+	if (err)
+		return err;
+	if (!file.error) {
+		fd = message->fds[0];
+		message->fds[0] = -1;
+		receiver->server->counters.files_received++;
+	}
+	symbols_bring_debug(receiver->server->symbols, &file.identity, -file.error, fd);
 	return 0;
 }
 
@@ -355,6 +368,8 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 		return handle_window(receiver, message);
 	case LINK_JIT:
 		return handle_jit(receiver, message);
+	case LINK_DEBUG:
+		return handle_debug(receiver, message);
 	case LINK_TABLE_WISH:
 		if (!receiver->server->unwind_tables || receiver->socket < 0)
 			break;
@@ -367,6 +382,7 @@ static int handle_message(struct receiver *receiver, struct link_message *messag
 	case LINK_NO_TABLE:
 	case LINK_REFUSE_WINDOW:
 	case LINK_WISH_JIT:
+	case LINK_WISH_DEBUG:
 	case LINK_TYPE_COUNT:
 		break;
 	}
@@ -423,61 +439,11 @@ static int send_commit(struct receiver *receiver)
 
 static int send_wishes(struct receiver *receiver)
 {
-	while (true) {
-		pthread_mutex_lock(&receiver->lock);
+	uint64_t sent = 0;
+	int err = wishes_send(receiver->wishes, receiver->socket, &sent);
 
-		bool has_wish = receiver->wish_count > 0;
-		struct identity wish = { 0 };
-
-		if (has_wish)
-			wish = receiver->wishes[--receiver->wish_count];
-		pthread_mutex_unlock(&receiver->lock);
-		if (!has_wish)
-			return 0;
-
-		autoclean(buf) struct buf payload = BUF(IDENTITY_SIZE_MAX + 16);
-
-		link_encode_wish(&wish, &payload);
-		if (payload.error)
-			return payload.error;
-
-		int err = link_send(receiver->socket,
-				    &(struct link_message){ .type = LINK_WISH,
-							    .payload = payload.bytes,
-							    .size = payload.size });
-
-		if (err == -EAGAIN)
-			return 0;
-		if (err)
-			return err;
-		receiver->server->counters.wishes_sent++;
-	}
-}
-
-static int send_jit_wishes(struct receiver *receiver)
-{
-	struct process_key wishes[JIT_WISH_COUNT_MAX];
-	int err = 0;
-
-	pthread_mutex_lock(&receiver->lock);
-	unsigned count = receiver->jit_wish_count;
-
-	memcpy(wishes, receiver->jit_wishes, count * sizeof(wishes[0]));
-	receiver->jit_wish_count = 0;
-	pthread_mutex_unlock(&receiver->lock);
-	for (unsigned i = 0; i < count && !err; i++) {
-		autoclean(buf) struct buf payload = BUF(sizeof(wishes[0]) + 16);
-
-		link_encode_wish_jit(&wishes[i], &payload);
-		if (payload.error)
-			return payload.error;
-		err = link_send(receiver->socket, &(struct link_message){ .type = LINK_WISH_JIT,
-									  .payload = payload.bytes,
-									  .size = payload.size });
-		receiver->server->counters.wishes_sent += !err;
-	}
-	/* They are wished for again. */
-	return err == -EAGAIN ? 0 : err;
+	receiver->server->counters.wishes_sent += sent;
+	return err;
 }
 
 static int send_answer(struct receiver *receiver, const struct unwind_answer *answer)
@@ -532,8 +498,6 @@ static void say_what_waits(struct receiver *receiver)
 
 	if (!err)
 		err = send_wishes(receiver);
-	if (!err)
-		err = send_jit_wishes(receiver);
 	if (!err)
 		err = send_tables(receiver);
 	if (err)
@@ -696,6 +660,7 @@ struct receiver *receiver_free(struct receiver *receiver)
 	window_free(receiver->held);
 	recording_close(receiver->replay);
 	recording_close(receiver->record);
+	wishes_free(receiver->wishes);
 	pthread_mutex_destroy(&receiver->lock);
 	free(receiver);
 	return NULL;
@@ -745,7 +710,10 @@ int receiver_new(const struct receiver_options *options, struct receiver **ret)
 	receiver->socket = receiver->listener = receiver->epoll = receiver->wakeup = -1;
 	pthread_mutex_init(&receiver->lock, NULL);
 
-	int err = set_up(receiver, options);
+	int err = wishes_new(&receiver->wishes);
+
+	if (!err)
+		err = set_up(receiver, options);
 
 	if (err)
 		return err;

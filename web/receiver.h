@@ -42,6 +42,10 @@ void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t 
 /* Passes a wish on, when a collector is there. Any thread. */
 void receiver_wish(struct receiver *receiver, const struct identity *identity);
 
+/* The same for the debug file of a file in a container: name as of symbols_wants_debug(). */
+void receiver_wish_debug(struct receiver *receiver, const struct identity *identity,
+			 const char *name);
+
 /* Asks for what a process writes of code that it made; false when there is nobody to ask. */
 bool receiver_wish_jit(struct receiver *receiver, const struct process_key *process);
 

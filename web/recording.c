@@ -213,7 +213,7 @@ static int add_message(struct recording *recording, const struct link_message *m
 static bool is_recorded(uint8_t type)
 {
 	return type == LINK_HELLO || type == LINK_WINDOW || type == LINK_FILE ||
-	       type == LINK_KERNEL || type == LINK_JIT;
+	       type == LINK_KERNEL || type == LINK_JIT || type == LINK_DEBUG;
 }
 
 int recording_add(struct recording *recording, const struct link_message *message)
@@ -461,9 +461,11 @@ static int settle_left_out(struct link_message *message, bool *ret_is_of_use)
 	bool lacks_first = message->fd_count > 0 && message->fds[0] < 0;
 	bool lacks_second = message->fd_count > 1 && message->fds[1] < 0;
 
-	*ret_is_of_use = !lacks_first || message->type == LINK_FILE;
+	bool is_file = message->type == LINK_FILE || message->type == LINK_DEBUG;
+
+	*ret_is_of_use = !lacks_first || is_file;
 	if (lacks_first)
-		return message->type == LINK_FILE ? replace_payload(message) : 0;
+		return is_file ? replace_payload(message) : 0;
 	if (lacks_second)
 		message->fd_count = 1;
 	return 0;

@@ -216,6 +216,11 @@ static int wait_for_signal(struct server *server, const sigset_t *mask)
 	return 0;
 }
 
+static void tell_wish_debug(void *context, const struct identity *identity, const char *name)
+{
+	receiver_wish_debug(context, identity, name);
+}
+
 static bool tell_wish_jit(void *context, const struct process_key *process)
 {
 	return receiver_wish_jit(context, process);
@@ -257,6 +262,7 @@ static int serve(struct server *server, const sigset_t *mask)
 	struct ingest_options options = { .server = server,
 					  .committed = tell_committed,
 					  .wish = tell_wish,
+					  .wish_debug = tell_wish_debug,
 					  .wish_jit = tell_wish_jit,
 					  .context = receiver };
 	int err = ingest_start(&options, &ingest);

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ static void decode(const struct link_message *message)
 	struct identity identity;
 	struct process_key process;
 	struct link_jit jit;
+	struct link_wish_debug wish;
 
 	if (link_decode_hello(message, &hello) == 0)
 		assert(hello.collector != 0);
@@ -24,6 +26,9 @@ static void decode(const struct link_message *message)
 	if (link_decode_jit(message, &jit) == 0)
 		assert(jit.error >= 0 && jit.error <= INT16_MAX);
 	(void)link_decode_wish_jit(message, &process);
+	if (link_decode_wish_debug(message, &wish) == 0)
+		assert(wish.name.size <= LINK_DEBUG_NAME_SIZE_MAX &&
+		       (wish.name.size == 0 || !memchr(wish.name.text, '/', wish.name.size)));
 	if (link_decode_wish(message, &identity) == 0)
 		assert(identity.size > 0 && identity.size <= IDENTITY_SIZE_MAX);
 }

@@ -276,7 +276,7 @@ static void refuses_headers_that_no_end_of_ours_sends(void **state)
 
 	for (size_t size = 1; size < LINK_HEADER_SIZE; size++) {
 		send_raw(pair->ends[0],
-			 "hrth\3\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
+			 "hrth\4\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
 			 0);
 		assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 	}
@@ -294,7 +294,7 @@ static void refuses_a_packet_that_is_too_large(void **state)
 	struct link_message message;
 
 	assert_non_null(bytes);
-	memcpy(bytes, "hrth\3\0\5", 7);
+	memcpy(bytes, "hrth\4\0\5", 7);
 	send_raw(pair->ends[0], bytes, LINK_PACKET_SIZE_MAX + 1, NULL, 0);
 	assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 }
@@ -440,6 +440,38 @@ static void reads_payloads_back(void **state)
 	assert_int_equal(link_decode_file(&message, &file_again), -EBADMSG);
 }
 
+static void carries_wishes_for_debug_files(void **state)
+{
+	static const char *const bad[] = { "a/b", ".", "..", ".debug", "/etc/passwd" };
+	autoclean(buf) struct buf payload = BUF(1024);
+	const struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
+					   .size = 2,
+					   .bytes = "id" };
+	struct link_wish_debug wish = { .identity = identity, .name = STR("prog.debug") };
+	struct link_message message;
+
+	(void)state;
+	link_encode_wish_debug(&wish, &payload);
+	for (size_t size = 0; size <= payload.size; size++) {
+		message = with(&payload, 0);
+		message.size = size;
+		wish = (struct link_wish_debug){ 0 };
+		assert_int_equal(link_decode_wish_debug(&message, &wish),
+				 size == payload.size ? 0 : -EBADMSG);
+	}
+	assert_memory_equal(&wish.identity, &identity, sizeof(identity));
+	assert_true(str_equal(wish.name, STR("prog.debug")));
+
+	/* A name is none that leads elsewhere. */
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		buf_clear(&payload);
+		wish.name = str_from(bad[i]);
+		link_encode_wish_debug(&wish, &payload);
+		message = with(&payload, 0);
+		assert_int_equal(link_decode_wish_debug(&message, &wish), -EBADMSG);
+	}
+}
+
 static void carries_what_processes_write_of_their_code(void **state)
 {
 	autoclean(buf) struct buf payload = BUF(1024);
@@ -533,6 +565,7 @@ int main(void)
 		PAIR_TEST(closes_descriptors_that_nobody_asked_for),
 		PAIR_TEST(knows_its_peer),
 		cmocka_unit_test(reads_payloads_back),
+		cmocka_unit_test(carries_wishes_for_debug_files),
 		cmocka_unit_test(carries_what_processes_write_of_their_code),
 		cmocka_unit_test(refuses_payloads_cut_or_longer),
 	};

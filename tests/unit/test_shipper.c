@@ -54,6 +54,12 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 	return 0;
 }
 
+/* The same under another name. */
+static int open_debug(void *context, const struct identity *identity, struct str name, int *ret_fd)
+{
+	return str_equal(name, STR("k.debug")) ? open_file(context, identity, ret_fd) : -EXDEV;
+}
+
 static void listen_again(struct scene *scene)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -82,6 +88,7 @@ static int set_up(void **state)
 					   .boot_id = { 1, 2, 3 },
 					   .backlog_size_max = BACKLOG_SIZE_MAX,
 					   .open_file = open_file,
+					   .open_debug = open_debug,
 					   .context = scene };
 	struct generator_options load = { .seed = 1,
 					  .service_count = 4,
@@ -166,6 +173,17 @@ static void server_wishes(struct scene *scene, const struct identity *identity)
 
 	link_encode_wish(identity, &payload);
 	assert_int_equal(link_send(scene->server, &(struct link_message){ .type = LINK_WISH,
+									  .payload = payload.bytes,
+									  .size = payload.size }),
+			 0);
+}
+
+static void server_wishes_debug(struct scene *scene, const struct link_wish_debug *wish)
+{
+	autoclean(buf) struct buf payload = BUF(512);
+
+	link_encode_wish_debug(wish, &payload);
+	assert_int_equal(link_send(scene->server, &(struct link_message){ .type = LINK_WISH_DEBUG,
 									  .payload = payload.bytes,
 									  .size = payload.size }),
 			 0);
@@ -378,6 +396,39 @@ static void never_waits_for_a_server_that_does_not_read(void **state)
 	assert_int_equal(poll(&wakes, 1, 0), 0);
 }
 
+static void grants_wishes_for_debug_files(void **state)
+{
+	struct scene *scene = *state;
+	struct link_wish_debug wish = {
+		.identity = { .kind = IDENTITY_GNU_BUILD_ID, .size = 1, .bytes = { 'k' } },
+		.name = STR("k.debug"),
+	};
+	struct link_file file;
+	char byte = 0;
+
+	connect_both(scene, 0);
+	server_wishes_debug(scene, &wish);
+	wish.name = STR("other.debug");
+	server_wishes_debug(scene, &wish);
+	assert_int_equal(handle(scene), 0);
+
+	struct link_message message = server_receives(scene, LINK_DEBUG);
+
+	assert_int_equal(link_decode_file(&message, &file), 0);
+	assert_int_equal(file.error, 0);
+	assert_memory_equal(&file.identity, &wish.identity, sizeof(wish.identity));
+	assert_int_equal(pread(message.fds[0], &byte, 1, 0), 1);
+	assert_int_equal(byte, 'k');
+	link_message_done(&message);
+
+	message = server_receives(scene, LINK_DEBUG);
+	assert_int_equal(link_decode_file(&message, &file), 0);
+	assert_int_equal(file.error, EXDEV);
+	link_message_done(&message);
+	assert_int_equal(stats_of(scene).wishes, 2);
+	assert_int_equal(stats_of(scene).files_passed, 1);
+}
+
 static void grants_wishes(void **state)
 {
 	struct scene *scene = *state;
@@ -517,6 +568,7 @@ int main(void)
 		SCENE_TEST(gives_the_oldest_up_when_full),
 		SCENE_TEST(never_waits_for_a_server_that_does_not_read),
 		SCENE_TEST(grants_wishes),
+		SCENE_TEST(grants_wishes_for_debug_files),
 		SCENE_TEST(forgets_what_is_refused),
 		SCENE_TEST(leaves_a_server_that_makes_no_sense),
 		SCENE_TEST(says_when_the_server_is_of_another_version),

@@ -60,6 +60,11 @@ static const char source[] =
 	"mkdir .debug && objcopy --only-keep-debug linked .debug/linked.debug && strip linked\n"
 	"objcopy --add-gnu-debuglink=.debug/linked.debug linked\n"
 	"cp .debug/linked.debug good && echo >> linked.debug\n"
+	"cp good elsewhere.debug && cp linked named && objcopy --remove-section .gnu_debuglink "
+	"named\n"
+	"objcopy --add-gnu-debuglink=elsewhere.debug named && rm elsewhere.debug\n"
+	"cc -O1 -g -Wl,--build-id=0x1234 prog.c -o other && objcopy --only-keep-debug other "
+	"other.debug\n"
 	"readelf -n whole | awk '/Build ID/ { print $3 }' > id\n";
 
 static int run_source(const char *root)
@@ -282,6 +287,33 @@ static void bears_debug_files_of_no_use(void **state)
 	assert_int_equal(known(world), ALL);
 }
 
+static void restart(struct world *world)
+{
+	char folder[96];
+	char path[96];
+
+	symbols_close(world->symbols);
+	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
+	snprintf(path, sizeof(path), "%s/debug", world->root);
+	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+}
+
+/* Where nm says that it begins, in the program without a build id. */
+static uint64_t linked_hidden_one(const struct world *world)
+{
+	char path[96];
+	uint64_t vaddr = 0;
+
+	snprintf(path, sizeof(path), "%s/linked.nm", world->root);
+
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%" SCNx64, &vaddr), 1);
+	fclose(file);
+	return vaddr;
+}
+
 static void keeps_them_over_a_restart(void **state)
 {
 	struct world *world = *state;
@@ -296,6 +328,80 @@ static void keeps_them_over_a_restart(void **state)
 	snprintf(path, sizeof(path), "%s/nothing", world->root);
 	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
 	assert_int_equal(known(world), ALL);
+}
+
+/* As the collector does it, which found it in the root of a container. */
+static void bring_debug(const struct world *world, const char *name)
+{
+	char link[DEBUG_LINK_NAME_SIZE];
+
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
+	/* Not again at once. */
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, name));
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+}
+
+static void takes_a_debug_file_that_is_brought(void **state)
+{
+	const struct world *world = *state;
+	char link[DEBUG_LINK_NAME_SIZE];
+
+	/* Nobody asked. */
+	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "whole.debug"));
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	bring(world, "stripped");
+	assert_int_equal(known(world), EXPORTED);
+	bring_debug(world, "whole.debug");
+	assert_int_equal(known(world), ALL);
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+}
+
+static void bears_brought_debug_files_of_no_use(void **state)
+{
+	const struct world *world = *state;
+
+	bring(world, "stripped");
+	bring_debug(world, "other.debug");
+	assert_int_equal(known(world), EXPORTED);
+}
+
+static void has_its_own_debug_file_and_wants_none(void **state)
+{
+	const struct world *world = *state;
+	char link[DEBUG_LINK_NAME_SIZE];
+
+	install(world, "whole.debug");
+	bring(world, "stripped");
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+}
+
+/* The file has no build id: what it calls its debug file is all there is, and its checksum decides.
+ */
+static void takes_a_debug_file_by_its_name(void **state)
+{
+	struct world *world = *state;
+	char link[DEBUG_LINK_NAME_SIZE];
+
+	world->identity = (struct identity){ .kind = IDENTITY_INODE, .size = 40, .bytes = { 8 } };
+	bring(world, "named");
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_string_equal(link, "elsewhere.debug");
+	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "whole.debug"));
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+	assert_int_equal(known(world) & HIDDEN, 0);
+	restart(world);
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_string_equal(link, "elsewhere.debug");
+	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "good"));
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+
+	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
+	uint32_t function = symbol_module_find(module, linked_hidden_one(world));
+
+	assert_int_not_equal(function, SYMBOL_NONE);
+	assert_true(str_equal(symbol_module_name(module, function), STR("hidden_one")));
+	symbols_release(world->symbols, module);
 }
 
 /* ---- lines ---- */
@@ -360,19 +466,35 @@ static void reads_lines_of_a_debug_file_that_comes_later(void **state)
 	symbols_release(world->symbols, module);
 }
 
+/* They are not in the symbol file yet when the server starts anew: the debug file is brought again.
+ */
+static void reads_lines_of_a_debug_file_that_is_brought(void **state)
+{
+	struct world *world = *state;
+
+	bring(world, "stripped");
+	bring_debug(world, "whole.debug");
+	restart(world);
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[1]);
+	struct symbol_place place;
+
+	assert_false(symbol_module_place(module, world->offsets[1], &place));
+	symbols_release(world->symbols, module);
+	bring_debug(world, "whole.debug");
+	module = ask_for_lines(world, world->offsets[1]);
+	assert_line(module, world->offsets[1], 2);
+	symbols_release(world->symbols, module);
+}
+
 /* Names stay over a restart, the opened file does not: it is wished for
    again. */
 static void wishes_for_the_file_again_for_its_lines(void **state)
 {
 	struct world *world = *state;
-	char folder[96];
-	char path[96];
 
 	bring(world, "whole");
-	symbols_close(world->symbols);
-	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
-	snprintf(path, sizeof(path), "%s/debug", world->root);
-	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+	restart(world);
 	assert_false(symbols_wants(world->symbols, &world->identity));
 
 	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
@@ -391,16 +513,8 @@ static void wishes_for_the_file_again_for_its_lines(void **state)
 static void follows_the_name_of_a_debug_file(void **state)
 {
 	struct world *world = *state;
-	char path[96];
-	uint64_t vaddr = 0;
+	uint64_t vaddr = linked_hidden_one(world);
 
-	snprintf(path, sizeof(path), "%s/linked.nm", world->root);
-
-	FILE *file = fopen(path, "r");
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%" SCNx64, &vaddr), 1);
-	fclose(file);
 	world->identity = (struct identity){ .kind = IDENTITY_INODE, .size = 40, .bytes = { 7 } };
 	bring(world, "linked");
 
@@ -463,14 +577,9 @@ static void does_not_take_lines_of_another_file(void **state)
 {
 	struct world *world = *state;
 	struct symbol_place place;
-	char folder[96];
-	char path[96];
 
 	bring(world, "whole");
-	symbols_close(world->symbols);
-	snprintf(folder, sizeof(folder), "%s/symbols", world->root);
-	snprintf(path, sizeof(path), "%s/debug", world->root);
-	assert_int_equal(symbols_open(folder, path, &world->symbols), 0);
+	restart(world);
 
 	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
 
@@ -496,6 +605,15 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(bears_debug_files_of_no_use, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keeps_them_over_a_restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(takes_a_debug_file_that_is_brought, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(bears_brought_debug_files_of_no_use, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(has_its_own_debug_file_and_wants_none, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(takes_a_debug_file_by_its_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(reads_lines_of_a_debug_file_that_is_brought, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(reads_lines_of_the_file_when_they_are_asked_for,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reads_lines_of_a_debug_file_that_comes_later,

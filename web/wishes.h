@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/identity.h"
+#include "base/str.h"
+
+struct process_key;
+
+/*
+ * What the collector is to be asked for, until it was. Any thread adds, one sends. What finds no
+ * room is wished for again by who wanted it.
+ */
+struct wishes;
+
+enum {
+	/* Of a busy host's first second. */
+	WISHES_FILE_COUNT_MAX = 256,
+	WISHES_JIT_COUNT_MAX = 64,
+	WISHES_DEBUG_COUNT_MAX = 64,
+};
+
+int wishes_new(struct wishes **ret);
+struct wishes *wishes_free(struct wishes *wishes);
+
+/* False when there is no room. A file; what a process writes of code that it made; the debug file
+ * of a file in a container, by the name that the file has for it, or "". */
+bool wishes_add_file(struct wishes *wishes, const struct identity *identity);
+bool wishes_add_jit(struct wishes *wishes, const struct process_key *process);
+bool wishes_add_debug(struct wishes *wishes, const struct identity *identity, struct str name);
+
+/* Sends what waits, until the socket has no room; adds how many that were. */
+int wishes_send(struct wishes *wishes, int socket, uint64_t *sent);
+
+DEFINE_CLEANUP(struct wishes *, wishes, wishes_free)

@@ -36,7 +36,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-c
                   libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
                   libjansson-dev libnghttp2-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
-PACKAGES_TEST  := libcmocka-dev dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
+PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma

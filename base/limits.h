@@ -163,6 +163,32 @@ enum {
 	/* Frames of one stack; the root side of deeper ones is cut, and the stack says so. */
 	PPROF_STACK_DEPTH_MAX = 4096,
 
+	/* ---- pushes: profiles that programs send of themselves ---- */
+
+	/* Of a request on the wire, as Pyroscope has it. gRPC's come in memory; its clients send no
+	 * more than 4 MB if nobody told them otherwise. JSON is read in memory, too. */
+	PUSH_BODY_SIZE_MAX = 256 << 20,
+	PUSH_GRPC_SIZE_MAX = 16 << 20,
+	PUSH_JSON_SIZE_MAX = 8 << 20,
+	/* One profile, unpacked. Go's largest heap profiles have 20 MB. */
+	PUSH_PROFILE_SIZE_MAX = 256 << 20,
+	/* What of a body or a profile is held in memory; what is more lies in a file that has no
+	 * name. SDKs send 50 kB. */
+	PUSH_MEMORY_MAX = 1 << 20,
+	/* What the store is given at once; what is more comes in several batches. */
+	PUSH_BATCH_MEMORY_MAX = 8 << 20,
+	/* Values of one profile. */
+	PUSH_VALUE_COUNT_MAX = 8 << 20,
+	/* Of one request: the agent of a whole cluster sends a thousand. */
+	PUSH_PROFILE_COUNT_MAX = 16384,
+	/* Labels of a series, and their parts; all as Pyroscope has them. */
+	PUSH_LABEL_COUNT_MAX = 30,
+	PUSH_LABEL_NAME_SIZE_MAX = 1024,
+	PUSH_LABEL_VALUE_SIZE_MAX = 2048,
+	/* Requests that are read into the store at once, and those that wait. */
+	PUSH_RUNNING_MAX = 2,
+	PUSH_WAITING_MAX = 28,
+
 	/* ---- settings ---- */
 
 	/* Files of one configuration: hearth.conf and what is in conf.d. */

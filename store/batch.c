@@ -379,3 +379,8 @@ struct batch_totals batch_totals(const struct batch *batch)
 		totals.samples += batch->items.items[i].count;
 	return totals;
 }
+
+size_t batch_room(const struct batch *batch)
+{
+	return batch->room;
+}

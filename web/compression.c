@@ -109,18 +109,20 @@ bool compression_is_gzip(struct str bytes)
 }
 
 /* 1 at the end of a member, 0 to go on. */
-static int unpack_piece(z_stream *stream, struct buf *buf)
+static int unpack_piece(z_stream *stream, request_sink *take, void *context)
 {
-	uint8_t *room = buf_grow(buf, UNPACK_SIZE);
+	uint8_t room[UNPACK_SIZE];
+	int err;
 
-	if (!room)
-		return buf->error == -EFBIG ? -E2BIG : buf->error;
 	stream->next_out = room;
-	stream->avail_out = UNPACK_SIZE;
+	stream->avail_out = sizeof(room);
 
 	int code = inflate(stream, Z_NO_FLUSH);
+	size_t size = sizeof(room) - stream->avail_out;
 
-	buf->size -= stream->avail_out;
+	err = size > 0 ? take(context, room, size) : 0;
+	if (err)
+		return err;
 	if (code == Z_STREAM_END)
 		return 1;
 	if (code == Z_MEM_ERROR)
@@ -131,7 +133,7 @@ static int unpack_piece(z_stream *stream, struct buf *buf)
 	return 0;
 }
 
-int compression_gunzip(struct str packed, struct buf *buf)
+int compression_unpack(struct str packed, request_sink *take, void *context)
 {
 	z_stream stream = { 0 };
 	int err = 0;
@@ -142,12 +144,25 @@ int compression_gunzip(struct str packed, struct buf *buf)
 	stream.next_in = (const unsigned char *)packed.text;
 	stream.avail_in = (uInt)packed.size;
 	do {
-		err = unpack_piece(&stream, buf);
+		err = unpack_piece(&stream, take, context);
 		if (err == 1 && stream.avail_in > 0)
 			err = inflateReset(&stream) == Z_OK ? 0 : -EBADMSG;
 	} while (!err);
 	(void)inflateEnd(&stream);
 	return err < 0 ? err : 0;
+}
+
+static int take_into_buf(void *context, const void *bytes, size_t size)
+{
+	struct buf *buf = context;
+
+	buf_add(buf, bytes, size);
+	return buf->error == -EFBIG ? -E2BIG : buf->error;
+}
+
+int compression_gunzip(struct str packed, struct buf *buf)
+{
+	return compression_unpack(packed, take_into_buf, buf);
 }
 
 void reply_compress(const struct request *request, struct reply *reply)

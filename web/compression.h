@@ -18,6 +18,9 @@ bool compression_is_gzip(struct str bytes);
  */
 int compression_gunzip(struct str packed, struct buf *buf);
 
+/* The same in pieces, to whoever takes them and fails with -E2BIG when it has enough. */
+int compression_unpack(struct str packed, request_sink *take, void *context);
+
 /*
  * Packs the reply's body with gzip when the client takes that and it is worth it: what is small, or
  * packed already, stays as it is, and so does everything without memory for it.

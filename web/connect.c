@@ -144,6 +144,11 @@ static enum connect_codec codec_of(struct str content_type)
 	return codec;
 }
 
+enum connect_codec connect_codec_of(const struct request *request)
+{
+	return codec_of(request_header(request, STR("content-type")));
+}
+
 static bool take_timeout(struct request *request, struct reply *reply)
 {
 	struct str text = request_header(request, STR("connect-timeout-ms"));
@@ -169,8 +174,7 @@ bool connect_check_headers(struct request *request, struct reply *reply)
 {
 	struct str version = request_header(request, STR("connect-protocol-version"));
 
-	if (grpc_kind_of(request) != GRPC_NONE ||
-	    codec_of(request_header(request, STR("content-type"))) == CONNECT_CODEC_NONE) {
+	if (grpc_kind_of(request) != GRPC_NONE || connect_codec_of(request) == CONNECT_CODEC_NONE) {
 		reply_error(reply, 415, NULL,
 			    "the content type must be application/proto or application/json");
 		reply_add_header(reply, "Accept-Post", "application/proto, application/json");
@@ -235,7 +239,7 @@ const void *connect_begin(struct connect_call *call, struct request *request, st
 	*call = (struct connect_call){
 		.request = request,
 		.reply = reply,
-		.codec = codec_of(request_header(request, STR("content-type"))),
+		.codec = connect_codec_of(request),
 		.arena = ARENA(MESSAGE_MEMORY_MAX),
 	};
 	assert(call->codec != CONNECT_CODEC_NONE);

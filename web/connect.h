@@ -53,6 +53,9 @@ enum connect_codec {
 	CONNECT_CODEC_JSON = 2,	 /* application/json */
 };
 
+/* By the content type. */
+enum connect_codec connect_codec_of(const struct request *request);
+
 /*
  * One call: a handler reads the question, which is a message of proto/, and gives an answer, which
  * is another. How they are encoded is nobody else's business. Both live in the arena.

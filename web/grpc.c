@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "web/base64.h"
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/reply.h"
@@ -279,26 +280,6 @@ static void encode_message(const char *message, char *text, size_t size)
 	text[used] = '\0';
 }
 
-static void encode_base64(const uint8_t *bytes, size_t size, bool is_padded, struct buf *text)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789+/";
-
-	for (size_t i = 0; i < size; i += 3) {
-		size_t count = size - i < 3 ? size - i : 3;
-		uint32_t bits = (uint32_t)bytes[i] << 16;
-
-		bits |= count > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
-		bits |= count > 2 ? bytes[i + 2] : 0;
-		for (size_t k = 0; k < 4; k++) {
-			if (k <= count)
-				buf_add_u8(text, (uint8_t)letters[bits >> (18 - 6 * k) & 63]);
-			else if (is_padded)
-				buf_add_u8(text, '=');
-		}
-	}
-}
-
 /*
  * google.rpc.Status {1: code, 2: message, 3: details}, with RetryInfo {1: Duration {1: seconds}}
  * for who came at a bad moment. https://github.com/googleapis/googleapis/tree/master/google/rpc
@@ -325,7 +306,7 @@ static void encode_details(int code, const char *message, struct buf *text)
 	buf_add_u8(&status, 3 << 3 | 2);
 	buf_add_sized(&status, (struct str){ (char *)any.bytes, any.size });
 	if (!duration.error && !any.error && !status.error)
-		encode_base64(status.bytes, status.size, false, text);
+		base64_encode(status.bytes, status.size, false, text);
 }
 
 static void add_frame_head(struct buf *buf, uint8_t flags, size_t size)
@@ -390,7 +371,7 @@ static void encode_text(struct reply *reply)
 {
 	struct buf text = BUF((REPLY_SIZE_MAX / 3 + 1024) * 4);
 
-	encode_base64(reply->body.bytes, reply->body.size, true, &text);
+	base64_encode(reply->body.bytes, reply->body.size, true, &text);
 	buf_done(&reply->body);
 	reply->body = text;
 }

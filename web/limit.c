@@ -15,6 +15,7 @@ const char *limit_name(enum limit limit)
 		[LIMIT_MESSAGE] = "message",
 		[LIMIT_BODY_TIME] = "body_time",
 		[LIMIT_BODY_RATE] = "body_rate",
+		[LIMIT_PUSHES] = "pushes",
 		[LIMIT_QUESTIONS] = "questions",
 		[LIMIT_ANSWER_TIME] = "answer_time",
 		[LIMIT_ANSWER_SIZE] = "answer_size",

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/parse.h"
+#include "web/base64.h"
 
 enum {
 	NAME_SIZE_MAX = 64,
@@ -123,6 +124,24 @@ static int read_text(struct reading *reading, const ProtobufCFieldDescriptor *fi
 	return 0;
 }
 
+static int read_bytes(struct reading *reading, const ProtobufCFieldDescriptor *field,
+		      const struct json_value *value, ProtobufCBinaryData *ret)
+{
+	struct str text;
+
+	if (!json_value_text(value, &text))
+		return refuse(reading, "no text in field", field);
+
+	uint8_t *bytes = arena_take(reading->arena, base64_room(text.size), 1);
+
+	if (!bytes)
+		return reading->arena->error;
+	if (base64_decode(text, bytes, &ret->len))
+		return refuse(reading, "no base64 in field", field);
+	ret->data = bytes;
+	return 0;
+}
+
 static int read_message(struct reading *reading, const ProtobufCMessageDescriptor *descriptor,
 			const struct json_value *json, ProtobufCMessage **ret);
 
@@ -135,6 +154,8 @@ static int read_value(struct reading *reading, const ProtobufCFieldDescriptor *f
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_STRING:
 		return read_text(reading, field, value, place);
+	case PROTOBUF_C_TYPE_BYTES:
+		return read_bytes(reading, field, value, place);
 	case PROTOBUF_C_TYPE_INT64:
 		return read_int64(value, place)
 			       ? 0
@@ -272,20 +293,9 @@ int message_from_json(const ProtobufCMessageDescriptor *descriptor, const struct
 
 static void write_bytes(struct json_writer *json, ProtobufCBinaryData bytes)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	struct buf text = BUF(bytes.len / 3 * 4 + 4);
 
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t count = bytes.len - i < 3 ? bytes.len - i : 3;
-		uint32_t three = 0;
-
-		for (size_t k = 0; k < 3; k++)
-			three = three << 8 | (k < count ? bytes.data[i + k] : 0);
-		for (size_t k = 0; k < 4; k++)
-			buf_add_u8(&text,
-				   k <= count ? (uint8_t)digits[three >> (18 - 6 * k) & 63] : '=');
-	}
+	base64_encode(bytes.data, bytes.len, true, &text);
 	if (text.error)
 		json->buf->error = text.error;
 	json_text(json, (struct str){ (const char *)text.bytes, text.size });

@@ -189,6 +189,24 @@ static void add_questions(struct buf *buf, const struct server_counters *counter
 		  "The same at its highest since the start.");
 }
 
+static void add_pushes(struct buf *buf, const struct server_counters *counters)
+{
+	add_counter(buf, "hearth_push_profiles_total", counters->push_profiles,
+		    "Profiles that programs pushed, and that were taken.");
+	add_counter(buf, "hearth_push_refused_total", counters->push_refused,
+		    "Profiles, or series of them, that were no good.");
+	add_counter(buf, "hearth_push_bytes_total", counters->push_bytes,
+		    "Bytes of those that were taken, unpacked.");
+	add_counter(buf, "hearth_push_stacks_total", counters->push_stacks, "Their stacks.");
+	add_counter(buf, "hearth_push_stacks_skipped_total", counters->push_stacks_skipped,
+		    "Stacks without a value, or with a negative one, that were left out.");
+	add_head(buf, "hearth_push_repairs_total", "counter",
+		 "What was mended of pushed profiles, rather than refused.");
+	for (unsigned i = 0; i < PUSH_REPAIR_COUNT; i++)
+		buf_printf(buf, "hearth_push_repairs_total{kind=\"%s\"} %" PRIu64 "\n",
+			   push_repair_name(i), counters->push_repairs[i]);
+}
+
 static void add_limits(struct buf *buf, const struct server_counters *counters)
 {
 	add_head(buf, "hearth_limit_hits_total", "counter",
@@ -377,6 +395,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 		    "HTTP requests refused for what they are, not for what they ask.");
 	add_counter(buf, "hearth_http_tokens_refused_total", server->counters.tokens_refused,
 		    "Requests with a token that is nobody's.");
+	add_pushes(buf, &server->counters);
 	add_limits(buf, &server->counters);
 	add_questions(buf, &server->counters, &store);
 	if (server->request_counters)

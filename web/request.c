@@ -203,17 +203,39 @@ static bool announces_more_than(const struct request *request, size_t limit)
 	       size > limit;
 }
 
-static int as_is(struct body_clock *clock, struct buf *body)
+/* Where the body goes. */
+struct sink {
+	request_sink *take;
+	void *context;
+	uint64_t size; /* that went there */
+};
+
+static int sink_add(struct sink *sink, const void *bytes, size_t size)
+{
+	sink->size += size;
+	return size > 0 ? sink->take(sink->context, bytes, size) : 0;
+}
+
+static int as_is(struct body_clock *clock, struct sink *sink)
 {
 	uint8_t piece[READ_SIZE];
 	int64_t count;
 
 	while ((count = read_some(clock, piece, sizeof(piece))) > 0) {
-		buf_add(body, piece, (size_t)count);
-		if (body->error)
-			return body->error == -EFBIG ? -E2BIG : body->error;
+		int err = sink_add(sink, piece, (size_t)count);
+
+		if (err)
+			return err;
 	}
 	return (int)count;
+}
+
+static int sink_into_buf(void *context, const void *bytes, size_t size)
+{
+	struct buf *buf = context;
+
+	buf_add(buf, bytes, size);
+	return buf->error == -EFBIG ? -E2BIG : buf->error;
 }
 
 static int64_t read_held(struct request *request, void *bytes, size_t size)
@@ -241,7 +263,8 @@ int request_hold_body(struct request *request, struct held_body *held)
 	if (announces_more_than(request, held->bytes.limit))
 		return -E2BIG;
 
-	int err = as_is(&clock, &held->bytes);
+	struct sink sink = { .take = sink_into_buf, .context = &held->bytes };
+	int err = as_is(&clock, &sink);
 
 	if (err)
 		return err;
@@ -284,16 +307,15 @@ int64_t request_spool_body(struct request *request, int fd, size_t size_max)
 	return count < 0 ? count : (int64_t)clock.size;
 }
 
-/* Adds what was unpacked, within the body's limit and a sane ratio to what came over the wire. */
-static int add_unpacked(struct buf *body, const void *bytes, size_t size, uint64_t packed_size)
+/* Adds what was unpacked, within a sane ratio to what came over the wire. */
+static int add_unpacked(struct sink *sink, const void *bytes, size_t size, uint64_t packed_size)
 {
+	int err = sink_add(sink, bytes, size);
+
 	assert(packed_size > 0);
-	buf_add(body, bytes, size);
-	if (body->error)
-		return body->error == -EFBIG ? -E2BIG : body->error;
-	if (body->size > RATIO_FREE_SIZE && body->size / REQUEST_RATIO_MAX > packed_size)
-		return -E2BIG;
-	return 0;
+	if (!err && sink->size > RATIO_FREE_SIZE && sink->size / REQUEST_RATIO_MAX > packed_size)
+		err = -E2BIG;
+	return err;
 }
 
 struct gzip_reader {
@@ -301,7 +323,7 @@ struct gzip_reader {
 	bool ended;
 };
 
-static int unpack_gzip_piece(struct gzip_reader *gzip, struct buf *body, uint64_t packed_size)
+static int unpack_gzip_piece(struct gzip_reader *gzip, struct sink *sink, uint64_t packed_size)
 {
 	uint8_t unpacked[UNPACK_SIZE];
 
@@ -317,7 +339,7 @@ static int unpack_gzip_piece(struct gzip_reader *gzip, struct buf *body, uint64_
 			return -EBADMSG;
 		gzip->ended = code == Z_STREAM_END;
 
-		int err = add_unpacked(body, unpacked, sizeof(unpacked) - gzip->stream.avail_out,
+		int err = add_unpacked(sink, unpacked, sizeof(unpacked) - gzip->stream.avail_out,
 				       packed_size);
 
 		if (err)
@@ -327,7 +349,7 @@ static int unpack_gzip_piece(struct gzip_reader *gzip, struct buf *body, uint64_
 	return gzip->ended && gzip->stream.avail_in > 0 ? -EBADMSG : 0;
 }
 
-static int unpack_gzip(struct body_clock *clock, struct buf *body)
+static int unpack_gzip(struct body_clock *clock, struct sink *sink)
 {
 	struct gzip_reader gzip = { .ended = false };
 	uint8_t piece[READ_SIZE];
@@ -346,7 +368,7 @@ static int unpack_gzip(struct body_clock *clock, struct buf *body)
 			packed_size += (uint64_t)count;
 			gzip.stream.next_in = piece;
 			gzip.stream.avail_in = (uInt)count;
-			err = unpack_gzip_piece(&gzip, body, packed_size);
+			err = unpack_gzip_piece(&gzip, sink, packed_size);
 		}
 	}
 	(void)inflateEnd(&gzip.stream);
@@ -362,7 +384,7 @@ static int zstd_errno(size_t code)
 	return ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
 }
 
-static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct buf *body,
+static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct sink *sink,
 			     uint64_t packed_size, size_t *ret_missing)
 {
 	uint8_t unpacked[UNPACK_SIZE];
@@ -374,7 +396,7 @@ static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct buf *
 		int err = zstd_errno(missing);
 
 		if (!err)
-			err = add_unpacked(body, unpacked, out.pos, packed_size);
+			err = add_unpacked(sink, unpacked, out.pos, packed_size);
 		if (err)
 			return err;
 		*ret_missing = missing;
@@ -383,7 +405,7 @@ static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct buf *
 	return 0;
 }
 
-static int unpack_zstd(struct body_clock *clock, struct buf *body)
+static int unpack_zstd(struct body_clock *clock, struct sink *sink)
 {
 	ZSTD_DCtx *context = ZSTD_createDCtx();
 	uint8_t piece[READ_SIZE];
@@ -404,7 +426,7 @@ static int unpack_zstd(struct body_clock *clock, struct buf *body)
 		ZSTD_inBuffer in = { piece, (size_t)count, 0 };
 
 		packed_size += (uint64_t)count;
-		err = unpack_zstd_piece(context, &in, body, packed_size, &missing);
+		err = unpack_zstd_piece(context, &in, sink, packed_size, &missing);
 	}
 	(void)ZSTD_freeDCtx(context);
 	if (err)
@@ -412,18 +434,28 @@ static int unpack_zstd(struct body_clock *clock, struct buf *body)
 	return missing == 0 ? 0 : -EBADMSG;
 }
 
-int request_read_body(struct request *request, struct buf *body)
+int request_take_body(struct request *request, request_sink *take, void *context)
 {
 	struct str encoding = request_header(request, STR("content-encoding"));
 	struct body_clock clock = start_clock(request);
+	struct sink sink = { .take = take, .context = context };
 
 	if (equal_without_case(encoding, STR("gzip")))
-		return unpack_gzip(&clock, body);
+		return unpack_gzip(&clock, &sink);
 	if (equal_without_case(encoding, STR("zstd")))
-		return unpack_zstd(&clock, body);
+		return unpack_zstd(&clock, &sink);
 	if (encoding.size > 0 && !equal_without_case(encoding, STR("identity")))
 		return -EOPNOTSUPP;
-	if (announces_more_than(request, body->limit))
+	return as_is(&clock, &sink);
+}
+
+int request_read_body(struct request *request, struct buf *body)
+{
+	struct str encoding = request_header(request, STR("content-encoding"));
+
+	/* It is compared with what comes as it is. */
+	if ((encoding.size == 0 || equal_without_case(encoding, STR("identity"))) &&
+	    announces_more_than(request, body->limit))
 		return -E2BIG;
-	return as_is(&clock, body);
+	return request_take_body(request, sink_into_buf, body);
 }

@@ -103,6 +103,10 @@ int request_hold_body(struct request *request, struct held_body *held);
  */
 int request_read_body(struct request *request, struct buf *body);
 
+/* The same, given on in pieces to a sink, which fails with -E2BIG when it has enough. */
+typedef int request_sink(void *context, const void *bytes, size_t size);
+int request_take_body(struct request *request, request_sink *sink, void *context);
+
 /*
  * The body as it is on the wire, at the end of a file. Its size, or -E2BIG beyond size_max and else
  * as above, or what writing fails with.

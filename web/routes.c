@@ -18,6 +18,7 @@
 #include "web/metrics.h"
 #include "web/page.h"
 #include "web/page_assets.h"
+#include "web/push.h"
 #include "web/querier.h"
 #include "web/reply.h"
 #include "web/request_counters.h"
@@ -32,6 +33,7 @@ enum route_kind {
 	ROUTE_FILE,  /* GET of a file that takes a while to make; one at a time */
 	ROUTE_BRING, /* POST of a file, which is put into the store */
 	ROUTE_CALL,  /* POST of Connect, asks the store: takes a slot */
+	ROUTE_PUSH,  /* POST of Connect with a body that the handler reads itself */
 	/* Of a path that only begins so; one path may have several of them. */
 	ROUTE_LOOK,   /* GET */
 	ROUTE_PUT,    /* PUT with a body that the handler reads itself */
@@ -80,6 +82,8 @@ static const struct route routes_table[] = {
 	  querier_select_merge_stacktraces },
 	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
 
+	{ ROLE_WRITER, ROUTE_PUSH, "/push.v1.PusherService/Push", push_profiles },
+
 	{ ROLE_READER, ROUTE_LOOK, "/symbols/", uploads_get },
 	{ ROLE_WRITER, ROUTE_PUT, "/symbols/", uploads_put },
 	{ ROLE_WRITER, ROUTE_DELETE, "/symbols/", uploads_delete },
@@ -102,7 +106,7 @@ struct routes {
 	struct guard guard;
 	struct access *access;
 	struct audit *audit;
-	struct slots *slots;
+	struct slots *slots, *push_slots;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
 	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "/hearth/" */
@@ -114,6 +118,8 @@ static int make_parts(struct routes *routes)
 
 	if (!err)
 		err = slots_new(QUESTION_RUNNING_MAX, QUESTION_WAITING_MAX, &routes->slots);
+	if (!err)
+		err = slots_new(PUSH_RUNNING_MAX, PUSH_WAITING_MAX, &routes->push_slots);
 	if (!err)
 		err = audit_new(routes->server->settings->access_log, &routes->audit);
 	return err;
@@ -162,6 +168,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 		return err;
 
 	server->request_counters = routes->counters;
+	server->push_slots = routes->push_slots;
 	*ret = TAKE(routes);
 	return 0;
 }
@@ -173,7 +180,10 @@ struct routes *routes_free(struct routes *routes)
 	if (routes->server->request_counters == routes->counters)
 		routes->server->request_counters = NULL;
 	request_counters_free(routes->counters);
+	if (routes->server->push_slots == routes->push_slots)
+		routes->server->push_slots = NULL;
 	slots_free(routes->slots);
+	slots_free(routes->push_slots);
 	access_free(routes->access);
 	audit_free(routes->audit);
 	free(routes);
@@ -196,6 +206,7 @@ static const char *method_of(const struct route *route)
 	case ROUTE_DO:
 	case ROUTE_BRING:
 	case ROUTE_CALL:
+	case ROUTE_PUSH:
 		return "POST";
 	case ROUTE_PUT:
 		return "PUT";
@@ -253,10 +264,16 @@ static size_t find_route(const struct request *request)
 	return page_assets_find(request->path) ? ROUTE_PAGE : ROUTE_NONE;
 }
 
+/* Whether errors are those of Connect. */
+static bool is_call(const struct route *route)
+{
+	return route->kind == ROUTE_CALL || route->kind == ROUTE_PUSH;
+}
+
 static void refuse_role(const struct route *route, struct reply *reply, enum connect_code code,
 			const char *sentence)
 {
-	if (route->kind == ROUTE_CALL)
+	if (is_call(route))
 		connect_error(reply, code, "%s", sentence);
 	else
 		reply_error(reply, connect_code_status(code), NULL, "%s", sentence);
@@ -317,7 +334,7 @@ static bool check(struct routes *routes, struct request *request, const struct r
 		reply_error(reply, 400, NULL, "the query is not percent-encoded as it should be");
 		return false;
 	}
-	if (route->kind != ROUTE_CALL)
+	if (!is_call(route))
 		return true;
 	return grpc_kind_of(request) ? grpc_check_headers(request, reply)
 				     : connect_check_headers(request, reply);
@@ -434,7 +451,7 @@ static void report_lost_body(const struct route *route, struct reply *reply)
 	int err = reply->body.error;
 
 	assert(err < 0);
-	if (route->kind == ROUTE_CALL)
+	if (is_call(route))
 		connect_failure(reply, err);
 	else
 		reply_failure(reply, err);
@@ -526,7 +543,9 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 
 	uint64_t time_ns = clock_monotonic_ns() - start_ns;
 
-	if (number < ROUTE_COUNT && routes_table[number].role >= ROLE_WRITER)
+	/* Programs push all day long. */
+	if (number < ROUTE_COUNT && routes_table[number].role >= ROLE_WRITER &&
+	    (routes_table[number].kind != ROUTE_PUSH || status >= 400))
 		audit_change(routes->audit, request, reply);
 	audit_access(routes->audit, request, reply, time_ns);
 	request_counters_add(routes->counters, number, status, time_ns);

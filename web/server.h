@@ -8,11 +8,13 @@
 #include "base/settings.h"
 #include "base/window.h"
 #include "web/limit.h"
+#include "web/push.h"
 
 struct jit_processes;
 struct ingest;
 struct packages;
 struct request_counters;
+struct slots;
 struct store;
 struct symbols;
 struct unwind_tables;
@@ -40,6 +42,10 @@ struct server_counters {
 	_Atomic uint64_t
 		verdicts[VERDICT_COUNT]; /* samples, by how the walk of their stack ended */
 	_Atomic uint64_t wishes_sent, files_received;
+	/* Profiles that were pushed: taken and refused, their stacks with and without a value,
+	 * bytes unpacked, and what was mended (web/push.h). */
+	_Atomic uint64_t push_profiles, push_refused, push_stacks, push_stacks_skipped, push_bytes;
+	_Atomic uint64_t push_repairs[PUSH_REPAIR_COUNT];
 	_Atomic uint64_t requests, requests_refused, tokens_refused;
 	_Atomic uint64_t limits_hit[LIMIT_COUNT];
 	_Atomic uint64_t questions, questions_cancelled; /* to the store */
@@ -58,6 +64,7 @@ struct server {
 	struct ingest *ingest;			   /* the way into the store; NULL: there is none */
 	_Atomic bool is_importing;		   /* one at a time */
 	_Atomic bool is_exporting;		   /* a span file: the same */
+	struct slots *push_slots;		   /* while HTTP is served */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

@@ -54,5 +54,6 @@ bool block_may_match(const struct store_question *asked, const struct catalog *c
 
 bool block_knows_enough(const struct store_question *asked)
 {
-	return !asked->selector || selector_uses_only(asked->selector, labels, LABEL_COUNT);
+	return asked->profile_count == 0 &&
+	       (!asked->selector || selector_uses_only(asked->selector, labels, LABEL_COUNT));
 }

@@ -94,6 +94,26 @@ uint32_t catalog_service(const struct catalog *catalog, uint32_t series)
 	return catalog_label(catalog, catalog_series(catalog, series).labels, STR("service_name"));
 }
 
+static uint64_t hash_text(const struct catalog *catalog, uint32_t text, uint64_t seed)
+{
+	struct str item = catalog_text(catalog, text);
+
+	return table_hash_bytes(item.text, item.size, seed);
+}
+
+/* A sum, since the order of labels is that of the numbers of their texts. */
+uint64_t catalog_series_hash(const struct catalog *catalog, uint32_t series)
+{
+	struct catalog_series found = catalog_series(catalog, series);
+	struct str item = pool_get(&catalog->pools[CATALOG_LABELS], found.labels);
+	const uint32_t *pairs = (const void *)item.text;
+	uint64_t hash = hash_text(catalog, found.type, 0);
+
+	for (size_t i = 0; i < item.size / (2 * sizeof(pairs[0])); i++)
+		hash += hash_text(catalog, pairs[2 * i + 1], hash_text(catalog, pairs[2 * i], 1));
+	return hash;
+}
+
 struct str catalog_type_part(struct str type, unsigned part)
 {
 	size_t start = 0;

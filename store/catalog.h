@@ -87,6 +87,9 @@ uint32_t catalog_label(const struct catalog *catalog, uint32_t labels, struct st
 /* The text of service_name of a series; 0 when it has none. */
 uint32_t catalog_service(const struct catalog *catalog, uint32_t series);
 
+/* The same for equal labels and type in every span. */
+uint64_t catalog_series_hash(const struct catalog *catalog, uint32_t series);
+
 /* A sample's labels: those of its series, its own, and those that the store makes. */
 struct catalog_sample {
 	const struct catalog *catalog;

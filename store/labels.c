@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/observations.h"
 #include "store/reader.h"
 
 /* Profile types, label names and label values: what occurs in a range. */
@@ -31,6 +32,12 @@ static int add_text(struct labels_question *question, struct str text)
 	return number < 0 ? (int)number : 0;
 }
 
+/* Ids, a value for each of many samples: there is nothing to choose from. */
+static bool is_hidden(struct str name)
+{
+	return str_equal(name, STR(OBSERVED_SPAN_ID)) || str_equal(name, STR(OBSERVED_TRACE_ID));
+}
+
 static int add_names_of(struct labels_question *question, const struct catalog *catalog,
 			uint32_t labels)
 {
@@ -38,8 +45,12 @@ static int add_names_of(struct labels_question *question, const struct catalog *
 	const uint32_t *pairs = (const void *)item.text;
 	int err = 0;
 
-	for (size_t i = 0; !err && i < item.size / (2 * sizeof(pairs[0])); i++)
-		err = add_text(question, catalog_text(catalog, pairs[2 * i]));
+	for (size_t i = 0; !err && i < item.size / (2 * sizeof(pairs[0])); i++) {
+		struct str name = catalog_text(catalog, pairs[2 * i]);
+
+		if (!is_hidden(name))
+			err = add_text(question, name);
+	}
 	return err;
 }
 

@@ -121,6 +121,8 @@ static int64_t judge_new(struct reader *reader, struct pair pair, struct verdict
 	int64_t group = 0;
 
 	ret->period = series.period;
+	if (asked->profile_count > 0)
+		ret->series_hash = catalog_series_hash(catalog, pair.series);
 	ret->matches =
 		(asked->type.size == 0 ||
 		 str_equal(asked->type, catalog_text(catalog, series.type))) &&
@@ -231,6 +233,19 @@ static bool in_range(const struct reader *reader, int64_t start_ms)
 	return start_ms >= asked->from_unix_ms && start_ms <= asked->to_unix_ms;
 }
 
+/* Whether single profiles are asked for, and this is none of them. */
+static bool is_other_profile(const struct reader *reader, const struct slice *slice,
+			     const struct verdict *verdict)
+{
+	const struct store_question *asked = reader->question->asked;
+
+	for (size_t i = 0; i < asked->profile_count; i++)
+		if (asked->profiles[i].time_ms == slice->start_ms &&
+		    asked->profiles[i].series == verdict->series_hash)
+			return false;
+	return asked->profile_count > 0;
+}
+
 static int visit_run(struct reader *reader, const struct run *run, struct entry_reader *entries)
 {
 	const struct reader_question *question = reader->question;
@@ -246,7 +261,7 @@ static int visit_run(struct reader *reader, const struct run *run, struct entry_
 	}
 	if (entries)
 		entry_reader_start_list(entries);
-	if (!is_wanted || !verdict.matches)
+	if (!is_wanted || !verdict.matches || is_other_profile(reader, slice, &verdict))
 		return entries ? entry_reader_skip(entries, run->entry_count, run->valued) : 0;
 	return question->run(question->context, reader, slice, run, &verdict, entries);
 }
@@ -313,7 +328,7 @@ static int visit_running(struct reader *reader)
 		int err = reader_judge(reader, (struct pair){ entry->series, entry->labels },
 				       &verdict);
 
-		if (!err && verdict.matches)
+		if (!err && verdict.matches && !is_other_profile(reader, slice, &verdict))
 			err = question->entry(question->context, reader, slice, entry, &verdict);
 		if (err)
 			return err;
@@ -437,7 +452,8 @@ static int visit_active(struct reader *reader)
 				   .value = active->value,
 				   .kernel_value = active->kernel_value };
 
-		if (!verdict->matches || !in_range(reader, slice->start_ms))
+		if (!verdict->matches || !in_range(reader, slice->start_ms) ||
+		    is_other_profile(reader, slice, verdict))
 			continue;
 		err = question->run(question->context, reader, slice, &run, verdict, NULL);
 		if (asker)
@@ -472,7 +488,8 @@ static int visit_occurrences(struct reader *reader, const struct entry *entry, b
 
 		const struct slice *slice = &reader->activity.slices.items[occurrence.slice];
 
-		if (!verdict->matches || !in_range(reader, slice->start_ms))
+		if (!verdict->matches || !in_range(reader, slice->start_ms) ||
+		    is_other_profile(reader, slice, verdict))
 			continue;
 		if (!is_valued)
 			found.value = saturated_product(found.count, verdict->period);

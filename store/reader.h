@@ -22,6 +22,7 @@ struct verdict {
 	bool matches;
 	uint32_t group; /* what reader_group gave */
 	uint64_t period;
+	uint64_t series_hash; /* where single profiles are asked for */
 };
 
 /* Stands for all segments of a compact span, whose trees they share. */

@@ -81,7 +81,7 @@ static int64_t find_group(void *context, const struct catalog_sample *sample)
 }
 
 /* The first point at or after a time; the first also takes what is one step before it. */
-static bool find_point(const struct store_grid *grid, int64_t time_ms, size_t *ret)
+bool store_grid_point(const struct store_grid *grid, int64_t time_ms, size_t *ret)
 {
 	int64_t since_ms = time_ms - grid->first_ms;
 
@@ -101,7 +101,7 @@ static void add_value(struct series_question *question, const struct slice *slic
 	size_t point = 0;
 
 	assert(number < question->groups.count);
-	if (!find_point(question->grid, slice->start_ms, &point))
+	if (!store_grid_point(question->grid, slice->start_ms, &point))
 		return;
 
 	size_t place = number * question->grid->point_count + point;

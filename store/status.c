@@ -42,6 +42,8 @@ static void add_spans(const struct store *store, struct store_status *ret)
 			ret->oldest_ms = span->first_ms;
 		if (span->end_ms > ret->newest_ms)
 			ret->newest_ms = span->end_ms;
+		if (span->last_ms > ret->newest_start_ms)
+			ret->newest_start_ms = span->last_ms;
 	}
 }
 

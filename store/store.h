@@ -135,6 +135,7 @@ struct store_status {
 	uint64_t samples;	/* in all spans */
 	int64_t oldest_ms;	/* start and end of what is held; 0 when empty */
 	int64_t newest_ms;
+	int64_t newest_start_ms; /* when the last of it began */
 	uint64_t commits;
 	uint64_t samples_appended;  /* since the start */
 	uint64_t series_overflowed; /* samples, since the start: see series_limit.h */
@@ -188,6 +189,12 @@ struct store_asker {
 	uint64_t memory; /* the largest estimate of one of them */
 };
 
+/* One profile: what a series brought at one time. store/observations.h says which there are. */
+struct profile_key {
+	int64_t time_ms;
+	uint64_t series; /* a hash of its labels and its type, the same in every file */
+};
+
 struct store_question {
 	struct str type;		 /* five-part profile type id; empty: every type */
 	const struct selector *selector; /* NULL: everything */
@@ -197,6 +204,8 @@ struct store_question {
 	struct store_asker *asker;	/* or NULL */
 	bool raw_names;			/* as compilers made them, not as in the source */
 	bool is_exact; /* out of samples as long as there are any, however long that takes */
+	const struct profile_key *profiles; /* only these … */
+	size_t profile_count;		    /* … of them; 0: all */
 };
 
 struct store_texts {
@@ -208,6 +217,7 @@ void store_texts_done(struct store_texts *texts);
 
 int store_profile_types(struct store *store, const struct store_question *question,
 			struct store_texts *ret);
+/* But for ids of spans and traces (store/observations.h). */
 int store_label_names(struct store *store, const struct store_question *question,
 		      struct store_texts *ret);
 /* Those of series alone, not the samples' own. */
@@ -227,6 +237,9 @@ struct store_grid {
 	int64_t step_ms;
 	size_t point_count;
 };
+
+/* False beside the grid. */
+bool store_grid_point(const struct store_grid *grid, int64_t time_ms, size_t *ret);
 
 struct store_row {
 	const struct str *values;	     /* of the labels in group_by, in that order */

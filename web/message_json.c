@@ -200,6 +200,7 @@ static size_t size_of(ProtobufCType type)
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_DOUBLE:
 		return sizeof(uint64_t);
+	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_UINT32:
 		return sizeof(uint32_t);
 	default:
@@ -327,6 +328,9 @@ static void write_value(struct json_writer *json, const ProtobufCFieldDescriptor
 		break;
 	case PROTOBUF_C_TYPE_UINT64:
 		json_u64_text(json, *(const uint64_t *)place);
+		break;
+	case PROTOBUF_C_TYPE_INT32:
+		json_i64(json, *(const int32_t *)place);
 		break;
 	case PROTOBUF_C_TYPE_UINT32:
 		json_u64(json, *(const uint32_t *)place);

@@ -27,6 +27,12 @@ void querier_select_merge_stacktraces(struct server *server, struct request *req
 				      struct reply *reply);
 void querier_select_merge_profile(struct server *server, struct request *request,
 				  struct reply *reply);
+void querier_select_merge_span_profile(struct server *server, struct request *request,
+				       struct reply *reply);
+void querier_diff(struct server *server, struct request *request, struct reply *reply);
+void querier_select_heatmap(struct server *server, struct request *request, struct reply *reply);
+void querier_get_profile_stats(struct server *server, struct request *request, struct reply *reply);
+void querier_analyze_query(struct server *server, struct request *request, struct reply *reply);
 
 /* ---- what the handlers share ------------------------------------------------------------------
  */
@@ -67,6 +73,14 @@ struct querier_group {
 };
 bool querier_read_group(struct querier_group *group, struct connect_call *call, const char *field,
 			size_t count, char *const *names);
+
+/*
+ * Points lie at start, start + step, … up to end, and one step before start counts for the first:
+ * the clients of Pyroscope line their screens up by that. step in seconds; asks_for_all: from the
+ * first to the last profile. The question's range becomes what the points hold.
+ */
+bool querier_read_grid(struct querier_question *question, struct connect_call *call,
+		       struct store *store, double step, bool asks_for_all, struct store_grid *ret);
 
 /* Names that Prometheus has always allowed. */
 bool querier_is_plain_name(struct str name);

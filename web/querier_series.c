@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "web/exemplars.h"
 #include "web/querier.h"
 #include "web/server.h"
 
@@ -23,16 +24,11 @@ static void narrow_to_contents(struct store *store, struct store_question *quest
 	assert(question->from_unix_ms >= 0);
 }
 
-/*
- * Points lie at start, start + step, … up to end, and one step before start counts for the first:
- * the clients of Pyroscope line their screens up by that.
- */
-static bool read_grid(struct querier_question *question, struct connect_call *call,
-		      struct store *store, const Pyroscope__SelectSeriesRequest *asked,
-		      struct store_grid *ret)
+bool querier_read_grid(struct querier_question *question, struct connect_call *call,
+		       struct store *store, double asked_step, bool asks_for_all,
+		       struct store_grid *ret)
 {
-	double step_ms = floor(asked->step * CLOCK_MS_PER_S + 1e-6);
-	bool asks_for_all = asked->end == 0;
+	double step_ms = floor(asked_step * CLOCK_MS_PER_S + 1e-6);
 
 	/* What is no number is no step. */
 	if (!(step_ms >= 1)) {
@@ -63,8 +59,10 @@ static bool read_grid(struct querier_question *question, struct connect_call *ca
 	return true;
 }
 
+/* exemplars: for each point, or NULL. */
 static void take_points(struct connect_call *call, const struct store_row *row,
-			const struct store_grid *grid, Pyroscope__Series *series)
+			const struct store_grid *grid, Pyroscope__Exemplar **exemplars,
+			Pyroscope__Series *series)
 {
 	size_t count = 0;
 
@@ -82,13 +80,17 @@ static void take_points(struct connect_call *call, const struct store_row *row,
 		pyroscope__point__init(point);
 		point->value = (double)row->points[i];
 		point->timestamp = grid->first_ms + (int64_t)i * grid->step_ms;
+		if (exemplars && exemplars[i]) {
+			point->exemplars = &exemplars[i];
+			point->n_exemplars = 1;
+		}
 		series->points[series->n_points++] = point;
 	}
 }
 
 static void answer_series(struct connect_call *call, const struct store_rows *rows,
 			  size_t row_count, const struct querier_group *group,
-			  const struct store_grid *grid)
+			  const struct store_grid *grid, Pyroscope__Exemplar **exemplars)
 {
 	Pyroscope__SelectSeriesResponse answer = PYROSCOPE__SELECT_SERIES_RESPONSE__INIT;
 	Pyroscope__Series *items = arena_take(&call->arena, row_count, sizeof(items[0]));
@@ -100,7 +102,8 @@ static void answer_series(struct connect_call *call, const struct store_rows *ro
 		Pyroscope__Series *series = &items[i];
 
 		pyroscope__series__init(series);
-		take_points(call, row, grid, series);
+		take_points(call, row, grid, exemplars ? exemplars + i * grid->point_count : NULL,
+			    series);
 		if (series->n_points == 0)
 			continue;
 		series->labels = querier_labels(call, group->names, row->values, group->count,
@@ -110,12 +113,33 @@ static void answer_series(struct connect_call *call, const struct store_rows *ro
 	connect_answer(call, &answer.base);
 }
 
+static int answer_rows(struct server *server, struct connect_call *call,
+		       const struct querier_question *question, const struct querier_group *group,
+		       const struct store_grid *grid, const Pyroscope__SelectSeriesRequest *asked)
+{
+	struct store_rows rows;
+	Pyroscope__Exemplar **exemplars = NULL;
+	int err = store_series(server->store, &question->question, group->names, group->count, grid,
+			       &rows);
+
+	if (err)
+		return err;
+	if (asked->limit > 0 && (uint64_t)asked->limit < rows.count)
+		rows.count = (size_t)asked->limit;
+	if (asked->exemplar_type == PYROSCOPE__EXEMPLAR_TYPE__EXEMPLAR_TYPE_INDIVIDUAL)
+		err = exemplars_find(server->store, call, &question->question, group, grid, &rows,
+				     &exemplars);
+	if (!err)
+		answer_series(call, &rows, rows.count, group, grid, exemplars);
+	store_rows_done(&rows);
+	return err;
+}
+
 void querier_select_series(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
 	autoclean(connect_call) struct connect_call call;
 	struct querier_group group;
-	struct store_rows rows;
 	struct store_grid grid;
 	const Pyroscope__SelectSeriesRequest *asked =
 		connect_begin(&call, request, reply, &pyroscope__select_series_request__descriptor);
@@ -124,25 +148,19 @@ void querier_select_series(struct server *server, struct request *request, struc
 	    !querier_read_selection(&question, &call, asked->profile_typeid,
 				    asked->label_selector) ||
 	    !querier_read_group(&group, &call, "group_by", asked->n_group_by, asked->group_by) ||
-	    !read_grid(&question, &call, server->store, asked, &grid))
+	    !querier_read_grid(&question, &call, server->store, asked->step, asked->end == 0,
+			       &grid))
 		return;
 	if (asked->exemplar_type == PYROSCOPE__EXEMPLAR_TYPE__EXEMPLAR_TYPE_SPAN) {
-		connect_error(reply, CONNECT_UNIMPLEMENTED, "span exemplars are not kept");
+		connect_error(reply, CONNECT_UNIMPLEMENTED,
+			      "spans are shown by SelectHeatmap with HEATMAP_QUERY_TYPE_SPAN");
 		return;
 	}
 
-	int err = store_series(server->store, &question.question, group.names, group.count, &grid,
-			       &rows);
+	int err = answer_rows(server, &call, &question, &group, &grid, asked);
 
-	if (err) {
+	if (err)
 		connect_failure(reply, err);
-		return;
-	}
-
-	bool is_limited = asked->limit > 0 && (uint64_t)asked->limit < rows.count;
-
-	answer_series(&call, &rows, is_limited ? (size_t)asked->limit : rows.count, &group, &grid);
-	store_rows_done(&rows);
 }
 
 /* ---- Series -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 #include "web/page_assets.h"
 #include "web/push.h"
 #include "web/querier.h"
+#include "web/render.h"
 #include "web/reply.h"
 #include "web/request_counters.h"
 #include "web/server.h"
@@ -81,6 +82,16 @@ static const struct route routes_table[] = {
 	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeStacktraces",
 	  querier_select_merge_stacktraces },
 	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeProfile", querier_select_merge_profile },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectMergeSpanProfile",
+	  querier_select_merge_span_profile },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "SelectHeatmap", querier_select_heatmap },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "Diff", querier_diff },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "GetProfileStats", querier_get_profile_stats },
+	{ ROLE_READER, ROUTE_CALL, QUERIER "AnalyzeQuery", querier_analyze_query },
+
+	{ ROLE_READER, ROUTE_ASK, "/pyroscope/render", render_answer },
+	{ ROLE_READER, ROUTE_ASK, "/pyroscope/render-diff", render_diff_answer },
+	{ ROLE_READER, ROUTE_ASK, "/pyroscope/label-values", render_label_values },
 
 	{ ROLE_WRITER, ROUTE_PUSH, "/push.v1.PusherService/Push", push_profiles },
 

@@ -226,8 +226,6 @@ static void refuses_wrong_questions(void **state)
 		{ "{" ASK ",\"maxNodes\":1048577}", 400, "max flamegraph nodes limit" },
 		{ "{" ASK ",\"labelSelector\":\"{service_name\"}", 400, "parse label selector" },
 		{ "{" ASK ",\"labelSelector\":\"{a=~\\\"(\\\"}\"}", 400, "parse label selector" },
-		{ "{" ASK ",\"format\":\"PROFILE_FORMAT_DOT\"}", 501, "unimplemented" },
-		{ "{" ASK ",\"stackTraceSelector\":{\"goPgo\":{}}}", 501, "go_pgo" },
 		{ "{" ASK ",\"spanSelector\":[\"xyz\"]}", 400, "malformed id" },
 		{ "{" ASK ",\"profileIdSelector\":[\"1\"]}", 400, "malformed id" },
 		{ "{" ASK ",\"spanSelector\":[\"0123456789abcdef\"],\"traceIdSelector\":["

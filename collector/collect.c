@@ -22,6 +22,7 @@
 #include "base/hangup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/parse.h"
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
@@ -72,10 +73,11 @@ struct collector {
 	struct pace pace;
 	uint64_t last_records_boot_ns;
 	uint64_t last_cpu_look_boot_ns;
-	uint8_t gap;			 /* enum gap_reason, before the running window */
-	uint64_t counted[COUNTER_COUNT]; /* of the sampler's counters, what windows have told
-					    already */
-	uint64_t ring_full[2];		 /* that counter, as it was one tick ago and two */
+	uint64_t watchdog_ns, last_told_ns; /* of a manager that watches, monotonic; 0: none */
+	uint8_t gap;			    /* enum gap_reason, before the running window */
+	uint64_t counted[COUNTER_COUNT];    /* of the sampler's counters, what windows have told
+					       already */
+	uint64_t ring_full[2];		    /* that counter, as it was one tick ago and two */
 	uint64_t told_walks[WALK_FIGURE_COUNT];
 	/* When the mappings came about that the walk will know of in a moment. */
 	uint64_t untold_boot_ns[UNTOLD_COUNT_MAX];
@@ -166,6 +168,9 @@ static void handle_record(void *context, const struct sideband_record *record)
 		kernel_watch_note(&collector->kernel_watch);
 		return;
 	}
+	/* Of a process that our pid namespace does not show. */
+	if (record->pid == 0 || record->pid == UINT32_MAX)
+		return;
 	processes_note(collector->processes, record);
 	if (record->kind != SIDEBAND_MAPPED)
 		return;
@@ -563,6 +568,17 @@ static int handle_signal(struct collector *collector)
 	return RESTART_CODE;
 }
 
+/* A manager that watches hears from us when a tick is done with: the loop goes round. */
+static void tell_watchdog(struct collector *collector)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (!collector->watchdog_ns || now - collector->last_told_ns < collector->watchdog_ns / 4)
+		return;
+	collector->last_told_ns = now;
+	(void)notify_manager("WATCHDOG=1");
+}
+
 static int run(struct collector *collector)
 {
 	enum { READY_COUNT = 8 };
@@ -603,6 +619,8 @@ static int run(struct collector *collector)
 				"the server is of another version of hearth; start both from one");
 			return EX_UNAVAILABLE;
 		}
+		if (is_tick)
+			tell_watchdog(collector);
 		if (is_tick && has_new_cpu(collector, clock_boot_ns())) {
 			log_notice("a CPU came online, starting again to sample it");
 			return RESTART_CODE;
@@ -684,6 +702,12 @@ int collect_main(const struct settings *caller_settings)
 	collector.gap = GAP_NOT_RUNNING;
 	log_info("sampling %u CPUs %llu times a second", collector.cpu_count,
 		 (unsigned long long)settings.frequency_hz);
+	if (!settings.is_supervised) {
+		collector.watchdog_ns = notify_watchdog_ns();
+		(void)notify_manager("READY=1\nSTATUS=sampling %u CPUs %llu times a second",
+				     collector.cpu_count,
+				     (unsigned long long)settings.frequency_hz);
+	}
 
 	int code = run(&collector);
 

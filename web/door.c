@@ -168,6 +168,11 @@ void door_describe(const struct door *door, struct buf *text)
 	}
 }
 
+uint64_t door_turned_ns(struct door *door)
+{
+	return front_turned_ns(door->front);
+}
+
 struct door *door_stop(struct door *door)
 {
 	if (!door)

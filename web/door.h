@@ -34,6 +34,9 @@ uint16_t door_port(const struct door *door);
 /* Where it can be asked from here, a URL a line, the first being the one to open. */
 void door_describe(const struct door *door, struct buf *text);
 
+/* When the thread that serves all connections last went round, monotonic; it is asked to do so. */
+uint64_t door_turned_ns(struct door *door);
+
 /* Answers what is being asked, then ends. Accepts NULL, returns NULL. */
 struct door *door_stop(struct door *door);
 

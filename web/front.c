@@ -453,6 +453,7 @@ static void *run(void *context)
 		int count = epoll_wait(front->epoll_fd, events, EVENT_COUNT, wait_ms(front));
 
 		front->now_ns = clock_monotonic_ns();
+		front->turned_ns = front->now_ns;
 		for (int i = 0; i < count; i++) {
 			struct source *source = events[i].data.ptr;
 
@@ -531,6 +532,7 @@ int front_new(struct server *server, struct listen_addresses *addresses,
 		front->protocols = *protocols;
 		front->connection_max = raise_descriptors();
 		front->next_tick_ns = UINT64_MAX;
+		front->turned_ns = clock_monotonic_ns();
 		(void)pthread_mutex_init(&front->lock, NULL);
 		front->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 		front->wake = (struct source){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
@@ -559,6 +561,14 @@ int front_start(struct front *front)
 
 	front->is_started = code == 0;
 	return -code;
+}
+
+uint64_t front_turned_ns(struct front *front)
+{
+	uint64_t turned_ns = front->turned_ns;
+
+	wake(front);
+	return turned_ns;
 }
 
 void front_stop(struct front *front)

@@ -110,6 +110,10 @@ int front_start(struct front *front);
 
 /* Nothing new, what runs is answered, for ten seconds at most; then the thread ends. */
 void front_stop(struct front *front);
+
+/* Has the thread look around, and tells when it last did, monotonic. Any thread. */
+uint64_t front_turned_ns(struct front *front);
+
 struct front *front_free(struct front *front);
 
 /* A worker's: the call is answered. Uses up its reference. Any thread. */

@@ -34,6 +34,7 @@ struct front {
 	struct peers *peers;
 	pthread_t thread;
 	bool is_started;
+	_Atomic uint64_t turned_ns; /* when the thread last woke, monotonic */
 
 	struct connection *connections;
 	struct connection *dead; /* to be freed when the events at hand are done */

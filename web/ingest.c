@@ -51,6 +51,7 @@ struct ingest {
 	struct queue *queue;
 	pthread_t thread;
 	bool is_running;
+	_Atomic uint64_t turned_ns; /* when the thread last went round, monotonic */
 	struct batch *batch;
 
 	/* What was appended since the last commit. */
@@ -683,6 +684,7 @@ static void *run(void *context)
 		void *item = held;
 
 		err = 0;
+		ingest->turned_ns = clock_monotonic_ns();
 		if (!held)
 			err = queue_pop(ingest->queue, RETRY_MS, &item);
 		held = NULL;
@@ -734,6 +736,7 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 	if (!ingest)
 		return -ENOMEM;
 	ingest->options = *options;
+	ingest->turned_ns = clock_monotonic_ns();
 	ingest->server = options->server;
 
 	struct store_status status;
@@ -783,6 +786,11 @@ struct ingest *ingest_stop(struct ingest *ingest)
 		return NULL;
 	ingest_close(ingest);
 	return ingest_free(ingest);
+}
+
+uint64_t ingest_turned_ns(const struct ingest *ingest)
+{
+	return ingest->turned_ns;
 }
 
 int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms)

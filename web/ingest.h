@@ -46,6 +46,9 @@ struct ingest *ingest_stop(struct ingest *ingest);
  */
 int ingest_push(struct ingest *ingest, struct window *window, int timeout_ms);
 
+/* When the writer last went round, monotonic: once a second, if nothing holds it up. Any thread. */
+uint64_t ingest_turned_ns(const struct ingest *ingest);
+
 /*
  * A batch that does not come over the link, or NULL: has the writer append it and, with commits,
  * write all that was appended to disk; waits until that is done. -EALREADY when the batch is in the

@@ -17,6 +17,7 @@
 #include "base/folder.h"
 #include "base/hangup.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/parse.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
@@ -173,6 +174,9 @@ static void print_addresses(const struct server *server, const struct door *door
 
 	door_describe(door, &text);
 	rest = (struct str){ (const char *)text.bytes, text.size };
+	line = (struct str){ rest.text, strcspn(rest.text, "\n") };
+	if (!server->settings->is_supervised)
+		(void)notify_manager("READY=1\nSTATUS=ready at %.*s", STR_PRINT(line));
 	for (bool is_first = true; parse_next(&rest, '\n', &line); is_first = false)
 		log_info("%s at %.*s", is_first ? "ready" : "and", STR_PRINT(line));
 	if (port)
@@ -197,17 +201,48 @@ static enum hangup_answer reload(struct server *server, struct settings *setting
 	return answer;
 }
 
-static int wait_for_signal(struct server *server, const sigset_t *mask)
+/*
+ * A manager that watches hears from us as long as the two threads go round that all else waits for:
+ * the one that writes, and the one that serves all connections. Half its patience is theirs.
+ */
+static void tell_watchdog(const struct server *server, struct door *door, uint64_t patience_ns)
+{
+	uint64_t written_ns = ingest_turned_ns(server->ingest), served_ns = door_turned_ns(door);
+	uint64_t oldest_ns = written_ns < served_ns ? written_ns : served_ns;
+
+	if (clock_monotonic_ns() < oldest_ns + patience_ns / 2)
+		(void)notify_manager("WATCHDOG=1");
+}
+
+/* Waits for one; 0 when it is only time to tell that we live. */
+static int next_signal(const sigset_t *mask, uint64_t patience_ns)
+{
+	/* Several times within its patience, as the threads answer to what was asked before. */
+	uint64_t step_ns = patience_ns / 8;
+	struct timespec step = { .tv_sec = (time_t)(step_ns / (uint64_t)CLOCK_NS_PER_S),
+				 .tv_nsec = (long)(step_ns % (uint64_t)CLOCK_NS_PER_S) };
+	int number = sigtimedwait(mask, NULL, patience_ns ? &step : NULL);
+
+	if (number >= 0)
+		return number;
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+static int wait_for_signal(struct server *server, struct door *door, const sigset_t *mask)
 {
 	struct settings settings = *server->settings;
 	struct hangup hangup = hangup_init();
-	bool goes_on = true;
-	int number;
+	uint64_t patience_ns = settings.is_supervised ? 0 : notify_watchdog_ns();
 
-	while (goes_on) {
-		if (sigwait(mask, &number))
+	for (bool goes_on = true; goes_on;) {
+		int number = next_signal(mask, patience_ns);
+
+		if (number < 0)
 			return EX_OSERR;
-		goes_on = number == SIGHUP && reload(server, &settings, &hangup) != HANGUP_STOP;
+		if (patience_ns)
+			tell_watchdog(server, door, patience_ns);
+		goes_on = number == 0 ||
+			  (number == SIGHUP && reload(server, &settings, &hangup) != HANGUP_STOP);
 	}
 	/* A second one ends it at once. */
 	(void)signal(SIGTERM, SIG_DFL);
@@ -282,8 +317,10 @@ static int serve(struct server *server, const sigset_t *mask)
 									  : EX_UNAVAILABLE;
 	} else {
 		print_addresses(server, door);
-		code = wait_for_signal(server, mask);
+		code = wait_for_signal(server, door, mask);
 		log_info("stopping");
+		if (!server->settings->is_supervised)
+			(void)notify_manager("STOPPING=1\nSTATUS=stopping");
 	}
 	/* No more windows, then what is there is committed, then no more answers. */
 	receiver_stop(receiver);

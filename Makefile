@@ -13,11 +13,15 @@ BPFTOOL    ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 PREFIX     ?= /usr
 DESTDIR    ?=
+# What the program calls itself; without it, what git says.
+VERSION    ?=
 ARGS       ?=
 comma      := ,
 # Plain builds lie in build/, sanitized ones in a folder of their own below it.
 BUILD      ?= build$(addprefix /,$(subst $(comma),-,$(strip $(SANITIZE))))
 GEN        := $(BUILD)/gen
+# The built page; who has one already needs neither node nor a network.
+PAGE       ?= $(GEN)/page
 ARCH       := $(shell uname -m)
 BPF_ARCH   := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 
@@ -38,6 +42,10 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-c
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
                   cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
+
+# To make packages, and to install them in roots of their own: for the targets that do so.
+PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian
+PACKAGES_INSTALL := mmdebstrap systemd-container debian-archive-keyring curl jq
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
 
@@ -101,7 +109,7 @@ HOST_INCLUDES = $(eval HOST_INCLUDES := $$(shell $(CLANG) -v -E - </dev/null 2>&
 $(GEN)/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF)
 	$(Q)mkdir -p $(@D) && $(CLANG) -target bpf -g -O2 -Wall $(if $(WERROR),-Werror) -mcpu=v3 \
-	  -D__TARGET_ARCH_$(BPF_ARCH) -I. $(HOST_INCLUDES) -MMD -MP -c $< -o $@
+	  -fdebug-compilation-dir=. -D__TARGET_ARCH_$(BPF_ARCH) -I. $(HOST_INCLUDES) -MMD -MP -c $< -o $@
 	$(Q)llvm-strip -g $@ 2>/dev/null || true
 
 $(GEN)/%.skel.h: $(GEN)/%.bpf.o
@@ -111,7 +119,7 @@ $(GEN)/%.skel.h: $(GEN)/%.bpf.o
 # Rewritten only when it changes, so that a commit does not rebuild the world.
 $(GEN)/version.h: FORCE
 	$(Q)mkdir -p $(@D)
-	$(Q)printf '#define HEARTH_VERSION "%s"\n' "$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)" > $@.new
+	$(Q)printf '#define HEARTH_VERSION "%s"\n' "$(or $(VERSION),$$(git describe --tags --always --dirty 2>/dev/null || echo unknown))" > $@.new
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 .PHONY: FORCE
 FORCE:
@@ -127,9 +135,9 @@ $(GEN)/page/index.html: web/ui/build.mjs $(UI_SOURCES) web/ui/node_modules/.stam
 	$(call say,PAGE)
 	$(Q)mkdir -p $(@D) && node web/ui/build.mjs $(@D)
 
-$(GEN)/assets.c: web/embed.sh $(GEN)/page/index.html
+$(GEN)/assets.c: web/embed.sh $(PAGE)/index.html
 	$(call say,EMBED)
-	$(Q)sh web/embed.sh $(GEN)/page > $@.new && mv $@.new $@
+	$(Q)mkdir -p $(@D) && sh web/embed.sh $(PAGE) > $@.new && mv $@.new $@
 
 # What one names by another is made first: the folder's headers all at once.
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: %.proto
@@ -186,6 +194,7 @@ test: ## install what is missing, build, and pass all tests
 test-long: ## the same with hours of kills, faults, random questions and fuzzing
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)HEARTH_LONG=1 $(MAKE) --no-print-directory test-built
+	$(Q)$(MAKE) --no-print-directory test-install
 
 .PHONY: test-built test-programs
 test-programs: all $(UNIT_TESTS) $(FUZZERS) $(FAULT_TESTS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(UI_PROGRAMS) $(TARGETS)
@@ -244,6 +253,12 @@ $(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(ARCHIVES) 
 
 TARGET  ?= link
 SECONDS ?= 30
+.PHONY: test-install
+test-install: deb ## install the package in a Debian 12 and a Debian 13 of its own, use it, upgrade, purge
+	$(Q)sh packaging/deps.sh $(PACKAGES_INSTALL)
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/live/targets/burn
+	$(Q)BUILD=$(BUILD) sh tests/run.sh install
+
 .PHONY: fuzz
 fuzz: ## hunt with one fuzzer: make fuzz TARGET=selector SECONDS=60
 	$(Q)sh tests/fuzz/hunt.sh $(TARGET) $(SECONDS)
@@ -274,11 +289,24 @@ compile_commands.json: ## for clangd
 
 # ---- installing -----------------------------------------------------------------------------------
 
+SHARE := $(DESTDIR)$(PREFIX)/share
+
 .PHONY: install
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/hearth $(DESTDIR)$(PREFIX)/bin/hearth
 	install -D -m 644 packaging/hearth.conf $(DESTDIR)/etc/hearth/hearth.conf
-	install -D -m 644 docs/hearth.1 $(DESTDIR)$(PREFIX)/share/man/man1/hearth.1
+	install -d $(DESTDIR)/etc/hearth/conf.d
+	install -D -m 644 docs/hearth.1 $(SHARE)/man/man1/hearth.1
+	install -D -m 644 docs/hearth.conf.5 $(SHARE)/man/man5/hearth.conf.5
+	install -D -m 644 packaging/hearth.bash $(SHARE)/bash-completion/completions/hearth
+	install -D -m 644 packaging/systemd/hearth.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hearth.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/hearth.service packaging/systemd/hearth-collector.service
+
+.PHONY: deb
+deb: ## build/hearth_VERSION_ARCH.deb, for the Debian that this runs on
+	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_DEB) --node
+	$(Q)$(MAKE) --no-print-directory $(PAGE)/index.html
+	$(Q)sh packaging/deb.sh $(PAGE) $(BUILD)
 
 .PHONY: clean
 clean: ## remove everything that was built

@@ -52,7 +52,7 @@ struct event {
 	__u8 verdict; /* enum verdict of base/window.h */
 	__u16 flags;  /* enum event_flags */
 	__u32 cpu;
-	__u32 pid; /* thread group id, in the initial pid namespace */
+	__u32 pid; /* thread group id, in the collector's pid namespace */
 	__u32 tid;
 	__u32 exec_generation; /* self_exec_id of the group leader */
 	__u16 kernel_frame_count;
@@ -107,5 +107,6 @@ enum event_counter {
 	COUNTER_RAW_LEFT_OUT = 5, /* those that would have: no room in the ring buffer */
 	COUNTER_CHECKED = 6,	  /* stacks that were walked twice, as usual and plainly */
 	COUNTER_DIFFERENT = 7,	  /* of these, with another outcome: none, or there is a mistake */
+	COUNTER_ELSEWHERE = 8,	  /* ticks of processes that our pid namespace does not show */
 	COUNTER_COUNT,
 };

@@ -69,6 +69,12 @@ struct pt_regs {
 
 #define PF_KTHREAD 0x00200000
 
+/* From include/uapi/linux/bpf.h: a task's numbers in a pid namespace. */
+struct bpf_pidns_info {
+	__u32 pid; /* what user space calls the thread's id */
+	__u32 tgid;
+};
+
 /* From include/uapi/linux/bpf.h. */
 enum {
 	BPF_MAP_TYPE_HASH = 1,

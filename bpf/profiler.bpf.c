@@ -51,6 +51,9 @@ static __always_inline struct walk_memo *walk_memo(struct walk *walk, __u32 inde
 const volatile __u32 ring_size = 1 << 20;
 /* Every so manieth stack of a CPU is walked twice; 0: none. */
 const volatile __u32 check_period = 1000;
+/* Where the collector runs in a pid namespace of its own, as the kernel numbers it; 0: it sees all
+ * of the host. Then only processes of just this namespace are known by a number, and sampled. */
+const volatile __u64 pid_space_device = 0, pid_space_inode = 0;
 /* What stands behind it is, where it is not set, not even verified. */
 const volatile bool measures = false;
 
@@ -544,6 +547,17 @@ int profile(struct tick *tick)
 	if (pid_and_tid == 0) {
 		count(COUNTER_IDLE);
 		return 0;
+	}
+
+	if (pid_space_inode) {
+		struct bpf_pidns_info ids = {};
+
+		if (bpf_get_ns_current_pid_tgid(pid_space_device, pid_space_inode, &ids,
+						sizeof(ids))) {
+			count(COUNTER_ELSEWHERE);
+			return 0;
+		}
+		pid_and_tid = (__u64)ids.tgid << 32 | ids.pid;
 	}
 
 	__u64 number = count(COUNTER_TAKEN);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -192,11 +194,33 @@ void *sampler_add_chunk(void *context, uint32_t number)
 	return memory;
 }
 
+/*
+ * In a container that has a pid namespace of its own, /proc, the records of perf_event_open() and
+ * the program must speak of processes by the same numbers. The kernel's dev_t is not stat()'s.
+ */
+static int set_pid_space(struct profiler_bpf *program)
+{
+	enum { INODE_OF_HOST = 0xeffffffc, KERNEL_MINOR_BITS = 20 }; /* PROC_PID_INIT_INO */
+	struct stat space;
+
+	if (stat("/proc/self/ns/pid", &space))
+		return -errno;
+	if (space.st_ino == (ino_t)(unsigned)INODE_OF_HOST)
+		return 0;
+	program->rodata->pid_space_inode = space.st_ino;
+	program->rodata->pid_space_device =
+		(uint64_t)major(space.st_dev) << KERNEL_MINOR_BITS | minor(space.st_dev);
+	return 0;
+}
+
 /* What only benchmarks need is not made. */
 static int set_options(struct profiler_bpf *program, const struct sampler_options *options)
 {
 	int err = bpf_map__set_max_entries(program->maps.ring, ring_size());
 
+	if (err)
+		return err;
+	err = set_pid_space(program);
 	if (err)
 		return err;
 	program->rodata->ring_size = bpf_map__max_entries(program->maps.ring);

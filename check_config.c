@@ -14,7 +14,7 @@
 enum { TEXT_SIZE_MAX = 64 << 10 };
 
 struct request {
-	bool shows, wants_defaults, wants_help;
+	bool shows, wants_defaults, wants_manual, wants_help;
 	const char **options; /* for settings_load() */
 	int option_count;
 };
@@ -24,9 +24,11 @@ static void print_help(void)
 	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
 
 	buf_printf(&text,
-		   "usage: hearth check-config [--show | --defaults] [FILE] [OPTIONS]\n\n%s\n\n"
+		   "usage: hearth check-config [--show | --defaults | --manual] [FILE] "
+		   "[OPTIONS]\n\n%s\n\n"
 		   "  --show                   every setting with its value and where it is said\n"
 		   "  --defaults               a commented file of all settings\n"
+		   "  --manual                 hearth.conf(5): every setting, as a manual page\n"
 		   "  FILE                     as --config FILE\n",
 		   CHECK_CONFIG_HELP);
 	settings_help(SETTING_OF_ALL, &text);
@@ -44,6 +46,8 @@ static void read_arguments(struct request *request, int argument_count,
 			request->shows = true;
 		} else if (!strcmp(argument, "--defaults")) {
 			request->wants_defaults = true;
+		} else if (!strcmp(argument, "--manual")) {
+			request->wants_manual = true;
 		} else if (!strcmp(argument, "--help") || !strcmp(argument, "-h")) {
 			request->wants_help = true;
 		} else {
@@ -104,10 +108,13 @@ int check_config_main(int argument_count, const char *const *arguments)
 	read_arguments(&request, argument_count, arguments);
 	if (request.wants_help) {
 		print_help();
-	} else if (request.wants_defaults) {
+	} else if (request.wants_defaults || request.wants_manual) {
 		autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
 
-		settings_sample(&text);
+		if (request.wants_manual)
+			settings_manual(&text);
+		else
+			settings_sample(&text);
 		fwrite(text.bytes, 1, text.size, stdout);
 	} else {
 		code = check(&request);

@@ -197,16 +197,20 @@ static int set_value(const struct setting *setting, struct settings *settings, s
 	return set_number(setting, settings, value);
 }
 
-/* Root has the system's folder, as the table says. */
+/* Root has the system's folder, as the table says; a unit of systemd the one that it was given. */
 static void default_data_folder(struct settings *settings)
 {
+	const char *of_unit = getenv("STATE_DIRECTORY");
 	const char *state = getenv("XDG_STATE_HOME");
 	const char *home = getenv("HOME");
 	int size;
 
 	if (geteuid() == 0)
 		return;
-	if (state && state[0] == '/')
+	/* Of several, parted by colons, none is meant for this. */
+	if (of_unit && of_unit[0] == '/' && !strchr(of_unit, ':'))
+		size = snprintf(settings->data, sizeof(settings->data), "%s", of_unit);
+	else if (state && state[0] == '/')
 		size = snprintf(settings->data, sizeof(settings->data), "%s/hearth", state);
 	else
 		size = snprintf(settings->data, sizeof(settings->data), "%s/.local/state/hearth",
@@ -592,6 +596,75 @@ void settings_sample(struct buf *text)
 		print_limits(setting, text);
 		buf_printf(text, "#%s =%s%s\n", setting->name, value[0] ? " " : "", value);
 	}
+}
+
+/* A hyphen that is copied must be a hyphen, and a point that begins a line is a command of roff. */
+static void print_roff(const char *words, struct buf *text)
+{
+	for (const char *c = words; *c; c++) {
+		if (*c == '-' || *c == '\\')
+			buf_add_u8(text, '\\');
+		else if ((*c == '.' || *c == '\'') && c == words)
+			buf_printf(text, "\\&");
+		buf_add_u8(text, (uint8_t)*c);
+	}
+}
+
+static void print_manual_entry(const struct setting *setting, struct buf *text)
+{
+	const char *value = setting->kind == KIND_SWITCH ? "yes|no" : setting->value_word;
+	char expected[128];
+
+	buf_printf(text, ".TP\n\\fB");
+	print_roff(setting->name, text);
+	buf_printf(text, "\\fR = \\fI");
+	print_roff(value, text);
+	buf_printf(text, "\\fR\n");
+	buf_add_u8(text, (uint8_t)toupper((unsigned char)setting->help[0]));
+	print_roff(setting->help + 1, text);
+	buf_printf(text, ".\n");
+	if (setting->kind != KIND_TEXT && setting->kind != KIND_SWITCH) {
+		buf_printf(text, "Takes ");
+		print_roff(expectation(setting, expected, sizeof(expected)), text);
+		buf_printf(text, ".\n");
+	}
+	if (setting->default_text || setting->kind == KIND_SWITCH) {
+		buf_printf(text, "Default: ");
+		print_roff(setting->default_text ? setting->default_text : "no", text);
+		buf_printf(text, ".\n");
+	}
+	if (setting->flags & RELOADABLE)
+		buf_printf(text, "SIGHUP takes it over.\n");
+}
+
+static const char manual_head[] =
+	".\\\" SPDX-License-Identifier: Apache-2.0\n"
+	".\\\" Made by 'hearth check-config --manual' of the table of settings.\n"
+	".TH HEARTH.CONF 5 \"\" \"Hearth\" \"File Formats\"\n"
+	".SH NAME\nhearth.conf \\- settings of hearth\n"
+	".SH SYNOPSIS\n.I " SETTINGS_FILE "\n.br\n.I /etc/hearth/conf.d/*.conf\n"
+	".SH DESCRIPTION\n"
+	"Lines of\n.IR \"key = value\" ,\ncomments from # or ; at the start of a line or behind a\n"
+	"space, and sections: a key\n.B age\nin the section\n.B [retention]\nis\n"
+	".BR retention\\-age .\n"
+	"A value that begins with a double quote goes to the next one.\n"
+	"Files in conf.d are read in the order of their names and win over the file above them;\n"
+	"variables such as\n.B HEARTH_RETENTION_AGE\nand options such as\n"
+	".B \\-\\-retention\\-age\nwin over all files.\n"
+	"An unknown name, a key that is there twice or a value that makes no sense is an error,\n"
+	"and nothing starts.\n.PP\n"
+	".B hearth check\\-config\ntells what is wrong, with file and line; with\n"
+	".B \\-\\-show\nwhat is in force, and where it was said.\n"
+	".B systemctl reload hearth hearth\\-collector\nreads the files again.\n"
+	".SH SETTINGS\n";
+
+void settings_manual(struct buf *text)
+{
+	buf_printf(text, "%s", manual_head);
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (!(table[i].flags & NOT_IN_FILE))
+			print_manual_entry(&table[i], text);
+	buf_printf(text, ".SH SEE ALSO\n.BR hearth (1)\n");
 }
 
 /* ---- changing while running ---------------------------------------------------------------------

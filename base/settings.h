@@ -99,8 +99,8 @@ struct settings {
 };
 
 /*
- * The defaults. The data folder is /var/lib/hearth for root, else hearth/ in $XDG_STATE_HOME or in
- * ~/.local/state.
+ * The defaults. The data folder is /var/lib/hearth for root, else $STATE_DIRECTORY as a unit of
+ * systemd has it, else hearth/ in $XDG_STATE_HOME or in ~/.local/state.
  */
 void settings_defaults(struct settings *settings);
 
@@ -141,6 +141,9 @@ void settings_show(const struct settings *settings, struct buf *text);
 
 /* The commented sample file: every setting that a file may hold, with its help and default. */
 void settings_sample(struct buf *text);
+
+/* The same settings as hearth.conf(5), in man(7)'s language. */
+void settings_manual(struct buf *text);
 
 /*
  * Takes over from newly loaded ones what may change while the program runs, and adds a line to the

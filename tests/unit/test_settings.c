@@ -3,11 +3,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/settings.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
@@ -229,6 +233,67 @@ static void help_names_only_what_the_command_takes(void **state)
 	assert_null(strstr((char *)text.bytes, "--http"));
 }
 
+/* Files of the tree that are made of the table: each the same as what is made now. */
+static void is_what_the_files_of_the_tree_say(void **state)
+{
+	static const struct {
+		const char *path, *makes;
+		void (*make)(struct buf *text);
+	} files[] = {
+		{ "packaging/hearth.conf", "--defaults", settings_sample },
+		{ "docs/hearth.conf.5", "--manual", settings_manual },
+	};
+
+	(void)state;
+	for (int i = 0; i < COUNT(files); i++) {
+		autoclean(buf) struct buf made = BUF(1 << 20);
+		autofree char *text = calloc(1, 1 << 20);
+		FILE *file = fopen(files[i].path, "re");
+
+		files[i].make(&made);
+		assert_non_null(file);
+		assert_non_null(text);
+
+		size_t size = fread(text, 1, (1 << 20) - 1, file);
+
+		fclose(file);
+		if (size != made.size || memcmp(text, made.bytes, size) != 0)
+			fail_msg("%s is not what the table says: hearth check-config %s > %s",
+				 files[i].path, files[i].makes, files[i].path);
+	}
+}
+
+static void has_a_units_folder_for_who_is_not_root(void **state)
+{
+	static const struct {
+		const char *of_unit, *data;
+	} cases[] = {
+		{ "/var/lib/elsewhere", "/var/lib/elsewhere" },
+		{ "/var/lib/a:/var/lib/b", "/home/x/hearth" },
+		{ "", "/home/x/hearth" },
+	};
+
+	(void)state;
+	for (int i = 0; i < COUNT(cases); i++) {
+		pid_t child = fork();
+		int status;
+
+		assert_true(child >= 0);
+		if (child == 0) {
+			struct settings settings;
+
+			if (geteuid() == 0 && setresuid(65534, 65534, 65534))
+				_exit(2);
+			setenv("STATE_DIRECTORY", cases[i].of_unit, 1);
+			setenv("XDG_STATE_HOME", "/home/x", 1);
+			settings_defaults(&settings);
+			_exit(strcmp(settings.data, cases[i].data) != 0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +306,8 @@ int main(void)
 		cmocka_unit_test(takes_over_what_may_change),
 		cmocka_unit_test(shows_values_in_the_words_that_set_them),
 		cmocka_unit_test(help_names_only_what_the_command_takes),
+		cmocka_unit_test(is_what_the_files_of_the_tree_say),
+		cmocka_unit_test(has_a_units_folder_for_who_is_not_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui], all of
-# them without an argument. Every program speaks TAP; the last line counts what they said.
+# Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui] [install], all of
+# them but the last without an argument. Every program speaks TAP; the last line counts what they said.
 #
 # HEARTH_LONG=1 (make test-long) gives tests that draw or repeat more of both, and hunts with every fuzzer
 # for FUZZ_SECONDS (60).
@@ -86,6 +86,15 @@ ui() {
 	done
 }
 
+# The newest package of `make deb`, in each Debian that it is for.
+install() {
+	package=$(find "$BUILD" -maxdepth 1 -name 'hearth_*.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+	run install/package sh tests/install/package.sh "$package"
+	for suite in bookworm trixie; do
+		run "install/$suite" sh tests/install/boot.sh "$suite" "$package"
+	done
+}
+
 [ $# -gt 0 ] || set -- shape unit fuzz fault live system ui
 for kind; do
 	case $kind in
@@ -93,6 +102,7 @@ for kind; do
 	fuzz) fuzzers ;;
 	shape) run shape sh tests/shape.sh ;;
 	ui) ui ;;
+	install) install ;;
 	*)
 		echo "tests/run.sh: unknown kind of test '$kind'" >&2
 		exit 64

@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs in a booted system of its own (tests/install/boot.sh): installs the package before, looks at what runs,
+# upgrades, removes and purges. Speaks TAP into /root/result.tap; then the system is turned off.
+set -u
+exec >/root/result.tap 2>&1
+export DEBIAN_FRONTEND=noninteractive
+page=http://127.0.0.1:4040
+number=0
+
+# check WHAT COMMAND…: one test. What the command says is shown when it fails.
+check() {
+	what=$1
+	shift
+	number=$((number + 1))
+	if said=$("$@" 2>&1); then
+		echo "ok $number - $what"
+	else
+		echo "not ok $number - $what"
+		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
+	fi
+}
+
+# within SECONDS COMMAND…: tried until it succeeds.
+within() {
+	tries=$(($1 * 20))
+	shift
+	while ! "$@" >/root/said 2>&1; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || { cat /root/said; return 1; }
+		sleep 0.05
+	done
+}
+
+install() { apt-get -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$1"; }
+ask() { curl -fsS --max-time 5 "$page$1"; }
+main_pid() { systemctl show -P MainPID "$1"; }
+is_active() { [ "$(systemctl is-active hearth hearth-collector | sort -u)" = active ]; }
+# Of the burner, by the name of its function: that samples, mappings, symbols and store all work.
+is_named() { ask '/api/v1/flame?from=now-1h' | grep -q '"spend_seventy"'; }
+status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$(main_pid "$1")/status"; }
+# The answer of the server to a question is such that jq says true.
+says() { ask "$1" | jq -e "$2"; }
+is_burning='any(.rows[]; .process_name == "burn" and .cores > 0)'
+
+equals() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
+
+/root/burn 600 &
+
+check "the package before installs" install /root/before.deb
+after_apt=$(date +%s%3N)
+check "a flame graph with the burner's functions is there" within 30 is_named
+named=$(date +%s%3N)
+check "both units are active" is_active
+check "no unit has failed" equals "$(systemctl --failed --no-legend | grep hearth)" ""
+check "both are enabled" equals "$(systemctl is-enabled hearth hearth-collector | sort -u)" enabled
+check "the page answers" sh -c "curl -fsS $page/ | grep -qi '<title>'"
+check "it is ready" equals "$(ask /ready)" ready
+check "the collector has its own user" equals "$(stat -c %U "/proc/$(main_pid hearth-collector)")" hearth-collector
+check "the server has its own user" equals "$(stat -c %U "/proc/$(main_pid hearth)")" hearth
+# BPF 39, SYS_PTRACE 19, DAC_READ_SEARCH 2, SYSLOG 34, CHECKPOINT_RESTORE 40: neither SYS_ADMIN nor PERFMON.
+check "the collector has given up what it no longer needs" equals "$(status_of hearth-collector CapPrm)" 0000018400080004
+check "the server has no rights" equals "$(status_of hearth CapPrm)" 0000000000000000
+check "neither gains any" equals "$(status_of hearth NoNewPrivs)$(status_of hearth-collector NoNewPrivs)" 11
+check "both are watched" equals "$(systemctl show -P WatchdogUSec hearth hearth-collector | tr '\n' ' ')" "1min  30s "
+check "nobody else enters the data" equals "$(stat -c '%a %U' /var/lib/hearth)" "700 hearth"
+check "the kernel's functions have names" within 10 says "/api/v1/modules?from=now-1h" 'any(.rows[]; .kind == "kernel" and .named > 0)'
+check "doctor finds nothing that keeps it from work" sh -c 'hearth doctor --json; [ $? -le 1 ]'
+check "both manual pages are there" sh -c 'test -s /usr/share/man/man1/hearth.1.gz && test -s /usr/share/man/man5/hearth.conf.5.gz'
+check "reload is taken" sh -c 'echo "frequency = 49" >/etc/hearth/conf.d/test.conf && systemctl reload hearth-collector hearth'
+check "and another frequency holds" within 10 says /api/v1/status '.collector.frequency_hz == 49'
+rm /etc/hearth/conf.d/test.conf
+
+killed=$(main_pid hearth)
+check "a server that is killed" kill -9 "$killed"
+check "is back, and so is its collector" within 15 says /api/v1/status '.collector.state == "sampling"'
+killed=$(main_pid hearth-collector)
+check "a collector that is killed" kill -9 "$killed"
+check "is back" within 15 sh -c "[ \"\$(systemctl show -P MainPID hearth-collector)\" != $killed ] && systemctl is-active hearth-collector"
+check "both are still active" within 5 is_active
+killed=$(main_pid hearth-collector)
+check "a collector that hangs" kill -STOP "$killed"
+check "is replaced when the watchdog's time is over" within 60 sh -c "[ \"\$(systemctl show -P MainPID hearth-collector)\" != $killed ] && systemctl is-active hearth-collector"
+
+upgraded=$(date +%s%3N)
+kept=$(stat -c %i /etc/hearth/hearth.conf)
+check "the package of now installs over it" install /root/now.deb
+check "both units are active again" within 15 is_active
+check "with its version" says /api/v1/status ".version == \"$(dpkg-deb -f /root/now.deb Version)\""
+check "and what was sampled before is still there" within 10 says "/api/v1/processes?from=now-1h&to=$upgraded" "$is_burning"
+check "the settings were left alone" equals "$(stat -c %i /etc/hearth/hearth.conf)" "$kept"
+check "samples go on" within 15 says "/api/v1/processes?from=$(date +%s%3N)" "$is_burning"
+
+check "removing" apt-get -o Dpkg::Use-Pty=0 remove -y hearth
+check "stops both" equals "$(pgrep -x hearth)" ""
+check "and keeps the profiles" test -d /var/lib/hearth/data
+check "purging" apt-get -o Dpkg::Use-Pty=0 purge -y hearth
+left() { find / -xdev \( -path /root -o -path /proc -o -path /sys -o -path /var/log -o -path /var/cache \) -prune -o -name '*hearth*' -print; }
+check "leaves no file" equals "$(left)" ""
+check "and no user" equals "$(getent passwd hearth hearth-collector; getent group hearth hearth-collector)" ""
+check "and no unit" equals "$(systemctl list-units --all --no-legend 'hearth*')" ""
+
+echo "# $((named - after_apt)) ms from the end of apt to the first flame graph with names"
+echo "1..$number"

@@ -2,10 +2,13 @@
 #include "command.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/settings_file.h"
 
@@ -29,6 +32,30 @@ int command_settings(enum setting_command command, int argument_count, const cha
 		return 0;
 	log_lines(LOG_LEVEL_ERROR, (struct str){ (char *)errors.bytes, errors.size });
 	return err == -EINVAL ? EX_USAGE : EX_CONFIG;
+}
+
+const char *command_size_text(uint64_t bytes, char text[static COMMAND_TEXT_SIZE])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit < 4) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(text, COMMAND_TEXT_SIZE, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return text;
+}
+
+const char *command_time_text(int64_t unix_ms, char text[static COMMAND_TEXT_SIZE])
+{
+	time_t seconds = (time_t)(unix_ms / CLOCK_MS_PER_S);
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm) || strftime(text, COMMAND_TEXT_SIZE, "%F %T", &tm) == 0)
+		snprintf(text, COMMAND_TEXT_SIZE, "%" PRId64, unix_ms);
+	return text;
 }
 
 void command_help(const char *usage, const char *words, enum setting_command command)

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "doctor.h"
 #include "run.h"
+#include "status.h"
 #include "store_tool.h"
 #include "symbols_tool.h"
 #include "tls_tool.h"
@@ -45,6 +46,7 @@ static const struct tool tools[] = {
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
 	{ "tls", tls_tool_main, TLS_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },
+	{ "status", status_main, STATUS_HELP },
 	{ "top", top_main, TOP_HELP },
 	{ "export", export_tool_main, EXPORT_TOOL_HELP },
 	{ "import", import_tool_main, IMPORT_TOOL_HELP },

@@ -64,39 +64,15 @@ static void print_help(void)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-static const char *size_text(uint64_t bytes, char text[static 32])
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	while (value >= 1024 && unit < 4) {
-		value /= 1024;
-		unit++;
-	}
-	snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-	return text;
-}
-
-static const char *time_text(int64_t unix_ms, char text[static 32])
-{
-	time_t seconds = (time_t)(unix_ms / CLOCK_MS_PER_S);
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm) || strftime(text, 32, "%F %T", &tm) == 0)
-		snprintf(text, 32, "%" PRId64, unix_ms);
-	return text;
-}
-
 static void print_totals(const struct tool *tool)
 {
 	char size[32], from[32], to[32];
 
 	printf("files     %u, %s; %u open, %u of late data\n", tool->files,
-	       size_text(tool->bytes, size), tool->open_files, tool->late_files);
+	       command_size_text(tool->bytes, size), tool->open_files, tool->late_files);
 	if (tool->newest_ms)
-		printf("time      %s to %s\n", time_text(tool->oldest_ms, from),
-		       time_text(tool->newest_ms, to));
+		printf("time      %s to %s\n", command_time_text(tool->oldest_ms, from),
+		       command_time_text(tool->newest_ms, to));
 	if (tool->samples)
 		printf("samples   %" PRIu64 ", %.2f bytes each\n", tool->samples,
 		       (double)tool->bytes / (double)tool->samples);
@@ -196,10 +172,12 @@ static int show_running(struct tool *tool)
 	       tool->settings.http);
 	print_totals(tool);
 	printf("disk      %s free of %s; at most %s for profiles\n",
-	       size_text((uint64_t)json_member_integer(store, "disk_free_bytes"), free_text),
-	       size_text((uint64_t)json_member_integer(store, "disk_bytes"), disk),
+	       command_size_text((uint64_t)json_member_integer(store, "disk_free_bytes"),
+				 free_text),
+	       command_size_text((uint64_t)json_member_integer(store, "disk_bytes"), disk),
 	       json_member_integer(store, "limit_bytes")
-		       ? size_text((uint64_t)json_member_integer(store, "limit_bytes"), limit)
+		       ? command_size_text((uint64_t)json_member_integer(store, "limit_bytes"),
+					   limit)
 		       : "all of it");
 	printf("state     %.*s%s%.*s\n", STR_PRINT(state), reason.size ? ": " : "",
 	       STR_PRINT(reason));
@@ -244,7 +222,7 @@ static int verify_file(void *context, const struct store_file *file)
 		printf("%s: is being written, not read\n", file->name);
 	else
 		printf("%s: sound, %s, %" PRIu64 " samples\n", file->name,
-		       size_text(file->bytes, size), file->samples);
+		       command_size_text(file->bytes, size), file->samples);
 	fflush(stdout);
 	return 0;
 }
@@ -435,8 +413,8 @@ static int back_up(struct tool *tool)
 		err = sync_folder(tool->target);
 	if (err)
 		return EX_IOERR;
-	printf("%u files, %s, are in %s\n", tool->copied_files, size_text(tool->copied_bytes, text),
-	       tool->target);
+	printf("%u files, %s, are in %s\n", tool->copied_files,
+	       command_size_text(tool->copied_bytes, text), tool->target);
 	return 0;
 }
 

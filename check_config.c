@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/settings_file.h"
+#include "collector/exclusions.h"
 #include "web/door.h"
 
 enum { TEXT_SIZE_MAX = 64 << 10 };
@@ -65,6 +66,14 @@ static int check_further(const struct settings *settings)
 
 	if (door_check(settings, reason)) {
 		log_error("http: %s", reason);
+		return EX_CONFIG;
+	}
+
+	autoclean(exclusions) struct exclusions *exclusions = NULL;
+	char excluding[EXCLUSIONS_ERROR_SIZE];
+
+	if (exclusions_new(settings, &exclusions, excluding)) {
+		log_error("%s", excluding);
 		return EX_CONFIG;
 	}
 	return 0;

@@ -89,6 +89,12 @@ static const struct setting table[] = {
 	/* Above 10 kHz the samples themselves would be what burns the CPU. */
 	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, RELOADABLE,
 	  "samples a second on each CPU" },
+	{ "exclude-users", KIND_TEXT, FIELD(exclude_users), "USERS", NULL, 0, 0, false, COLLECTING, RELOADABLE,
+	  "whose processes leave no samples, with commas" },
+	{ "exclude-processes", KIND_TEXT, FIELD(exclude_processes), "NAMES", NULL, 0, 0, false, COLLECTING, RELOADABLE,
+	  "programs that leave no samples, with commas; * stands for any letters" },
+	{ "exclude-cgroups", KIND_TEXT, FIELD(exclude_cgroups), "CGROUPS", NULL, 0, 0, false, COLLECTING, RELOADABLE,
+	  "cgroups without samples, with commas: /system.slice and all below, or a folder's name like docker-*.scope" },
 	/* The kernel's memory: a table of a large library takes 4 MiB, and 1 GiB is all that a walk reaches. */
 	{ "unwind-memory", KIND_SIZE, FIELD(unwind_memory), "SIZE", "32M", 4 << 20, 1 << 30, false, COLLECTING, 0,
 	  "what unwind tables may take in the kernel; what is beyond is evicted, the coldest first" },

@@ -68,6 +68,9 @@ struct settings {
 	char replay[SETTING_TEXT_SIZE]; /* a recording to read instead of the link, or "" */
 	char record[SETTING_TEXT_SIZE]; /* where to write a recording of the link, or "" */
 	uint64_t frequency_hz;
+	char exclude_users[SETTING_TEXT_SIZE];	   /* lists, parted by commas: */
+	char exclude_processes[SETTING_TEXT_SIZE]; /* collector/exclusions.h */
+	char exclude_cgroups[SETTING_TEXT_SIZE];
 	uint64_t unwind_memory; /* bytes, of unwind tables and mappings in the kernel */
 	uint64_t window_ns;
 	uint64_t retention_age_ns; /* 0: off */

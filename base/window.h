@@ -157,6 +157,7 @@ enum walk_figure {
 	/* Counts again: */
 	WALK_MAPPINGS_TOLD = 14, /* the kernel's records of mappings */
 	WALK_MAPPINGS_LATE = 15, /* those that the walk knew of more than 2 ms after them */
+	WALK_EXCLUDED = 16,	 /* samples of whom the settings exclude: not in the window */
 	WALK_FIGURE_COUNT,
 };
 

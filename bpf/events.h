@@ -62,7 +62,7 @@ struct event {
 	__u64 weight;
 	__u64 cgroup_id;      /* of the unified hierarchy; 0 where there is none */
 	__u32 raw_stack_size; /* bytes of the user's stack, to be walked later; 0: none */
-	__u32 reserved;
+	__u32 uid;	      /* of the thread, as the host numbers it */
 	/* The trace and span that the thread worked for; zero when there is none. */
 	__u64 trace_id[2];
 	__u64 span_id;

@@ -384,7 +384,7 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 	event->weight = tick->sample_period;
 	event->cgroup_id = bpf_get_current_cgroup_id();
 	event->raw_stack_size = 0;
-	event->reserved = 0;
+	event->uid = (__u32)bpf_get_current_uid_gid();
 	event->trace_id[0] = 0;
 	event->trace_id[1] = 0;
 	event->span_id = 0;

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/table.h"
+#include "collector/exclusions.h"
 #include "collector/processes.h"
 #include "collector/vdso.h"
 
@@ -45,6 +47,8 @@ struct raw_entry {
 
 struct aggregator {
 	struct processes *processes;
+	const struct exclusions *exclusions; /* NULL: none */
+	uint64_t excluded_count;
 	uint64_t window_number;
 	uint64_t now_boot_ns;
 	uint32_t met_process_count; /* of raw_processes, those that were looked up */
@@ -308,6 +312,11 @@ void aggregator_add(struct aggregator *a, const struct event *event)
 	assert(event->kernel_frame_count <= EVENT_KERNEL_FRAME_COUNT_MAX);
 	assert(event->user_frame_count <= EVENT_USER_FRAME_COUNT_MAX);
 
+	if (exclusions_have_user(a->exclusions, event->uid)) {
+		a->excluded_count++;
+		return;
+	}
+
 	uint32_t process = count_process(a, event);
 
 	if (process == TABLE_NONE) {
@@ -337,6 +346,147 @@ void aggregator_meet_processes(struct aggregator *a)
 
 		raw->process = processes_resolve(a->processes, &raw->key, raw->first_boot_ns);
 	}
+}
+
+void aggregator_exclude(struct aggregator *a, const struct exclusions *exclusions)
+{
+	a->exclusions = exclusions;
+}
+
+uint64_t aggregator_excluded(const struct aggregator *a)
+{
+	return a->excluded_count;
+}
+
+/* ---- who is left out ----------------------------------------------------------------------------
+ */
+
+/* What is known of a process decides, or the thread's name when nothing is. */
+static bool is_excluded(const struct aggregator *a, const struct raw_process *raw,
+			const char *thread_comm)
+{
+	const struct process_texts *texts = raw->process ? raw->process->texts : NULL;
+
+	return texts ? exclusions_have_process(a->exclusions, texts->name, texts->comm,
+					       texts->cgroup)
+		     : exclusions_have_process(a->exclusions, NULL, thread_comm, NULL);
+}
+
+/* Each array closes up over what goes, and kept has the new number of each thing, or TABLE_NONE. */
+static void close_up_threads(struct aggregator *a, const uint32_t *kept_processes, uint32_t *kept)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < a->thread_table.count; i++) {
+		struct raw_thread *raw = &a->raw_threads[i];
+
+		kept[i] = TABLE_NONE;
+		if (kept_processes[raw->process] == TABLE_NONE)
+			continue;
+		raw->process = kept_processes[raw->process];
+		kept[i] = count;
+		a->raw_threads[count++] = *raw;
+	}
+	a->thread_table.count = count;
+}
+
+static void close_up_stacks(struct aggregator *a, const uint32_t *kept_processes, uint32_t *kept)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < a->stack_table.count; i++) {
+		struct raw_stack *raw = &a->raw_stacks[i];
+
+		kept[i] = TABLE_NONE;
+		if (kept_processes[raw->process] == TABLE_NONE)
+			continue;
+		raw->process = kept_processes[raw->process];
+		kept[i] = count;
+		a->raw_stacks[count++] = *raw;
+	}
+	a->stack_table.count = count;
+}
+
+static void close_up_entries(struct aggregator *a, const uint32_t *kept_threads,
+			     const uint32_t *kept_stacks, uint32_t *kept)
+{
+	uint32_t count = 0, samples = 0;
+
+	for (uint32_t i = 0; i < a->entry_table.count; i++) {
+		struct raw_entry *raw = &a->raw_entries[i];
+
+		kept[i] = TABLE_NONE;
+		if (kept_threads[raw->thread] == TABLE_NONE)
+			continue;
+		raw->thread = kept_threads[raw->thread];
+		raw->stack = kept_stacks[raw->stack];
+		kept[i] = count;
+		a->raw_entries[count++] = *raw;
+	}
+	a->entry_table.count = count;
+	for (uint32_t i = 0; i < a->sample_count; i++) {
+		if (kept[a->sample_entries[i]] == TABLE_NONE)
+			continue;
+		a->sample_entries[samples] = kept[a->sample_entries[i]];
+		a->sample_boot_ns[samples++] = a->sample_boot_ns[i];
+	}
+	a->excluded_count += a->sample_count - samples;
+	a->sample_count = samples;
+}
+
+/* Whether there is somebody to be left out; kept has the new number of each process. */
+static bool close_up_processes(struct aggregator *a, uint32_t *kept)
+{
+	uint32_t count = 0, before = a->process_table.count;
+
+	for (uint32_t i = 0; i < before; i++)
+		kept[i] = TABLE_NONE;
+	/* Every process has a thread, whose name may have to do for its own. */
+	for (uint32_t i = 0; i < a->thread_table.count; i++) {
+		const struct raw_thread *thread = &a->raw_threads[i];
+		char comm[EVENT_COMM_SIZE + 1];
+
+		snprintf(comm, sizeof(comm), "%.*s", EVENT_COMM_SIZE, thread->comm);
+		if (!is_excluded(a, &a->raw_processes[thread->process], comm))
+			kept[thread->process] = 0;
+	}
+	for (uint32_t i = 0; i < before; i++) {
+		if (kept[i] == TABLE_NONE)
+			continue;
+		kept[i] = count;
+		a->raw_processes[count++] = a->raw_processes[i];
+	}
+	a->process_table.count = a->met_process_count = count;
+	return count < before;
+}
+
+/*
+ * Takes out of what was counted all that belongs to those who are excluded. Only now, since what a
+ * process is called is known when it was looked up. What there is no memory to look through is left
+ * out as a whole.
+ */
+static void leave_out_excluded(struct aggregator *a)
+{
+	autofree uint32_t *kept = calloc((size_t)PROCESS_MAX + WINDOW_THREAD_COUNT_MAX +
+						 WINDOW_STACK_COUNT_MAX + WINDOW_ENTRY_COUNT_MAX,
+					 sizeof(kept[0]));
+
+	if (!kept) {
+		a->excluded_count += a->sample_count;
+		a->sample_count = a->entry_table.count = a->stack_table.count = 0;
+		a->thread_table.count = a->process_table.count = a->met_process_count = 0;
+		return;
+	}
+
+	uint32_t *kept_threads = kept + PROCESS_MAX;
+	uint32_t *kept_stacks = kept_threads + WINDOW_THREAD_COUNT_MAX;
+	uint32_t *kept_entries = kept_stacks + WINDOW_STACK_COUNT_MAX;
+
+	if (!close_up_processes(a, kept))
+		return;
+	close_up_threads(a, kept, kept_threads);
+	close_up_stacks(a, kept, kept_stacks);
+	close_up_entries(a, kept_threads, kept_stacks, kept_entries);
 }
 
 /* ---- making the window --------------------------------------------------------------------------
@@ -611,6 +761,8 @@ struct window *aggregator_window(struct aggregator *a, uint64_t start_boot_ns, u
 	struct window *w = &a->window;
 
 	aggregator_meet_processes(a);
+	if (a->exclusions)
+		leave_out_excluded(a);
 	a->now_boot_ns = end_boot_ns;
 	w->start_boot_ns = start_boot_ns;
 	w->end_boot_ns = end_boot_ns;

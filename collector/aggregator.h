@@ -7,6 +7,7 @@
 #include "base/window.h"
 #include "bpf/events.h"
 
+struct exclusions;
 struct processes;
 
 /*
@@ -20,6 +21,12 @@ struct aggregator;
 
 int aggregator_new(struct processes *processes, struct aggregator **ret);
 struct aggregator *aggregator_free(struct aggregator *aggregator);
+
+/* Whose samples are left out from now on; NULL: nobody's. Must outlive its use. */
+void aggregator_exclude(struct aggregator *aggregator, const struct exclusions *exclusions);
+
+/* How many samples were left out since the start. */
+uint64_t aggregator_excluded(const struct aggregator *aggregator);
 
 /* Counts one sample into the running window. */
 void aggregator_add(struct aggregator *aggregator, const struct event *event);

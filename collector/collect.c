@@ -27,6 +27,7 @@
 #include "collector/aggregator.h"
 #include "collector/cpus.h"
 #include "collector/debug_files.h"
+#include "collector/exclusions.h"
 #include "collector/jit_files.h"
 #include "collector/kernel_watch.h"
 #include "collector/pace.h"
@@ -59,6 +60,7 @@ struct collector {
 	struct sideband *sideband;
 	struct processes *processes;
 	struct aggregator *aggregator;
+	struct exclusions *exclusions;
 	struct shipper *shipper;
 	struct unwinder *unwinder;
 	int epoll, timer, signals;
@@ -90,6 +92,7 @@ static void collector_done(struct collector *collector)
 {
 	shipper_free(collector->shipper);
 	aggregator_free(collector->aggregator);
+	exclusions_free(collector->exclusions);
 	sideband_close(collector->sideband);
 	processes_free(collector->processes);
 	unwinder_free(collector->unwinder);
@@ -401,6 +404,7 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 		[WALK_MEMORY_MAX] = stats.memory.size_max,
 		[WALK_MAPPINGS_TOLD] = collector->mappings_told,
 		[WALK_MAPPINGS_LATE] = collector->mappings_late,
+		[WALK_EXCLUDED] = aggregator_excluded(collector->aggregator),
 	};
 
 	memcpy(window->walk_figures, figures, sizeof(figures));
@@ -545,6 +549,23 @@ static bool has_new_cpu(struct collector *collector, uint64_t now)
 	return !cpus_include(collector->cpus, collector->cpu_count, cpus, cpu_count);
 }
 
+/* As the settings say now. What is no good leaves in force what was. */
+static int exclude(struct collector *collector)
+{
+	struct exclusions *exclusions = NULL;
+	char reason[EXCLUSIONS_ERROR_SIZE];
+	int err = exclusions_new(collector->settings, &exclusions, reason);
+
+	if (err) {
+		log_error("%s", reason);
+		return err;
+	}
+	aggregator_exclude(collector->aggregator, exclusions);
+	exclusions_free(collector->exclusions);
+	collector->exclusions = exclusions;
+	return 0;
+}
+
 /*
  * The exit code, or -1 to go on. Another frequency takes events that are opened anew: a period that
  * is changed in one that runs is not what its samples say they weigh.
@@ -559,6 +580,7 @@ static int handle_signal(struct collector *collector)
 	if (signal.ssi_signo != SIGHUP ||
 	    hangup_handle(&collector->hangup, collector->settings) == HANGUP_STOP)
 		return 0;
+	(void)exclude(collector);
 	if (collector->settings->frequency_hz == frequency_hz)
 		return -1;
 	log_notice("starting again to sample %llu times a second",
@@ -681,6 +703,8 @@ int collect_main(const struct settings *caller_settings)
 		log_error("cannot profile this host: %s", reason);
 		return EX_UNAVAILABLE;
 	}
+	if (exclude(&collector))
+		return EX_CONFIG;
 	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for
 	 * it, a little later. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);

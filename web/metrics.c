@@ -154,6 +154,8 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 					 "Records of mappings, told to the walk in the kernel." },
 		[WALK_MAPPINGS_LATE] = { "hearth_mappings_told_late_total",
 					 "Of these, those that took more than 2 ms." },
+		[WALK_EXCLUDED] = { "hearth_samples_excluded_total",
+				    "Samples of whom the settings exclude; they are not kept." },
 		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
 	};
 
@@ -426,6 +428,38 @@ void metrics_ready(struct server *server, struct request *request, struct reply 
 	reply->content_type = "text/plain; charset=utf-8";
 	reply->status = server->store ? 200 : 503;
 	buf_add_str(&reply->body, server->store ? STR("ready") : STR("starting"));
+}
+
+void metrics_readyz(struct server *server, struct request *request, struct reply *reply)
+{
+	static const char *const collector_reasons[] = {
+		[COLLECTOR_ABSENT] = "no collector is connected",
+		[COLLECTOR_SAMPLING] = NULL,
+		[COLLECTOR_NO_RIGHTS] = "there are no rights to sample this host",
+		[COLLECTOR_REPLAY] = NULL,
+	};
+	const char *of_collector = collector_reasons[server->counters.collector_state];
+	struct json_writer json = JSON_WRITER(&reply->body);
+	struct store_status store = { .state = STORE_READ_ONLY };
+
+	(void)request;
+	if (server->store)
+		store_status(server->store, &store);
+
+	bool can_write = store.state != STORE_READ_ONLY;
+
+	reply->status = can_write && !of_collector ? 200 : 503;
+	json_begin_object(&json);
+	json_key(&json, "ready");
+	json_boolean_value(&json, can_write && !of_collector);
+	json_key(&json, "reasons");
+	json_begin_array(&json);
+	if (!can_write)
+		json_text(&json, STR("the store can't be written to"));
+	if (of_collector)
+		json_text(&json, str_from(of_collector));
+	json_end_array(&json);
+	json_end_object(&json);
 }
 
 void metrics_healthz(struct server *server, struct request *request, struct reply *reply)

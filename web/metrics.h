@@ -16,6 +16,12 @@ void metrics_build(struct server *server, struct request *request, struct reply 
 /* "ready" once the store and the listeners work, which is so when a request gets here. */
 void metrics_ready(struct server *server, struct request *request, struct reply *reply);
 
+/*
+ * Whether all of it works: 200 when what comes in can be written and a collector samples, else 503;
+ * {"ready":false,"reasons":["no collector is connected"]}. Told to everybody, so without details.
+ */
+void metrics_readyz(struct server *server, struct request *request, struct reply *reply);
+
 /* "ok": the process answers. */
 void metrics_healthz(struct server *server, struct request *request, struct reply *reply);
 

@@ -56,6 +56,7 @@ struct route {
 static const struct route routes_table[] = {
 	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
 	{ ROLE_NOBODY, ROUTE_READ, "/ready", metrics_ready },
+	{ ROLE_NOBODY, ROUTE_READ, "/readyz", metrics_readyz },
 	{ ROLE_READER, ROUTE_READ, "/metrics", metrics_answer },
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
 

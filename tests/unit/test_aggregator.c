@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -10,7 +11,9 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/settings.h"
 #include "collector/aggregator.h"
+#include "collector/exclusions.h"
 #include "collector/processes.h"
 #include "collector/sideband.h"
 
@@ -305,6 +308,75 @@ static void begins_anew_after_clearing(void **state)
 	assert_int_equal(window->frame_count, 1);
 }
 
+/* Of three processes the middle one goes, and the numbers of the others close up over it. */
+static void leaves_out_who_is_excluded(void **state)
+{
+	autoclean(exclusions) struct exclusions *exclusions = NULL;
+	struct settings settings;
+	char reason[EXCLUSIONS_ERROR_SIZE];
+
+	(void)state;
+	settings_defaults(&settings);
+	snprintf(settings.exclude_processes, SETTING_TEXT_SIZE, "secret*");
+	snprintf(settings.exclude_users, SETTING_TEXT_SIZE, "4711");
+	assert_int_equal(exclusions_new(&settings, &exclusions, reason), 0);
+	aggregator_exclude(fixture.aggregator, exclusions);
+
+	add();
+	/* Of which nothing is known but what its thread is called. */
+	fixture.event.pid = fixture.event.tid = PID + 1;
+	memcpy(fixture.event.comm, "secret-work", 12);
+	add();
+	fixture.event.frames[0] = 0x10020;
+	add();
+	fixture.event.pid = fixture.event.tid = PID + 2;
+	memcpy(fixture.event.comm, "other", 6);
+	fixture.event.boot_ns = 200 * MS;
+	add();
+	add();
+	fixture.event.uid = 4711;
+	add();
+	fixture.event.uid = 0;
+
+	struct window *window = finish();
+
+	assert_int_equal(window->sample_count, 3);
+	assert_int_equal(aggregator_excluded(fixture.aggregator), 3);
+	assert_int_equal(window->process_count, 2);
+	assert_int_equal(window->thread_count, 2);
+	assert_int_equal(window->stack_count, 2);
+	assert_int_equal(window->entry_count, 2);
+	assert_int_equal(window->time_count, 3);
+	assert_int_equal(window->processes[0].key.pid, PID);
+	assert_int_equal(window->processes[1].key.pid, PID + 2);
+	assert_true(str_equal(window->processes[1].name, STR("other")));
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(window->threads[i].process, i);
+		assert_int_equal(window->entries[i].thread, i);
+		assert_int_equal(window->entries[i].stack, i);
+		assert_int_equal(window->entries[i].count, 1 + i);
+	}
+	assert_int_equal(window->times_ms[0], 50);
+	assert_int_equal(window->times_ms[1], 150);
+	assert_int_equal(window->times_ms[2], 150);
+
+	/* What is encoded is what a server takes. */
+	autoclean(buf) struct buf bytes = BUF(WINDOW_SIZE_MAX);
+	struct window *decoded = NULL;
+
+	window->collector = window->sequence = window->cpu_count = window->frequency_hz = 1;
+	window_encode(window, &bytes);
+	assert_int_equal(window_decode(bytes.bytes, bytes.size, &decoded), 0);
+	window_free(decoded);
+
+	/* The next one begins anew, and without the exclusion all is there. */
+	aggregator_clear(fixture.aggregator);
+	aggregator_exclude(fixture.aggregator, NULL);
+	fixture.event.pid = fixture.event.tid = PID + 1;
+	add();
+	assert_int_equal(finish()->sample_count, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -321,6 +393,7 @@ int main(void)
 		TEST(counts_what_does_not_fit),
 		TEST(keeps_files_that_processes_let_go_of),
 		TEST(begins_anew_after_clearing),
+		TEST(leaves_out_who_is_excluded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,17 @@ void symbols_use_unwind_tables(struct symbols *symbols, struct unwind_tables *ta
 	symbols->unwind_tables = tables;
 }
 
+uint64_t symbols_generation(struct symbols *symbols)
+{
+	pthread_mutex_lock(&symbols->lock);
+	uint64_t generation = symbols->generation;
+	pthread_mutex_unlock(&symbols->lock);
+	/* Neither ever goes back. */
+	if (symbols->unwind_tables)
+		generation += unwind_tables_generation(symbols->unwind_tables);
+	return generation;
+}
+
 bool symbols_function_start(struct symbols *symbols, const struct identity *identity,
 			    uint64_t offset, uint64_t *ret_start)
 {
@@ -358,6 +369,7 @@ static void install_kernel(struct symbols *symbols, struct kernel *kernel)
 		if (state->state != STATE_PRESENT)
 			state->state = STATE_WAITING;
 	}
+	symbols->generation++;
 	kernel_release(symbols->kernel);
 	symbols->kernel = kernel;
 	kernel->reference_count = 2;
@@ -642,7 +654,7 @@ uint64_t symbol_module_start(const struct symbol_module *module, uint32_t functi
 static_assert(LINE_SCOPE_NONE == SYMBOL_NONE, "handed on as it is");
 static_assert((int)LINE_DEPTH_MAX == (int)SYMBOL_CALL_DEPTH_MAX, "one limit");
 
-void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address)
+bool symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address)
 {
 	enum { ANYWHERE = SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_LINES_IN_DEBUG_FILE };
 	uint64_t vaddr;
@@ -650,7 +662,7 @@ void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, u
 	if (!(symbol_file_header(module->file)->sources & ANYWHERE) ||
 	    !symbol_file_vaddr(module->file, address, &vaddr) ||
 	    line_rows_cover(symbol_file_lines(module->file), vaddr))
-		return;
+		return false;
 
 	pthread_mutex_lock(&symbols->lock);
 	if (!module->wishes)
@@ -658,6 +670,7 @@ void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, u
 	if (module->wishes && module->wish_count < SYMBOL_MAKER_OFFSET_COUNT_MAX)
 		module->wishes[module->wish_count++] = address;
 	pthread_mutex_unlock(&symbols->lock);
+	return true;
 }
 
 bool symbol_module_place(const struct symbol_module *module, uint64_t address,

@@ -145,6 +145,12 @@ struct symbols_stats {
 void symbols_stats(struct symbols *symbols, struct symbols_stats *ret);
 
 /*
+ * Changes whenever an address may have got another name than before, or one at all: who keeps names
+ * asks first and keeps them for as long as this stays the same.
+ */
+uint64_t symbols_generation(struct symbols *symbols);
+
+/*
  * Names of one module. Acquire it once for a whole question; the texts live until release. NULL
  * when there is no symbol file (yet), which a question shows as binary and address.
  */
@@ -183,9 +189,10 @@ bool symbol_module_place(const struct symbol_module *module, uint64_t address,
 
 /*
  * Says that the line of an address would be shown. What DWARF knows of it is read after the module
- * was released; a later question finds it.
+ * was released; a later question finds it. False when nothing is known of it: nobody needs to ask
+ * again.
  */
-void symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address);
+bool symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address);
 
 /* Calls within calls, as many as are written. */
 enum { SYMBOL_CALL_DEPTH_MAX = 64 };

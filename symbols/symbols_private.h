@@ -75,6 +75,7 @@ struct symbols {
 	struct file_keep keep;	/* files with lines in them */
 	struct file_keep debug; /* debug files that were brought */
 	struct states states;
+	uint64_t generation;	    /* of all names */
 	struct module_list modules; /* open, the latest used first */
 	size_t module_count;
 	struct kernel *kernel;

@@ -44,6 +44,7 @@ struct unwind_tables {
 	size_t list_count;
 	uint64_t use_count;
 	struct identity missing[UNWIND_TABLES_MISSING_COUNT]; /* no table (yet) */
+	uint64_t table_count;				      /* that were written */
 
 	pthread_t worker;
 	bool has_worker;
@@ -76,6 +77,7 @@ static void forget_missing(struct unwind_tables *tables)
 {
 	pthread_mutex_lock(&tables->functions_lock);
 	memset(tables->missing, 0, sizeof(tables->missing));
+	tables->table_count++;
 	pthread_mutex_unlock(&tables->functions_lock);
 }
 
@@ -136,6 +138,14 @@ bool unwind_tables_function_start(struct unwind_tables *tables, const struct ide
 		*ret_start = function->start;
 	pthread_mutex_unlock(&tables->functions_lock);
 	return function != NULL;
+}
+
+uint64_t unwind_tables_generation(struct unwind_tables *tables)
+{
+	pthread_mutex_lock(&tables->functions_lock);
+	uint64_t count = tables->table_count;
+	pthread_mutex_unlock(&tables->functions_lock);
+	return count;
 }
 
 /* ---- making one ---- */

@@ -68,6 +68,9 @@ void unwind_tables_forget(struct unwind_tables *tables);
 bool unwind_tables_function_start(struct unwind_tables *tables, const struct identity *identity,
 				  uint64_t offset, uint64_t *ret_start);
 
+/* Changes whenever there are functions of another file. */
+uint64_t unwind_tables_generation(struct unwind_tables *tables);
+
 struct unwind_tables_stats {
 	uint64_t made;
 	uint64_t found;	      /* on disk */

@@ -94,6 +94,7 @@ static void do_file(struct symbols *symbols, struct job *job)
 		states_set(&symbols->states, &job->identity, STATE_PRESENT);
 		states_set(&symbols->states, &identity, STATE_PRESENT);
 	}
+	symbols->generation++;
 	if (keep)
 		file_keep_add(&symbols->keep, &identity, TAKE_FD(job->fd));
 	pthread_mutex_unlock(&symbols->lock);
@@ -121,6 +122,7 @@ static void do_kernel(struct symbols *symbols, struct job *job)
 		/* The next kernel that is brought tries again. */
 		pthread_mutex_lock(&symbols->lock);
 		states_set(&symbols->states, identity, err ? STATE_FAILED : STATE_PRESENT);
+		symbols->generation++;
 		pthread_mutex_unlock(&symbols->lock);
 	}
 	kernel_symbols_forget_names(kernel);
@@ -145,6 +147,7 @@ static void replace_module(struct symbols *symbols, struct state *state)
 {
 	struct symbol_module *module = state->module;
 
+	symbols->generation++;
 	if (!module)
 		return;
 	TAILQ_REMOVE(&symbols->modules, module, link);

@@ -215,8 +215,11 @@ static void knows_what_is_left(void **state)
 {
 	const struct world *world = *state;
 
+	uint64_t generation = symbols_generation(world->symbols);
+
 	bring(world, "stripped");
 	assert_int_equal(known(world), EXPORTED);
+	assert_int_not_equal(symbols_generation(world->symbols), generation);
 	look_again(world);
 	assert_int_equal(known(world), EXPORTED);
 }
@@ -248,9 +251,15 @@ static void knows_a_debug_file_that_comes_later(void **state)
 	struct symbol_module *held = symbols_acquire(world->symbols, &world->identity);
 
 	assert_non_null(held);
+
+	uint64_t generation = symbols_generation(world->symbols);
+
+	look_again(world);
+	assert_int_equal(symbols_generation(world->symbols), generation);
 	install(world, "whole.debug");
 	look_again(world);
 	assert_int_equal(known(world), ALL);
+	assert_int_not_equal(symbols_generation(world->symbols), generation);
 	assert_false(symbols_wants(world->symbols, &world->identity));
 
 	/* A question that had begun ends with what it had. */
@@ -412,7 +421,7 @@ static struct symbol_module *ask_for_lines(const struct world *world, uint64_t a
 	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
 
 	assert_non_null(module);
-	symbols_wish_lines(world->symbols, module, address);
+	(void)symbols_wish_lines(world->symbols, module, address);
 	symbols_release(world->symbols, module);
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 	module = symbols_acquire(world->symbols, &world->identity);
@@ -442,7 +451,13 @@ static void reads_lines_of_the_file_when_they_are_asked_for(void **state)
 
 	assert_false(symbol_module_place(module, world->offsets[0], &place));
 	symbols_release(world->symbols, module);
+
+	uint64_t generation = symbols_generation(world->symbols);
+
 	module = ask_for_lines(world, world->offsets[1] + 3);
+	assert_int_not_equal(symbols_generation(world->symbols), generation);
+	/* Nothing more to come of what is known. */
+	assert_false(symbols_wish_lines(world->symbols, module, world->offsets[1]));
 	for (int i = 0; i < FUNCTION_COUNT; i++)
 		assert_line(module, world->offsets[i], (uint32_t)i + 1);
 	symbols_release(world->symbols, module);

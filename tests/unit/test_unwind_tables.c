@@ -299,6 +299,8 @@ static void the_start_of_a_function_is_known(void **state)
 	uint64_t other = offset_of((const void *)(uintptr_t)other_function);
 	uint64_t unused;
 
+	uint64_t generation = unwind_tables_generation(scene->tables);
+
 	assert_false(unwind_tables_function_start(scene->tables, &inode, start, &unused));
 	for (unsigned i = 0; i < 2; i++) {
 		struct unwind_answer answer;
@@ -311,6 +313,8 @@ static void the_start_of_a_function_is_known(void **state)
 		unwind_answer_cleanup(&answer);
 	}
 	assert_start(scene, &inode, start, start);
+	/* The second time there was one already. */
+	assert_int_equal(unwind_tables_generation(scene->tables), generation + 1);
 	assert_start(scene, &identity, start + 3, start);
 	assert_start(scene, &identity, other + 9, other);
 	assert_false(unwind_tables_function_start(scene->tables, &identity, 0, &unused));
@@ -333,7 +337,9 @@ static void the_start_of_a_function_is_known(void **state)
 	snprintf(folder, sizeof(folder), "%s/symbols", scene->folder);
 	assert_int_equal(symbols_open(folder, "", &symbols), 0);
 	assert_false(symbols_function_start(symbols, &identity, start + 1, &found));
+	assert_int_equal(symbols_generation(symbols), 0);
 	symbols_use_unwind_tables(symbols, scene->tables);
+	assert_int_equal(symbols_generation(symbols), generation + 1);
 	assert_true(symbols_function_start(symbols, &identity, start + 1, &found));
 	assert_int_equal(found, start);
 	symbols_close(symbols);

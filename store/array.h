@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,19 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 		if (items_)                                                                        \
 			array_->items = items_;                                                    \
 		items_ ? 0 : -ENOMEM;                                                              \
+	})
+
+/* Gives all of one array to another of the same type, which must be empty. */
+#define array_move(to, from)                                                                       \
+	({                                                                                         \
+		__auto_type to_ = (to);                                                            \
+		__auto_type from_ = (from);                                                        \
+		assert(!to_->items && sizeof(*to_->items) == sizeof(*from_->items));               \
+		to_->items = (void *)from_->items;                                                 \
+		to_->count = from_->count;                                                         \
+		to_->capacity = from_->capacity;                                                   \
+		from_->items = NULL;                                                               \
+		from_->count = from_->capacity = 0;                                                \
 	})
 
 #define array_done(array)                                                                          \

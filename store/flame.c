@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/asking.h"
 #include "store/block_labels.h"
 #include "store/flame_private.h"
@@ -165,14 +166,13 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 {
 	uint32_t key_count = pool_count(&segment->sum_keys);
 	uint32_t node_count = segment->tree.nodes.count;
-	autofree uint32_t *roots = calloc((size_t)node_count + 1, sizeof(roots[0]));
+	uint32_t *roots = question->mapped.items; /* not needed for anything else yet */
 	/* For each service and key: 0 unknown, 1 no, 2 yes. Roots are few, and stand anywhere. */
 	autofree uint8_t *verdicts = NULL;
 	uint32_t root_count = 0;
 	int err = 0;
 
-	if (!roots)
-		return -ENOMEM;
+	assert(question->mapped.capacity >= node_count);
 	for (uint32_t i = 0; i < node_count; i++) {
 		uint32_t parent = segment->tree.nodes.items[i].parent;
 
@@ -298,7 +298,7 @@ static int64_t map_node(struct flame_question *question, const struct catalog *c
 	if (is_root)
 		weigh(question, MERGE_ROOT, total);
 	if (parent & FOREST_HIDDEN || (total < cut && !(is_root && question->rows != ROWS_LABEL))) {
-		question->merge.nodes.items[parent & ~FOREST_HIDDEN].hidden++;
+		question->merge.hidden.items[parent & ~FOREST_HIDDEN]++;
 		return parent | FOREST_HIDDEN;
 	}
 	if (!is_root)
@@ -382,7 +382,8 @@ int flame_merge_forest(struct flame_question *question, const struct catalog *ca
 			struct merge_node *node = &question->merge.nodes.items[place];
 
 			node->self = saturated_sum(node->self, forest->self[i]);
-			node->hidden += forest->hidden ? forest->hidden[i] : 0;
+			if (forest->hidden)
+				question->merge.hidden.items[place] += forest->hidden[i];
 		}
 	}
 	return 0;
@@ -569,6 +570,35 @@ static enum rows rows_of(const struct flame_options *options)
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
+/* What the question before left. */
+static void take_scratch(struct flame_question *question)
+{
+	struct scratch scratch;
+
+	scratches_take(&question->store->scratches, &scratch);
+	array_move(&question->self, &scratch.self);
+	array_move(&question->total, &scratch.total);
+	array_move(&question->mapped, &scratch.mapped);
+	array_move(&question->named, &scratch.named);
+	question->merge = scratch.merge;
+	question->naming = TAKE(scratch.naming);
+	/* Names as compilers made them are of no use to others. */
+	if (question->asked->raw_names)
+		question->naming = naming_free(question->naming);
+}
+
+static void give_scratch(struct flame_question *question)
+{
+	struct scratch scratch = { .merge = question->merge, .naming = TAKE(question->naming) };
+
+	array_move(&scratch.self, &question->self);
+	array_move(&scratch.total, &question->total);
+	array_move(&scratch.mapped, &question->mapped);
+	array_move(&scratch.named, &question->named);
+	question->merge = (struct merge){ 0 };
+	scratches_give(&question->store->scratches, &scratch, clock_monotonic_ns());
+}
+
 static int question_start(struct flame_question *question)
 {
 	const struct store_question *asked = question->asked;
@@ -594,11 +624,14 @@ static int question_start(struct flame_question *question)
 
 	question->is_in = !err;
 	if (!err)
-		err = naming_new(question->store->symbols, &question->naming);
+		take_scratch(question);
+	if (!err)
+		err = question->naming ? naming_resume(question->naming, clock_monotonic_ns())
+				       : naming_new(question->store->symbols, &question->naming);
 	if (!err && question->asked->raw_names)
 		naming_keep_raw(question->naming);
 	if (!err)
-		err = merge_init(&question->merge, question->naming, options->by_module);
+		err = merge_start(&question->merge, question->naming, options->by_module);
 	question->merge.by_line = options->by_line;
 	return err;
 }
@@ -628,18 +661,14 @@ static int question_read(struct flame_question *question)
 static void question_done(struct flame_question *question)
 {
 	cached_release(question->cached);
-	naming_free(question->naming);
-	merge_done(&question->merge);
 	pool_done(&question->row_values);
-	array_done(&question->self);
-	array_done(&question->total);
-	array_done(&question->mapped);
-	array_done(&question->named);
 	array_done(&question->touches);
 	array_done(&question->forest_nodes);
 	array_done(&question->services);
-	if (question->is_in)
+	if (question->is_in) {
+		give_scratch(question);
 		asking_leave(question->store, question->memory);
+	}
 	question->is_in = false;
 }
 

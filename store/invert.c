@@ -231,7 +231,7 @@ int invert_and_lay_out(const struct merge *tree, struct naming *naming, bool gro
 		calloc((size_t)tree->nodes.count + 1, sizeof(stacks[0]));
 	struct merge answer = { 0 };
 	uint32_t count = 0;
-	int err = stacks ? merge_init(&answer, naming, tree->by_module) : -ENOMEM;
+	int err = stacks ? merge_start(&answer, naming, tree->by_module) : -ENOMEM;
 
 	for (uint32_t i = 0; !err && i < tree->nodes.count; i++)
 		if (tree->nodes.items[i].self > 0)

@@ -48,23 +48,29 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 
 	if (found != TABLE_NONE)
 		return found;
-	if (array_reserve(&merge->nodes, 1) < 0)
+	if (array_reserve(&merge->nodes, 1) < 0 || array_reserve(&merge->hidden, 1) < 0)
 		return -ENOMEM;
 	merge->nodes.items[merge->nodes.count] = node;
+	merge->hidden.items[merge->nodes.count] = 0;
 
 	int err = table_add(&merge->table, hash);
 
 	if (err)
 		return err == -ENOSPC ? -E2BIG : err;
+	merge->hidden.count++;
 	return merge->nodes.count++;
 }
 
-int merge_init(struct merge *merge, struct naming *naming, bool by_module)
+int merge_start(struct merge *merge, struct naming *naming, bool by_module)
 {
 	int64_t name = naming_text(naming, STR("total"));
 
-	*merge = (struct merge){ .by_module = by_module };
-	table_init(&merge->table, MERGE_NODE_COUNT_MAX);
+	merge->nodes.count = merge->hidden.count = 0;
+	table_clear(&merge->table);
+	merge->table.count_max = MERGE_NODE_COUNT_MAX;
+	merge->sample_count = 0;
+	merge->by_module = by_module;
+	merge->by_line = false;
 	if (name < 0)
 		return (int)name;
 
@@ -101,7 +107,15 @@ void merge_place(struct merge *merge, uint32_t node, struct frame_name frame, ui
 void merge_done(struct merge *merge)
 {
 	array_done(&merge->nodes);
+	array_done(&merge->hidden);
 	table_done(&merge->table);
+}
+
+size_t merge_memory(const struct merge *merge)
+{
+	return merge->nodes.capacity * sizeof(merge->nodes.items[0]) +
+	       merge->hidden.capacity * sizeof(merge->hidden.items[0]) +
+	       merge->table.slot_count * sizeof(merge->table.slots[0]);
 }
 
 /* ---- call sites ------------------------------------------------------------------------------ */
@@ -152,7 +166,7 @@ int merge_keep_call_site(struct merge *merge, struct naming *naming, const struc
 		if (placed[i].place != BELOW) {
 			merge->nodes.items[i].self = 0;
 			merge->nodes.items[i].total = 0;
-			merge->nodes.items[i].hidden = 0;
+			merge->hidden.items[i] = 0;
 		}
 	/* What is on the path is worth what lies below it; children stand after their parents. */
 	for (uint32_t i = merge->nodes.count - 1; i > 0; i--) {
@@ -276,7 +290,7 @@ static int layout_init(struct layout *layout)
 	for (uint32_t i = count; i-- > 0;) {
 		const struct merge_node *node = &merge->nodes.items[i];
 
-		layout->hidden[i] += node->hidden;
+		layout->hidden[i] += merge->hidden.items[i];
 		if (!is_kept(layout, i) && node->total > 0)
 			layout->hidden[node->parent] += 1 + layout->hidden[i];
 		if (i > 0 && is_kept(layout, i))

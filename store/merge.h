@@ -21,7 +21,6 @@ struct merge_node {
 	uint32_t parent;
 	uint32_t name; /* texts of the naming */
 	uint32_t module;
-	uint32_t hidden; /* children that were too light to be merged */
 	uint64_t self;
 	uint64_t total;
 	uint64_t placed; /* the weight of what said so: the heaviest */
@@ -33,15 +32,22 @@ struct merge_node {
 
 struct merge {
 	ARRAY(struct merge_node) nodes;
+	/* By node: what lies below it and was too light to be merged. Most of a segment is, and so
+	 * its counts stand together. */
+	ARRAY(uint32_t) hidden;
 	struct table table;
 	uint64_t sample_count;
 	bool by_module; /* functions of one name in different modules are two */
 	bool by_line;	/* and one's places in the source, too */
 };
 
-/* Makes the root, which is named "total". */
-int merge_init(struct merge *merge, struct naming *naming, bool by_module);
+/* Makes the root, which is named "total". The memory of a graph that was there before is used
+ * again. */
+int merge_start(struct merge *merge, struct naming *naming, bool by_module);
 void merge_done(struct merge *merge);
+
+/* What it takes. */
+size_t merge_memory(const struct merge *merge);
 
 /* The child of this name, made with nothing in it when it is not there; or a negative errno. */
 int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name frame);

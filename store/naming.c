@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/verdict.h"
 #include "store/array.h"
 #include "store/store.h"
@@ -37,6 +38,8 @@ struct naming_build {
 	struct identity identity;
 	uint32_t module_name;
 	uint8_t kind; /* enum build_kind */
+	bool has_names;
+	bool was_asked; /* for its module, by this question */
 };
 
 struct location_key {
@@ -45,19 +48,39 @@ struct location_key {
 	uint64_t address;
 };
 
+struct location {
+	struct location_key key;
+	struct frame_names found;
+};
+
 struct naming {
 	struct symbols *symbols;
 	size_t room;
 	uint32_t span;
 	bool is_raw;
+	bool is_provisional; /* some of it will be known better in a moment */
+	uint64_t generation; /* of symbols, which all names are of */
+	uint64_t since_ns;   /* steady: when it knew nothing */
 	struct pool texts;
 	struct pool builds;
-	struct pool locations;
 	ARRAY(struct naming_build) build_items; /* one for each in builds */
-	ARRAY(struct frame_names) found;	/* one for each in locations */
+	struct table locations;
+	ARRAY(struct location) location_items; /* one for each in locations */
 	ARRAY(struct frame_name) frames;
 	ARRAY(uint32_t) span_builds; /* catalog's build to ours, + 1; 0: not seen yet */
 };
+
+/* Knowing nothing. */
+static int begin(struct naming *naming, uint64_t now_ns)
+{
+	int64_t number = naming_text(naming, (struct str){ 0 });
+
+	assert(number <= NAMING_TEXT_EMPTY);
+	/* Before any name is asked for: what changes from now on changes this. */
+	naming->generation = naming->symbols ? symbols_generation(naming->symbols) : 0;
+	naming->since_ns = now_ns;
+	return number < 0 ? (int)number : 0;
+}
 
 int naming_new(struct symbols *symbols, struct naming **ret)
 {
@@ -69,31 +92,39 @@ int naming_new(struct symbols *symbols, struct naming **ret)
 	naming->room = text_room;
 	pool_init(&naming->texts, TEXT_COUNT_MAX, &naming->room);
 	pool_init(&naming->builds, BUILD_COUNT_MAX, NULL);
-	pool_init(&naming->locations, LOCATION_COUNT_MAX, NULL);
+	table_init(&naming->locations, LOCATION_COUNT_MAX);
 
-	int64_t number = naming_text(naming, (struct str){ 0 });
+	int err = begin(naming, clock_monotonic_ns());
 
-	if (number < 0) {
+	if (err) {
 		naming_free(naming);
-		return (int)number;
+		return err;
 	}
-	assert(number == NAMING_TEXT_EMPTY);
 	*ret = naming;
 	return 0;
+}
+
+static void release_modules(struct naming *naming)
+{
+	for (uint32_t i = 0; i < naming->build_items.count; i++) {
+		struct naming_build *build = &naming->build_items.items[i];
+
+		if (build->module)
+			build->module = symbols_release(naming->symbols, build->module);
+		build->was_asked = false;
+	}
 }
 
 struct naming *naming_free(struct naming *naming)
 {
 	if (!naming)
 		return NULL;
-	for (uint32_t i = 0; i < naming->build_items.count; i++)
-		if (naming->build_items.items[i].module)
-			symbols_release(naming->symbols, naming->build_items.items[i].module);
+	release_modules(naming);
 	pool_done(&naming->texts);
 	pool_done(&naming->builds);
-	pool_done(&naming->locations);
+	table_done(&naming->locations);
 	array_done(&naming->build_items);
-	array_done(&naming->found);
+	array_done(&naming->location_items);
 	array_done(&naming->frames);
 	array_done(&naming->span_builds);
 	free(naming);
@@ -104,6 +135,44 @@ void naming_keep_raw(struct naming *naming)
 {
 	assert(naming->frames.count == 0);
 	naming->is_raw = true;
+}
+
+bool naming_rest(struct naming *naming)
+{
+	release_modules(naming);
+	return !naming->is_raw && !naming->is_provisional;
+}
+
+static bool is_current(const struct naming *naming, uint64_t now_ns)
+{
+	const uint64_t age_max_ns = (uint64_t)NAMING_SECONDS_MAX * (uint64_t)CLOCK_NS_PER_S;
+
+	return now_ns - naming->since_ns < age_max_ns &&
+	       (!naming->symbols || symbols_generation(naming->symbols) == naming->generation);
+}
+
+int naming_resume(struct naming *naming, uint64_t now_ns)
+{
+	if (is_current(naming, now_ns))
+		return 0;
+	pool_clear(&naming->texts);
+	pool_clear(&naming->builds);
+	table_clear(&naming->locations);
+	naming->build_items.count = 0;
+	naming->location_items.count = 0;
+	naming->frames.count = 0;
+	naming->span_builds.count = 0;
+	return begin(naming, now_ns);
+}
+
+size_t naming_memory(const struct naming *naming)
+{
+	return pool_memory(&naming->texts) + pool_memory(&naming->builds) +
+	       naming->locations.slot_count * sizeof(naming->locations.slots[0]) +
+	       naming->build_items.capacity * sizeof(naming->build_items.items[0]) +
+	       naming->location_items.capacity * sizeof(naming->location_items.items[0]) +
+	       naming->frames.capacity * sizeof(naming->frames.items[0]) +
+	       naming->span_builds.capacity * sizeof(naming->span_builds.items[0]);
 }
 
 /* What people read; or what the compiler wrote, if that is wanted. */
@@ -163,15 +232,12 @@ static int64_t add_build(struct naming *naming, const struct catalog *catalog, u
 	if (array_reserve(&naming->build_items, 1) < 0)
 		return -ENOMEM;
 
-	bool has_names = known.kind == BUILD_FILE || catalog_build_is_kernel(&known);
-
 	naming->build_items.items[naming->build_items.count++] = (struct naming_build){
-		.module = has_names && naming->symbols
-				  ? symbols_acquire(naming->symbols, &known.identity)
-				  : NULL,
 		.identity = known.identity,
 		.module_name = (uint32_t)module_name,
 		.kind = known.kind,
+		.has_names = naming->symbols &&
+			     (known.kind == BUILD_FILE || catalog_build_is_kernel(&known)),
 	};
 	return number;
 }
@@ -335,9 +401,21 @@ static int add_calls(struct naming *naming, const struct naming_build *build,
 	return err;
 }
 
+/* Its module is held from the first name of the question that is new to its last. */
+static struct naming_build ask_build(struct naming *naming, uint32_t number)
+{
+	struct naming_build *build = &naming->build_items.items[number];
+
+	assert(number < naming->build_items.count);
+	if (build->has_names && !build->was_asked)
+		build->module = symbols_acquire(naming->symbols, &build->identity);
+	build->was_asked = true;
+	return *build;
+}
+
 static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 {
-	struct naming_build build = naming->build_items.items[number];
+	struct naming_build build = ask_build(naming, number);
 
 	if (build.kind == BUILD_TRUNCATED)
 		return add_truncation(naming, address);
@@ -349,7 +427,8 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	if (err || !build.module)
 		return err;
 	if (!symbol_module_place(build.module, address, &place)) {
-		symbols_wish_lines(naming->symbols, build.module, address);
+		if (symbols_wish_lines(naming->symbols, build.module, address))
+			naming->is_provisional = true;
 		return 0;
 	}
 	if (place.scope == SYMBOL_NONE)
@@ -402,6 +481,47 @@ static int add_lines(struct naming *naming, const struct catalog *catalog, uint6
 	return 0;
 }
 
+static uint64_t location_hash(struct location_key key)
+{
+	uint64_t hash = ((uint64_t)key.build << 1 | key.is_named) * UINT64_C(0xff51afd7ed558ccd);
+
+	hash = (hash ^ key.address) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
+}
+
+static bool location_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct naming *naming = context;
+	const struct location_key *wanted = key;
+	const struct location_key *found = &naming->location_items.items[number].key;
+
+	return found->address == wanted->address && found->build == wanted->build &&
+	       found->is_named == wanted->is_named;
+}
+
+/* One that is asked for the first time. */
+static int add_location(struct naming *naming, const struct catalog *catalog,
+			struct location_key key, struct frame_names *ret)
+{
+	bool is_folded = key.build == TREE_BUILD_RESERVED;
+	uint32_t first = naming->frames.count;
+	int err = array_reserve(&naming->location_items, 1);
+
+	if (!err && is_folded)
+		err = add_frame(naming, STR("folded"), NAMING_TEXT_EMPTY, FLAME_FOLDED);
+	else if (!err)
+		err = key.is_named ? add_lines(naming, catalog, key.address)
+				   : add_symbol(naming, key.build, key.address);
+	if (!err)
+		err = table_add(&naming->locations, location_hash(key));
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	*ret = (struct frame_names){ first, naming->frames.count - first };
+	naming->location_items.items[naming->location_items.count++] =
+		(struct location){ key, *ret };
+	return 0;
+}
+
 int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t build,
 		uint64_t address, struct frame_names *ret)
 {
@@ -419,24 +539,11 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		key.is_named = 0;
 	}
 
-	int64_t place = pool_add(&naming->locations, &key, sizeof(key));
+	uint32_t found =
+		table_find(&naming->locations, location_hash(key), &key, location_equals, naming);
 
-	if (place < 0)
-		return (int)place;
-	if (place == naming->found.count) {
-		uint32_t first = naming->frames.count;
-		int err = array_reserve(&naming->found, 1);
-
-		if (!err && is_folded)
-			err = add_frame(naming, STR("folded"), NAMING_TEXT_EMPTY, FLAME_FOLDED);
-		else if (!err)
-			err = key.is_named ? add_lines(naming, catalog, address)
-					   : add_symbol(naming, key.build, address);
-		if (err)
-			return err;
-		naming->found.items[naming->found.count++] =
-			(struct frame_names){ first, naming->frames.count - first };
-	}
-	*ret = naming->found.items[place];
+	if (found == TABLE_NONE)
+		return add_location(naming, catalog, key, ret);
+	*ret = naming->location_items.items[found].found;
 	return 0;
 }

@@ -13,10 +13,18 @@ struct symbols;
 /*
  * Names of locations for one question, over all its spans: builds and texts are numbered anew, so
  * that what has one name has one number. One thread at a time.
+ *
+ * The next question may go on with it, since most of what it names was named before: it rests in
+ * between, holds nothing of symbols then, and forgets what may be named otherwise by now.
  */
 struct naming;
 
-enum { NAMING_TEXT_EMPTY = 0 };
+enum {
+	NAMING_TEXT_EMPTY = 0,
+	/* Names are asked for anew so often in any case: what could not be read for a moment must
+	 * not stay without a name, and what is in use is to be seen in use. */
+	NAMING_SECONDS_MAX = 60,
+};
 
 /* The kernel's own binary; a module that comes with names lies below it, "kernel/ext4". */
 #define NAMING_KERNEL "kernel"
@@ -36,6 +44,16 @@ struct naming *naming_free(struct naming *naming);
 
 /* Names as they are in symbol tables, mangled. Before any is asked for. */
 void naming_keep_raw(struct naming *naming);
+
+/*
+ * The question is over. False: nothing of it is of use to another, and it is to be freed. And the
+ * next begins, now (steady): 0 or -ENOMEM.
+ */
+bool naming_rest(struct naming *naming);
+int naming_resume(struct naming *naming, uint64_t now_ns);
+
+/* What it takes. */
+size_t naming_memory(const struct naming *naming);
 
 /* A text's number, or a negative errno; and back. The text moves when another is added. */
 int64_t naming_text(struct naming *naming, struct str text);

@@ -30,7 +30,7 @@ void sandwich_mark(const struct forest *forest, const bool *holds, bool *needed)
 static int start_side(const struct merge *merge, struct naming *naming, struct frame_name function,
 		      struct merge *side)
 {
-	int err = merge_init(side, naming, merge->by_module);
+	int err = merge_start(side, naming, merge->by_module);
 
 	if (err)
 		return err;

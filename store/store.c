@@ -181,6 +181,7 @@ int store_open(const struct store_options *options, struct store **ret)
 		return -ENOMEM;
 	pthread_mutex_init(&store->lock, NULL);
 	gate_init(&store->gate, QUESTION_MEMORY_MAX);
+	scratches_init(&store->scratches);
 	store->lock_fd = -1;
 	store->symbols = options->symbols;
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
@@ -252,6 +253,7 @@ struct store *store_close(struct store *store)
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_mutex_destroy(&store->lock);
+	scratches_done(&store->scratches);
 	gate_done(&store->gate);
 	free(store->folder);
 	free(store);
@@ -819,6 +821,7 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 {
 	int err;
 
+	scratches_tidy(&store->scratches, clock_monotonic_ns());
 	space_look(&store->space, now_unix_ms);
 	publish_space(store);
 	/* First, since it makes room and needs none. */

@@ -11,6 +11,7 @@
 #include "store/cache.h"
 #include "store/compact.h"
 #include "store/gate.h"
+#include "store/scratch.h"
 #include "store/series_limit.h"
 #include "store/space.h"
 #include "store/span.h"
@@ -70,6 +71,7 @@ struct store {
 	int lock_fd;
 	struct cache *cache;
 	struct gate gate; /* of questions */
+	struct scratches scratches;
 
 	/* the writer's own; what they point to is in spans as well */
 	struct span *open;

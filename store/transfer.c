@@ -199,6 +199,7 @@ int store_open_file(const char *path, struct store **ret, char reterr[static STO
 		return -ENOMEM;
 	pthread_mutex_init(&store->lock, NULL);
 	gate_init(&store->gate, QUESTION_MEMORY_MAX);
+	scratches_init(&store->scratches);
 	store->lock_fd = -1;
 	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
 			   STORE_SERIES_PER_SERVICE_MAX);

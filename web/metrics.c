@@ -189,6 +189,8 @@ static void add_questions(struct buf *buf, const struct server_counters *counter
 		  "What those that run now are estimated to take.");
 	add_gauge(buf, "hearth_question_memory_peak_bytes", (double)status->question_memory_peak,
 		  "The same at its highest since the start.");
+	add_gauge(buf, "hearth_question_kept_bytes", (double)status->kept_memory,
+		  "Memory and names that are kept for the next ones.");
 }
 
 static void add_pushes(struct buf *buf, const struct server_counters *counters)

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/scratch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+void scratches_init(struct scratches *scratches)
+{
+	*scratches = (struct scratches){ 0 };
+	(void)pthread_mutex_init(&scratches->lock, NULL); /* can't fail on Linux */
+}
+
+static void scratch_done(struct scratch *scratch)
+{
+	array_done(&scratch->self);
+	array_done(&scratch->total);
+	array_done(&scratch->mapped);
+	array_done(&scratch->named);
+	merge_done(&scratch->merge);
+	scratch->naming = naming_free(scratch->naming);
+}
+
+/* With the lock held. */
+static void let_go(struct scratches *scratches)
+{
+	while (scratches->count > 0)
+		scratch_done(&scratches->kept[--scratches->count]);
+	scratches->size = 0;
+}
+
+void scratches_done(struct scratches *scratches)
+{
+	let_go(scratches);
+	(void)pthread_mutex_destroy(&scratches->lock);
+}
+
+static size_t size_of(const struct scratch *scratch)
+{
+	return scratch->self.capacity * sizeof(scratch->self.items[0]) +
+	       scratch->total.capacity * sizeof(scratch->total.items[0]) +
+	       scratch->mapped.capacity * sizeof(scratch->mapped.items[0]) +
+	       scratch->named.capacity * sizeof(scratch->named.items[0]) +
+	       merge_memory(&scratch->merge) +
+	       (scratch->naming ? naming_memory(scratch->naming) : 0);
+}
+
+void scratches_take(struct scratches *scratches, struct scratch *ret)
+{
+	*ret = (struct scratch){ 0 };
+	pthread_mutex_lock(&scratches->lock);
+	if (scratches->count > 0) {
+		*ret = scratches->kept[--scratches->count];
+		assert(size_of(ret) <= scratches->size);
+		scratches->size -= size_of(ret);
+	}
+	pthread_mutex_unlock(&scratches->lock);
+}
+
+/* An array that no longer fits goes. */
+#define TRIM(array, room)                                                                          \
+	({                                                                                         \
+		size_t size_ = (array)->capacity * sizeof((array)->items[0]);                      \
+		if (size_ > (room))                                                                \
+			array_done(array);                                                         \
+		else                                                                               \
+			(room) -= size_;                                                           \
+	})
+
+/* What is left of it fits into the room. */
+static void trim(struct scratch *scratch, size_t room)
+{
+	if (scratch->naming && naming_memory(scratch->naming) > room)
+		scratch->naming = naming_free(scratch->naming);
+	room -= scratch->naming ? naming_memory(scratch->naming) : 0;
+	if (merge_memory(&scratch->merge) > room)
+		merge_done(&scratch->merge);
+	room -= merge_memory(&scratch->merge);
+	TRIM(&scratch->named, room);
+	TRIM(&scratch->mapped, room);
+	TRIM(&scratch->self, room);
+	TRIM(&scratch->total, room);
+}
+
+void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64_t now_ns)
+{
+	if (scratch->naming && !naming_rest(scratch->naming))
+		scratch->naming = naming_free(scratch->naming);
+	pthread_mutex_lock(&scratches->lock);
+	if (scratches->count < SCRATCH_COUNT_MAX) {
+		trim(scratch, SCRATCH_SIZE_MAX - scratches->size);
+		scratches->size += size_of(scratch);
+		assert(scratches->size <= SCRATCH_SIZE_MAX);
+		scratches->kept[scratches->count++] = *scratch;
+		*scratch = (struct scratch){ 0 };
+	}
+	scratches->used_ns = now_ns;
+	pthread_mutex_unlock(&scratches->lock);
+	scratch_done(scratch);
+}
+
+void scratches_tidy(struct scratches *scratches, uint64_t now_ns)
+{
+	const uint64_t idle_ns = (uint64_t)SCRATCH_IDLE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+
+	pthread_mutex_lock(&scratches->lock);
+	if (now_ns - scratches->used_ns > idle_ns)
+		let_go(scratches);
+	pthread_mutex_unlock(&scratches->lock);
+}
+
+size_t scratches_memory(struct scratches *scratches)
+{
+	pthread_mutex_lock(&scratches->lock);
+	size_t size = scratches->size;
+	pthread_mutex_unlock(&scratches->lock);
+	return size;
+}

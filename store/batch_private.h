@@ -15,6 +15,9 @@ enum {
 	BATCH_NO_TIMES = UINT32_MAX,
 };
 
+/* Of one series or sample; Pyroscope's default is 30. */
+enum { BATCH_LABEL_COUNT_MAX = 64 };
+
 struct batch_series {
 	uint32_t labels;
 	uint32_t type; /* text */

@@ -158,6 +158,96 @@ static int64_t map_label_set(struct live *live, const struct batch *batch, struc
 	return mapping->label_sets[set];
 }
 
+/* The words that samples speak of, which most of a batch's are: pids and names of threads. */
+static void note_words(const struct batch *batch, struct mapping *mapping)
+{
+	for (uint32_t i = 0; i < batch->items.count; i++) {
+		uint32_t set = batch->items.items[i].labels;
+		struct str item = pool_get(&batch->label_sets, set);
+		const uint32_t *texts = (const void *)item.text;
+
+		if (mapping->label_sets[set] != UNMAPPED)
+			continue;
+		mapping->label_sets[set] = SPOKEN_OF;
+		for (size_t k = 0; k < item.size / sizeof(texts[0]); k++)
+			mapping->texts[texts[k]] = SPOKEN_OF;
+	}
+}
+
+/* So many at a time, so that they wait for memory together. */
+struct words {
+	uint32_t numbers[POOL_TOGETHER];
+	struct str items[POOL_TOGETHER];
+	size_t count;
+	uint32_t pairs[POOL_TOGETHER * 2 * BATCH_LABEL_COUNT_MAX]; /* of label sets */
+};
+
+static int add_words(struct live *live, enum catalog_kind kind, struct words *words,
+		     uint32_t *mapped)
+{
+	uint32_t added[POOL_TOGETHER];
+	int err = pool_add_all(&live->catalog.pools[kind], words->items, words->count, added);
+
+	for (size_t i = 0; !err && i < words->count; i++)
+		mapped[words->numbers[i]] = added[i];
+	words->count = 0;
+	return err;
+}
+
+static int map_spoken_texts(struct live *live, const struct batch *batch, struct mapping *mapping,
+			    struct words *words)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < pool_count(&batch->texts); i++) {
+		if (mapping->texts[i] != SPOKEN_OF)
+			continue;
+		words->numbers[words->count] = i;
+		words->items[words->count++] = pool_get(&batch->texts, i);
+		if (words->count == POOL_TOGETHER)
+			err = add_words(live, CATALOG_TEXT, words, mapping->texts);
+	}
+	return err ? err : add_words(live, CATALOG_TEXT, words, mapping->texts);
+}
+
+static int map_spoken_sets(struct live *live, const struct batch *batch, struct mapping *mapping,
+			   struct words *words)
+{
+	uint32_t *next = words->pairs;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < pool_count(&batch->label_sets); i++) {
+		struct str item = pool_get(&batch->label_sets, i);
+		const uint32_t *texts = (const void *)item.text;
+		size_t count = item.size / sizeof(texts[0]);
+
+		if (mapping->label_sets[i] != SPOKEN_OF)
+			continue;
+		assert(count <= 2 * BATCH_LABEL_COUNT_MAX);
+		for (size_t k = 0; k < count; k++)
+			next[k] = mapping->texts[texts[k]];
+		words->numbers[words->count] = i;
+		words->items[words->count++] = (struct str){ (const char *)next, item.size };
+		next += count;
+		if (words->count == POOL_TOGETHER) {
+			err = add_words(live, CATALOG_LABELS, words, mapping->label_sets);
+			next = words->pairs;
+		}
+	}
+	return err ? err : add_words(live, CATALOG_LABELS, words, mapping->label_sets);
+}
+
+static int map_words(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	struct words words = { .count = 0 };
+
+	note_words(batch, mapping);
+
+	int err = map_spoken_texts(live, batch, mapping, &words);
+
+	return err ? err : map_spoken_sets(live, batch, mapping, &words);
+}
+
 static int map_names(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
 	for (uint32_t i = 0; i < pool_count(&batch->names); i++) {
@@ -444,8 +534,10 @@ static bool stack_is_kernel(const struct batch *batch, const struct mapping *map
 static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping,
 		   uint32_t *sums)
 {
-	int err = map_names(live, batch, mapping);
+	int err = map_words(live, batch, mapping);
 
+	if (!err)
+		err = map_names(live, batch, mapping);
 	if (!err)
 		err = map_series(live, batch, mapping);
 	if (!err)
@@ -458,12 +550,10 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 		err = map_sums(&live->segment, batch, mapping, sums);
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
-		int64_t labels = map_label_set(live, batch, mapping, item->labels);
 
-		err = labels < 0 ? (int)labels
-				 : segment_add_pair(&live->segment,
-						    (struct pair){ mapping->series[item->series],
-								   (uint32_t)labels });
+		err = segment_add_pair(&live->segment,
+				       (struct pair){ mapping->series[item->series],
+						      mapping->label_sets[item->labels] });
 	}
 	if (err)
 		return err;

@@ -119,10 +119,9 @@ static int make_room(struct pool *pool, size_t size)
 	return 0;
 }
 
-int64_t pool_add(struct pool *pool, const void *bytes, size_t size)
+static int64_t add_hashed(struct pool *pool, struct str key, uint64_t hash)
 {
-	struct str key = { size ? bytes : "", size };
-	uint64_t hash = table_hash_bytes(key.text, size, 0);
+	size_t size = key.size;
 	uint32_t number = table_find(&pool->table, hash, &key, equals, pool);
 
 	if (number != TABLE_NONE)
@@ -144,6 +143,45 @@ int64_t pool_add(struct pool *pool, const void *bytes, size_t size)
 	if (pool->room)
 		*pool->room -= cost(size);
 	return number;
+}
+
+int64_t pool_add(struct pool *pool, const void *bytes, size_t size)
+{
+	struct str key = { size ? bytes : "", size };
+
+	return add_hashed(pool, key, table_hash_bytes(key.text, size, 0));
+}
+
+int pool_add_all(struct pool *pool, const struct str *items, size_t count, uint32_t *ret_numbers)
+{
+	for (size_t first = 0; first < count; first += POOL_TOGETHER) {
+		size_t some = count - first < POOL_TOGETHER ? count - first : POOL_TOGETHER;
+		uint64_t hashes[POOL_TOGETHER];
+		uint32_t candidates[POOL_TOGETHER];
+
+		for (size_t i = 0; i < some; i++) {
+			const struct str *item = &items[first + i];
+
+			hashes[i] = table_hash_bytes(item->text, item->size, 0);
+			table_prefetch(&pool->table, hashes[i]);
+		}
+		for (size_t i = 0; i < some; i++) {
+			candidates[i] = table_candidate(&pool->table, hashes[i]);
+			if (candidates[i] != TABLE_NONE)
+				__builtin_prefetch(&pool->items[candidates[i]]);
+		}
+		for (size_t i = 0; i < some; i++)
+			if (candidates[i] != TABLE_NONE)
+				__builtin_prefetch(pool->bytes + pool->items[candidates[i]].start);
+		for (size_t i = 0; i < some; i++) {
+			int64_t number = add_hashed(pool, items[first + i], hashes[i]);
+
+			if (number < 0)
+				return (int)number;
+			ret_numbers[first + i] = (uint32_t)number;
+		}
+	}
+	return 0;
 }
 
 size_t pool_memory(const struct pool *pool)

@@ -37,6 +37,13 @@ void pool_clear(struct pool *pool);
 /* Its number, or -E2BIG beyond the count or the room, -ENOMEM. bytes must not lie in this pool. */
 int64_t pool_add(struct pool *pool, const void *bytes, size_t size);
 
+/*
+ * The same for many, in their order; what was added before a failure stays. In a large pool each
+ * search waits for memory three times, and here for that of POOL_TOGETHER at once.
+ */
+enum { POOL_TOGETHER = 32 };
+int pool_add_all(struct pool *pool, const struct str *items, size_t count, uint32_t *ret_numbers);
+
 /* Its number, or TABLE_NONE. */
 uint32_t pool_find(const struct pool *pool, const void *bytes, size_t size);
 

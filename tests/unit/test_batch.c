@@ -178,12 +178,47 @@ static void gaps_that_are_too_many_become_one(void **state)
 	assert_int_equal(batch->gaps.items[1023].to_unix_ms, 19995);
 }
 
+/* Many at once get the numbers that they get one by one, also where one is among them twice. */
+static void adds_many_as_one_by_one(void **state)
+{
+	enum { COUNT = 1000, DIFFERENT = 300 };
+	static char texts[COUNT][16];
+	struct str items[COUNT];
+	uint32_t numbers[COUNT];
+	struct pool together;
+	struct pool apart;
+
+	(void)state;
+	pool_init(&together, DIFFERENT, NULL);
+	pool_init(&apart, DIFFERENT, NULL);
+	for (unsigned i = 0; i < COUNT; i++) {
+		int size = snprintf(texts[i], sizeof(texts[i]), "%u", i * 7919 % DIFFERENT);
+
+		items[i] = (struct str){ texts[i], i ? (size_t)size : 0 };
+	}
+	/* 0 stands for the empty text, too: one is left out, one comes in. */
+	assert_int_equal(pool_add_all(&together, items, DIFFERENT, numbers), 0);
+	assert_int_equal(pool_add_all(&together, items, DIFFERENT, numbers), 0);
+	for (unsigned i = 0; i < DIFFERENT; i++) {
+		assert_int_equal(numbers[i], pool_add(&apart, items[i].text, items[i].size));
+		assert_true(str_equal(pool_get(&together, numbers[i]), items[i]));
+	}
+	assert_int_equal(pool_count(&together), DIFFERENT);
+	/* "0" is new, and there is no room for it. */
+	assert_int_equal(pool_add_all(&together, items, COUNT, numbers), -E2BIG);
+	assert_int_equal(pool_count(&together), DIFFERENT);
+	assert_int_equal(numbers[DIFFERENT - 1], DIFFERENT - 1);
+	pool_done(&together);
+	pool_done(&apart);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(label_sets_are_sorted_and_found_again, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(refuses_what_refers_to_nothing, set_up, tear_down),
+		cmocka_unit_test(adds_many_as_one_by_one),
 		cmocka_unit_test_setup_teardown(locations_have_one_number_each, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_its_memory_and_gives_it_back, set_up,
 						tear_down),

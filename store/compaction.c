@@ -185,7 +185,7 @@ static int replace(struct store *store, struct span *old, const char *unfinished
 	if (!err) {
 		pthread_mutex_lock(&store->lock);
 		err = store_list_span(store, span, old);
-		old->is_replaced = !err;
+		old->is_gone = !err;
 		pthread_mutex_unlock(&store->lock);
 	}
 	if (err) {

@@ -755,7 +755,7 @@ static int settle(struct store *store, struct span *span, int err)
 		store_note_damage(store, span, store_damage_text(err));
 		return 0;
 	}
-	/* Dropped by retention while we asked. */
+	/* Somebody has removed it. */
 	return err == -ENOENT ? 0 : err;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "store/store_private.h"
@@ -82,9 +81,12 @@ static struct span *first_to_go(const struct store *store, uint64_t bytes, int64
 
 static void drop(struct store *store, struct span *span, enum store_drop_reason reason)
 {
-	/* A file that can't be removed would be found again for ever: it goes from the list. */
-	(void)unlink(span->path);
 	pthread_mutex_lock(&store->lock);
+	/*
+	 * When nobody reads it any more: who asks has either the samples or, once it is not listed,
+	 * their sums. A file that can't be removed is not found again before the next start.
+	 */
+	span->is_gone = true;
 	store->status.dropped_spans[reason]++;
 	pthread_mutex_unlock(&store->lock);
 	store_drop_span(store, span);

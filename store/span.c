@@ -178,7 +178,7 @@ struct span *span_free(struct span *span)
 	pthread_cond_destroy(&span->pool_changed);
 	pthread_mutex_destroy(&span->pool_lock);
 	/* Nobody reads it any more. */
-	if (span->is_replaced)
+	if (span->is_gone)
 		(void)unlink(span->path);
 	free(span->path);
 	free(span);

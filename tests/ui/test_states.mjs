@@ -75,6 +75,17 @@ async function testWords(browser, address) {
       more: { rows: 3 },
     }),
   }, ".changed", /\+0\.80 ?db ?0\.40 → 1\.20 cores, in vacuum_heap \+0\.70 ?Open ?3 more services changed$/));
+  await step("a view out of roll-ups, and the same exactly", () => withAnswers(browser, address, {
+    flame: (answer) => Object.assign(answer, { rolled_samples: answer.samples * 0.75 }),
+  }, async (page) => {
+    const asked = [];
+    await says(page, ".crumbs", /samples, 75\.0 % out of roll-ups$/);
+    page.on("request", (request) => asked.push(request.url()));
+    await page.locator("#look").click();
+    await page.locator(".pop button", { hasText: "Every frame, exactly" }).click();
+    await until("asked exactly", () => asked.some((url) => /\/flame\?.*exact=1/.test(url)));
+    assert.match(page.url(), /exact=1/);
+  }, "#/explore"));
   await step("nothing to compare with yet", () => shown("no-base", { changes: (answer) => Object.assign(answer, { rows: [], base_recorded_ms: 0 }) },
     ".changed .nothing", /^Nothing to compare with yet: there is no recording of the 30 min before\.$/));
 }

@@ -162,6 +162,7 @@ export interface Flame {
   unit: string;
   total: number;
   samples: number;
+  rolled_samples: number; // of these, out of roll-ups
   cpus: number;
   names: string[];
   nodes: {

@@ -10,13 +10,13 @@ import { asked, flameOf, hostNow, leadOf, paused, sandwichOf, shownRange, status
 import { Action, Actions, closeMenu, Popup } from "./menu";
 import { Segments } from "./parts";
 import { Selectors, viewName } from "./selectors";
-import { colouring, fn, fold, go, matchers, order, query, range, raw, regex, search, span, SPAN_WORDS, type, TYPE_CPU, view, type View } from "./state";
+import { colouring, exact, fn, fold, go, matchers, order, query, range, raw, regex, search, span, SPAN_WORDS, type, TYPE_CPU, view, type View } from "./state";
 import { isStarting, Loading, Starting } from "./states";
 import { TimelinePanel } from "./timeline";
 import { amount } from "./values";
 
 /** What the answers are of, for a file. */
-const fileAddress = (format: string) => addressOf("export", { ...asked(), query: query.value, type: type.value === TYPE_CPU ? undefined : type.value, names: raw.value ? "raw" : undefined, format });
+const fileAddress = (format: string) => addressOf("export", { ...asked(), query: query.value, type: type.value === TYPE_CPU ? undefined : type.value, names: raw.value ? "raw" : undefined, exact: exact.value ? 1 : undefined, format });
 
 function Export() {
   const file = (format: string, ending: string, words: string) =>
@@ -64,6 +64,7 @@ function Look() {
     <hr /><button type="button" aria-pressed=${order.value === "widest"} onClick=${() => { closeMenu(); order.value = "widest"; }}>Widest first</button>
     <button type="button" aria-pressed=${order.value === "name"} onClick=${() => { closeMenu(); order.value = "name"; }}>By name</button>
     <hr /><button type="button" aria-pressed=${raw.value} onClick=${() => { closeMenu(); go({ raw: !raw.value, zoom: null }); }}>Names as compiled</button>
+    <button type="button" aria-pressed=${exact.value} title="Out of every sample, not out of sums over long times: slower" onClick=${() => { closeMenu(); go({ exact: !exact.value }); }}>Every frame, exactly</button>
     <hr class="only-s" /><button type="button" class="only-s" aria-pressed=${fold.value} onClick=${() => { closeMenu(); fold.value = !fold.value; }}>Fold chains</button></${Actions}></${Popup}>`;
 }
 

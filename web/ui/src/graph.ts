@@ -51,6 +51,7 @@ const scale = computed((): Scale => {
     cores: (value) => (answer ? coresIn(value, answer) : 0),
     ofHost: (value) => (answer ? coresIn(value, answer) / (answer.cpus || 1) : 0),
     samples: (value) => (answer ? (value / total) * answer.samples : 0),
+    rolled: answer && answer.samples > 0 ? answer.rolled_samples / answer.samples : 0,
   };
 });
 

@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import * as api from "./api";
 import { valueOf } from "./query";
-import { fn, matchers, page, query, range, type Range, raw, regex, search, sort, span, SPAN_MS, type Span, type, TYPE_CPU, view, who } from "./state";
+import { exact, fn, matchers, page, query, range, type Range, raw, regex, search, sort, span, SPAN_MS, type Span, type, TYPE_CPU, view, who } from "./state";
 
 const REFRESH_MS = 5_000, RETRY_MS = 2_000;
 // What costs more than it changes is asked less often, once there is something to see.
@@ -187,8 +187,8 @@ function askNow(signal: AbortSignal): Promise<() => void>[] {
 
 function askExplore(signal: AbortSignal): Promise<() => void>[] {
   const of = asked(), selector = query.value, kind = type.value === TYPE_CPU ? undefined : type.value;
-  const key = `explore ${selector} ${kind} ${span.value} ${JSON.stringify(range.value)} ${raw.value}`;
-  const common = { ...of, query: selector, type: kind, names: raw.value ? "raw" : undefined };
+  const key = `explore ${selector} ${kind} ${span.value} ${JSON.stringify(range.value)} ${raw.value} ${exact.value}`;
+  const common = { ...of, query: selector, type: kind, names: raw.value ? "raw" : undefined, exact: exact.value ? 1 : undefined };
   const text = search.value.trim() || undefined;
   const isInside = bandLabel() !== "service_name";
   const questions = [
@@ -284,7 +284,7 @@ export function startLive() {
     if (!document.hidden && !paused.value) void refresh();
   });
   effect(() => {
-    void [page.value, query.value, type.value, range.value, span.value, who.value, view.value, fn.value, sort.value, rowLimit.value, raw.value];
+    void [page.value, query.value, type.value, range.value, span.value, who.value, view.value, fn.value, sort.value, rowLimit.value, raw.value, exact.value];
     queueMicrotask(refresh); // what it reads is not what it waits for
   });
   let typing = 0;

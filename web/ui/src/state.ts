@@ -47,13 +47,14 @@ interface State {
   zoom: string | null; // the zoomed frame as "name~path": the path tells frames of one name apart
   fold: boolean;
   raw: boolean; // names as compilers made them
+  exact: boolean; // out of samples, not out of roll-ups
   order: Order;
   colouring: Colouring;
 }
 
 const START: State = {
   page: "now", matchers: [], type: TYPE_CPU, range: null, span: "5m", who: "services", view: "graph", fn: null, sort: "self",
-  search: "", regex: false, zoom: null, fold: true, raw: false, order: "widest", colouring: "kind",
+  search: "", regex: false, zoom: null, fold: true, raw: false, exact: false, order: "widest", colouring: "kind",
 };
 
 export const page = signal<Page>(START.page);
@@ -70,6 +71,7 @@ export const regex = signal(START.regex);
 export const zoom = signal<string | null>(START.zoom);
 export const fold = signal(START.fold);
 export const raw = signal(START.raw);
+export const exact = signal(START.exact);
 export const order = signal<Order>(START.order);
 export const colouring = signal<Colouring>(START.colouring);
 
@@ -80,7 +82,7 @@ export const misread = signal<string | null>(null);
 
 const current = (): State => ({
   page: page.value, matchers: matchers.value, type: type.value, range: range.value, span: span.value, who: who.value,
-  view: view.value, fn: fn.value, sort: sort.value, search: search.value, regex: regex.value, zoom: zoom.value, fold: fold.value, raw: raw.value,
+  view: view.value, fn: fn.value, sort: sort.value, search: search.value, regex: regex.value, zoom: zoom.value, fold: fold.value, raw: raw.value, exact: exact.value,
   order: order.value, colouring: colouring.value,
 });
 
@@ -115,6 +117,7 @@ function read() {
     zoom: given.get("zoom"),
     fold: given.get("fold") !== "0",
     raw: given.get("names") === "raw",
+    exact: given.get("exact") === "1",
     order: oneOf(given.get("order"), ["widest", "name"] as const, START.order),
     colouring: oneOf(given.get("colour"), ["kind", "module", "package"] as const, START.colouring),
   });
@@ -137,6 +140,7 @@ function apply(part: Partial<State>) {
     if (part.zoom !== undefined) zoom.value = part.zoom;
     if (part.fold !== undefined) fold.value = part.fold;
     if (part.raw !== undefined) raw.value = part.raw;
+    if (part.exact !== undefined) exact.value = part.exact;
     if (part.order !== undefined) order.value = part.order;
     if (part.colouring !== undefined) colouring.value = part.colouring;
   });
@@ -161,6 +165,7 @@ function written(state: State): string {
   if (state.zoom) put.set("zoom", state.zoom);
   if (!state.fold) put.set("fold", "0");
   if (isExplore && state.raw) put.set("names", "raw");
+  if (isExplore && state.exact) put.set("exact", "1");
   if (state.order !== START.order) put.set("order", state.order);
   if (state.colouring !== START.colouring) put.set("colour", state.colouring);
   if (isExplore && state.search) put.set("search", state.search);

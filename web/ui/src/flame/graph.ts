@@ -50,9 +50,11 @@ function Crumbs({ tree, at, props }: { tree: Tree; at: number; props: FlameProps
     <span class="spacer"></span>
     <span class="faint">${isPivot
       ? html`${withUnit(cores(scale.cores(tree.total[0])), "cores")}, ${withUnit(percent(part(tree, tree.total[0])), "%")} of view`
-      : counted(Math.round(scale.samples(tree.total[0])), "sample")}</span>
+      : counted(Math.round(scale.samples(tree.total[0])), "sample")}${scale.rolled ? html`, <span title=${ROLLED}>${percentSign(scale.rolled)} out of roll-ups</span>` : ""}</span>
   </nav>`;
 }
+
+const ROLLED = "Sums over long times: totals are exact, and frames too light to be seen here are folded into their callers";
 
 const part = (tree: Tree, value: number) => (tree.viewTotal > 0 ? value / tree.viewTotal : 0);
 

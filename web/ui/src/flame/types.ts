@@ -44,6 +44,7 @@ export interface Scale {
   cores(value: number): number;
   ofHost(value: number): number; // a fraction of all CPUs
   samples(value: number): number;
+  rolled?: number; // share of the samples that comes out of sums over long times, which lack light frames
 }
 
 /** One bar, when the page is told about it. */

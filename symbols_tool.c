@@ -231,10 +231,13 @@ static int list(const struct settings *settings)
 		struct str name = json_member_text(row, "module");
 		struct str sources = json_member_text(row, "sources");
 		struct str help = json_member_text(row, "help");
+		struct str problem = json_member_text(row, "problem");
 
 		printf("%5.1f%% %5.1f%%  %-28.*s %-24.*s %.*s\n", total ? 100 * self / total : 0,
 		       self ? 100 * json_member_number(row, "named") / self : 0, STR_PRINT(name),
 		       STR_PRINT(sources), STR_PRINT(help));
+		if (problem.size > 0)
+			printf("%16s%.*s\n", "", STR_PRINT(problem));
 	}
 	return 0;
 }

@@ -46,10 +46,13 @@ struct symbol_module;
 
 struct state {
 	struct identity identity;
-	uint8_t state;	   /* enum module_state */
-	uint8_t lines;	   /* enum lines_state */
-	uint8_t debug;	   /* enum debug_state */
-	int error;	   /* why it, or its lines, failed */
+	uint8_t state; /* enum module_state */
+	uint8_t lines; /* enum lines_state */
+	uint8_t debug; /* enum debug_state */
+	/* Why they were of no use, or 0: negative errnos. */
+	int error;
+	int lines_error;
+	int debug_error;
 	uint32_t alias_of; /* number of another state, or TABLE_NONE */
 	uint64_t wished_at_ns;
 	int64_t debug_mtime_ns;	      /* of the debug file that was tried; 0: none */
@@ -75,7 +78,7 @@ struct state *states_get(struct states *states, const struct identity *identity)
 /* Without memory it stays unknown, and is found in the folder or wished for again. */
 void states_set(struct states *states, const struct identity *identity, enum module_state value);
 
-/* Why its file is of no use: a negative errno. */
+/* Why its file is of no use: a negative errno; 0: it is. */
 void states_set_error(struct states *states, const struct identity *identity, int error);
 
 /* Files were evicted: which, only the folder knows. */

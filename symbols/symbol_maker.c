@@ -29,7 +29,7 @@ enum task_kind {
 
 struct task {
 	uint32_t kind;
-	uint32_t is_plain;
+	uint32_t plain; /* as of struct symbol_writer */
 	uint32_t offset_count;
 	struct identity identity;
 	uint8_t padding[2];
@@ -66,7 +66,7 @@ static int work(struct cell *cell)
 	struct answer answer = { 0 };
 	struct symbol_writer writer = {
 		.output = cell->fds[FILE_OUTPUT],
-		.is_plain = task->is_plain != 0,
+		.plain = task->plain,
 		.open = ask_outside,
 		.context = cell,
 	};
@@ -265,6 +265,21 @@ static int run_task(struct symbol_maker *maker, const struct task *task, int inp
 	return err;
 }
 
+/* What the file is to be read without, if that is why it could not be read whole. */
+static uint32_t lacks_by(int err)
+{
+	switch (err) {
+	case -ECANCELED:
+		return SYMBOL_FILE_LACKS_BY_CRASH;
+	case -ETIME:
+		return SYMBOL_FILE_LACKS_BY_TIME;
+	case -EFBIG:
+		return SYMBOL_FILE_LACKS_BY_SIZE;
+	default:
+		return 0;
+	}
+}
+
 int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *wished,
 		     struct identity *ret_identity)
 {
@@ -272,11 +287,9 @@ int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *
 	struct answer answer;
 	int err = run_task(maker, &task, fd, -1, &answer);
 
-	if (err == -ECANCELED || err == -ETIME || err == -EFBIG) {
-		task.is_plain = true;
-		if (run_task(maker, &task, fd, -1, &answer) == 0)
-			err = 0;
-	}
+	task.plain = lacks_by(err);
+	if (task.plain && run_task(maker, &task, fd, -1, &answer) == 0)
+		err = 0;
 	if (!err && !identity_equal(&answer.identity, wished))
 		err = symbol_folder_alias(maker->folder, wished, &answer.identity);
 	if (!err)

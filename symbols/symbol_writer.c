@@ -150,8 +150,8 @@ static int add_extras(const struct symbol_writer *writer, struct elf_file *elf,
 		      const struct symbol_file_contents *contents, struct extra *mini,
 		      struct extra *debug, struct symbol_table *table)
 {
-	if (writer->is_plain)
-		return 0;
+	if (writer->plain)
+		return (int)writer->plain;
 
 	int go = add_go(elf, table);
 

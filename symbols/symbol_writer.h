@@ -40,8 +40,9 @@ struct symbol_wish {
  */
 struct symbol_writer {
 	int output; /* empty, open for writing and reading */
-	/* Leave out all but the file's own symbols: what else there is brought a cell down. */
-	bool is_plain;
+	/* Of SYMBOL_FILE_LACKS_ALL_BUT_OWN: what brought a cell down, for which all but the file's
+	 * own symbols is left out; or 0. */
+	uint32_t plain;
 	/* Opens a file that would help: -ENOENT when there is none. */
 	int (*open)(void *context, const struct symbol_wish *wish, int *ret_fd);
 	void *context;

@@ -723,14 +723,20 @@ void symbols_describe(struct symbols *symbols, const struct identity *identity,
 		ret->state = SYMBOLS_PRESENT;
 		ret->sources = symbol_file_header(module->file)->sources;
 		symbols_release(symbols, module);
-		return;
 	}
 	pthread_mutex_lock(&symbols->lock);
 	uint32_t number = states_find(&symbols->states, identity);
 
-	if (number != TABLE_NONE && symbols->states.items[number].state == STATE_WAITING)
-		ret->state = SYMBOLS_WAITING;
-	if (number != TABLE_NONE && symbols->states.items[number].state == STATE_FAILED)
-		ret->state = SYMBOLS_FAILED;
+	if (number != TABLE_NONE) {
+		struct state *state = own_state(symbols, &symbols->states.items[number]);
+
+		if (!module && state->state == STATE_WAITING)
+			ret->state = SYMBOLS_WAITING;
+		if (!module && state->state == STATE_FAILED)
+			ret->state = SYMBOLS_FAILED;
+		ret->error = module ? 0 : state->error;
+		ret->lines_error = state->lines_error;
+		ret->debug_error = state->debug_error;
+	}
 	pthread_mutex_unlock(&symbols->lock);
 }

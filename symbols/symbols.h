@@ -127,6 +127,11 @@ enum symbols_state {
 struct symbols_description {
 	enum symbols_state state;
 	uint32_t sources; /* enum symbol_file_source, when there are names */
+	/* Why the file, its lines or its debug file are of no use: negative errnos, or 0.
+	 * symbols/symbol_problem.h has words for them. */
+	int error;
+	int lines_error;
+	int debug_error;
 };
 void symbols_describe(struct symbols *symbols, const struct identity *identity,
 		      struct symbols_description *ret);

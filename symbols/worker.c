@@ -89,12 +89,12 @@ static void do_file(struct symbols *symbols, struct job *job)
 	if (err) {
 		states_set(&symbols->states, &job->identity,
 			   is_final(err) ? STATE_FAILED : STATE_WISHED);
-		states_set_error(&symbols->states, &job->identity, err);
 	} else {
 		states_set(&symbols->states, &job->identity, STATE_PRESENT);
 		states_set(&symbols->states, &identity, STATE_PRESENT);
 	}
 	symbols->generation++;
+	states_set_error(&symbols->states, &job->identity, err);
 	if (keep)
 		file_keep_add(&symbols->keep, &identity, TAKE_FD(job->fd));
 	pthread_mutex_unlock(&symbols->lock);
@@ -187,11 +187,11 @@ static void do_lines(struct symbols *symbols, const struct job *job)
 		if (err == -ENOENT) {
 			state->lines = LINES_AWAITED;
 			state->debug = DEBUG_UNKNOWN;
-		} else if (err && is_final(err))
+		} else if (is_final(err)) {
 			state->lines = LINES_FAILED;
-		if (err)
-			state->error = err;
-		else
+		}
+		state->lines_error = state->lines == LINES_FAILED ? err : 0;
+		if (!err)
 			replace_module(symbols, state);
 	}
 	if (err) {
@@ -233,6 +233,7 @@ static void try_debug_file(struct symbols *symbols, const struct state *before)
 		struct state *state = &symbols->states.items[number];
 
 		state->debug_mtime_ns = mtime_ns;
+		state->debug_error = is_final(err) ? err : 0;
 		/* Without names of its own: with those of the debug file it is worth a wish. */
 		if (state->state == STATE_FAILED)
 			state->state = STATE_ABSENT;
@@ -260,6 +261,8 @@ static void do_debug(struct symbols *symbols, struct job *job)
 	pthread_mutex_lock(&symbols->lock);
 	uint32_t number = states_find(&symbols->states, &job->identity);
 
+	if (number != TABLE_NONE)
+		symbols->states.items[number].debug_error = is_final(err) ? err : 0;
 	if (number != TABLE_NONE && is_of_use) {
 		struct state *state = &symbols->states.items[number];
 

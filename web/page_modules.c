@@ -6,6 +6,7 @@
 
 #include "symbols/package.h"
 #include "symbols/symbol_file.h"
+#include "symbols/symbol_problem.h"
 #include "symbols/symbols.h"
 #include "symbols/upload_store.h"
 #include "web/json_writer.h"
@@ -68,9 +69,7 @@ static void write_sources(const struct server *server, const struct module_row *
 		return;
 	if (about->state == SYMBOLS_WAITING)
 		add_word(text, "being read");
-	else if (about->state == SYMBOLS_FAILED)
-		add_word(text, "none: can't be read");
-	else if (about->state == SYMBOLS_ABSENT)
+	else if (about->state != SYMBOLS_PRESENT)
 		add_word(text, "none");
 	if (about->state != SYMBOLS_PRESENT)
 		return;
@@ -145,10 +144,12 @@ static void write_row(struct json_writer *json, const struct server *server,
 	static const struct str nothing = STR("");
 	struct symbols_description about = { .state = SYMBOLS_ABSENT };
 	char sources[SOURCES_SIZE], help[PACKAGE_COMMAND_SIZE], identity[IDENTITY_TEXT_SIZE];
+	char problem[SYMBOL_PROBLEM_SIZE];
 
 	if (can_be_described(row) && server->symbols)
 		symbols_describe(server->symbols, &row->identity, &about);
 	write_sources(server, row, &about, sources);
+	symbol_problem(&about, problem);
 	json_begin_object(json);
 	json_key(json, "module");
 	json_text(json, row->kind == BUILD_FILE ? str_base_name(row->path) : row->path);
@@ -165,6 +166,8 @@ static void write_row(struct json_writer *json, const struct server *server,
 	json_u64(json, row->named);
 	json_key(json, "sources");
 	json_text(json, str_from(sources));
+	json_key(json, "problem");
+	json_text(json, str_from(problem));
 	json_key(json, "help");
 	json_text(json, str_from(help_for(server, row, &about, help)));
 	json_end_object(json);

@@ -200,7 +200,11 @@ static int set_up(void **state)
 	snprintf(path, sizeof(path), "%s/recording", scene.folder);
 	record(&scene, path);
 
-	const char *options[] = { "--replay", path, "--upload-size", "1M", NULL };
+	snprintf(command, sizeof(command), "%s/debug", scene.folder);
+
+	const char *options[] = {
+		"--replay", path, "--upload-size", "1M", "--debug-folders", command, NULL,
+	};
 
 	hearth_start(&scene.hearth, "serve", options);
 	return 0;
@@ -250,6 +254,33 @@ static void assert_module(const struct scene *scene, bool is_named, const char *
 	assert_non_null(strstr(json_string_value(json_object_get(row, "help")), help));
 	if (!help[0])
 		assert_string_equal(json_string_value(json_object_get(row, "help")), "");
+	json_decref(answer);
+}
+
+/* A debug file that was copied by half: by the list and by its API. */
+static void says_what_is_wrong_with_a_file(void **state)
+{
+	static const char problem[] = "its debug file: damaged, or of another build";
+	struct scene *scene = *state;
+	char command[512];
+	double end = now_seconds() + NAMES_WITHIN_S;
+
+	wait_for_name(scene, "prog", 10);
+	snprintf(command, sizeof(command),
+		 "cd %s && mkdir -p debug/.build-id/%.2s && head -c 3000 whole.debug > "
+		 "debug/.build-id/%.2s/%s.debug",
+		 scene->folder, scene->hex, scene->hex, scene->hex + 2);
+	run(scene, 0, command);
+	do {
+		sleep_seconds(0.5);
+		run_tool(scene, 0, "");
+	} while (!strstr(scene->output, problem) && now_seconds() < end);
+	assert_non_null(strstr(scene->output, problem));
+
+	json_t *answer = hearth_get(&scene->hearth, "/api/v1/modules?from=now-10m");
+	json_t *row = json_array_get(json_object_get(answer, "rows"), 0);
+
+	assert_string_equal(json_string_value(json_object_get(row, "problem")), problem);
 	json_decref(answer);
 }
 
@@ -367,6 +398,7 @@ static void what_is_of_no_use_is_told_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(says_what_is_wrong_with_a_file),
 		cmocka_unit_test(samples_gain_their_names_when_symbols_are_handed_in),
 		cmocka_unit_test(code_is_not_sent),
 		cmocka_unit_test(what_is_of_no_use_is_told_apart),

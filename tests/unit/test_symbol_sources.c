@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "symbols/elf_file.h"
 #include "symbols/symbol_file.h"
+#include "symbols/symbol_problem.h"
 #include "symbols/symbols.h"
 
 enum { FUNCTION_COUNT = 3, TIMEOUT_MS = 20000 };
@@ -270,6 +271,16 @@ static void knows_a_debug_file_that_comes_later(void **state)
 
 /* One that is being copied, or is another's, does no harm, and is tried again when it has changed.
  */
+static void assert_problem(const struct world *world, const char *expected)
+{
+	struct symbols_description about;
+	char problem[SYMBOL_PROBLEM_SIZE];
+
+	symbols_describe(world->symbols, &world->identity, &about);
+	symbol_problem(&about, problem);
+	assert_string_equal(problem, expected);
+}
+
 static void bears_debug_files_of_no_use(void **state)
 {
 	const struct world *world = *state;
@@ -282,9 +293,11 @@ static void bears_debug_files_of_no_use(void **state)
 		 "int main(void) { return 3; }\nE\n ",
 		 world->root);
 	assert_int_equal(system(command), 0);
+	assert_problem(world, "");
 	install(world, "part");
 	look_again(world);
 	assert_int_equal(known(world), EXPORTED);
+	assert_problem(world, "its debug file: damaged, or of another build");
 	install(world, "other");
 	look_again(world);
 	assert_int_equal(known(world), EXPORTED);
@@ -294,6 +307,7 @@ static void bears_debug_files_of_no_use(void **state)
 	install(world, "whole.debug");
 	look_again(world);
 	assert_int_equal(known(world), ALL);
+	assert_problem(world, "");
 }
 
 static void restart(struct world *world)

@@ -234,6 +234,19 @@ static void remembers_files_that_are_no_programs(void **state)
 	symbols_stats(context->symbols, &stats);
 	assert_int_equal(stats.failed, 3);
 	assert_false(symbols_wants(context->symbols, &text));
+
+	/* And why. */
+	struct symbols_description about;
+
+	symbols_describe(context->symbols, &text, &about);
+	assert_int_equal(about.state, SYMBOLS_FAILED);
+	assert_int_equal(about.error, -ENOEXEC);
+	struct identity good = inode_identity(6);
+
+	bring(context->symbols, &good, "/proc/self/exe");
+	symbols_describe(context->symbols, &good, &about);
+	assert_int_equal(about.state, SYMBOLS_PRESENT);
+	assert_int_equal(about.error, 0);
 }
 
 static void refuses_identities_that_no_file_has(void **state)

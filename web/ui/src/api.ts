@@ -89,6 +89,7 @@ export interface ModuleRow {
   self: number;
   named: number;
   sources: string;
+  problem: string; // what went wrong with the file, or ""
   help: string;
 }
 

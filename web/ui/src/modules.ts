@@ -28,15 +28,20 @@ function Help({ row }: { row: ModuleRow }) {
   return html`<button class="link" type="button" title="Copy this command" onClick=${() => void copyText(row.help, "the command")}><code>${row.help}</code></button>`;
 }
 
+/** What went wrong with its file, and what would help; where there is no column for it, below the name. */
+function Advice({ row }: { row: ModuleRow }) {
+  return html`${row.problem && html`<span class="problem" title=${row.problem}>${row.problem}</span>`}<${Help} row=${row} />`;
+}
+
 function Row({ row, whole }: { row: ModuleRow; whole: number }) {
   const poor = isPoor(row), search = row.kind === "file" ? row.module : undefined;
   return html`<tr>
-    <th scope="row" title=${row.path || row.kind}><span class="fn"><span class=${"dot " + (poor ? "w" : "")} role="img" aria-label=${poor ? "names are missing" : "named"}></span>${search ? html`<a class="name" href=${linkToExplore({ view: "table", search })}>${nameOf(row)}</a>` : html`<span class="name">${nameOf(row)}</span>`}</span></th>
+    <th scope="row" title=${row.path || row.kind}><span class="fn"><span class=${"dot " + (poor ? "w" : "")} role="img" aria-label=${poor ? "names are missing" : "named"}></span>${search ? html`<a class="name" href=${linkToExplore({ view: "table", search })}>${nameOf(row)}</a>` : html`<span class="name">${nameOf(row)}</span>`}</span>${(row.problem || row.help) && html`<div class="help below"><${Advice} row=${row} /></div>`}</th>
     <td class="mono faint hide-s" title=${row.identity}>${idOf(row)}</td>
     <td class="muted hide-s" title=${row.sources}>${row.sources || row.kind}</td>
     <td class="n">${share(row.self / whole)}</td>
     <td class=${"n" + (poor ? " warn" : "")}>${share(unnamedOf(row) / whole)}</td>
-    <td class="help"><${Help} row=${row} /></td></tr>`;
+    <td class="help hide-s"><${Advice} row=${row} /></td></tr>`;
 }
 
 function Table({ answer }: { answer: Modules }) {
@@ -44,7 +49,7 @@ function Table({ answer }: { answer: Modules }) {
   return html`<section class=${"panel" + (modulesOf.isStale.value ? " waiting" : "")} aria-labelledby="modules-title"><header><h2 class="cap" id="modules-title">Modules</h2>
       <span class="muted">by what ran in them, ${SPAN_WORDS[span.value]}</span></header>
     <table id="modules"><thead><tr><th scope="col">Module</th><th scope="col" class="c-id hide-s">Build id</th><th scope="col" class="c-sources hide-s">Names from</th>
-      <th scope="col" class="n c-number" aria-sort="descending">Host ↓</th><th scope="col" class="n c-unnamed">Unnamed</th><th scope="col" class="c-help">What helps</th></tr></thead>
+      <th scope="col" class="n c-number" aria-sort="descending">Host ↓</th><th scope="col" class="n c-unnamed">Unnamed</th><th scope="col" class="c-help hide-s">What helps</th></tr></thead>
       <tbody>${answer.rows.map((row) => html`<${Row} key=${row.kind + row.identity + row.path + row.module} row=${row} whole=${whole} />`)}</tbody></table>
     ${answer.rows.length === 0 && html`<p class="nothing">No sample in this time.</p>`}
     ${more > 0 && html`<p class="more">${counted(more, "more module")}</p>`}</section>`;

@@ -6,9 +6,11 @@
 #include <elfutils/libdw.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
+#include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "symbols/inline_spans.h"
@@ -48,6 +50,7 @@ struct dwarf_lines {
 	struct unit_range *ranges; /* in order of their starts */
 	size_t range_count;
 	size_t range_capacity;
+	bool is_split;
 };
 
 /* One unit while it is read. */
@@ -150,15 +153,17 @@ static int find_units(struct dwarf_lines *lines)
 {
 	Dwarf_CU *unit = NULL;
 	Dwarf_Die die;
-	Dwarf_Die split;
 	uint8_t type;
 	int err = 0;
 
-	while (!err && dwarf_get_units(lines->dwarf, unit, &unit, NULL, &type, &die, &split) == 0) {
+	/* Not asked for what lies in .dwo files, libdw does not look for them. */
+	while (!err && dwarf_get_units(lines->dwarf, unit, &unit, NULL, &type, &die, NULL) == 0) {
 		int tag = dwarf_tag(&die);
 
 		if (tag != DW_TAG_compile_unit && tag != DW_TAG_skeleton_unit)
 			continue;
+		lines->is_split = lines->is_split || tag == DW_TAG_skeleton_unit ||
+				  dwarf_hasattr(&die, DW_AT_GNU_dwo_name);
 		err = lines->unit_count == DWARF_UNIT_COUNT_MAX ? -EFBIG : add_unit(lines, &die);
 	}
 	if (lines->range_count > 0)
@@ -221,6 +226,34 @@ static void open_shared(struct dwarf_lines *lines, const struct dwarf_source *so
 		dwarf_setalt(lines->dwarf, lines->shared);
 }
 
+/* A section of DWARF that is packed, and stays so. */
+static bool is_packed(Elf *elf, Elf_Scn *section)
+{
+	GElf_Shdr header;
+	size_t names;
+	const char *name;
+
+	if (!gelf_getshdr(section, &header) || !(header.sh_flags & SHF_COMPRESSED) ||
+	    elf_getshdrstrndx(elf, &names))
+		return false;
+	name = elf_strptr(elf, names, header.sh_name);
+	return name && strncmp(name, ".debug_", 7) == 0 && elf_compress(section, 0, 0) < 0;
+}
+
+/* libdw could not read it: because of how it is packed, or because it makes no sense. */
+static int why_not(int fd)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	Elf_Scn *section = NULL;
+	int err = -EBADMSG;
+
+	while (elf && (section = elf_nextscn(elf, section)))
+		if (is_packed(elf, section))
+			err = -ENOTSUP;
+	elf_end(elf);
+	return err;
+}
+
 int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret)
 {
 	autoclean(dwarf_lines) struct dwarf_lines *lines = calloc(1, sizeof(*lines));
@@ -232,15 +265,56 @@ int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret
 	lines->segment_count = source->segment_count;
 	lines->dwarf = dwarf_begin(source->fd, DWARF_C_READ);
 	if (!lines->dwarf)
-		return dwarf_errno() ? -EBADMSG : -ENODATA;
+		return dwarf_errno() ? why_not(source->fd) : -ENODATA;
 	(void)dwarf_new_oom_handler(lines->dwarf, out_of_memory);
 	open_shared(lines, source);
 
 	int err = find_units(lines);
 	if (err)
 		return err;
+	/* What it can't unpack it takes for missing. */
+	if (lines->unit_count == 0 && why_not(source->fd) == -ENOTSUP)
+		return -ENOTSUP;
 	*ret = TAKE(lines);
 	return 0;
+}
+
+bool dwarf_lines_are_split(const struct dwarf_lines *lines)
+{
+	return lines->is_split;
+}
+
+/* Packs a section of zeros in memory; who can pack can unpack. */
+bool dwarf_lines_unpack_zstd(void)
+{
+	enum { SIZE = 4096, ZSTD = 2 /* ELFCOMPRESS_ZSTD of newer headers */ };
+	static char zeros[SIZE];
+	GElf_Ehdr header = { .e_type = ET_REL,
+			     .e_machine = EM_X86_64,
+			     .e_version = EV_CURRENT,
+			     .e_ident = { [EI_DATA] = ELFDATA2LSB } };
+	autoclose int fd = memfd_create("probe", MFD_CLOEXEC);
+
+	(void)elf_version(EV_CURRENT);
+
+	Elf *elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_WRITE, NULL);
+	bool is_made = elf && gelf_newehdr(elf, ELFCLASS64) && gelf_update_ehdr(elf, &header);
+	Elf_Scn *section = is_made ? elf_newscn(elf) : NULL;
+	Elf_Data *data = section ? elf_newdata(section) : NULL;
+	bool is_unpacked = false;
+
+	if (data) {
+		GElf_Shdr named = { .sh_type = SHT_PROGBITS, .sh_addralign = 1, .sh_size = SIZE };
+
+		data->d_buf = zeros;
+		data->d_size = SIZE;
+		data->d_align = 1;
+		is_unpacked = gelf_update_shdr(section, &named) &&
+			      elf_update(elf, ELF_C_NULL) > 0 &&
+			      elf_compress(section, ZSTD, ELF_CHF_FORCE) > 0;
+	}
+	elf_end(elf);
+	return is_unpacked;
 }
 
 struct dwarf_lines *dwarf_lines_close(struct dwarf_lines *lines)

@@ -48,9 +48,16 @@ struct dwarf_source {
 	void *context;
 };
 
-/* -ENODATA when there is no DWARF, -EBADMSG when it can't be read, -ENOMEM. */
+/* -ENODATA when there is no DWARF, -EBADMSG when it can't be read, -ENOTSUP when it is packed in a
+ * way that the installed libdw can't unpack, -ENOMEM. */
 int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret);
 struct dwarf_lines *dwarf_lines_close(struct dwarf_lines *lines);
+
+/* Whether inlined calls of some units lie in .dwo files. */
+bool dwarf_lines_are_split(const struct dwarf_lines *lines);
+
+/* A probe: whether the installed libdw unpacks sections that zstd packed. Reads nothing foreign. */
+bool dwarf_lines_unpack_zstd(void);
 
 /*
  * Adds all of the unit that holds this address, and covers it in the table. -ENOENT when none does;

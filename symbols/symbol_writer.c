@@ -435,6 +435,8 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 		.link = symbol_file_debug_link(file),
 	};
 
+	if (sources.dwarf && dwarf_lines_are_split(sources.dwarf))
+		contents.sources |= SYMBOL_FILE_LACKS_SPLIT;
 	symbol_file_table(file, &table);
 	contents.segments = symbol_file_segments(file, &contents.segment_count);
 	err = symbol_file_write_to(writer->output, &contents, &size);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "symbols/dwarf_lines.h"
 #include "symbols/elf_file.h"
 #include "symbols/symbol_file.h"
 #include "symbols/symbol_problem.h"
@@ -600,6 +601,64 @@ static void makes_bad_symbol_files_anew(void **state)
 	}
 }
 
+/* Another build of the program is the world's from now on, whose functions lie elsewhere. */
+static void take_program(struct world *world, const char *name, const char *command)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "cd %s && %s && mv %s whole", world->root, command, name);
+	assert_int_equal(system(line), 0);
+	snprintf(line, sizeof(line),
+		 "cd %s && nm whole | awk '$3 == \"hidden_one\" || $3 == \"hidden_two\" || "
+		 "$3 == \"exported\" { print $3, $1 }' > nm",
+		 world->root);
+	assert_int_equal(system(line), 0);
+	read_offsets(world);
+}
+
+/* libdw would have to open a path to find what was inlined. */
+static void says_that_split_dwarf_is_not_read(void **state)
+{
+	struct world *world = *state;
+
+	take_program(world, "split",
+		     "cc -O1 -g -gdwarf-5 -gsplit-dwarf -fno-inline -Wl,--build-id -Wl,-E prog.c "
+		     "-o split");
+	bring(world, "whole");
+	assert_problem(world, "");
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
+
+	assert_line(module, world->offsets[0], 1);
+	symbols_release(world->symbols, module);
+	assert_problem(world, "inlined calls are in .dwo files, which are not read");
+}
+
+static void reads_what_zstd_packed_where_it_can(void **state)
+{
+	struct world *world = *state;
+
+	if (system("objcopy --help | grep -q zstd")) {
+		print_message("this objcopy knows no zstd\n");
+		skip();
+	}
+	take_program(world, "packed", "objcopy --compress-debug-sections=zstd whole packed");
+	bring(world, "whole");
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[1]);
+	struct symbol_place place;
+
+	if (dwarf_lines_unpack_zstd()) {
+		assert_line(module, world->offsets[1], 2);
+		assert_problem(world, "");
+	} else {
+		assert_false(symbol_module_place(module, world->offsets[1], &place));
+		assert_problem(world, "its lines: packed by zstd, which the installed elfutils "
+				      "can't unpack");
+	}
+	symbols_release(world->symbols, module);
+}
+
 /* What was read stays when another file is handed in under the same
    identity. */
 static void does_not_take_lines_of_another_file(void **state)
@@ -652,6 +711,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(follows_the_name_of_a_debug_file, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(makes_bad_symbol_files_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(says_that_split_dwarf_is_not_read, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(reads_what_zstd_packed_where_it_can, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(does_not_take_lines_of_another_file, set_up,
 						tear_down),
 	};

@@ -21,6 +21,8 @@
 #include "base/parse.h"
 #include "collector/collect.h"
 #include "command.h"
+#include "symbols/cell_lock.h"
+#include "symbols/dwarf_lines.h"
 #include "web/ask.h"
 #include "web/json.h"
 #include "web/json_writer.h"
@@ -207,6 +209,34 @@ static void check_kernel_names(const struct doctor *doctor, struct finding *ret)
 		find(ret, LEVEL_OK, "kernel.kptr_restrict is %" PRId64, restriction);
 }
 
+/* Who reads strangers' files shall not be able to do anything else. */
+static void check_readers(const struct doctor *doctor, struct finding *ret)
+{
+	int err = cell_lock_probe();
+
+	(void)doctor;
+	if (!err) {
+		find(ret, LEVEL_OK, "files are read behind a filter of calls (seccomp)");
+		return;
+	}
+	find(ret, LEVEL_WARN,
+	     "no filter of calls (seccomp) can be had: %s; files are read without capabilities, "
+	     "files and network",
+	     strerror(-err));
+	advise(ret, "a kernel with CONFIG_SECCOMP_FILTER, or a container that may use it");
+}
+
+static void check_debug_files(const struct doctor *doctor, struct finding *ret)
+{
+	(void)doctor;
+	if (dwarf_lines_unpack_zstd()) {
+		find(ret, LEVEL_OK, "DWARF 2 to 5, also packed by zlib or zstd");
+		return;
+	}
+	find(ret, LEVEL_OK,
+	     "DWARF 2 to 5, also packed by zlib; the installed elfutils has no zstd");
+}
+
 static void check_pid_space(const struct doctor *doctor, struct finding *ret)
 {
 	struct stat stat_now;
@@ -360,6 +390,8 @@ static const struct check {
 	{ "rights", false, check_rights },
 	{ "lockdown", false, check_lockdown },
 	{ "kernel names", false, check_kernel_names },
+	{ "readers", false, check_readers },
+	{ "lines", false, check_debug_files },
 	{ "processes", false, check_pid_space },
 	{ "cgroups", false, check_cgroups },
 	{ "data folder", false, check_data },

@@ -43,6 +43,7 @@ enum packet_kind {
 struct packet {
 	uint32_t kind;
 	int32_t error;
+	uint64_t is_filtered; /* of an answer; so wide that there is no padding */
 	uint64_t peak;
 	uint64_t cpu_ns;
 	uint8_t bytes[];
@@ -208,7 +209,10 @@ static void run_cell(const struct cells *cells, const void *task, size_t size, u
 
 	struct packet packet = { .kind = PACKET_ANSWER };
 
-	packet.error = cell_lock(&cells->limits);
+	bool is_filtered = false;
+
+	packet.error = cell_lock(&cells->limits, &is_filtered);
+	packet.is_filtered = is_filtered;
 	if (!packet.error)
 		packet.error = cells->work(&cell);
 	add_usage(&packet);
@@ -396,6 +400,7 @@ static bool serve_cell(int door, struct cell_run *run, bool *has_answer)
 		return false;
 	*has_answer = true;
 	run->error = packet->error;
+	run->is_unfiltered = !packet->is_filtered;
 	run->peak = packet->peak;
 	run->cpu_ns = packet->cpu_ns;
 	run->answer_size = (size_t)size;

@@ -11,8 +11,8 @@
  * Cells: processes without rights, one for each piece of work, in which files of strangers are
  * read. A cell can read and write the descriptors that it was given, ask outside for more, and
  * nothing else: it opens nothing, connects to nothing, starts nothing, maps nothing executable (by
- * libseccomp), has no capabilities, and limits of memory and time. When it dies or overruns, that
- * is an answer like another.
+ * libseccomp; where that can't be had, by namespaces, and that is counted), has no capabilities,
+ * and limits of memory and time. When it dies or overruns, that is an answer like another.
  *
  * They are forked from a small process of its own, the warden, which is forked when there is one
  * thread and little memory, and which waits for them. One piece of work at a time; one thread.
@@ -84,8 +84,9 @@ struct cell_run {
 
 	enum cell_fate fate;
 	int error;
-	uint64_t peak;	 /* bytes resident */
-	uint64_t cpu_ns; /* of its time */
+	bool is_unfiltered; /* it could have made any call: see cell_lock() */
+	uint64_t peak;	    /* bytes resident */
+	uint64_t cpu_ns;    /* of its time */
 	uint8_t answer[CELL_MESSAGE_SIZE_MAX];
 	size_t answer_size;
 };

@@ -182,6 +182,7 @@ static int read_answer(struct symbol_maker *maker, const struct cell_run *run, s
 	if (run->peak > maker->stats.peak)
 		maker->stats.peak = run->peak;
 	maker->stats.cpu_ns += run->cpu_ns;
+	maker->stats.unfiltered += run->is_unfiltered;
 	maker->stats.died += run->fate == CELL_DIED;
 	maker->stats.overran += run->fate == CELL_OVERRAN;
 	if (run->fate != CELL_ENDED)

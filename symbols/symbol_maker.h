@@ -23,10 +23,11 @@ enum {
 };
 
 struct symbol_maker_stats {
-	uint64_t died;	  /* cells that crashed */
-	uint64_t overran; /* their time */
-	uint64_t peak;	  /* bytes of the largest */
-	uint64_t cpu_ns;  /* of all */
+	uint64_t died;	     /* cells that crashed */
+	uint64_t overran;    /* their time */
+	uint64_t peak;	     /* bytes of the largest */
+	uint64_t cpu_ns;     /* of all */
+	uint64_t unfiltered; /* cells that could make any call: see symbols/cell.h */
 };
 
 /* Forks: before there are threads. Borrows both. debug_folders: as of debug_folder_open(). */

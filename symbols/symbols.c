@@ -496,6 +496,7 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 	stats.waiting = symbols->job_count + symbols->reading;
 	stats.died = symbols->made.died;
 	stats.overran = symbols->made.overran;
+	stats.unfiltered = symbols->made.unfiltered;
 	stats.peak_bytes = symbols->made.peak;
 	stats.cpu_ns = symbols->made.cpu_ns;
 	pthread_mutex_unlock(&symbols->lock);

@@ -142,6 +142,7 @@ struct symbols_stats {
 	uint64_t waiting;    /* brought, not read yet */
 	uint64_t died;	     /* processes that read a file and crashed over it */
 	uint64_t overran;    /* or took too long */
+	uint64_t unfiltered; /* that could make any call, since calls can't be filtered here */
 	uint64_t peak_bytes; /* resident in the largest of them */
 	uint64_t cpu_ns;     /* of all of them */
 	uint64_t file_bytes; /* of all symbol files */

@@ -277,6 +277,8 @@ static void add_symbols(struct buf *buf, const struct symbols_stats *stats)
 		    "Processes that read a file for its names and crashed over it.");
 	add_counter(buf, "hearth_symbols_readers_overran_total", stats->overran,
 		    "Processes that read a file for its names and were ended for their time.");
+	add_counter(buf, "hearth_symbols_readers_unfiltered_total", stats->unfiltered,
+		    "Of these, processes whose calls could not be filtered: no seccomp here.");
 	add_counter(buf, "hearth_symbols_readers_cpu_ms_total",
 		    stats->cpu_ns / (uint64_t)CLOCK_NS_PER_MS, "CPU time of all of them.");
 	add_gauge(buf, "hearth_symbols_reader_peak_bytes", (double)stats->peak_bytes,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "Modules" over a recording in which everything is known, and whose files nobody has: which lack names, and what is said about it.
 import assert from "node:assert/strict";
-import { checkAccess, look, LOOKS, open, says, shoot, startKnown, text, texts, until, wholeTest } from "./browser.mjs";
+import { checkAccess, look, LOOKS, NARROW, open, says, shoot, startKnown, text, texts, until, wholeTest } from "./browser.mjs";
 import { step } from "./tap.mjs";
 
 async function main(browser) {
@@ -23,7 +23,7 @@ async function main(browser) {
 
   await step("a module without names says what helps", async () => {
     const poor = page.locator("#modules tbody tr", { has: page.locator(".dot.w") }).first();
-    assert.match(await poor.locator(".help").textContent(), /hearth symbols upload|--build-id|perf/);
+    assert.match(await poor.locator("td.help").textContent(), /hearth symbols upload|--build-id|perf/);
   });
 
   await step("a module's name leads to its functions, and the page is kept in the address", async () => {
@@ -49,6 +49,16 @@ async function main(browser) {
     assert.equal(await page.locator(".pop button", { hasText: "Names as compiled" }).getAttribute("aria-pressed"), "true");
     await page.goto(`${address}/#/modules`);
     await says(page, "#answer", /has names/);
+  });
+
+  await step("in a narrow window what helps stands below the name, uncut", async () => {
+    await look(page, NARROW, "light");
+    const poor = page.locator("#modules tbody tr", { has: page.locator(".dot.w") }).first();
+    const help = poor.locator(".help.below");
+    assert.equal(await help.isVisible(), true);
+    assert.equal(await poor.locator("td.help").isVisible(), false);
+    const cut = await help.evaluate((one) => [one, ...one.querySelectorAll("*")].some((part) => part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0));
+    assert.equal(cut, false);
   });
 
   for (const [word, viewport, colorScheme] of LOOKS) {

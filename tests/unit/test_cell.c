@@ -6,11 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +23,7 @@
 
 #include "base/parse.h"
 #include "symbols/cell.h"
+#include "symbols/cell_lock.h"
 #include "tests/support/descriptors.h"
 
 /* What a cell of these tests is told to do: the first byte of its task. */
@@ -28,6 +32,7 @@ enum order {
 			     */
 	ORDER_ASK = 'a',    /* opens what the rest of the task names, and answers with its bytes */
 	ORDER_ESCAPE = 'x', /* tries everything, and answers with what went through */
+	ORDER_LOOK = 'o',   /* the same, of what is on the disk */
 	ORDER_EAT = 'm',    /* takes memory until there is none */
 	ORDER_CRASH = 'c',
 	ORDER_ABORT = 'b',
@@ -69,19 +74,26 @@ static void tell(struct cell *cell, const char *what, bool went_through)
 	cell->answer_size += size;
 }
 
-static int escape(struct cell *cell)
+/* Whether there is anything on the disk. */
+static int look_around(struct cell *cell)
 {
 	char buffer[8];
 
 	tell(cell, "open", open("/etc/passwd", O_RDONLY) >= 0);
 	tell(cell, "create", open("/tmp/test_cell.escaped", O_WRONLY | O_CREAT, 0600) >= 0);
+	tell(cell, "stat", access("/etc/passwd", F_OK) == 0);
+	tell(cell, "readlink", readlink("/proc/self/exe", buffer, sizeof(buffer)) >= 0);
+	tell(cell, "exec", execl("/bin/true", "true", NULL) == 0);
+	return 0;
+}
+
+static int escape(struct cell *cell)
+{
+	(void)look_around(cell);
 	tell(cell, "socket", socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
 	tell(cell, "internet", socket(AF_INET, SOCK_STREAM, 0) >= 0);
 	tell(cell, "fork", syscall(SYS_fork) >= 0);
-	tell(cell, "exec", execl("/bin/true", "true", NULL) == 0);
 	tell(cell, "kill", kill(getppid(), 0) == 0);
-	tell(cell, "stat", access("/etc/passwd", F_OK) == 0);
-	tell(cell, "readlink", readlink("/proc/self/exe", buffer, sizeof(buffer)) >= 0);
 	tell(cell, "code",
 	     mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
 		     MAP_FAILED);
@@ -115,6 +127,8 @@ static int obey(struct cell *cell)
 		return ask(cell);
 	case ORDER_ESCAPE:
 		return escape(cell);
+	case ORDER_LOOK:
+		return look_around(cell);
 	case ORDER_EAT:
 		return eat();
 	case ORDER_CRASH:
@@ -177,6 +191,17 @@ static void run(struct cells *cells, struct cell_run *run, const char *task)
 
 #define NO_FILES .fds = { -1, -1, -1, -1 }
 
+/* Whether a user's namespace can be had here. */
+static bool can_hide(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNS) ? EXIT_FAILURE : EXIT_SUCCESS);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void works_with_what_it_is_given(void **state)
 {
 	autoclean(cells) struct cells *cells = start(10, 30);
@@ -233,9 +258,74 @@ static void has_no_way_out(void **state)
 	run(cells, &tried, "x");
 	assert_int_equal(tried.fate, CELL_ENDED);
 	assert_int_equal(tried.error, 0);
+	assert_false(tried.is_unfiltered);
 	tried.answer[tried.answer_size] = '\0';
 	assert_string_equal((char *)tried.answer, "");
 	assert_int_equal(access("/tmp/test_cell.escaped", F_OK), -1);
+}
+
+/* What a kernel without filters says, or a container that forbids them. */
+static int forbid_filters(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int err = filter ? 0 : -ENOMEM;
+
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0);
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+				       SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+	if (!err)
+		err = seccomp_load(filter);
+	seccomp_release(filter);
+	return err;
+}
+
+/* Runs where filters are forbidden: what went wrong, or NULL. */
+static const char *try_without_filters(void)
+{
+	autoclean(cells) struct cells *cells = NULL;
+	struct cell_limits limits = {
+		.memory = 64 << 20, .output = 4 << 20, .cpu_seconds = 10, .seconds = 30
+	};
+	struct cell_run tried = { .task = "o", .task_size = 1, NO_FILES };
+	struct cell_run asking = { .task = "a/proc/sys/kernel/ostype", .task_size = 24, NO_FILES };
+	int asked = 0;
+
+	if (forbid_filters() || cell_lock_probe() == 0)
+		return "filters can be had";
+	if (cells_start(obey, NULL, &limits, &cells) || cells_run(cells, &tried))
+		return "no cell";
+	if (tried.fate != CELL_ENDED || tried.error || !tried.is_unfiltered)
+		return "it was not told that there is no filter";
+	if (can_hide() && tried.answer_size > 0)
+		return "it got at files";
+	/* It works all the same. */
+	asking.open = open_asked;
+	asking.context = &asked;
+	if (cells_run(cells, &asking) || asking.error || asking.answer_size != 6 ||
+	    memcmp(asking.answer, "Linux\n", 6) != 0)
+		return "it can't do its work";
+	return NULL;
+}
+
+static void does_without_filters_where_there_are_none(void **state)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const char *problem = try_without_filters();
+
+		if (problem)
+			print_message("%s\n", problem);
+		_exit(problem ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+	assert_int_equal(cell_lock_probe(), 0);
 }
 
 static void memory_ends_for_it_alone(void **state)
@@ -347,6 +437,7 @@ int main(void)
 		cmocka_unit_test(works_with_what_it_is_given),
 		cmocka_unit_test(asks_for_more),
 		cmocka_unit_test(has_no_way_out),
+		cmocka_unit_test(does_without_filters_where_there_are_none),
 		cmocka_unit_test(memory_ends_for_it_alone),
 		cmocka_unit_test(a_file_may_not_grow_without_end),
 		cmocka_unit_test(dies_alone),

@@ -33,6 +33,7 @@ struct making {
 	struct location_key {
 		uint32_t function; /* its id */
 		uint32_t line;
+		uint32_t holder; /* id of the location that it was inlined into; 0: it was not */
 	} * location_keys;
 	uint64_t *location_of; /* each node's */
 	uint64_t *mapping_of;  /* each name's, as a module; 0: none yet */
@@ -129,12 +130,31 @@ static bool add_function(struct making *making, const struct function_key *key)
 	return true;
 }
 
+/* What the mapping of a location may say of itself. */
+static void tell_of(struct making *making, const Pprof__Location *location)
+{
+	uint64_t function = location->line[0]->function_id;
+	Pprof__Profile *profile = making->profile;
+
+	if (location->mapping_id == 0)
+		return;
+
+	Pprof__Mapping *mapping = profile->mapping[location->mapping_id - 1];
+
+	mapping->has_filenames |= profile->function[function - 1]->filename != 0;
+	mapping->has_line_numbers |= location->line[0]->line != 0;
+	mapping->has_inline_frames |= location->n_line > 1;
+}
+
+/* What was inlined stands before what it was inlined into, and so on outwards. */
 static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
 {
 	Pprof__Profile *profile = making->profile;
 	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
 	Pprof__Line *line = arena_take(making->arena, 1, sizeof(*line));
-	Pprof__Line **lines = arena_take(making->arena, 1, sizeof(lines[0]));
+	const Pprof__Location *holder = key->holder ? profile->location[key->holder - 1] : NULL;
+	size_t outer_count = holder ? holder->n_line : 0;
+	Pprof__Line **lines = arena_take(making->arena, 1 + outer_count, sizeof(lines[0]));
 
 	if (!location || !line || !lines)
 		return false;
@@ -142,12 +162,15 @@ static bool add_location(struct making *making, const struct location_key *key, 
 	line->function_id = key->function;
 	line->line = key->line;
 	lines[0] = line;
+	if (holder)
+		memcpy(&lines[1], holder->line, outer_count * sizeof(lines[0]));
 	pprof__location__init(location);
 	location->id = profile->n_location + 1;
 	location->mapping_id = find_mapping(making, module);
 	location->line = lines;
-	location->n_line = 1;
+	location->n_line = 1 + outer_count;
 	profile->location[profile->n_location++] = location;
+	tell_of(making, location);
 	return !making->arena->error;
 }
 
@@ -167,6 +190,15 @@ static uint32_t enter(struct making *making, struct table *table, const void *ke
 		return TABLE_NONE;
 	}
 	return found;
+}
+
+/* Whether a node's code stands within its parent's. */
+static bool is_held(const struct flame *flame, uint32_t number)
+{
+	const struct flame_node *node = &flame->nodes[number];
+
+	return node->inlined && node->parent > 0 &&
+	       flame->nodes[node->parent].module == node->module;
 }
 
 static bool find_location(struct making *making, uint32_t number)
@@ -189,6 +221,9 @@ static bool find_location(struct making *making, uint32_t number)
 
 	struct location_key location = { .function = place + 1, .line = node->line };
 
+	if (is_held(making->flame, number))
+		location.holder = (uint32_t)making->location_of[node->parent];
+
 	place = enter(making, &making->locations, &location, sizeof(location), location_is,
 		      &is_new);
 	if (place == TABLE_NONE)
@@ -205,7 +240,8 @@ static bool find_location(struct making *making, uint32_t number)
 
 static bool add_sample(struct making *making, uint32_t number)
 {
-	const struct flame_node *nodes = making->flame->nodes;
+	const struct flame *flame = making->flame;
+	const struct flame_node *nodes = flame->nodes;
 	Pprof__Sample *sample = arena_take(making->arena, 1, sizeof(*sample));
 	size_t depth = 0;
 
@@ -218,8 +254,12 @@ static bool add_sample(struct making *making, uint32_t number)
 	if (!sample || !locations || !value)
 		return false;
 	pprof__sample__init(sample);
-	for (uint32_t i = number; i > 0; i = nodes[i].parent)
+	for (uint32_t i = number; i > 0; i = nodes[i].parent) {
 		locations[sample->n_location_id++] = making->location_of[i];
+		/* Its location has them as well. */
+		while (is_held(flame, i))
+			i = nodes[i].parent;
+	}
 	*value = nodes[number].self <= INT64_MAX ? (int64_t)nodes[number].self : INT64_MAX;
 	sample->location_id = locations;
 	sample->value = value;

@@ -10,8 +10,9 @@
 struct flame;
 
 /*
- * A flame graph as a pprof profile: a sample for each node with a value of its own, a location and
- * a function for each name in each module, a mapping for each module. Rows by a label, and where
+ * A flame graph as a pprof profile: a sample for each node with a value of its own, a function for
+ * each name in each module, a location for each line of it, with all that it was inlined into, a
+ * mapping for each module. Rows by a label, and where
  * callers are missing, are no functions and should not be in the graph; what was left out becomes
  * "other". https://github.com/google/pprof/blob/main/proto/README.md
  */

@@ -275,8 +275,10 @@ func stacks(profile *profilev1.Profile) map[string]int64 {
 	for _, sample := range profile.Sample {
 		var path bytes.Buffer
 		for i := len(sample.LocationId) - 1; i >= 0; i-- {
-			location := profile.Location[sample.LocationId[i]-1]
-			path.WriteString("/" + profile.StringTable[profile.Function[location.Line[0].FunctionId-1].Name])
+			lines := profile.Location[sample.LocationId[i]-1].Line
+			for l := len(lines) - 1; l >= 0; l-- {
+				path.WriteString("/" + profile.StringTable[profile.Function[lines[l].FunctionId-1].Name])
+			}
 		}
 		found[path.String()] += sample.Value[0]
 	}

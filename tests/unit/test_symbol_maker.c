@@ -51,7 +51,87 @@ static const char source[] =
 	"  std::sort(v.begin(), v.end()); long s = 0; for (int x : v) s += twice(x); return s; }\n"
 	"int main(int c, char **) { std::vector<int> v(c * 100); return (int)sum(v); }\n"
 	"END\n"
-	"g++ -O2 -g -gdwarf-5 -Wl,--build-id p.cc -o p\n";
+	"g++ -O2 -g -gdwarf-5 -Wl,--build-id p.cc -o p\n"
+	"gcc -Wl,--build-id circles.s -o circles\n"
+	"head -c 200000000 /dev/zero | xz -0 > bomb.xz\n"
+	"cp p bomb && strip bomb && objcopy --add-section .gnu_debugdata=bomb.xz bomb\n";
+
+/*
+ * Entries of DWARF that are their own next siblings, or described by each other: who follows them
+ * never ends.
+ */
+/* clang-format off */
+static const char circles[] =
+	".file 1 \"loops.c\"\n"
+	".text\n"
+	".globl work\n"
+	".type work, @function\n"
+	"work:\n"
+	".loc 1 1 0\n"
+	"nop\n"
+	"nop\n"
+	".Lmid:\n"
+	".loc 1 2 0\n"
+	"nop\n"
+	"ret\n"
+	".Lend:\n"
+	".size work, .Lend - work\n"
+	".globl main\n"
+	".type main, @function\n"
+	"main:\n"
+	"xorl %eax, %eax\n"
+	"ret\n"
+	".size main, . - main\n"
+	".section .debug_abbrev\n"
+	".uleb128 1, 0x11\n"
+	".byte 1\n"
+	".uleb128 0x03, 0x08, 0x11, 0x01, 0x12, 0x06, 0x10, 0x17, 0, 0\n"
+	".uleb128 2, 0x2e\n"
+	".byte 1\n"
+	".uleb128 0x01, 0x13, 0x31, 0x13, 0x11, 0x01, 0x12, 0x06, 0, 0\n"
+	".uleb128 3, 0x1d\n"
+	".byte 0\n"
+	".uleb128 0x01, 0x13, 0x31, 0x13, 0x11, 0x01, 0x12, 0x06, 0x58, 0x0b, 0x59, 0x0b, 0, 0\n"
+	".uleb128 4, 0x2e\n"
+	".byte 0\n"
+	".uleb128 0x31, 0x13, 0, 0\n"
+	".byte 0\n"
+	".section .debug_info\n"
+	".Linfo:\n"
+	".long .Linfo_end - .Lversion\n"
+	".Lversion:\n"
+	".short 4\n"
+	".long .debug_abbrev\n"
+	".byte 8\n"
+	".uleb128 1\n"
+	".asciz \"loops.c\"\n"
+	".quad work\n"
+	".long .Lend - work\n"
+	".long .debug_line\n"
+	".Lfirst:\n"
+	".uleb128 2\n"
+	".long .Lfirst - .Linfo\n"
+	".long .Lfirst - .Linfo\n"
+	".quad work\n"
+	".long .Lend - work\n"
+	".Linlined:\n"
+	".uleb128 3\n"
+	".long .Linlined - .Linfo\n"
+	".long .Lone - .Linfo\n"
+	".quad .Lmid\n"
+	".long .Lend - .Lmid\n"
+	".byte 1, 7\n"
+	".byte 0\n"
+	".Lone:\n"
+	".uleb128 4\n"
+	".long .Ltwo - .Linfo\n"
+	".Ltwo:\n"
+	".uleb128 4\n"
+	".long .Lone - .Linfo\n"
+	".byte 0\n"
+	".Linfo_end:\n"
+	".section .note.GNU-stack,\"\",@progbits\n";
+/* clang-format on */
 
 static uint8_t *read_file(const char *path, size_t *ret_size)
 {
@@ -102,6 +182,13 @@ static int set_up(void **state)
 		return -1;
 	fputs(source, script);
 	fclose(script);
+	snprintf(path, sizeof(path), "%s/circles.s", world->root);
+	script = fopen(path, "w");
+	if (!script)
+		return -1;
+	fputs(circles, script);
+	fclose(script);
+	snprintf(path, sizeof(path), "%s/make.sh", world->root);
 	snprintf(command, sizeof(command), "sh %s %s", path, world->root);
 	if (system(command))
 		return -1;
@@ -300,6 +387,65 @@ static void bears_a_folder_of_pipes(void **state)
 	}
 }
 
+/* MiniDebugInfo of 30 kB that becomes 200 MB: done without, and the program has its own names. */
+static void a_bomb_is_left_out(void **state)
+{
+	struct world *world = *state;
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	struct identity wished = next_identity(world);
+	struct identity identity;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/bomb", world->root);
+
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity), 0);
+	assert_int_equal(symbol_folder_read(world->folder, &identity, &file), 0);
+	assert_int_equal(symbol_file_header(file)->sources & SYMBOL_FILE_FROM_MINI_DEBUG, 0);
+	assert_true(symbol_file_header(file)->sources & SYMBOL_FILE_FROM_ELF);
+	assert_true(symbol_maker_stats(world->maker).peak < 150 << 20);
+}
+
+static void circles_in_dwarf_end(void **state)
+{
+	struct world *world = *state;
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	struct identity wished = next_identity(world);
+	struct identity identity;
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/circles", world->root);
+
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t overran = symbol_maker_stats(world->maker).overran;
+
+	assert_true(fd >= 0);
+	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity), 0);
+	assert_int_equal(symbol_folder_read(world->folder, &identity, &file), 0);
+
+	uint64_t work = 0;
+
+	for (uint32_t i = 0; i < symbol_file_header(file)->function_count; i++)
+		if (str_equal(symbol_file_name(file, i), STR("work")))
+			work = symbol_file_start(file, i);
+	assert_true(work > 0);
+	file = symbol_file_close(file);
+	assert_int_equal(symbol_maker_lines(world->maker, &identity, fd, &work, 1), 0);
+	assert_int_equal(symbol_folder_read(world->folder, &identity, &file), 0);
+
+	/* What makes sense of it is there: a line, and a call of something without a name. */
+	struct line_row row;
+	uint64_t vaddr;
+
+	assert_true(symbol_file_vaddr(file, work + 2, &vaddr));
+	assert_true(line_rows_find(symbol_file_lines(file), vaddr, &row));
+	assert_int_equal(row.line, 2);
+	assert_int_not_equal(row.scope, LINE_SCOPE_NONE);
+	assert_int_equal(symbol_maker_stats(world->maker).overran, overran);
+}
+
 struct cutter {
 	int fd;
 	volatile bool stop;
@@ -347,6 +493,8 @@ int main(void)
 		cmocka_unit_test(sections_that_claim_gigabytes_cost_nothing),
 		cmocka_unit_test(packed_sections_that_claim_gigabytes_are_refused),
 		cmocka_unit_test(bears_a_folder_of_pipes),
+		cmocka_unit_test(a_bomb_is_left_out),
+		cmocka_unit_test(circles_in_dwarf_end),
 		cmocka_unit_test(a_file_that_shrinks_ends_only_its_cell),
 	};
 

@@ -24,6 +24,7 @@
 #include "base/window.h"
 #include "symbols/elf_file.h"
 #include "tests/support/hearth.h"
+#include "tests/support/script.h"
 #include "web/recording.h"
 
 #define RAW_NAME    "_ZN3net4workEi"
@@ -187,15 +188,7 @@ static int set_up(void **state)
 	scene = (struct scene){ .folder = "/tmp/hearth-symbols-XXXXXX" };
 	*state = &scene;
 	assert_non_null(mkdtemp(scene.folder));
-	snprintf(path, sizeof(path), "%s/build.sh", scene.folder);
-
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(build_script, file);
-	assert_int_equal(fclose(file), 0);
-	snprintf(command, sizeof(command), "sh %s %s", path, scene.folder);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(script_run(scene.folder, "build.sh", build_script, ""), 0);
 	learn(&scene);
 	snprintf(path, sizeof(path), "%s/recording", scene.folder);
 	record(&scene, path);

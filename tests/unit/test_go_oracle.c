@@ -23,6 +23,7 @@
 #include "symbols/go_lines.h"
 #include "symbols/line_table.h"
 #include "symbols/symbols.h"
+#include "tests/support/script.h"
 #include "tests/support/tier.h"
 
 enum { ADDRESS_COUNT = 2000, TIMEOUT_MS = 60000, LINE_SIZE_MAX = 4096 };
@@ -80,19 +81,6 @@ struct world {
 	struct symbols *symbols;
 };
 
-static void write_text(const char *root, const char *name, const char *text)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-}
-
 static int set_up(void **state)
 {
 	static struct world world = { .root = "/tmp/hearth-go-XXXXXX" };
@@ -105,12 +93,10 @@ static int set_up(void **state)
 	world.has_go = system("GOENV=off ${HEARTH_GO:-go} version >/dev/null 2>&1") == 0;
 	if (!world.has_go)
 		return 0;
-	write_text(world.root, "main.go", program);
-	write_text(world.root, "without.go", without_generics);
-	write_text(world.root, "with.go", with_generics);
-	write_text(world.root, "make.sh", go_script);
-	snprintf(command, sizeof(command), "sh %s/make.sh %s build", world.root, world.root);
-	if (system(command))
+	if (script_write(world.root, "main.go", program) ||
+	    script_write(world.root, "without.go", without_generics) ||
+	    script_write(world.root, "with.go", with_generics) ||
+	    script_run(world.root, "make.sh", go_script, "build"))
 		return -1;
 	snprintf(command, sizeof(command), "%s/symbols", world.root);
 	return symbols_open(command, "", &world.symbols);
@@ -155,7 +141,6 @@ static uint64_t offset_of(struct elf_file *elf, uint64_t vaddr)
 static void ask_go(const struct world *world, struct elf_bytes text)
 {
 	char path[96];
-	char command[256];
 
 	snprintf(path, sizeof(path), "%s/addresses", world->root);
 
@@ -166,8 +151,7 @@ static void ask_go(const struct world *world, struct elf_bytes text)
 	for (int i = 0; i < ADDRESS_COUNT; i++)
 		fprintf(file, "0x%" PRIx64 "\n", random_address(text));
 	assert_int_equal(fclose(file), 0);
-	snprintf(command, sizeof(command), "sh %s/make.sh %s ask", world->root, world->root);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(script_run(world->root, "make.sh", go_script, "ask"), 0);
 }
 
 /* Two lines for each address: the function, and where it is in the source. */

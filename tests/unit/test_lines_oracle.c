@@ -23,6 +23,7 @@
 #include "symbols/elf_file.h"
 #include "symbols/symbol_maker.h"
 #include "symbols/symbols.h"
+#include "tests/support/script.h"
 #include "tests/support/tier.h"
 
 enum {
@@ -144,25 +145,6 @@ static const char source[] =
 	"    v.sort_by(|a, b| b.cmp(a));\n    println!(\"{:?}\", &v[..3]);\n}\n"
 	"END\n"
 	"rustc -O -g r.rs -o rust; fi\n";
-
-static int build(const char *root)
-{
-	char path[128];
-	char command[512];
-
-	snprintf(path, sizeof(path), "%s/make.sh", root);
-
-	FILE *script = fopen(path, "w");
-
-	if (!script)
-		return -1;
-	fputs(source, script);
-	if (fclose(script))
-		return -1;
-	snprintf(command, sizeof(command), "sh %s %s > %s/log 2>&1 || { cat %s/log; exit 1; }",
-		 path, root, root, root);
-	return system(command);
-}
 
 /* ---- chains ---- */
 
@@ -643,7 +625,7 @@ static int set_up(void **state)
 	world->address_count = world->is_long ? ADDRESS_COUNT_LONG : ADDRESS_COUNT_SHORT;
 	world->seed = (unsigned)tier_seed();
 	snprintf(world->root, sizeof(world->root), "/tmp/hearth-test-XXXXXX");
-	if (!mkdtemp(world->root) || build(world->root))
+	if (!mkdtemp(world->root) || script_run(world->root, "make.sh", source, ""))
 		return -1;
 	snprintf(path, sizeof(path), "%s/symbols", world->root);
 	snprintf(folders, sizeof(folders), "%s/debug:" DEBUG_FOLDERS_DEFAULT, world->root);

@@ -25,6 +25,7 @@
 #include "symbols/symbol_maker.h"
 #include "symbols/symbols.h"
 #include "tests/support/elf_maker.h"
+#include "tests/support/script.h"
 #include "tests/support/tier.h"
 
 enum { SIZE_MAX_OF_ONE = 1 << 20, OFFSET_COUNT = 50 };
@@ -169,28 +170,12 @@ static int set_up(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	char path[128];
-	char command[256];
 
 	snprintf(world->root, sizeof(world->root), "/tmp/hearth-test-XXXXXX");
 	if (!mkdtemp(world->root))
 		return -1;
-	snprintf(path, sizeof(path), "%s/make.sh", world->root);
-
-	FILE *script = fopen(path, "w");
-
-	if (!script)
-		return -1;
-	fputs(source, script);
-	fclose(script);
-	snprintf(path, sizeof(path), "%s/circles.s", world->root);
-	script = fopen(path, "w");
-	if (!script)
-		return -1;
-	fputs(circles, script);
-	fclose(script);
-	snprintf(path, sizeof(path), "%s/make.sh", world->root);
-	snprintf(command, sizeof(command), "sh %s %s", path, world->root);
-	if (system(command))
+	if (script_write(world->root, "circles.s", circles) ||
+	    script_run(world->root, "make.sh", source, ""))
 		return -1;
 	snprintf(path, sizeof(path), "%s/p", world->root);
 	world->whole = read_file(path, &world->size);

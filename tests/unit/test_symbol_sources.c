@@ -22,6 +22,7 @@
 #include "symbols/symbol_file.h"
 #include "symbols/symbol_problem.h"
 #include "symbols/symbols.h"
+#include "tests/support/script.h"
 
 enum { FUNCTION_COUNT = 3, TIMEOUT_MS = 20000 };
 
@@ -68,24 +69,6 @@ static const char source[] =
 	"cc -O1 -g -Wl,--build-id=0x1234 prog.c -o other && objcopy --only-keep-debug other "
 	"other.debug\n"
 	"readelf -n whole | awk '/Build ID/ { print $3 }' > id\n";
-
-static int run_source(const char *root)
-{
-	char path[96];
-	char command[256];
-
-	snprintf(path, sizeof(path), "%s/make.sh", root);
-
-	FILE *script = fopen(path, "w");
-
-	if (!script)
-		return -1;
-	fputs(source, script);
-	if (fclose(script))
-		return -1;
-	snprintf(command, sizeof(command), "sh %s %s", path, root);
-	return system(command);
-}
 
 static int open_in(const struct world *world, const char *name)
 {
@@ -137,7 +120,7 @@ static int set_up(void **state)
 	char path[96];
 
 	snprintf(world->root, sizeof(world->root), "/tmp/hearth-test-XXXXXX");
-	if (!mkdtemp(world->root) || run_source(world->root))
+	if (!mkdtemp(world->root) || script_run(world->root, "make.sh", source, ""))
 		return -1;
 	read_offsets(world);
 

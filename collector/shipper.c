@@ -44,6 +44,13 @@ struct shipper {
 	struct waiting *first, *last;
 	struct waiting *next_to_send; /* all before it went out on this connection */
 	struct buf buffer;
+	/* An answer to a wish for which the socket had no room: no other is read before it went. */
+	struct {
+		bool is_there;
+		uint8_t type; /* enum link_type */
+		struct buf payload;
+		int fd; /* or -1 */
+	} held;
 	struct shipper_stats stats;
 };
 
@@ -58,6 +65,8 @@ int shipper_new(const struct shipper_options *options, struct shipper **ret)
 	shipper->options = *options;
 	shipper->socket = -1;
 	shipper->buffer = BUF(WINDOW_SIZE_MAX);
+	shipper->held.payload = BUF(LINK_PACKET_SIZE_MAX);
+	shipper->held.fd = -1;
 	shipper->epoll = epoll_create1(EPOLL_CLOEXEC);
 	shipper->socket_path = strdup(options->socket_path);
 	if (shipper->epoll < 0)
@@ -97,6 +106,15 @@ static void give_up(struct shipper *shipper, struct waiting *waiting, struct wai
 	drop(shipper, waiting, before);
 }
 
+static void drop_held(struct shipper *shipper)
+{
+	if (shipper->held.fd >= 0)
+		close(shipper->held.fd);
+	shipper->held.fd = -1;
+	shipper->held.is_there = false;
+	buf_clear(&shipper->held.payload);
+}
+
 struct shipper *shipper_free(struct shipper *shipper)
 {
 	if (!shipper)
@@ -109,6 +127,8 @@ struct shipper *shipper_free(struct shipper *shipper)
 	if (shipper->epoll >= 0)
 		close(shipper->epoll);
 	buf_done(&shipper->buffer);
+	drop_held(shipper);
+	buf_done(&shipper->held.payload);
 	free(shipper->socket_path);
 	free(shipper);
 	return NULL;
@@ -163,6 +183,7 @@ static void disconnect(struct shipper *shipper, uint64_t now_ns)
 	if (shipper->socket >= 0)
 		close(shipper->socket); /* leaves the epoll set by itself */
 	shipper->socket = -1;
+	drop_held(shipper);
 	shipper->is_welcome = false;
 	shipper->waits_for_room = false;
 	shipper->stats.connected = false;
@@ -292,26 +313,52 @@ static void forget_refused(struct shipper *shipper, uint64_t sequence)
 	}
 }
 
-/* The file, or why there is none. */
+/* -EAGAIN: there is no room yet. */
+static int send_held(struct shipper *shipper)
+{
+	struct link_message message = { .type = shipper->held.type,
+					.payload = shipper->held.payload.bytes,
+					.size = shipper->held.payload.size,
+					.fds = { shipper->held.fd, -1 },
+					.fd_count = shipper->held.fd >= 0 ? 1 : 0 };
+
+	if (!shipper->held.is_there)
+		return 0;
+
+	int err = link_send(shipper->socket, &message);
+
+	if (err != -EAGAIN)
+		drop_held(shipper);
+	return err;
+}
+
+/* The file, or why there is none: what lies in the buffer. Takes the descriptor. */
+static int send_answer(struct shipper *shipper, enum link_type type, int fd)
+{
+	autoclose int file = fd;
+
+	assert(!shipper->held.is_there);
+	if (shipper->buffer.error)
+		return shipper->buffer.error;
+	shipper->stats.files_passed += fd >= 0;
+	buf_add(&shipper->held.payload, shipper->buffer.bytes, shipper->buffer.size);
+	if (shipper->held.payload.error)
+		return shipper->held.payload.error;
+	shipper->held.type = (uint8_t)type;
+	shipper->held.fd = TAKE_FD(file);
+	shipper->held.is_there = true;
+
+	int err = send_held(shipper);
+
+	return err == -EAGAIN ? 0 : err;
+}
+
 static int send_file(struct shipper *shipper, enum link_type type, const struct link_file *file,
 		     int fd)
 {
 	buf_clear(&shipper->buffer);
 	link_encode_file(file, &shipper->buffer);
-	if (shipper->buffer.error)
-		return shipper->buffer.error;
-	if (fd >= 0)
-		shipper->stats.files_passed++;
-
-	int err =
-		link_send(shipper->socket, &(struct link_message){ .type = (uint8_t)type,
-								   .payload = shipper->buffer.bytes,
-								   .size = shipper->buffer.size,
-								   .fds = { fd, -1 },
-								   .fd_count = fd >= 0 ? 1 : 0 });
-
-	/* It will wish again. */
-	return err == -EAGAIN ? 0 : err;
+	return send_answer(shipper, type, fd);
 }
 
 static int grant_wish(struct shipper *shipper, const struct link_message *message)
@@ -324,7 +371,7 @@ static int grant_wish(struct shipper *shipper, const struct link_message *messag
 		return err;
 	shipper->stats.wishes++;
 	file.error = shipper->options.open_file(shipper->options.context, &file.identity, &fd);
-	return send_file(shipper, LINK_FILE, &file, fd);
+	return send_file(shipper, LINK_FILE, &file, TAKE_FD(fd));
 }
 
 static int grant_debug(struct shipper *shipper, const struct link_message *message)
@@ -342,7 +389,7 @@ static int grant_debug(struct shipper *shipper, const struct link_message *messa
 	if (shipper->options.open_debug)
 		file.error = shipper->options.open_debug(shipper->options.context, &wish.identity,
 							 wish.name, &fd);
-	return send_file(shipper, LINK_DEBUG, &file, fd);
+	return send_file(shipper, LINK_DEBUG, &file, TAKE_FD(fd));
 }
 
 static int grant_jit(struct shipper *shipper, const struct link_message *message)
@@ -359,17 +406,7 @@ static int grant_jit(struct shipper *shipper, const struct link_message *message
 						      &jit.kind, &fd);
 	buf_clear(&shipper->buffer);
 	link_encode_jit(&jit, &shipper->buffer);
-	if (shipper->buffer.error)
-		return shipper->buffer.error;
-	if (fd >= 0)
-		shipper->stats.files_passed++;
-	err = link_send(shipper->socket, &(struct link_message){ .type = LINK_JIT,
-								 .payload = shipper->buffer.bytes,
-								 .size = shipper->buffer.size,
-								 .fds = { fd, -1 },
-								 .fd_count = fd >= 0 ? 1 : 0 });
-	/* It will wish again. */
-	return err == -EAGAIN ? 0 : err;
+	return send_answer(shipper, LINK_JIT, TAKE_FD(fd));
 }
 
 int shipper_ask_table(struct shipper *shipper, uint64_t number, const struct identity *identity,
@@ -457,8 +494,10 @@ static int read_messages(struct shipper *shipper)
 {
 	for (unsigned i = 0; i < MESSAGES_AT_ONCE_MAX; i++) {
 		autoclean(link_message) struct link_message message = { .fds = { -1, -1 } };
-		int err = link_receive(shipper->socket, &message);
+		int err = send_held(shipper);
 
+		if (!err)
+			err = link_receive(shipper->socket, &message);
 		if (err == -EAGAIN)
 			return 0;
 		if (!err)
@@ -473,7 +512,7 @@ static int send_windows(struct shipper *shipper)
 {
 	bool waited = shipper->waits_for_room;
 
-	shipper->waits_for_room = false;
+	shipper->waits_for_room = shipper->held.is_there;
 	while (shipper->is_welcome && shipper->next_to_send) {
 		const struct waiting *waiting = shipper->next_to_send;
 		int err = link_send(shipper->socket, &(struct link_message){

@@ -25,8 +25,9 @@ enum {
 	/* A file that was wished for and not brought is wished for again after so long: it may have
 	 * been out of reach for a moment only. */
 	SYMBOLS_RETRY_S = 60,
-	/* Files that wait to be read; each holds a descriptor. */
-	SYMBOLS_WAITING_COUNT_MAX = 64,
+	/* Files that wait to be read; each holds a descriptor. A host shows 300 at its first
+	 * window, and what finds no room comes with a later one. */
+	SYMBOLS_WAITING_COUNT_MAX = 384,
 	/* How often debug files are looked for that were installed meanwhile: a look at one folder
 	 * entry for each module. */
 	SYMBOLS_DEBUG_SEARCH_S = 10,

@@ -18,9 +18,11 @@
 
 enum {
 	EVENT_COUNT = 128,
-	ACCEPT_COUNT = 64,     /* in a row, before others have their turn */
-	DESCRIPTORS_KEPT = 64, /* for the store, files and the collector */
-	DESCRIPTORS_EACH = 3,  /* the client's, and both ends of its pair */
+	ACCEPT_COUNT = 64, /* in a row, before others have their turn */
+	/* For the store and the collector; files that wait to be read (SYMBOLS_WAITING_COUNT_MAX)
+	 * and those that are kept (symbols/file_keep.h). */
+	DESCRIPTORS_KEPT = 64 + 384 + 2 * 64,
+	DESCRIPTORS_EACH = 3, /* the client's, and both ends of its pair */
 	CONNECTIONS_MIN = 8,
 	STOP_SECONDS_MAX = 10,
 };

@@ -49,7 +49,9 @@ struct receiver {
 	uint64_t collector;
 	struct window *held; /* ingest had no room for it */
 	struct unwind_answer answer;
-	bool has_answer;  /* the socket had no room for it */
+	bool has_answer; /* the socket had no room for it */
+	bool has_wishes; /* nor for these */
+	bool watches_room;
 	bool has_refused; /* a window, which was said */
 
 	struct wishes *wishes;
@@ -443,7 +445,8 @@ static int send_wishes(struct receiver *receiver)
 	int err = wishes_send(receiver->wishes, receiver->socket, &sent);
 
 	receiver->server->counters.wishes_sent += sent;
-	return err;
+	receiver->has_wishes = err == -EAGAIN;
+	return err == -EAGAIN ? 0 : err;
 }
 
 static int send_answer(struct receiver *receiver, const struct unwind_answer *answer)
@@ -456,18 +459,21 @@ static int send_answer(struct receiver *receiver, const struct unwind_answer *an
 								   .size = answer->table.size });
 }
 
-/* Whether to be woken when the socket has room again. */
-static void watch_room(struct receiver *receiver, bool watch)
+/* To be woken when the socket has room again for what waits. */
+static void watch_room(struct receiver *receiver)
 {
+	bool watch = receiver->has_answer || receiver->has_wishes;
 	struct epoll_event interest = { .events = EPOLLIN | (watch ? EPOLLOUT : 0U),
 					.data.fd = receiver->socket };
 
+	if (watch == receiver->watches_room)
+		return;
+	receiver->watches_room = watch;
 	(void)epoll_ctl(receiver->epoll, EPOLL_CTL_MOD, receiver->socket, &interest);
 }
 
 static int send_tables(struct receiver *receiver)
 {
-	bool had_answer = receiver->has_answer;
 	int err = 0;
 
 	while (receiver->server->unwind_tables && !err) {
@@ -482,11 +488,7 @@ static int send_tables(struct receiver *receiver)
 		unwind_answer_cleanup(&receiver->answer);
 		receiver->has_answer = false;
 	}
-	if (err == -EAGAIN)
-		err = 0;
-	if (receiver->has_answer != had_answer)
-		watch_room(receiver, receiver->has_answer);
-	return err;
+	return err == -EAGAIN ? 0 : err;
 }
 
 static void say_what_waits(struct receiver *receiver)
@@ -500,6 +502,8 @@ static void say_what_waits(struct receiver *receiver)
 		err = send_wishes(receiver);
 	if (!err)
 		err = send_tables(receiver);
+	if (!err)
+		watch_room(receiver);
 	if (err)
 		disconnect(receiver, strerror(-err));
 }
@@ -541,6 +545,7 @@ static void accept_collector(struct receiver *receiver)
 
 	if (epoll_ctl(receiver->epoll, EPOLL_CTL_ADD, socket, &interest) == 0)
 		receiver->socket = TAKE_FD(socket);
+	receiver->watches_room = receiver->has_wishes = false;
 }
 
 static bool answers(const struct sockaddr_un *address)

@@ -56,9 +56,8 @@ static bool add(struct wishes *wishes, const struct wish *wish, unsigned count_m
 	bool has_room;
 
 	pthread_mutex_lock(&wishes->lock);
-	has_room = wishes->type_counts[wish->type] < count_max;
+	has_room = wishes->count < COUNT_MAX && wishes->type_counts[wish->type] < count_max;
 	if (has_room) {
-		assert(wishes->count < COUNT_MAX);
 		wishes->items[wishes->count++] = *wish;
 		wishes->type_counts[wish->type]++;
 	}
@@ -128,5 +127,8 @@ int wishes_send(struct wishes *wishes, int socket, uint64_t *sent)
 		err = send_one(&wish, socket);
 		*sent += !err;
 	}
-	return err == -EAGAIN ? 0 : err;
+	/* Its room may have gone to another by now, and it is wished for again later. */
+	if (err == -EAGAIN)
+		(void)add(wishes, &wish, COUNT_MAX);
+	return err;
 }

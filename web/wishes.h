@@ -17,8 +17,8 @@ struct process_key;
 struct wishes;
 
 enum {
-	/* Of a busy host's first second. */
-	WISHES_FILE_COUNT_MAX = 256,
+	/* Of a busy host's first second: 300 modules are usual. */
+	WISHES_FILE_COUNT_MAX = 1024,
 	WISHES_JIT_COUNT_MAX = 64,
 	WISHES_DEBUG_COUNT_MAX = 64,
 };
@@ -32,7 +32,7 @@ bool wishes_add_file(struct wishes *wishes, const struct identity *identity);
 bool wishes_add_jit(struct wishes *wishes, const struct process_key *process);
 bool wishes_add_debug(struct wishes *wishes, const struct identity *identity, struct str name);
 
-/* Sends what waits, until the socket has no room; adds how many that were. */
+/* Sends what waits; adds how many that were. -EAGAIN: the socket has no room for the rest. */
 int wishes_send(struct wishes *wishes, int socket, uint64_t *sent);
 
 DEFINE_CLEANUP(struct wishes *, wishes, wishes_free)

@@ -187,7 +187,7 @@ static const struct known *find_known(const struct packages *packages, struct st
 }
 
 bool packages_command(struct packages *packages, struct str path, const struct identity *identity,
-		      char text[static PACKAGE_COMMAND_SIZE])
+		      unsigned *looks, char text[static PACKAGE_COMMAND_SIZE])
 {
 	char file[PATH_MAX];
 	bool found = false;
@@ -203,7 +203,8 @@ bool packages_command(struct packages *packages, struct str path, const struct i
 	if (known && known->command) {
 		snprintf(text, PACKAGE_COMMAND_SIZE, "%s", known->command);
 		found = true;
-	} else if (!known) {
+	} else if (!known && *looks > 0) {
+		--*looks;
 		found = is_file(file, identity) && make_command(packages, file, text);
 		if (packages->count == PACKAGES_KNOWN_COUNT_MAX)
 			forget_all(packages);

@@ -27,9 +27,10 @@ struct packages *packages_free(struct packages *packages);
 
 /*
  * The command that installs debug symbols of the file at this path of the host, if it is the one
- * with this identity. False when it is another, or belongs to no package.
+ * with this identity. False when it is another, or belongs to no package; or when *looks is 0 and
+ * nobody asked before: each new file takes one of them, and a walk over all lists, some 40 ms.
  */
 bool packages_command(struct packages *packages, struct str path, const struct identity *identity,
-		      char text[static PACKAGE_COMMAND_SIZE]);
+		      unsigned *looks, char text[static PACKAGE_COMMAND_SIZE]);
 
 DEFINE_CLEANUP(struct packages *, packages, packages_free)

@@ -19,6 +19,9 @@ enum {
 	SOURCES_SIZE = 128,
 	/* Below a hundredth of what ran in it, what has no name is not worth a command. */
 	UNNAMED_SHARE = 100,
+	/* Files whose packages are looked for in one answer, the heaviest first; others have theirs
+	 * in the next. */
+	PACKAGE_LOOKS_MAX = 16,
 };
 
 /* ---- where names come from ---- */
@@ -110,7 +113,7 @@ static const char *help_for_own_code(struct str process)
 }
 
 static const char *help_for(const struct server *server, const struct module_row *row,
-			    const struct symbols_description *about,
+			    const struct symbols_description *about, unsigned *looks,
 			    char text[static PACKAGE_COMMAND_SIZE])
 {
 	if ((row->self - row->named) * UNNAMED_SHARE < row->self || row->self == row->named ||
@@ -129,7 +132,8 @@ static const char *help_for(const struct server *server, const struct module_row
 	default:
 		return "";
 	}
-	if (server->packages && packages_command(server->packages, row->path, &row->identity, text))
+	if (server->packages &&
+	    packages_command(server->packages, row->path, &row->identity, looks, text))
 		return text;
 	return row->identity.kind == IDENTITY_GNU_BUILD_ID
 		       ? "hearth symbols upload FILE"
@@ -139,7 +143,7 @@ static const char *help_for(const struct server *server, const struct module_row
 /* ---- the answer ---- */
 
 static void write_row(struct json_writer *json, const struct server *server,
-		      const struct module_row *row)
+		      const struct module_row *row, unsigned *looks)
 {
 	static const struct str nothing = STR("");
 	struct symbols_description about = { .state = SYMBOLS_ABSENT };
@@ -169,7 +173,7 @@ static void write_row(struct json_writer *json, const struct server *server,
 	json_key(json, "problem");
 	json_text(json, str_from(problem));
 	json_key(json, "help");
-	json_text(json, str_from(help_for(server, row, &about, help)));
+	json_text(json, str_from(help_for(server, row, &about, looks, help)));
 	json_end_object(json);
 }
 
@@ -181,6 +185,7 @@ void page_modules(struct server *server, struct request *request, struct reply *
 	struct json_writer json = JSON_WRITER(&reply->body);
 	struct modules modules;
 	uint64_t limit = 0;
+	unsigned looks = PACKAGE_LOOKS_MAX;
 
 	if (!page_question_read(&question, request, reply) ||
 	    !page_read_number(&question, request, &limits, &limit, reply))
@@ -203,7 +208,7 @@ void page_modules(struct server *server, struct request *request, struct reply *
 	json_key(&json, "rows");
 	json_begin_array(&json);
 	for (uint32_t i = 0; i < modules.count; i++)
-		write_row(&json, server, &modules.rows[i]);
+		write_row(&json, server, &modules.rows[i], &looks);
 	json_end_array(&json);
 	json_end_object(&json);
 	modules_done(&modules);

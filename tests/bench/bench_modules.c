@@ -217,23 +217,23 @@ static void stop_collector(struct bench *bench)
 
 /* ---- the server ---- */
 
-/* How many modules have been read, to names or to why there are none; all samples are there. */
+static double metric(const char *metrics, const char *name)
+{
+	const char *found = strstr(metrics, name);
+	double value = 0;
+
+	return found && sscanf(found + strlen(name), " %lf", &value) == 1 ? value : 0;
+}
+
+/* How many modules have been read, to names or to why there are none. */
 static unsigned count_read(struct bench *bench)
 {
-	json_t *answer = hearth_get(&bench->hearth, "/api/v1/modules?from=now-5m&limit=2000");
-	json_t *rows = json_object_get(answer, "rows");
-	unsigned count = 0;
+	autofree char *metrics = NULL;
 
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		json_t *row = json_array_get(rows, i);
-		const char *sources = json_string_value(json_object_get(row, "sources"));
-		const char *problem = json_string_value(json_object_get(row, "problem"));
-
-		count += strcmp(sources, "being read") != 0 &&
-			 (strcmp(sources, "none") != 0 || problem[0]);
-	}
-	json_decref(answer);
-	return count;
+	if (http_ask(bench->hearth.port, "/metrics", NULL, &metrics) != 200)
+		return 0;
+	return (unsigned)(metric(metrics, "\nhearth_symbols_modules") +
+			  metric(metrics, "\nhearth_symbols_failed"));
 }
 
 /* A flame graph of all of it: how long it took, in ms; whether anything is in it. */
@@ -261,7 +261,7 @@ static double memory_of(pid_t pid, const char *what)
 
 	while (file && fgets(line, sizeof(line), file))
 		if (strncmp(line, what, strlen(what)) == 0)
-			kib = strtoul(line + strlen(what) + 1, NULL, 10);
+			(void)sscanf(line + strlen(what), ": %lu", &kib);
 	if (file)
 		fclose(file);
 	return (double)kib / 1024;

@@ -25,6 +25,15 @@ struct world {
 	struct packages *packages;
 };
 
+/* With a look to spare. */
+static bool command_of(struct packages *packages, struct str path, const struct identity *identity,
+		       char text[static PACKAGE_COMMAND_SIZE])
+{
+	unsigned looks = 1;
+
+	return packages_command(packages, path, identity, &looks, text);
+}
+
 static void write_file(const char *path, const void *bytes, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -87,15 +96,30 @@ static void names_the_package_of_a_file(void **state)
 	struct identity other = world->identity;
 
 	for (int i = 0; i < 2; i++) {
-		assert_true(packages_command(world->packages, str_from(world->library),
-					     &world->identity, text));
+		assert_true(command_of(world->packages, str_from(world->library), &world->identity,
+				       text));
 		assert_string_equal(text, "apt install libwork1-dbgsym");
 	}
 	/* In a container another file may be called so. */
 	other.bytes[0] ^= 1;
 	for (int i = 0; i < 2; i++)
-		assert_false(
-			packages_command(world->packages, str_from(world->library), &other, text));
+		assert_false(command_of(world->packages, str_from(world->library), &other, text));
+}
+
+static void looks_no_more_often_than_it_may(void **state)
+{
+	struct world *world = *state;
+	char text[PACKAGE_COMMAND_SIZE];
+	unsigned looks = 0;
+
+	assert_false(packages_command(world->packages, str_from(world->library), &world->identity,
+				      &looks, text));
+	looks = 2;
+	/* Once, and then it is known. */
+	for (int i = 0; i < 3; i++)
+		assert_true(packages_command(world->packages, str_from(world->library),
+					     &world->identity, &looks, text));
+	assert_int_equal(looks, 1);
 }
 
 static void says_nothing_of_what_is_no_packages_file(void **state)
@@ -103,16 +127,15 @@ static void says_nothing_of_what_is_no_packages_file(void **state)
 	struct world *world = *state;
 	char text[PACKAGE_COMMAND_SIZE], path[128];
 
-	assert_false(packages_command(world->packages, STR(""), &world->identity, text));
-	assert_false(
-		packages_command(world->packages, STR("libwork.so.1"), &world->identity, text));
-	assert_false(packages_command(world->packages, STR("/dev/zero"), &world->identity, text));
+	assert_false(command_of(world->packages, STR(""), &world->identity, text));
+	assert_false(command_of(world->packages, STR("libwork.so.1"), &world->identity, text));
+	assert_false(command_of(world->packages, STR("/dev/zero"), &world->identity, text));
 	snprintf(path, sizeof(path), "%s/fifo", world->folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_false(packages_command(world->packages, str_from(path), &world->identity, text));
+	assert_false(command_of(world->packages, str_from(path), &world->identity, text));
 	snprintf(path, sizeof(path), "%s/copy", world->folder);
 	assert_int_equal(link(world->library, path), 0);
-	assert_false(packages_command(world->packages, str_from(path), &world->identity, text));
+	assert_false(command_of(world->packages, str_from(path), &world->identity, text));
 }
 
 static void forgets_what_is_too_much(void **state)
@@ -122,11 +145,9 @@ static void forgets_what_is_too_much(void **state)
 
 	for (int i = 0; i < PACKAGES_KNOWN_COUNT_MAX + 10; i++) {
 		snprintf(path, sizeof(path), "/nowhere/%d", i);
-		assert_false(
-			packages_command(world->packages, str_from(path), &world->identity, text));
+		assert_false(command_of(world->packages, str_from(path), &world->identity, text));
 	}
-	assert_true(packages_command(world->packages, str_from(world->library), &world->identity,
-				     text));
+	assert_true(command_of(world->packages, str_from(world->library), &world->identity, text));
 }
 
 static void where_packages_are_rpms_the_path_is_enough(void **state)
@@ -136,7 +157,7 @@ static void where_packages_are_rpms_the_path_is_enough(void **state)
 	char text[PACKAGE_COMMAND_SIZE], wanted[PACKAGE_COMMAND_SIZE];
 
 	assert_int_equal(packages_new("/nowhere", "/tmp", &packages), 0);
-	assert_true(packages_command(packages, str_from(world->library), &world->identity, text));
+	assert_true(command_of(packages, str_from(world->library), &world->identity, text));
 	snprintf(wanted, sizeof(wanted), "dnf debuginfo-install %s", world->library);
 	assert_string_equal(text, wanted);
 }
@@ -147,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(names_the_package_of_a_file),
+		WORLD_TEST(looks_no_more_often_than_it_may),
 		WORLD_TEST(says_nothing_of_what_is_no_packages_file),
 		WORLD_TEST(forgets_what_is_too_much),
 		WORLD_TEST(where_packages_are_rpms_the_path_is_enough),

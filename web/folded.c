@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "store/store.h"
-#include "web/profile_type.h"
+#include "web/named_stacks.h"
 
 /* ---- writing ----------------------------------------------------------------------------------
  */
@@ -57,13 +57,10 @@ int folded_write(const struct flame *flame, struct buf *buf)
  */
 
 struct folded_input {
-	struct batch *batch;
-	struct pprof_summary summary;
-	uint32_t series, labels;
-	bool is_count; /* a value is a number of samples */
+	const struct folded_form *form;
+	struct named_stacks stacks;
 	uint64_t line_number;
 	char *reason; /* PPROF_ERROR_SIZE */
-	uint32_t frames[PPROF_STACK_DEPTH_MAX];
 };
 
 static int refuse_line(struct folded_input *input, int err, const char *why)
@@ -72,68 +69,37 @@ static int refuse_line(struct folded_input *input, int err, const char *why)
 	return err;
 }
 
-/* Root first in the line, leaf first in the stack. */
-static int read_frames(struct folded_input *input, struct str text, uint32_t *ret_depth)
+static int add_stack(struct folded_input *input, struct str frames, uint64_t value)
 {
-	struct str rest = text;
-	struct str frame;
-	uint32_t depth = 0;
+	int err = str_equal(frames, STR(FOLDED_NO_FRAMES))
+			  ? 0
+			  : named_stacks_add_frames(&input->stacks, frames);
 
-	if (str_equal(text, STR(FOLDED_NO_FRAMES)))
-		rest.size = 0;
-	while (rest.size > 0 && parse_next(&rest, ';', &frame)) {
-		struct named_line line = { .function = frame.size ? frame : STR("[unknown]") };
-		int64_t number;
-
-		if (depth == PPROF_STACK_DEPTH_MAX)
-			return refuse_line(input, -E2BIG, "more than 4096 frames");
-		static_assert(PPROF_STACK_DEPTH_MAX == 4096, "the sentence says so");
-		number = batch_add_named_location(input->batch, &line, 1);
-		if (number < 0)
-			return (int)number;
-		input->frames[depth++] = (uint32_t)number;
-	}
-	for (uint32_t i = 0; i < depth / 2; i++) {
-		uint32_t other = input->frames[depth - 1 - i];
-
-		input->frames[depth - 1 - i] = input->frames[i];
-		input->frames[i] = other;
-	}
-	*ret_depth = depth;
-	return 0;
+	if (!err)
+		err = named_stacks_add(&input->stacks, value);
+	if (err == -E2BIG)
+		return refuse_line(input, err,
+				   "here are more stacks, or larger ones, than one file may have");
+	return err;
 }
 
 static int read_line(struct folded_input *input, struct str line)
 {
 	size_t space = line.size;
 	uint64_t value = 0;
-	uint32_t depth = 0;
 
+	if (input->form->is_lines)
+		return add_stack(input, line, 1);
 	while (space > 0 && line.text[space - 1] != ' ')
 		space--;
+	if (space == 0 && input->form->is_lenient) {
+		input->stacks.summary.skipped++;
+		return 0;
+	}
 	if (space < 2 || parse_u64((struct str){ line.text + space, line.size - space }, &value))
 		return refuse_line(input, -EBADMSG,
 				   "it is not frames with ';' between them, a space, and a number");
-	if (value == 0) {
-		input->summary.skipped++;
-		return 0;
-	}
-	if (input->summary.samples == IMPORT_VALUE_COUNT_MAX)
-		return refuse_line(input, -E2BIG, "there are more than 400000 stacks");
-	static_assert(IMPORT_VALUE_COUNT_MAX == 400000, "the sentence says so");
-
-	int err = read_frames(input, (struct str){ line.text, space - 1 }, &depth);
-	int64_t stack = err ? err : batch_add_stack(input->batch, input->frames, depth, 0);
-
-	if (stack < 0)
-		return (int)stack;
-	input->summary.samples++;
-	return batch_add_entry(input->batch,
-			       &(struct batch_entry){ .series = input->series,
-						      .sample_labels = input->labels,
-						      .stack = (uint32_t)stack,
-						      .count = input->is_count ? value : 1,
-						      .value = value });
+	return add_stack(input, (struct str){ line.text, space - 1 }, value);
 }
 
 static int read_lines(struct folded_input *input, struct str text)
@@ -150,54 +116,29 @@ static int read_lines(struct folded_input *input, struct str text)
 		if (line.size > 0)
 			err = read_line(input, line);
 	}
-	if (err == -E2BIG && !input->reason[0])
-		return refuse_line(input, err, "it is too large for one import");
-	if (!err && input->summary.samples == 0)
+	if (!err && input->stacks.summary.samples == 0 && !input->form->is_lenient)
 		return refuse_line(input, -EBADMSG, "the file ends, and there was no stack");
 	return err;
 }
 
-static int start(struct folded_input *input, const struct pprof_origin *origin, struct str type)
-{
-	struct profile_type parsed;
-	int err = profile_type_parse(type, &parsed, NULL);
-	int64_t labels =
-		err ? err : batch_add_labels(input->batch, origin->labels, origin->label_count);
-	int64_t series = labels < 0
-				 ? labels
-				 : batch_add_series(input->batch, (uint32_t)labels, parsed.id, 1);
-	int64_t none = series < 0 ? series : batch_add_labels(input->batch, NULL, 0);
-
-	if (none < 0)
-		return (int)none;
-	input->is_count = str_equal(parsed.parts[PROFILE_TYPE_SAMPLE_UNIT], STR("count"));
-	input->series = (uint32_t)series;
-	input->labels = (uint32_t)none;
-	return 0;
-}
-
 int folded_read(struct str text, const struct pprof_origin *origin, struct str type,
-		struct batch *batch, struct pprof_summary *ret,
+		const struct folded_form *form, struct batch *batch, struct pprof_summary *ret,
 		char reterr[static PPROF_ERROR_SIZE])
 {
 	autofree struct folded_input *input = calloc(1, sizeof(*input));
+	int err = input ? 0 : -ENOMEM;
 
 	reterr[0] = '\0';
-	if (!input)
-		return -ENOMEM;
-	input->batch = batch;
-	input->reason = reterr;
-	assert(origin->time_unix_ms >= 0);
-
-	int err = start(input, origin, type);
-
-	if (!err)
-		err = read_lines(input, text);
 	if (err)
 		return err;
-	input->summary.sample_types = 1;
-	input->summary.time = (struct batch_time){ origin->time_unix_ms, origin->time_unix_ms + 1 };
-	batch_set_time(batch, input->summary.time);
-	*ret = input->summary;
-	return 0;
+	input->reason = reterr;
+	input->form = form;
+	err = named_stacks_begin(&input->stacks, batch, origin, type,
+				 form->scale ? form->scale : 1);
+	if (!err)
+		err = read_lines(input, text);
+	if (!err)
+		*ret = input->stacks.summary;
+	named_stacks_done(&input->stacks);
+	return err;
 }

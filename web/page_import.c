@@ -271,7 +271,8 @@ static int fill(struct import *import, struct str bytes, struct batch *batch,
 	}
 	return import->format == FORMAT_PPROF
 		       ? pprof_read(bytes, &origin, batch, &import->summary, reason)
-		       : folded_read(bytes, &origin, import->type, batch, &import->summary, reason);
+		       : folded_read(bytes, &origin, import->type, &(struct folded_form){ 0 },
+				     batch, &import->summary, reason);
 }
 
 static void refuse_contents(struct reply *reply, int err, const char *reason)

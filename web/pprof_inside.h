@@ -16,7 +16,10 @@
  * pprof_types.c makes series of sample types, pprof_locations.c makes locations of functions and
  * addresses.
  */
-enum { PPROF_NUMBER_NONE = UINT32_MAX };
+enum {
+	PPROF_NUMBER_NONE = UINT32_MAX,
+	PPROF_TEXT_SIZE_MAX = 65535, /* what a batch takes */
+};
 
 /* Something that others name by an id. */
 struct pprof_thing {
@@ -65,6 +68,7 @@ struct pprof_input {
 
 	ARRAY(struct str) texts;
 	struct arena repaired; /* of the texts, those that were not UTF-8 */
+	struct buf joined;     /* names of a location, with their files */
 	struct pprof_things mappings, locations, functions;
 	struct pprof_value_type types[PPROF_SAMPLE_TYPE_COUNT_MAX];
 	struct pprof_sample_type sample_types[PPROF_SAMPLE_TYPE_COUNT_MAX];

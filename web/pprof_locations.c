@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "web/pprof_inside.h"
+#include "web/utf8_mend.h"
 #include "web/wire.h"
 
 enum { LINE_COUNT_MAX = 256 /* what a batch takes of one location */ };
@@ -61,6 +62,34 @@ static int read_lines(struct pprof_input *input, struct str message, struct name
 			return err;
 	}
 	return 0;
+}
+
+/* "app/jobs.py work" in the place of "work". All are given room at once, so that none moves. */
+static int join_names(struct pprof_input *input, struct named_line *lines, size_t count)
+{
+	bool relative_only = input->origin->naming == PPROF_NAMES_WITH_RELATIVE_FILES;
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += lines[i].file.size + 1 + lines[i].function.size;
+	buf_clear(&input->joined);
+	if (!buf_grow(&input->joined, size))
+		return input->joined.error == -EFBIG ? -E2BIG : input->joined.error;
+	input->joined.size = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct named_line *line = &lines[i];
+		size_t start = input->joined.size;
+
+		if (line->file.size == 0 || (relative_only && line->file.text[0] == '/'))
+			continue;
+		buf_add_str(&input->joined, line->file);
+		buf_add_u8(&input->joined, ' ');
+		buf_add_str(&input->joined, line->function);
+		line->function = utf8_end((struct str){ (char *)input->joined.bytes + start,
+							input->joined.size - start },
+					  PPROF_TEXT_SIZE_MAX);
+	}
+	return input->joined.error;
 }
 
 /* Of a mapping without an id of its build nothing is known but its name. */
@@ -130,6 +159,10 @@ static int64_t add_location(struct pprof_input *input, struct str message)
 	}
 	if (!err)
 		err = read_lines(input, message, lines, &count);
+	if (err)
+		return err;
+	if (count > 0 && input->origin->naming != PPROF_NAMES_ALONE)
+		err = join_names(input, lines, count);
 	if (err)
 		return err;
 	if (count == 0)

@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "web/pprof_inside.h"
+#include "web/utf8_mend.h"
 #include "web/wire.h"
 
 enum {
-	TEXT_SIZE_MAX = 65535,		  /* what a batch takes */
 	REPAIRED_TEXT_SIZE_MAX = 4 << 20, /* all texts that were mended together */
 	/* A batch that is handed over: what a commit takes well, and half of what a sample may. */
 	BATCH_ENTRY_COUNT_MAX = 1 << 16,
@@ -139,20 +139,10 @@ static int add_thing(struct pprof_input *input, struct pprof_things *things, str
 	return 0;
 }
 
-/* The end of a long one is what tells functions of one package apart. */
-static struct str cut_text(struct str text)
-{
-	size_t start = text.size - TEXT_SIZE_MAX;
-
-	while (start < text.size && utf8_is_continuation((uint8_t)text.text[start]))
-		start++;
-	return (struct str){ text.text + start, text.size - start };
-}
-
+/* Of a long one the end is kept, which tells functions of one package apart. */
 static int mend_text(struct pprof_input *input, struct str *text)
 {
-	if (text->size > TEXT_SIZE_MAX)
-		*text = cut_text(*text);
+	*text = utf8_end(*text, PPROF_TEXT_SIZE_MAX);
 	if (!utf8_is_valid(*text)) {
 		*text = str_from(arena_text(&input->repaired, *text));
 		if (input->repaired.error == -E2BIG)
@@ -162,8 +152,7 @@ static int mend_text(struct pprof_input *input, struct str *text)
 		if (input->repaired.error)
 			return input->repaired.error;
 		/* What stands for a byte takes three. */
-		if (text->size > TEXT_SIZE_MAX)
-			*text = cut_text(*text);
+		*text = utf8_end(*text, PPROF_TEXT_SIZE_MAX);
 	}
 	input->summary->repairs[PPROF_REPAIRED_TEXT]++;
 	return 0;
@@ -176,7 +165,7 @@ static int add_text(struct pprof_input *input, struct str text)
 				    PPROF_TEXT_COUNT_MAX);
 	if (array_reserve(&input->texts, 1) < 0)
 		return -ENOMEM;
-	if (text.size > TEXT_SIZE_MAX || !utf8_is_valid(text)) {
+	if (text.size > PPROF_TEXT_SIZE_MAX || !utf8_is_valid(text)) {
 		int err = mend_text(input, &text);
 
 		if (err)
@@ -436,6 +425,7 @@ static int add_sample(struct pprof_input *input, struct pprof_sample *sample)
 
 	if (stack < 0)
 		return (int)stack;
+	input->summary->repairs[PPROF_REPAIRED_DEPTH] += sample->is_cut;
 	err = add_values(input, sample, (uint32_t)stack);
 	input->summary->samples += !err;
 	return err;
@@ -570,6 +560,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 				     .batch_memory = batch_room(batch),
 				     .summary = &summary,
 				     .repaired = ARENA(REPAIRED_TEXT_SIZE_MAX),
+				     .joined = BUF(REPAIRED_TEXT_SIZE_MAX),
 				     .reason = reterr };
 
 	assert(origin->time_unix_ms >= 0 && (origin->labels || origin->label_count == 0));
@@ -586,6 +577,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 	array_done(&input.texts);
 	arena_done(&input.repaired);
 	buf_done(&input.type_ids);
+	buf_done(&input.joined);
 	summary.sample_types = input.type_count;
 	if (!err)
 		*ret = summary;

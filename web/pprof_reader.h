@@ -26,7 +26,15 @@ enum pprof_repair {
 	PPROF_REPAIRED_TYPE,	 /* "inuse-space" became "inuse_space" */
 	PPROF_REPAIRED_LABEL,	 /* more labels than a series has: those of the sample go */
 	PPROF_REPAIRED_TIME,	 /* it has none, or one of 1970 */
+	PPROF_REPAIRED_DEPTH,	 /* deeper than PPROF_STACK_DEPTH_MAX: cut */
 	PPROF_REPAIR_COUNT,
+};
+
+/* How functions are called: languages of scripts have many of one name. */
+enum pprof_naming {
+	PPROF_NAMES_ALONE = 0,
+	PPROF_NAMES_WITH_FILES,		 /* "app/jobs.py work" */
+	PPROF_NAMES_WITH_RELATIVE_FILES, /* the same, but not of a path from the root */
 };
 
 /* What the profile itself does not say. */
@@ -35,6 +43,13 @@ struct pprof_origin {
 	size_t label_count;
 	struct str name;      /* the first part of the types; empty: as the sample types tell */
 	int64_t time_unix_ms; /* when it began, for one that does not say it */
+
+	enum pprof_naming naming;
+	/* What a sample type is shown as, which name goes by; "" when nothing is known. May be
+	 * NULL.
+	 */
+	struct str (*display_name)(const void *context, struct str type);
+	const void *display_context;
 
 	/*
 	 * Whether texts that a sample has as labels are labels of a series of its own, as Pyroscope

@@ -11,25 +11,66 @@ enum {
 	SERIES_LABEL_COUNT_MAX = 64, /* what a batch takes */
 };
 
+static bool holds(struct str text, struct str part)
+{
+	for (size_t i = 0; i + part.size <= text.size; i++)
+		if (memcmp(text.text + i, part.text, part.size) == 0)
+			return true;
+	return false;
+}
+
+/* What a sample type is shown as when its sender does not say it. */
+static struct str display_name(const struct pprof_origin *origin, struct str type)
+{
+	static const char *const names[][2] = {
+		{ "samples", "cpu" },
+		{ "goroutine", "goroutines" },
+		{ "contentions", "mutex_count" },
+		{ "delay", "mutex_duration" },
+	};
+	struct str name = { 0 };
+
+	if (origin->display_name)
+		name = origin->display_name(origin->display_context, type);
+	if (name.size > 0)
+		return name;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_equal(type, str_from(names[i][0])))
+			return str_from(names[i][1]);
+	return type;
+}
+
+/* A profile whose type is shown so; "" for one that tells nothing. */
+static struct str name_of(struct str shown)
+{
+	if (str_holds_caseless(shown, STR("cpu")))
+		return STR("process_cpu");
+	if (holds(shown, STR("alloc_")) || holds(shown, STR("inuse_")) ||
+	    str_equal(shown, STR("space")) || str_equal(shown, STR("objects")))
+		return STR("memory");
+	if (holds(shown, STR("mutex_")))
+		return STR("mutex");
+	if (holds(shown, STR("block_")))
+		return STR("block");
+	return holds(shown, STR("goroutines")) ? STR("goroutines") : (struct str){ 0 };
+}
+
 /*
  * What a profile with these sample types is called; clients and Pyroscope agree on these names.
  */
-static struct str guess_name(const struct str *types, uint32_t count)
+static struct str guess_name(const struct pprof_origin *origin, const struct str *types,
+			     uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if (str_equal(types[i], STR("wall")))
 			return STR("wall");
+	for (uint32_t i = 0; i < count; i++) {
+		struct str name = name_of(display_name(origin, types[i]));
 
-	struct str first = types[0];
-
-	if (str_equal(first, STR("samples")) || str_holds_caseless(first, STR("cpu")))
-		return STR("process_cpu");
-	if (str_starts_with(first, STR("alloc_")) || str_starts_with(first, STR("inuse_")) ||
-	    str_equal(first, STR("space")) || str_equal(first, STR("objects")))
-		return STR("memory");
-	if (str_equal(first, STR("contentions")) || str_equal(first, STR("delay")))
-		return STR("mutex");
-	return str_equal(first, STR("goroutine")) ? STR("goroutines") : first;
+		if (name.size > 0)
+			return name;
+	}
+	return types[0];
 }
 
 /* A part of a type's id: what would end it early becomes something else. */
@@ -106,7 +147,7 @@ int pprof_name_types(struct pprof_input *input)
 	if (err)
 		return err;
 	parts[0] = input->origin->name.size ? input->origin->name
-					    : guess_name(types, input->type_count);
+					    : guess_name(input->origin, types, input->type_count);
 	for (uint32_t i = 0; !err && i < input->type_count; i++) {
 		parts[1] = types[i];
 		err = pprof_get_text(input, input->types[i].unit, "the unit of a sample type",

@@ -9,8 +9,11 @@
 #include "base/limits.h"
 #include "store/batch.h"
 #include "web/compression.h"
+#include "web/connect.h"
 #include "web/ingest.h"
+#include "web/reply.h"
 #include "web/server.h"
+#include "web/slots.h"
 #include "web/spool.h"
 
 const char *push_repair_name(unsigned repair)
@@ -20,6 +23,7 @@ const char *push_repair_name(unsigned repair)
 		[PPROF_REPAIRED_TYPE] = "sample_type",
 		[PPROF_REPAIRED_LABEL] = "sample_label_left_out",
 		[PPROF_REPAIRED_TIME] = "time",
+		[PPROF_REPAIRED_DEPTH] = "stack_depth",
 		[PPROF_REPAIR_COUNT + PUSH_LABEL_TEXT] = "label_text",
 		[PPROF_REPAIR_COUNT + PUSH_LABEL_DUPLICATE] = "label_twice",
 		[PPROF_REPAIR_COUNT + PUSH_LABEL_SERVICE] = "service_name",
@@ -64,53 +68,136 @@ static int unpack(struct server *server, struct str packed, struct spool *spool,
 	return err;
 }
 
-static int read_pprof(struct server *server, struct str bytes, const struct pprof_origin *origin,
-		      char reterr[static PUSH_ERROR_SIZE])
+int push_batch(struct server *server, struct batch *batch, const struct pprof_summary *summary,
+	       size_t size, int err, char reterr[static PUSH_ERROR_SIZE])
 {
-	autoclean(batch) struct batch *batch = NULL;
-	struct pprof_origin full = *origin;
-	struct pprof_summary summary = { 0 };
-	int err = batch_new(PUSH_BATCH_MEMORY_MAX, &batch);
-
-	static_assert((int)PPROF_ERROR_SIZE <= (int)PUSH_ERROR_SIZE, "one fits into the other");
-	full.take = add_batch;
-	full.context = server;
-	if (!err)
-		err = pprof_read(bytes, &full, batch, &summary, reterr);
 	if (!err)
 		err = add_batch(server, batch);
+	if (err == -EBADMSG || err == -E2BIG) {
+		server->counters.push_refused++;
+		if (!reterr[0])
+			snprintf(reterr, PUSH_ERROR_SIZE, "it is too large");
+	}
 	if (err)
 		return err;
 	server->counters.push_profiles++;
-	server->counters.push_bytes += bytes.size;
-	server->counters.push_stacks += summary.samples;
-	server->counters.push_stacks_skipped += summary.skipped;
+	server->counters.push_bytes += size;
+	server->counters.push_stacks += summary->samples;
+	server->counters.push_stacks_skipped += summary->skipped;
 	for (unsigned i = 0; i < PPROF_REPAIR_COUNT; i++)
-		server->counters.push_repairs[i] += summary.repairs[i];
+		server->counters.push_repairs[i] += summary->repairs[i];
 	return 0;
 }
 
 int push_pprof(struct server *server, struct str bytes, const struct pprof_origin *origin,
 	       char reterr[static PUSH_ERROR_SIZE])
 {
+	static_assert((int)PPROF_ERROR_SIZE <= (int)PUSH_ERROR_SIZE, "one fits into the other");
 	autoclean(spool) struct spool spool = SPOOL(NULL, 0);
-	struct str plain;
-	int err;
+	autoclean(batch) struct batch *batch = NULL;
+	struct pprof_origin full = *origin;
+	struct pprof_summary summary = { 0 };
+	struct str plain = { 0 };
+	int err = batch_new(PUSH_BATCH_MEMORY_MAX, &batch);
 
 	reterr[0] = '\0';
 	assert(server->ingest && origin->time_unix_ms >= 0);
-	err = unpack(server, bytes, &spool, &plain, reterr);
+	full.take = add_batch;
+	full.context = server;
 	if (!err)
-		err = read_pprof(server, plain, origin, reterr);
-	if (err == -EBADMSG || err == -E2BIG) {
-		server->counters.push_refused++;
-		if (!reterr[0])
-			snprintf(reterr, PUSH_ERROR_SIZE, "it is too large");
-	}
-	return err;
+		err = unpack(server, bytes, &spool, &plain, reterr);
+	if (!err)
+		err = pprof_read(plain, &full, batch, &summary, reterr);
+	return push_batch(server, batch, &summary, plain.size, err, reterr);
 }
 
 int push_commit(struct server *server)
 {
 	return ingest_add(server->ingest, NULL, true);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+void push_refuse_body(struct reply *reply, int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		connect_error(reply, CONNECT_UNIMPLEMENTED,
+			      "unknown compression: supported encodings are gzip, zstd");
+		break;
+	case -EBADMSG:
+		connect_error(reply, CONNECT_INVALID_ARGUMENT, "the body can't be unpacked");
+		break;
+	case -E2BIG:
+		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
+			      "a push takes no more than %d MiB, unpacked (%d MiB by gRPC)",
+			      PUSH_BODY_SIZE_MAX >> 20, PUSH_GRPC_SIZE_MAX >> 20);
+		reply->limit = LIMIT_BODY_SIZE;
+		break;
+	case -ETIMEDOUT:
+	case -ETIME:
+		connect_error(reply, CONNECT_DEADLINE_EXCEEDED, "the body came too slowly");
+		reply->limit = LIMIT_BODY_TIME;
+		break;
+	case -ENOSPC:
+		connect_error(reply, CONNECT_UNAVAILABLE, "there is no room on the disk");
+		break;
+	case -ENOMEM:
+		connect_failure(reply, err);
+		break;
+	default:
+		connect_error(reply, CONNECT_CANCELED, "the body could not be read");
+	}
+}
+
+void push_refuse_store(struct reply *reply, int err)
+{
+	if (err == -ENOSPC || err == -EIO)
+		connect_error(reply, CONNECT_UNAVAILABLE,
+			      "the store can't be written now, its disk is full or failing; try "
+			      "again later");
+	else if (err == -ECANCELED)
+		connect_error(reply, CONNECT_UNAVAILABLE, "the server is stopping");
+	else
+		connect_failure(reply, err);
+}
+
+bool push_receive(struct server *server, struct request *request, struct spool *spool,
+		  struct reply *reply)
+{
+	int err;
+
+	if (!server->ingest) {
+		connect_error(reply, CONNECT_UNAVAILABLE, "nothing is taken into this store now");
+		return false;
+	}
+	err = request_take_body(request, spool_sink, spool);
+	if (err)
+		push_refuse_body(reply, err);
+	return !err;
+}
+
+bool push_begin(struct server *server, const struct request *request, struct spool *spool,
+		struct str *ret_body, struct reply *reply)
+{
+	int err = spool_read(spool, ret_body);
+
+	if (err) {
+		push_refuse_body(reply, err);
+		return false;
+	}
+	err = slots_enter(server->push_slots, request->deadline_monotonic_ns);
+	if (!err)
+		return true;
+	connect_error(reply, err == -EBUSY ? CONNECT_RESOURCE_EXHAUSTED : CONNECT_DEADLINE_EXCEEDED,
+		      "too many pushes are being stored; try again later");
+	reply->limit = LIMIT_PUSHES;
+	reply_add_header(reply, "Retry-After", "1");
+	return false;
+}
+
+void push_end(struct server *server)
+{
+	slots_leave(server->push_slots);
 }

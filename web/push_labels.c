@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "web/utf8_mend.h"
 
 enum {
 	/* A byte that is none becomes three. */
@@ -55,7 +56,6 @@ static bool is_reserved(struct str name)
 /* Bytes that are no character become U+FFFD. Texts are given room at once, so that none moves. */
 static int mend_text(struct push_labels *labels, struct str *text)
 {
-	static const char replacement[] = "\xef\xbf\xbd";
 	size_t start = labels->texts.size;
 
 	if (utf8_is_valid(*text))
@@ -65,15 +65,7 @@ static int mend_text(struct push_labels *labels, struct str *text)
 			return labels->texts.error;
 		labels->texts.size = 0;
 	}
-	for (size_t i = 0; i < text->size;) {
-		size_t size = utf8_size((const uint8_t *)text->text + i, text->size - i);
-
-		if (size > 0)
-			buf_add(&labels->texts, text->text + i, size);
-		else
-			buf_add_str(&labels->texts, STR(replacement));
-		i += size > 0 ? size : 1;
-	}
+	utf8_mend(*text, &labels->texts);
 	if (labels->texts.error)
 		return labels->texts.error;
 	*text = (struct str){ (const char *)labels->texts.bytes + start,

@@ -13,12 +13,10 @@
 #include "proto/push.pb-c.h"
 #include "web/connect.h"
 #include "web/grpc.h"
-#include "web/ingest.h"
 #include "web/message_json.h"
 #include "web/push.h"
 #include "web/reply.h"
 #include "web/server.h"
-#include "web/slots.h"
 #include "web/spool.h"
 #include "web/wire.h"
 
@@ -64,50 +62,6 @@ static void add_trouble(struct push *push, const char *place, const char *reason
 		push->trouble_size += (size_t)size;
 	else
 		push->trouble[push->trouble_size] = '\0';
-}
-
-static void refuse_body(struct reply *reply, int err)
-{
-	switch (err) {
-	case -EOPNOTSUPP:
-		connect_error(reply, CONNECT_UNIMPLEMENTED,
-			      "unknown compression: supported encodings are gzip, zstd");
-		break;
-	case -EBADMSG:
-		connect_error(reply, CONNECT_INVALID_ARGUMENT, "the body can't be unpacked");
-		break;
-	case -E2BIG:
-		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "a push takes no more than %d MiB, unpacked (%d MiB by gRPC)",
-			      PUSH_BODY_SIZE_MAX >> 20, PUSH_GRPC_SIZE_MAX >> 20);
-		reply->limit = LIMIT_BODY_SIZE;
-		break;
-	case -ETIMEDOUT:
-	case -ETIME:
-		connect_error(reply, CONNECT_DEADLINE_EXCEEDED, "the body came too slowly");
-		reply->limit = LIMIT_BODY_TIME;
-		break;
-	case -ENOSPC:
-		connect_error(reply, CONNECT_UNAVAILABLE, "there is no room on the disk");
-		break;
-	case -ENOMEM:
-		connect_failure(reply, err);
-		break;
-	default:
-		connect_error(reply, CONNECT_CANCELED, "the body could not be read");
-	}
-}
-
-static void refuse_store(struct reply *reply, int err)
-{
-	if (err == -ENOSPC || err == -EIO)
-		connect_error(reply, CONNECT_UNAVAILABLE,
-			      "the store can't be written now, its disk is full or failing; try "
-			      "again later");
-	else if (err == -ECANCELED)
-		connect_error(reply, CONNECT_UNAVAILABLE, "the server is stopping");
-	else
-		connect_failure(reply, err);
 }
 
 /* ---- the request ------------------------------------------------------------------------------
@@ -309,7 +263,7 @@ static void answer(struct push *push, struct connect_call *call)
 	Pyroscope__PushResponse response = PYROSCOPE__PUSH_RESPONSE__INIT;
 
 	if (push->err)
-		refuse_store(call->reply, push->err);
+		push_refuse_store(call->reply, push->err);
 	else if (push->trouble_count > 0)
 		connect_error(call->reply, CONNECT_INVALID_ARGUMENT, "%s%s", push->trouble,
 			      push->has_stored ? "; the rest is stored" : "");
@@ -343,30 +297,6 @@ static void take_request(struct connect_call *call, struct server *server, struc
 	}
 }
 
-/* Slow senders hold no turn: all of the body is here first. */
-static void take_turn(struct connect_call *call, struct server *server, struct spool *spool)
-{
-	struct str body;
-	int err = spool_read(spool, &body);
-
-	if (err) {
-		refuse_body(call->reply, err);
-		return;
-	}
-	err = slots_enter(server->push_slots, call->request->deadline_monotonic_ns);
-	if (err) {
-		connect_error(call->reply,
-			      err == -EBUSY ? CONNECT_RESOURCE_EXHAUSTED
-					    : CONNECT_DEADLINE_EXCEEDED,
-			      "too many pushes are being stored; try again later");
-		call->reply->limit = LIMIT_PUSHES;
-		reply_add_header(call->reply, "Retry-After", "1");
-		return;
-	}
-	take_request(call, server, body);
-	slots_leave(server->push_slots);
-}
-
 void push_profiles(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(spool) struct spool spool = SPOOL(server->settings->data, PUSH_BODY_SIZE_MAX);
@@ -378,22 +308,16 @@ void push_profiles(struct server *server, struct request *request, struct reply 
 		.arena = ARENA(MESSAGE_MEMORY_MAX),
 	};
 	bool is_grpc = grpc_kind_of(request) != GRPC_NONE;
-	int err = 0;
+	int err = is_grpc ? request_hold_body(request, &held) : 0;
+	struct str body;
 
-	if (!server->ingest) {
-		connect_error(reply, CONNECT_UNAVAILABLE, "nothing is taken into this store now");
-		return;
-	}
-	if (is_grpc)
-		err = request_hold_body(request, &held);
-	if (err) {
-		refuse_body(reply, err);
-	} else if (!is_grpc || grpc_take_question(request, &held, reply)) {
-		err = request_take_body(request, spool_sink, &spool);
-		if (err)
-			refuse_body(reply, err);
-		else
-			take_turn(&call, server, &spool);
+	if (err)
+		push_refuse_body(reply, err);
+	else if ((!is_grpc || grpc_take_question(request, &held, reply)) &&
+		 push_receive(server, request, &spool, reply) &&
+		 push_begin(server, request, &spool, &body, reply)) {
+		take_request(&call, server, body);
+		push_end(server);
 	}
 	buf_done(&held.bytes);
 }

@@ -35,6 +35,7 @@ enum route_kind {
 	ROUTE_BRING, /* POST of a file, which is put into the store */
 	ROUTE_CALL,  /* POST of Connect, asks the store: takes a slot */
 	ROUTE_PUSH,  /* POST of Connect with a body that the handler reads itself */
+	ROUTE_SEND,  /* the same without Connect's headers, but for errors */
 	/* Of a path that only begins so; one path may have several of them. */
 	ROUTE_LOOK,   /* GET */
 	ROUTE_PUT,    /* PUT with a body that the handler reads itself */
@@ -95,6 +96,8 @@ static const struct route routes_table[] = {
 	{ ROLE_READER, ROUTE_ASK, "/pyroscope/label-values", render_label_values },
 
 	{ ROLE_WRITER, ROUTE_PUSH, "/push.v1.PusherService/Push", push_profiles },
+	{ ROLE_WRITER, ROUTE_SEND, "/ingest", push_ingest },
+	{ ROLE_WRITER, ROUTE_SEND, "/pyroscope/ingest", push_ingest },
 
 	{ ROLE_READER, ROUTE_LOOK, "/symbols/", uploads_get },
 	{ ROLE_WRITER, ROUTE_PUT, "/symbols/", uploads_put },
@@ -219,6 +222,7 @@ static const char *method_of(const struct route *route)
 	case ROUTE_BRING:
 	case ROUTE_CALL:
 	case ROUTE_PUSH:
+	case ROUTE_SEND:
 		return "POST";
 	case ROUTE_PUT:
 		return "PUT";
@@ -276,10 +280,15 @@ static size_t find_route(const struct request *request)
 	return page_assets_find(request->path) ? ROUTE_PAGE : ROUTE_NONE;
 }
 
+static bool is_push(const struct route *route)
+{
+	return route->kind == ROUTE_PUSH || route->kind == ROUTE_SEND;
+}
+
 /* Whether errors are those of Connect. */
 static bool is_call(const struct route *route)
 {
-	return route->kind == ROUTE_CALL || route->kind == ROUTE_PUSH;
+	return route->kind == ROUTE_CALL || is_push(route);
 }
 
 static void refuse_role(const struct route *route, struct reply *reply, enum connect_code code,
@@ -346,7 +355,7 @@ static bool check(struct routes *routes, struct request *request, const struct r
 		reply_error(reply, 400, NULL, "the query is not percent-encoded as it should be");
 		return false;
 	}
-	if (!is_call(route))
+	if (!is_call(route) || route->kind == ROUTE_SEND)
 		return true;
 	return grpc_kind_of(request) ? grpc_check_headers(request, reply)
 				     : connect_check_headers(request, reply);
@@ -557,7 +566,7 @@ void routes_answer(struct routes *routes, struct request *request, struct reply 
 
 	/* Programs push all day long. */
 	if (number < ROUTE_COUNT && routes_table[number].role >= ROLE_WRITER &&
-	    (routes_table[number].kind != ROUTE_PUSH || status >= 400))
+	    (!is_push(&routes_table[number]) || status >= 400))
 		audit_change(routes->audit, request, reply);
 	audit_access(routes->audit, request, reply, time_ns);
 	request_counters_add(routes->counters, number, status, time_ns);

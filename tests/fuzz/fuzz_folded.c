@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		return 0;
 
 	int err = folded_read((struct str){ (const char *)bytes, size }, &origin, PROFILE_TYPE_CPU,
-			      batch, &summary, reason);
+			      &(struct folded_form){ 0 }, batch, &summary, reason);
 
 	assert(err == 0 || err == -EBADMSG || err == -E2BIG || err == -ENOMEM);
 	if (err) {

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /ingest takes: each of its forms, what is stored of it, and what is said of what is no good.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "tests/support/answers.h"
+#include "tests/support/pprof_maker.h"
+#include "web/compression.h"
+#include "web/ingest.h"
+#include "web/multipart.h"
+#include "web/push_name.h"
+
+#define RANGE "from=1699999999000&to=1700000060000"
+#define AT    "&from=1700000000&until=1700000010"
+
+enum { MEMORY = 16 << 20 };
+
+static void committed(void *context, uint64_t collector, uint64_t sequence)
+{
+	(void)context;
+	(void)collector;
+	(void)sequence;
+}
+
+static void wish(void *context, const struct identity *identity)
+{
+	(void)context;
+	(void)identity;
+}
+
+static int start(void **state)
+{
+	struct fixture *fixture;
+	int err = open_all(state);
+
+	fixture = *state;
+	if (!err)
+		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
+							     .committed = committed,
+							     .wish = wish },
+				   &fixture->small.server.ingest);
+	return err;
+}
+
+static int stop(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
+	return close_all(state);
+}
+
+static struct str str_of(const struct buf *buf)
+{
+	assert_int_equal(buf->error, 0);
+	return (struct str){ (const char *)buf->bytes, buf->size };
+}
+
+/* POST of a body; the answer's words, or "". */
+static void send_typed(struct fixture *fixture, const char *target, const char *type,
+		       struct str body, int status, const char *words)
+{
+	autoclean(exchange) struct exchange exchange;
+
+	exchange_init(&exchange, "POST", target);
+	if (type)
+		exchange_header(&exchange, "Content-Type", type);
+	exchange_body(&exchange, body);
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	if (exchange.reply.status != status || !strstr(exchange_text(&exchange), words))
+		fail_msg("%s: %d for %d, '%s': %s", target, exchange.reply.status, status, words,
+			 exchange_text(&exchange));
+	if (status == 200)
+		assert_int_equal(exchange.reply.body.size, 0);
+}
+
+static void send(struct fixture *fixture, const char *target, struct str body)
+{
+	send_typed(fixture, target, NULL, body, 200, "");
+}
+
+static struct json_value *flame_of(struct fixture *fixture, const char *type, const char *service)
+{
+	char target[512];
+
+	snprintf(target, sizeof(target),
+		 "/api/v1/flame?" RANGE "&type=%s&query=%%7Bservice_name%%3D%%22%s%%22%%7D", type,
+		 service);
+	return get(fixture, target);
+}
+
+static double total(struct fixture *fixture, const char *type, const char *service)
+{
+	struct json_value *flame = flame_of(fixture, type, service);
+	double sum = number(flame, "total");
+
+	json_value_free(flame);
+	return sum;
+}
+
+/* The stacks of a service as folded text, in the order of their names. */
+static void assert_stacks(struct fixture *fixture, const char *type, const char *service,
+			  const char *expected)
+{
+	autoclean(exchange) struct exchange exchange;
+	char target[512];
+
+	snprintf(target, sizeof(target),
+		 "/api/v1/export?format=folded&" RANGE
+		 "&type=%s&query=%%7Bservice_name%%3D%%22%s%%22%%7D",
+		 type, service);
+	exchange_init(&exchange, "GET", target);
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_int_equal(exchange.reply.status, 200);
+	assert_string_equal(exchange_text(&exchange), expected);
+}
+
+/* ---- texts and trees --------------------------------------------------------------------------
+ */
+
+#define STACKS "main;a 30000000\nmain;b c 20000000\n"
+
+static void folded_text_is_scaled_by_its_rate(void **state)
+{
+	struct fixture *fixture = *state;
+
+	send(fixture, "/ingest?name=folded" AT, STR("main;a 3\nnumberless\n\nmain;b c 2\r\n"));
+	/* The last word of a line is its number, or the line is no good. */
+	send_typed(fixture, "/ingest?name=bad" AT, NULL, STR("main;a 3\nmain;b c\n"), 422,
+		   "\"code\":\"unknown\",\"message\":\"line 2: ");
+	assert_true(total(fixture, CPU, "bad") == 0);
+	send(fixture, "/ingest?name=slow&format=groups&sampleRate=50" AT, STR("main;a 3\n"));
+	assert_true(total(fixture, CPU, "slow") == 60000000);
+	send(fixture, "/pyroscope/ingest?name=odd&sampleRate=x" AT, STR("main;a 3\n"));
+	assert_true(total(fixture, CPU, "odd") == 30000000);
+	send(fixture, "/ingest?name=empty" AT, STR(""));
+}
+
+static void each_form_says_the_same(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char trie[] = "\x00\x00\x01"
+				   "\x05main;\x00\x02"
+				   "\x01"
+				   "a\x03\x00"
+				   "\x03"
+				   "b c\x02\x00";
+	static const char tree[] = "\x00\x00\x01"
+				   "\x04main\x00\x02"
+				   "\x01"
+				   "a\x03\x00"
+				   "\x03"
+				   "b c\x02\x00";
+	static const char scope[] =
+		"{\"shared\":{\"frames\":[{\"name\":\"main\"},{\"name\":\"a\",\"file\":\"a.js\","
+		"\"line\":3},{\"name\":\"b "
+		"c\"}]},\"profiles\":[{\"type\":\"sampled\",\"name\":\"p\","
+		"\"unit\":\"milliseconds\",\"samples\":[[0,1],[0,2]],\"weights\":[30,20]}]}";
+	static const char events[] =
+		"{\"shared\":{\"frames\":[{\"name\":\"main\"},{\"name\":\"a\"},{\"name\":\"b "
+		"c\"}]},"
+		"\"profiles\":[{\"type\":\"evented\",\"unit\":\"none\",\"events\":["
+		"{\"type\":\"O\",\"frame\":0,\"at\":7},{\"type\":\"O\",\"frame\":1,\"at\":7},"
+		"{\"type\":\"C\",\"frame\":1,\"at\":10},{\"type\":\"O\",\"frame\":2,\"at\":10},"
+		"{\"type\":\"C\",\"frame\":2,\"at\":12},{\"type\":\"C\",\"frame\":0,\"at\":12}]}]}";
+
+	send(fixture, "/ingest?name=text" AT, STR("main;a 3\nmain;b c 2\n"));
+	send(fixture, "/ingest?name=lines&format=lines" AT,
+	     STR("main;a\nmain;b c\nmain;a\nmain;b c\nmain;a\n"));
+	send(fixture, "/ingest?name=trie&format=trie" AT, STR(trie));
+	send(fixture, "/ingest?name=tree&format=tree" AT, STR(tree));
+	send_typed(fixture, "/ingest?name=trie2" AT, "binary/octet-stream+trie", STR(trie), 200,
+		   "");
+	send(fixture, "/ingest?name=scope&format=speedscope" AT, STR(scope));
+	send(fixture, "/ingest?name=events&format=speedscope" AT, STR(events));
+	assert_stacks(fixture, CPU, "text", STACKS);
+	assert_stacks(fixture, CPU, "lines", STACKS);
+	assert_stacks(fixture, CPU, "trie", STACKS);
+	assert_stacks(fixture, CPU, "tree", STACKS);
+	assert_stacks(fixture, CPU, "trie2", STACKS);
+	assert_stacks(fixture, CPU, "scope", STACKS);
+	assert_stacks(fixture, CPU, "events", STACKS);
+}
+
+static void packed_text_is_unpacked(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(buf) struct buf text = BUF(MEMORY);
+	autoclean(exchange) struct exchange exchange;
+
+	buf_add_str(&text, STR("main;a 3\nmain;b c 2\n"));
+	assert_int_equal(compression_gzip(&text), 0);
+	exchange_init(&exchange, "POST", "/ingest?name=packed" AT);
+	exchange_header(&exchange, "Content-Encoding", "gzip");
+	exchange_body(&exchange, str_of(&text));
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_int_equal(exchange.reply.status, 200);
+	send(fixture, "/ingest?name=magic" AT, str_of(&text));
+	assert_stacks(fixture, CPU, "packed", STACKS);
+	assert_stacks(fixture, CPU, "magic", STACKS);
+}
+
+static void what_is_cut_short_is_refused_in_words(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		const char *target;
+		struct str body;
+		const char *words;
+	} cases[] = {
+		{ "/ingest?name=x&format=trie" AT,
+		  { "\x00\x00\x02\x01"
+		    "a\x01\x00",
+		    7 },
+		  "this is no trie, or it is cut short" },
+		{ "/ingest?name=x&format=trie" AT, { "\x00\x00\x00junk", 7 }, "no trie" },
+		{ "/ingest?name=x&format=tree" AT, { "\x7f\x00", 2 }, "no tree" },
+		{ "/ingest?name=x&format=tree" AT,
+		  { "\x00\x00\xff\xff\xff\xff\x0f", 7 },
+		  "no tree" },
+		{ "/ingest?name=x&format=speedscope" AT, STR("{"), "" },
+		{ "/ingest?name=x&format=speedscope" AT, STR("{}"), "no shared.frames" },
+		{ "/ingest?name=x&format=speedscope" AT,
+		  STR("{\"shared\":{\"frames\":[]},\"profiles\":[{\"type\":\"sampled\",\"samples\":"
+		      "[[0]],\"weights\":[1]}]}"),
+		  "profile 1: a frame of sample 0 makes no sense" },
+		{ "/ingest?name=x&format=speedscope" AT,
+		  STR("{\"shared\":{\"frames\":[{\"name\":\"a\"}]},\"profiles\":[{\"type\":"
+		      "\"evented\","
+		      "\"events\":[{\"type\":\"C\",\"frame\":0,\"at\":1}]}]}"),
+		  "profile 1: what closes at event 0 makes no sense" },
+		{ "/ingest?name=x&format=pprof" AT, STR("hello"), "" },
+		{ "/ingest?name=x&format=jfr" AT, STR("FLR"), "recordings of Java (JFR)" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		send_typed(fixture, cases[i].target, NULL, cases[i].body, 422, cases[i].words);
+	assert_true(total(fixture, CPU, "x") == 0);
+	send_typed(
+		fixture, "/ingest?from=1700000000", NULL, STR("a 1\n"), 400,
+		"\"code\":\"invalid_argument\",\"message\":\"name: it must be the application's");
+	send_typed(fixture, "/ingest?name=x%7Ba%3D1,a%3D2%7D", NULL, STR("a 1\n"), 400,
+		   "label 'a' is given twice");
+}
+
+/* ---- names ------------------------------------------------------------------------------------
+ */
+
+static void a_name_has_a_type_and_labels(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *application, *type;
+		size_t label_count;
+	} cases[] = {
+		{ "shop", "shop", CPU, 0 },
+		{ "my.shop", "my.shop", CPU, 0 },
+		{ "my.shop.cpu", "my.shop", CPU, 0 },
+		{ " a/b-c.inuse_space { x = 1 ,, y=a b/c+d} ", "a/b-c",
+		  "memory:inuse_space:bytes::", 2 },
+		{ "x.goroutines{a-b=1", "x", "goroutine:goroutines:count::", 1 },
+		{ "x{__name__=y,__session_id__=z,__mine__=a,=b,c}", "x", CPU, 1 },
+		{ ".cpu", ".cpu", CPU, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(push_labels) struct push_labels labels;
+		char reason[PUSH_LABELS_ERROR_SIZE] = "";
+		struct push_name name;
+		int err;
+
+		push_labels_init(&labels);
+		err = push_name_read(str_from(cases[i].text), &name, &labels, reason);
+		if (i == 5) {
+			/* A label without a name is none. */
+			assert_int_equal(err, -EINVAL);
+			continue;
+		}
+		if (err)
+			fail_msg("%s: %s", cases[i].text, reason);
+		if (!str_equal(name.application, str_from(cases[i].application)) ||
+		    !str_equal(name.type, str_from(cases[i].type)))
+			fail_msg("%s: %.*s, %.*s", cases[i].text, STR_PRINT(name.application),
+				 STR_PRINT(name.type));
+		assert_int_equal(labels.count, cases[i].label_count);
+	}
+}
+
+static void who_sends_is_told_by_labels(void **state)
+{
+	struct fixture *fixture = *state;
+
+	send(fixture, "/ingest?name=alias%7Bservice_name%3Dnamed%7D&spyName=pyspy" AT,
+	     STR("a 1\n"));
+	assert_true(total(fixture, CPU, "named") == 10000000);
+	/* An exemplar of old is nobody's profile. */
+	send(fixture, "/ingest?name=old%7Bprofile_id%3Dabc%7D" AT, STR("a 1\n"));
+	assert_true(total(fixture, CPU, "old") == 0);
+	/* Whatever digits say: s, ms, µs, ns. */
+	send(fixture, "/ingest?name=ms&from=1700000000000", STR("a 1\n"));
+	send(fixture, "/ingest?name=us&from=1700000000000000", STR("a 1\n"));
+	send(fixture, "/ingest?name=ns&from=1700000000000000000", STR("a 1\n"));
+	assert_true(total(fixture, CPU, "ms") == 10000000);
+	assert_true(total(fixture, CPU, "us") == 10000000);
+	assert_true(total(fixture, CPU, "ns") == 10000000);
+}
+
+/* ---- pprof ------------------------------------------------------------------------------------
+ */
+
+static void add_form_part(struct buf *form, const char *name, struct str bytes)
+{
+	buf_printf(form,
+		   "--XX\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"f\"\r\n"
+		   "Content-Type: application/octet-stream\r\n\r\n",
+		   name);
+	buf_add_str(form, bytes);
+	buf_add_str(form, STR("\r\n"));
+}
+
+static void pprof_comes_alone_or_in_a_form(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(buf) struct buf profile = BUF(MEMORY);
+	autoclean(buf) struct buf form = BUF(MEMORY);
+	static const char type[] = "multipart/form-data; boundary=XX";
+
+	pprof_example(&profile);
+	send(fixture, "/ingest?name=plain.app&format=pprof" AT, str_of(&profile));
+	assert_true(total(fixture, CPU, "plain.app") == 50000000);
+	assert_int_equal(compression_gzip(&profile), 0);
+	add_form_part(&form, "sample_type_config",
+		      STR("{\"samples\":{\"display-name\":\"block_count\"},"
+			  "\"cpu\":{\"display-name\":\"block_duration\"}}"));
+	add_form_part(&form, "profile", str_of(&profile));
+	buf_add_str(&form, STR("--XX--\r\n"));
+	send_typed(fixture, "/ingest?name=form" AT, type, str_of(&form), 200, "");
+	assert_true(total(fixture, "block:cpu:nanoseconds:cpu:nanoseconds", "form") == 50000000);
+
+	buf_clear(&form);
+	add_form_part(&form, "profile", str_of(&profile));
+	add_form_part(&form, "prev_profile", str_of(&profile));
+	buf_add_str(&form, STR("--XX--\r\n"));
+	send_typed(fixture, "/ingest?name=old" AT, type, str_of(&form), 422, "prev_profile");
+	send_typed(fixture, "/ingest?name=none" AT, type, STR("--XX--\r\n"), 422,
+		   "the form has no part 'profile'");
+	send_typed(fixture, "/ingest?name=none" AT, type, STR("hello"), 422,
+		   "the form is cut short");
+}
+
+static void scripts_have_their_files_in_names(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(buf) struct buf profile = BUF(MEMORY);
+	autoclean(exchange) struct exchange exchange;
+
+	pprof_example(&profile);
+	send(fixture, "/ingest?name=py&format=pprof&spyName=pyspy" AT, str_of(&profile));
+	exchange_init(&exchange, "GET",
+		      "/api/v1/export?format=folded&" RANGE "&type=" CPU
+		      "&query=%7Bservice_name%3D%22py%22,span%3D%22x%22%7D");
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_string_equal(exchange_text(&exchange),
+			    "main.go main.main;work.go main.work;work.go main.burn 30000000\n");
+}
+
+static void a_form_is_read_part_by_part(void **state)
+{
+	(void)state;
+	struct str body = STR("preamble\r\n--a\r\ncontent-disposition: form-data;name=x\r\n\r\n"
+			      "1--a\r\n2\r\n--a\r\nContent-Disposition: form-data; name=\"y\"; "
+			      "filename=\"z\"\r\n\r\n\r\n--a--\r\n");
+	struct multipart form;
+	struct multipart_part part;
+
+	assert_false(multipart_begin(&form, STR("text/plain; boundary=a"), body));
+	assert_false(multipart_begin(&form, STR("multipart/form-data"), body));
+	assert_true(multipart_begin(&form, STR("Multipart/Form-Data; charset=x; boundary=\"a\""),
+				    body));
+	assert_int_equal(multipart_next(&form, &part), 1);
+	assert_true(str_equal(part.name, STR("x")) && !part.is_file);
+	assert_true(str_equal(part.bytes, STR("1--a\r\n2")));
+	assert_int_equal(multipart_next(&form, &part), 1);
+	assert_true(str_equal(part.name, STR("y")) && part.is_file);
+	assert_int_equal(part.bytes.size, 0);
+	assert_int_equal(multipart_next(&form, &part), 0);
+	for (size_t size = 0; size < body.size - 3; size++) {
+		int more = 0;
+
+		assert_true(multipart_begin(&form, STR("multipart/form-data; boundary=a"),
+					    (struct str){ body.text, size }));
+		while ((more = multipart_next(&form, &part)) > 0)
+			;
+		if (more != -EBADMSG && size < body.size - 4)
+			fail_msg("cut at %zu it was whole", size);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(folded_text_is_scaled_by_its_rate, start, stop),
+		cmocka_unit_test_setup_teardown(each_form_says_the_same, start, stop),
+		cmocka_unit_test_setup_teardown(packed_text_is_unpacked, start, stop),
+		cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_in_words, start, stop),
+		cmocka_unit_test(a_name_has_a_type_and_labels),
+		cmocka_unit_test_setup_teardown(who_sends_is_told_by_labels, start, stop),
+		cmocka_unit_test_setup_teardown(pprof_comes_alone_or_in_a_form, start, stop),
+		cmocka_unit_test_setup_teardown(scripts_have_their_files_in_names, start, stop),
+		cmocka_unit_test(a_form_is_read_part_by_part),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -30,19 +30,25 @@ enum {
 	LABEL_TEXT_SIZE_MAX = 16384,
 	/* For what a new process writes of its code; once for each, and for some together. */
 	JIT_WAIT_MS = 200,
+	/* Between commits of what is pushed: a twentieth of what a sender notices. */
+	COMMIT_PAUSE_MS = 50,
+	/* Entries of theirs in one row; it holds four times as many. */
+	GUEST_ENTRY_COUNT_MAX = 1 << 17,
 };
 
 static const char cpu_type[] = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
-/* What somebody else brings. Its address stands in the queue when there is one. */
+/* What somebody else brings, on the stack of its thread. */
 struct guest {
-	pthread_mutex_t turn; /* whose it is */
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t done;
+	struct guest *next;
+	struct batch *batch;	/* or NULL */
+	bool commits, may_wait; /* for others to commit with */
 	bool is_waiting;
-	struct batch *batch; /* or NULL */
-	bool commits;
 	int err;
+};
+
+struct guests {
+	struct guest *first, **last;
 };
 
 struct ingest {
@@ -72,7 +78,16 @@ struct ingest {
 	uint32_t build_capacity, stack_capacity, series_capacity, thread_capacity, code_capacity;
 	struct process_key jit_keys[JIT_PROCESS_COUNT_MAX];
 
-	struct guest guest;
+	/* Those that came, under the lock, and those whose batches were appended, the writer's: a
+	 * commit a push would sync the disk hundreds of times a second. */
+	pthread_mutex_t guest_lock;
+	pthread_cond_t guest_done;
+	struct guests guests; /* its address is in the queue when some are new */
+	bool is_announced, is_closed;
+	struct guests committing;
+	uint32_t guest_entries;	  /* appended since the last commit */
+	uint64_t guest_commit_ns; /* when they are to be committed */
+	uint64_t last_guest_commit_ns;
 };
 
 /* Whether a process ran code that it made. */
@@ -623,54 +638,170 @@ static bool is_overdue(const struct ingest *ingest)
 /* ---- batches of others --------------------------------------------------------------------------
  */
 
-static void answer_guest(struct guest *guest, int err)
+static void add_guest(struct guests *guests, struct guest *guest)
 {
-	pthread_mutex_lock(&guest->lock);
-	assert(guest->is_waiting);
-	guest->err = err;
-	guest->is_waiting = false;
-	pthread_cond_signal(&guest->done);
-	pthread_mutex_unlock(&guest->lock);
+	guest->next = NULL;
+	*guests->last = guest;
+	guests->last = &guest->next;
 }
 
-static void take_guest(struct ingest *ingest)
+static struct guest *take_guests(struct guests *guests)
 {
-	struct guest *guest = &ingest->guest;
-	/* Windows of the link are told as committed by their own commit. */
-	int err = commit(ingest);
+	struct guest *first = guests->first;
 
-	if (!err && guest->batch)
-		err = store_append(ingest->server->store, guest->batch);
-	if ((!err || err == -EALREADY) && guest->commits) {
-		int written = store_commit(ingest->server->store);
+	guests->first = NULL;
+	guests->last = &guests->first;
+	return first;
+}
 
-		err = written ? written : err;
+/* Each is gone as soon as it is answered. */
+static void answer_guests(struct ingest *ingest, struct guest *guest, int err)
+{
+	pthread_mutex_lock(&ingest->guest_lock);
+	while (guest) {
+		struct guest *next = guest->next;
+
+		assert(guest->is_waiting);
+		guest->err = err ? err : guest->err;
+		guest->is_waiting = false;
+		guest = next;
 	}
-	answer_guest(guest, err);
+	pthread_cond_broadcast(&ingest->guest_done);
+	pthread_mutex_unlock(&ingest->guest_lock);
+}
+
+/* What windows of the link brought is committed, and told, with it. */
+static int commit_all(struct ingest *ingest)
+{
+	int err = ingest->has_pending ? commit(ingest) : store_commit(ingest->server->store);
+
+	ingest->guest_entries = err ? ingest->guest_entries : 0;
+	return err;
+}
+
+static void commit_guests(struct ingest *ingest)
+{
+	int err = commit_all(ingest);
+
+	ingest->last_guest_commit_ns = clock_monotonic_ns();
+	answer_guests(ingest, take_guests(&ingest->committing), err);
+}
+
+/* A row holds so much and no more. */
+static int append_batch(struct ingest *ingest, struct batch *batch)
+{
+	uint32_t entries = batch_totals(batch).entries;
+	int err = 0;
+
+	if (ingest->guest_entries > 0 && ingest->guest_entries + entries > GUEST_ENTRY_COUNT_MAX)
+		err = commit_all(ingest);
+	if (!err)
+		err = store_append(ingest->server->store, batch);
+	ingest->guest_entries += err ? 0 : entries;
+	return err;
+}
+
+static void append_guest(struct ingest *ingest, struct guest *guest)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t due_ns = now_ns;
+
+	guest->next = NULL;
+	if (guest->batch)
+		guest->err = append_batch(ingest, guest->batch);
+	if (!guest->commits || (guest->err && guest->err != -EALREADY)) {
+		answer_guests(ingest, guest, 0);
+		return;
+	}
+	if (guest->may_wait)
+		due_ns = ingest->last_guest_commit_ns +
+			 UINT64_C(1) * COMMIT_PAUSE_MS * CLOCK_NS_PER_MS;
+	if (!ingest->committing.first || due_ns < ingest->guest_commit_ns)
+		ingest->guest_commit_ns = due_ns;
+	add_guest(&ingest->committing, guest);
+}
+
+static void let_guests_in(struct ingest *ingest)
+{
+	struct guest *guest;
+
+	pthread_mutex_lock(&ingest->guest_lock);
+	guest = take_guests(&ingest->guests);
+	ingest->is_announced = false;
+	pthread_mutex_unlock(&ingest->guest_lock);
+	while (guest) {
+		struct guest *next = guest->next;
+
+		append_guest(ingest, guest);
+		guest = next;
+	}
+}
+
+/* How long the writer may wait for something new. */
+static int wait_ms(const struct ingest *ingest)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!ingest->committing.first)
+		return RETRY_MS;
+	if (ingest->guest_commit_ns <= now_ns)
+		return 0;
+	return (int)((ingest->guest_commit_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+}
+
+static bool is_commit_due(const struct ingest *ingest)
+{
+	return ingest->committing.first && clock_monotonic_ns() >= ingest->guest_commit_ns;
+}
+
+/* Nobody will let them in any more. */
+static void turn_guests_away(struct ingest *ingest)
+{
+	struct guest *guest;
+
+	pthread_mutex_lock(&ingest->guest_lock);
+	ingest->is_closed = true;
+	guest = take_guests(&ingest->guests);
+	pthread_mutex_unlock(&ingest->guest_lock);
+	answer_guests(ingest, guest, -ECANCELED);
+}
+
+static int be_guest(struct ingest *ingest, struct guest *guest)
+{
+	bool announces;
+	int err = 0;
+
+	pthread_mutex_lock(&ingest->guest_lock);
+	if (ingest->is_closed) {
+		pthread_mutex_unlock(&ingest->guest_lock);
+		return -ECANCELED;
+	}
+	guest->is_waiting = true;
+	add_guest(&ingest->guests, guest);
+	announces = !ingest->is_announced;
+	ingest->is_announced = true;
+	pthread_mutex_unlock(&ingest->guest_lock);
+
+	/* Closed it is when the writer ends, and then it turns everybody away. */
+	while (announces && err != -EPIPE) {
+		err = queue_push_wait(ingest->queue, &ingest->guests, RETRY_MS);
+		announces = err == -ETIMEDOUT;
+	}
+	pthread_mutex_lock(&ingest->guest_lock);
+	while (guest->is_waiting)
+		pthread_cond_wait(&ingest->guest_done, &ingest->guest_lock);
+	pthread_mutex_unlock(&ingest->guest_lock);
+	return guest->err;
 }
 
 int ingest_add(struct ingest *ingest, struct batch *batch, bool commits)
 {
-	struct guest *guest = &ingest->guest;
-	int err;
+	return be_guest(ingest, &(struct guest){ .batch = batch, .commits = commits });
+}
 
-	pthread_mutex_lock(&guest->turn);
-	guest->is_waiting = true;
-	guest->batch = batch;
-	guest->commits = commits;
-	do
-		err = queue_push_wait(ingest->queue, guest, RETRY_MS);
-	while (err == -ETIMEDOUT);
-	if (!err) {
-		pthread_mutex_lock(&guest->lock);
-		while (guest->is_waiting)
-			pthread_cond_wait(&guest->done, &guest->lock);
-		err = guest->err;
-		pthread_mutex_unlock(&guest->lock);
-	}
-	guest->is_waiting = false;
-	pthread_mutex_unlock(&guest->turn);
-	return err == -EPIPE ? -ECANCELED : err;
+int ingest_commit_soon(struct ingest *ingest)
+{
+	return be_guest(ingest, &(struct guest){ .commits = true, .may_wait = true });
 }
 
 static void *run(void *context)
@@ -685,11 +816,13 @@ static void *run(void *context)
 
 		err = 0;
 		ingest->turned_ns = clock_monotonic_ns();
-		if (!held)
-			err = queue_pop(ingest->queue, RETRY_MS, &item);
+		if (held)
+			let_guests_in(ingest);
+		else
+			err = queue_pop(ingest->queue, wait_ms(ingest), &item);
 		held = NULL;
-		if (!err && item == &ingest->guest) {
-			take_guest(ingest);
+		if (!err && item == &ingest->guests) {
+			let_guests_in(ingest);
 		} else if (!err && take(ingest, item)) {
 			struct timespec pause = { .tv_sec = RETRY_MS / CLOCK_MS_PER_S };
 
@@ -702,12 +835,17 @@ static void *run(void *context)
 		} else if (!err) {
 			window_free(item);
 		}
+		if (is_commit_due(ingest))
+			commit_guests(ingest);
 		if (is_overdue(ingest))
 			(void)commit(ingest);
 		maintain(ingest);
 	}
 	window_free(held);
+	if (ingest->committing.first)
+		commit_guests(ingest);
 	(void)commit(ingest);
+	turn_guests_away(ingest);
 	return NULL;
 }
 
@@ -720,9 +858,8 @@ static struct ingest *ingest_free(struct ingest *ingest)
 	free(ingest->series);
 	free(ingest->thread_labels);
 	free(ingest->codes);
-	pthread_cond_destroy(&ingest->guest.done);
-	pthread_mutex_destroy(&ingest->guest.lock);
-	pthread_mutex_destroy(&ingest->guest.turn);
+	pthread_cond_destroy(&ingest->guest_done);
+	pthread_mutex_destroy(&ingest->guest_lock);
 	free(ingest);
 	return NULL;
 }
@@ -745,9 +882,10 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 	store_status(options->server->store, &status);
 	ingest->damaged_count = status.damaged_count;
 
-	pthread_mutex_init(&ingest->guest.turn, NULL);
-	pthread_mutex_init(&ingest->guest.lock, NULL);
-	pthread_cond_init(&ingest->guest.done, NULL);
+	pthread_mutex_init(&ingest->guest_lock, NULL);
+	pthread_cond_init(&ingest->guest_done, NULL);
+	(void)take_guests(&ingest->guests);
+	(void)take_guests(&ingest->committing);
 
 	int err = queue_new(QUEUE_COUNT_MAX, &ingest->queue);
 
@@ -774,9 +912,7 @@ void ingest_close(struct ingest *ingest)
 	pthread_join(ingest->thread, NULL);
 	ingest->is_running = false;
 	while (queue_pop(ingest->queue, 0, &left) == 0)
-		if (left == &ingest->guest)
-			answer_guest(&ingest->guest, -ECANCELED);
-		else
+		if (left != &ingest->guests)
 			window_free(left);
 }
 

@@ -52,9 +52,15 @@ uint64_t ingest_turned_ns(const struct ingest *ingest);
 /*
  * A batch that does not come over the link, or NULL: has the writer append it and, with commits,
  * write all that was appended to disk; waits until that is done. -EALREADY when the batch is in the
- * store already, -ECANCELED when the writer ends, else as of store_append() and store_commit(). One
- * at a time; others wait. The batch stays the caller's.
+ * store already, -ECANCELED when the writer ends, else as of store_append() and store_commit(). The
+ * batch stays the caller's. Any thread.
  */
 int ingest_add(struct ingest *ingest, struct batch *batch, bool commits);
+
+/*
+ * Has all that was appended written to disk with what others bring in the next moment, and waits
+ * for it: who comes hundreds of times a second shares a commit.
+ */
+int ingest_commit_soon(struct ingest *ingest);
 
 DEFINE_CLEANUP(struct ingest *, ingest, ingest_stop)

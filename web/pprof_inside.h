@@ -59,6 +59,16 @@ struct pprof_sample {
 	uint32_t sample_labels;
 };
 
+/* What samples of one stack and the same labels add up to: a total for each sample type. */
+struct pprof_sum {
+	uint32_t stack, sample_labels, series; /* of the first type */
+};
+
+struct pprof_total {
+	uint64_t value, count;
+	uint32_t series;
+};
+
 struct pprof_input {
 	struct str all;
 	const struct pprof_origin *origin;
@@ -75,15 +85,20 @@ struct pprof_input {
 	uint32_t type_count;
 	struct buf type_ids;
 	/* The last labels that series were made of besides the origin's; PPROF_NUMBER_NONE. */
+	uint32_t no_labels; /* the empty set */
 	uint32_t other_labels, other_series[PPROF_SAMPLE_TYPE_COUNT_MAX];
 	struct pprof_value_type period_type;
 	uint64_t period;
 	int64_t time_ns, duration_ns;
+	const char *walked;	/* up to here whoever has the bytes knows that they were */
 	uint64_t sample_number; /* of the one that is read, for the sentence */
 	uint64_t value_count;
-	size_t batch_memory;	      /* the batch's room when it was empty */
-	uint32_t entry_count;	      /* in this batch */
-	bool is_checking, is_checked; /* samples are looked at only; all were */
+	size_t batch_memory; /* the batch's room when it was empty */
+	/* Of this batch; its entries are made of them in the end. */
+	struct table sum_table;
+	ARRAY(struct pprof_sum) sums;
+	ARRAY(struct pprof_total) totals; /* type_count of each sum */
+	bool is_checking, is_checked;	  /* samples are looked at only; all were */
 };
 
 /* Says what is wrong, and returns err. */

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -19,6 +20,9 @@ enum {
 	REPAIRED_TEXT_SIZE_MAX = 4 << 20, /* all texts that were mended together */
 	/* A batch that is handed over: what a commit takes well, and half of what a sample may. */
 	BATCH_ENTRY_COUNT_MAX = 1 << 16,
+	BATCH_ENTRY_SIZE = 48, /* what one takes of it, at most */
+	SUM_COUNT_MAX = 8 << 20,
+	WALKED_SIZE = 2 << 20, /* a step that is told of */
 };
 
 /* Fields, by their numbers in proto/pprof.proto. */
@@ -216,15 +220,27 @@ static void take_number(struct pprof_input *input, const struct wire_field *fiel
 		input->period = field->value;
 }
 
+static void tell_walked(struct pprof_input *input, const uint8_t *next)
+{
+	size_t size = (size_t)((const char *)next - input->walked);
+
+	if (size < WALKED_SIZE || !input->origin->walked)
+		return;
+	input->origin->walked(input->origin->context, (struct str){ input->walked, size });
+	input->walked = (const char *)next;
+}
+
 static int read_tables(struct pprof_input *input)
 {
 	struct bytes bytes = bytes_from(input->all.text, input->all.size);
 	struct wire_field field;
 	int more;
 
+	input->walked = input->all.text;
 	while ((more = wire_next(&bytes, &field)) > 0) {
 		int err = 0;
 
+		tell_walked(input, bytes.next);
 		if (field.type == WIRE_SIZED)
 			err = take_sized(input, &field);
 		else
@@ -379,24 +395,80 @@ static bool has_value(const struct pprof_sample *sample)
 	return false;
 }
 
+static bool sum_equals(const void *context, uint32_t number, const void *key)
+{
+	return memcmp(&((const struct pprof_input *)context)->sums.items[number], key,
+		      sizeof(struct pprof_sum)) == 0;
+}
+
+/* The first of the sum's totals, which are new at zero, or a negative errno. */
+static int64_t find_totals(struct pprof_input *input, const struct pprof_sample *sample,
+			   uint32_t stack)
+{
+	struct pprof_sum sum = { stack, sample->sample_labels, sample->series[0] };
+	uint64_t hash = table_hash_bytes(&sum, sizeof(sum), 0);
+	uint32_t number = table_find(&input->sum_table, hash, &sum, sum_equals, input);
+	int err;
+
+	if (number != TABLE_NONE)
+		return (int64_t)number * input->type_count;
+	if (array_reserve(&input->sums, 1) < 0 ||
+	    array_reserve(&input->totals, input->type_count) < 0)
+		return -ENOMEM;
+	err = table_add(&input->sum_table, hash);
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	number = input->sums.count;
+	input->sums.items[input->sums.count++] = sum;
+	for (uint32_t i = 0; i < input->type_count; i++)
+		input->totals.items[input->totals.count++] =
+			(struct pprof_total){ .series = sample->series[i] };
+	return (int64_t)number * input->type_count;
+}
+
 static int add_values(struct pprof_input *input, const struct pprof_sample *sample, uint32_t stack)
 {
+	int64_t first = find_totals(input, sample, stack);
+
+	if (first < 0)
+		return (int)first;
 	for (uint32_t i = 0; i < sample->value_count; i++) {
-		if (sample->values[i] == 0)
+		struct pprof_total *total = &input->totals.items[(uint64_t)first + i];
+		uint64_t value = (uint64_t)sample->values[i];
+
+		if (value == 0)
 			continue;
+		total->count += samples_of(input, sample, i);
+		if (__builtin_add_overflow(total->value, value, &total->value))
+			return pprof_refuse(input, -E2BIG,
+					    "its values add up to more than 64 bits, in sample "
+					    "%" PRIu64,
+					    input->sample_number);
+	}
+	return 0;
+}
 
-		int err = batch_add_entry(
-			input->batch,
-			&(struct batch_entry){ .series = sample->series[i],
-					       .sample_labels = sample->sample_labels,
-					       .stack = stack,
-					       .count = samples_of(input, sample, i),
-					       .value = (uint64_t)sample->values[i] });
+/* Entries of what was added up, which then begins anew. */
+static int add_entries(struct pprof_input *input)
+{
+	for (uint32_t i = 0; i < input->totals.count; i++) {
+		const struct pprof_total *total = &input->totals.items[i];
+		const struct pprof_sum *sum = &input->sums.items[i / input->type_count];
+		int err;
 
+		if (total->value == 0)
+			continue;
+		err = batch_add_entry(input->batch,
+				      &(struct batch_entry){ .series = total->series,
+							     .sample_labels = sum->sample_labels,
+							     .stack = sum->stack,
+							     .count = total->count,
+							     .value = total->value });
 		if (err)
 			return err;
-		input->entry_count++;
 	}
+	table_clear(&input->sum_table);
+	input->sums.count = input->totals.count = 0;
 	return 0;
 }
 
@@ -451,8 +523,10 @@ static int check_samples(struct pprof_input *input, struct pprof_sample *sample)
 static bool is_full(const struct pprof_input *input)
 {
 	/* A quarter is more than what a sample brings, but for the deepest of new names. */
-	return input->origin->take && (input->entry_count >= BATCH_ENTRY_COUNT_MAX ||
-				       batch_room(input->batch) < input->batch_memory / 4);
+	return input->origin->take &&
+	       (input->totals.count >= BATCH_ENTRY_COUNT_MAX ||
+		batch_room(input->batch) <
+			input->batch_memory / 4 + input->totals.count * BATCH_ENTRY_SIZE);
 }
 
 /* The batch's numbers of before mean nothing in the one that is begun. */
@@ -462,12 +536,14 @@ static int hand_over(struct pprof_input *input, struct pprof_sample *sample)
 
 	if (err)
 		return err;
+	err = add_entries(input);
+	if (err)
+		return err;
 	batch_set_time(input->batch, input->summary->time);
 	err = input->origin->take(input->origin->context, input->batch);
 	if (err)
 		return err;
 	batch_clear(input->batch);
-	input->entry_count = 0;
 	for (uint32_t i = 0; i < input->locations.items.count; i++)
 		input->locations.items.items[i].number = PPROF_NUMBER_NONE;
 	return pprof_add_types(input);
@@ -479,10 +555,12 @@ static int read_samples(struct pprof_input *input, struct pprof_sample *sample)
 	struct wire_field field;
 	int err = 0;
 
+	input->walked = input->all.text;
 	/* That it ends well is known since the first walk. */
 	while (!err && wire_next(&bytes, &field) > 0) {
 		if (field.number != PROFILE_SAMPLE || field.type != WIRE_SIZED)
 			continue;
+		tell_walked(input, bytes.next);
 		if (!input->is_checking && is_full(input))
 			err = hand_over(input, sample);
 		if (!err)
@@ -540,6 +618,8 @@ static int read_all(struct pprof_input *input)
 		input->summary->time = time_of(input);
 		err = read_samples(input, sample);
 	}
+	if (!err)
+		err = add_entries(input);
 	if (err == -E2BIG && !input->reason[0])
 		pprof_refuse(input, err, "it is too large for one import; at sample %" PRIu64,
 			     input->sample_number);
@@ -565,6 +645,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 
 	assert(origin->time_unix_ms >= 0 && (origin->labels || origin->label_count == 0));
 	reterr[0] = '\0';
+	table_init(&input.sum_table, SUM_COUNT_MAX);
 	things_init(&input.mappings, "a mapping", PPROF_MAPPING_COUNT_MAX);
 	things_init(&input.locations, "a location", PPROF_LOCATION_COUNT_MAX);
 	things_init(&input.functions, "a function", PPROF_FUNCTION_COUNT_MAX);
@@ -574,6 +655,9 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 	things_done(&input.mappings);
 	things_done(&input.locations);
 	things_done(&input.functions);
+	table_done(&input.sum_table);
+	array_done(&input.sums);
+	array_done(&input.totals);
 	array_done(&input.texts);
 	arena_done(&input.repaired);
 	buf_done(&input.type_ids);

@@ -63,6 +63,9 @@ struct pprof_origin {
 	 * reading. NULL: all goes into one batch. All samples were looked at before the first.
 	 */
 	int (*take)(void *context, struct batch *batch);
+	/* Told now and then what was walked over, so that pages may be given back; NULL: nobody
+	 * wants to know. */
+	void (*walked)(void *context, struct str bytes);
 	void *context;
 };
 

@@ -186,6 +186,11 @@ int pprof_add_types(struct pprof_input *input)
 	int64_t labels =
 		batch_add_labels(input->batch, input->origin->labels, input->origin->label_count);
 	int err = labels < 0 ? (int)labels : add_series(input, (uint32_t)labels, series);
+	int64_t none = err ? err : batch_add_labels(input->batch, NULL, 0);
+
+	if (none < 0)
+		return (int)none;
+	input->no_labels = (uint32_t)none;
 
 	for (uint32_t i = 0; !err && i < input->type_count; i++)
 		input->sample_types[i].series = series[i];
@@ -269,6 +274,9 @@ int pprof_place_sample(struct pprof_input *input, struct pprof_sample *sample)
 {
 	for (uint32_t i = 0; i < input->type_count; i++)
 		sample->series[i] = input->sample_types[i].series;
+	sample->sample_labels = input->no_labels;
+	if (sample->label_count == 0)
+		return 0;
 	if (input->origin->splits_series)
 		return split_labels(input, sample);
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "store/batch.h"
+#include "store/store.h"
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/ingest.h"
@@ -39,11 +39,28 @@ void push_count_labels(struct server *server, const struct push_labels *labels)
 		server->counters.push_repairs[PPROF_REPAIR_COUNT + i] += labels->repairs[i];
 }
 
-static int add_batch(void *context, struct batch *batch)
-{
-	struct server *server = context;
+/* Who reads a profile. */
+struct push_reader {
+	struct server *server;
+	const struct spool *spools[2]; /* one of which has its bytes, or none */
+};
 
+static void let_go(void *context, struct str bytes)
+{
+	const struct push_reader *reader = context;
+
+	for (int i = 0; i < 2; i++)
+		spool_let_go(reader->spools[i], bytes);
+}
+
+static int add_batch(struct server *server, struct batch *batch)
+{
 	return batch_totals(batch).entries > 0 ? ingest_add(server->ingest, batch, false) : 0;
+}
+
+static int take_batch(void *context, struct batch *batch)
+{
+	return add_batch(((struct push_reader *)context)->server, batch);
 }
 
 static int unpack(struct server *server, struct str packed, struct spool *spool, struct str *ret,
@@ -89,23 +106,27 @@ int push_batch(struct server *server, struct batch *batch, const struct pprof_su
 	return 0;
 }
 
-int push_pprof(struct server *server, struct str bytes, const struct pprof_origin *origin,
-	       char reterr[static PUSH_ERROR_SIZE])
+int push_pprof(struct server *server, const struct spool *body, struct str bytes,
+	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE])
 {
 	static_assert((int)PPROF_ERROR_SIZE <= (int)PUSH_ERROR_SIZE, "one fits into the other");
 	autoclean(spool) struct spool spool = SPOOL(NULL, 0);
 	autoclean(batch) struct batch *batch = NULL;
 	struct pprof_origin full = *origin;
+	struct push_reader reader = { .server = server, .spools = { body, &spool } };
 	struct pprof_summary summary = { 0 };
 	struct str plain = { 0 };
 	int err = batch_new(PUSH_BATCH_MEMORY_MAX, &batch);
 
 	reterr[0] = '\0';
 	assert(server->ingest && origin->time_unix_ms >= 0);
-	full.take = add_batch;
-	full.context = server;
+	full.take = take_batch;
+	full.walked = let_go;
+	full.context = &reader;
 	if (!err)
 		err = unpack(server, bytes, &spool, &plain, reterr);
+	if (!err && plain.text != bytes.text)
+		let_go(&reader, bytes);
 	if (!err)
 		err = pprof_read(plain, &full, batch, &summary, reterr);
 	return push_batch(server, batch, &summary, plain.size, err, reterr);
@@ -113,7 +134,7 @@ int push_pprof(struct server *server, struct str bytes, const struct pprof_origi
 
 int push_commit(struct server *server)
 {
-	return ingest_add(server->ingest, NULL, true);
+	return ingest_commit_soon(server->ingest);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -163,15 +184,31 @@ void push_refuse_store(struct reply *reply, int err)
 		connect_failure(reply, err);
 }
 
-bool push_receive(struct server *server, struct request *request, struct spool *spool,
-		  struct reply *reply)
+/* Asked first, so that nothing is sent in vain. */
+static bool may_write(const struct server *server, struct reply *reply)
 {
-	int err;
+	struct store_status status;
+	char text[256];
 
 	if (!server->ingest) {
 		connect_error(reply, CONNECT_UNAVAILABLE, "nothing is taken into this store now");
 		return false;
 	}
+	store_status(server->store, &status);
+	if (status.state != STORE_READ_ONLY)
+		return true;
+	store_state_text(&status, text, sizeof(text));
+	connect_error(reply, CONNECT_UNAVAILABLE, "nothing is stored: %s", text);
+	return false;
+}
+
+bool push_receive(struct server *server, struct request *request, struct spool *spool,
+		  struct reply *reply)
+{
+	int err;
+
+	if (!may_write(server, reply))
+		return false;
 	err = request_take_body(request, spool_sink, spool);
 	if (err)
 		push_refuse_body(reply, err);

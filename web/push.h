@@ -11,6 +11,7 @@
 #include "web/request.h"
 
 struct server;
+struct spool;
 
 /*
  * Profiles that programs send of themselves: push.v1.PusherService of Pyroscope's API
@@ -29,12 +30,13 @@ enum { PUSH_REPAIR_COUNT = PPROF_REPAIR_COUNT + PUSH_LABEL_REPAIR_COUNT };
 const char *push_repair_name(unsigned repair);
 
 /*
- * Reads a profile, packed by gzip or plain, and appends it to the store, in which it is once
- * push_commit() has succeeded. -EBADMSG and -E2BIG with a sentence in reterr for one that is no
- * good, of which then nothing is stored; else what store_append() and ingest_add() fail with.
+ * Reads a profile, packed by gzip or plain, which may lie in the body that is let go, and appends
+ * it to the store, in which it is once push_commit() has succeeded. -EBADMSG and -E2BIG with a
+ * sentence in reterr for one that is no good, of which then nothing is stored; else what
+ * store_append() and ingest_add() fail with.
  */
-int push_pprof(struct server *server, struct str bytes, const struct pprof_origin *origin,
-	       char reterr[static PUSH_ERROR_SIZE]);
+int push_pprof(struct server *server, const struct spool *body, struct str bytes,
+	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE]);
 
 /*
  * The same for what another reader made a batch of: err is what it ended with, and then nothing is
@@ -51,10 +53,9 @@ void push_count_labels(struct server *server, const struct push_labels *labels);
 
 /*
  * A request's way: all of its body is received, then it waits for its turn, so that slow senders
- * hold none. False when the reply tells what is wrong; push_end() after a push_begin() that was
- * true. The body lives as long as the spool.
+ * hold none; it ends before push_commit(), which waits for others. False when the reply tells what
+ * is wrong; push_end() after a push_begin() that was true. The body lives as long as the spool.
  */
-struct spool;
 bool push_receive(struct server *server, struct request *request, struct spool *spool,
 		  struct reply *reply);
 bool push_begin(struct server *server, const struct request *request, struct spool *spool,

@@ -45,6 +45,7 @@ enum format {
 struct ingest_push {
 	struct server *server;
 	struct reply *reply;
+	const struct spool *body;
 	struct buf texts; /* decoded parameters, which the others point to */
 	enum format format;
 	struct push_name name;
@@ -237,7 +238,7 @@ static int read_profile(struct ingest_push *push, struct str bytes, struct json_
 
 	origin.display_name = find_display_name;
 	origin.display_context = config;
-	return push_pprof(push->server, bytes, &origin, reason);
+	return push_pprof(push->server, push->body, bytes, &origin, reason);
 }
 
 static int read_form(struct ingest_push *push, struct str body, char reason[static PUSH_ERROR_SIZE])
@@ -374,27 +375,24 @@ static int push_body(struct ingest_push *push, struct str body, char reason[stat
 	}
 }
 
-static void take_body(struct ingest_push *push, struct str body)
+static void answer(struct ingest_push *push, int err, const char *reason)
 {
-	char reason[PUSH_ERROR_SIZE] = "";
-	int err = push_body(push, body, reason);
-
 	if (err == -EBADMSG || err == -E2BIG) {
 		refuse(push->reply, "%s", reason);
-	} else {
-		if (!err)
-			err = push_commit(push->server);
-		if (err)
-			push_refuse_store(push->reply, err);
+		return;
 	}
+	if (!err)
+		err = push_commit(push->server);
+	if (err)
+		push_refuse_store(push->reply, err);
 }
 
 void push_ingest(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(spool) struct spool spool = SPOOL(server->settings->data, PUSH_BODY_SIZE_MAX);
-	struct ingest_push push = { .server = server,
-				    .reply = reply,
-				    .texts = BUF(TEXTS_SIZE_MAX) };
+	struct ingest_push push = {
+		.server = server, .reply = reply, .body = &spool, .texts = BUF(TEXTS_SIZE_MAX)
+	};
 	struct str body;
 
 	reply->content_type = "text/plain";
@@ -403,9 +401,12 @@ void push_ingest(struct server *server, struct request *request, struct reply *r
 		set_plain_status(reply);
 	} else if (read_parameters(&push, request) && !push.name.is_exemplar &&
 		   push_begin(server, request, &spool, &body, reply)) {
-		take_body(&push, body);
-		push_count_labels(server, &push.labels);
+		char reason[PUSH_ERROR_SIZE] = "";
+		int err = push_body(&push, body, reason);
+
 		push_end(server);
+		push_count_labels(server, &push.labels);
+		answer(&push, err, reason);
 	}
 	push_labels_done(&push.labels);
 	buf_done(&push.texts);

@@ -38,6 +38,7 @@ enum {
 
 struct push {
 	struct server *server;
+	const struct spool *body;
 	uint64_t series_number, profile_number; /* from 1, of those that are read */
 	uint64_t profile_count;			/* of the whole request */
 	bool has_stored;
@@ -165,7 +166,8 @@ static void push_sample(struct push *push, const struct push_labels *labels, str
 				       .splits_series = true,
 				       .time_unix_ms = clock_unix_ms() };
 	char reason[PUSH_ERROR_SIZE];
-	int err = push_pprof(push->server, sized_field(sample, SAMPLE_PROFILE), &origin, reason);
+	int err = push_pprof(push->server, push->body, sized_field(sample, SAMPLE_PROFILE), &origin,
+			     reason);
 
 	if (err == -EBADMSG || err == -E2BIG)
 		refuse_part(push, labels, reason);
@@ -214,12 +216,6 @@ static void push_all(struct push *push, struct str request)
 		push->series_number++;
 		push_series(push, field.bytes);
 	}
-	/* Also what came before the store failed. */
-	if (push->has_stored) {
-		int err = push_commit(push->server);
-
-		push->err = push->err ? push->err : err;
-	}
 }
 
 /* ---- the call ---------------------------------------------------------------------------------
@@ -258,10 +254,16 @@ static bool read_json(struct str text, struct buf *request, struct reply *reply)
 	return !err;
 }
 
+/* Also what came before the store failed is to be on disk. */
 static void answer(struct push *push, struct connect_call *call)
 {
 	Pyroscope__PushResponse response = PYROSCOPE__PUSH_RESPONSE__INIT;
 
+	if (push->has_stored) {
+		int err = push_commit(push->server);
+
+		push->err = push->err ? push->err : err;
+	}
 	if (push->err)
 		push_refuse_store(call->reply, push->err);
 	else if (push->trouble_count > 0)
@@ -271,30 +273,31 @@ static void answer(struct push *push, struct connect_call *call)
 		connect_answer(call, &response.base);
 }
 
-static void take_request(struct connect_call *call, struct server *server, struct str body)
+/* False when the reply tells what is wrong with all of it. */
+static bool take_request(struct connect_call *call, struct push *push, struct str body)
 {
 	autoclean(buf) struct buf request = BUF(PUSH_JSON_SIZE_MAX);
-	struct push push = { .server = server };
 
 	if (call->codec == CONNECT_CODEC_JSON) {
 		if (!read_json(body, &request, call->reply))
-			return;
+			return false;
 		body = (struct str){ (const char *)request.bytes, request.size };
 	}
-	if (!check_request(body, &push.profile_count)) {
+	if (!check_request(body, &push->profile_count)) {
 		connect_error(call->reply, CONNECT_INVALID_ARGUMENT,
 			      "unmarshal message: this is no push.v1.PushRequest, or it is cut "
 			      "short");
-	} else if (push.profile_count == 0) {
+	} else if (push->profile_count == 0) {
 		connect_error(call->reply, CONNECT_INVALID_ARGUMENT, "no profiles received");
-	} else if (push.profile_count > PUSH_PROFILE_COUNT_MAX) {
+	} else if (push->profile_count > PUSH_PROFILE_COUNT_MAX) {
 		connect_error(call->reply, CONNECT_RESOURCE_EXHAUSTED,
 			      "a push has no more than %d profiles", PUSH_PROFILE_COUNT_MAX);
 		call->reply->limit = LIMIT_MESSAGE;
 	} else {
-		push_all(&push, body);
-		answer(&push, call);
+		push_all(push, body);
+		return true;
 	}
+	return false;
 }
 
 void push_profiles(struct server *server, struct request *request, struct reply *reply)
@@ -309,6 +312,7 @@ void push_profiles(struct server *server, struct request *request, struct reply 
 	};
 	bool is_grpc = grpc_kind_of(request) != GRPC_NONE;
 	int err = is_grpc ? request_hold_body(request, &held) : 0;
+	struct push push = { .server = server, .body = &spool };
 	struct str body;
 
 	if (err)
@@ -316,8 +320,11 @@ void push_profiles(struct server *server, struct request *request, struct reply 
 	else if ((!is_grpc || grpc_take_question(request, &held, reply)) &&
 		 push_receive(server, request, &spool, reply) &&
 		 push_begin(server, request, &spool, &body, reply)) {
-		take_request(&call, server, body);
+		bool is_taken = take_request(&call, &push, body);
+
 		push_end(server);
+		if (is_taken)
+			answer(&push, &call);
 	}
 	buf_done(&held.bytes);
 }

@@ -15,7 +15,7 @@
 #include "base/parse.h"
 
 enum {
-	READ_SIZE = 4096,
+	READ_SIZE = 16384,
 	SPOOL_SIZE = 65536,
 	UNPACK_SIZE = 16384,
 	/* From here on the ratio counts: small texts legitimately pack very well. */

@@ -102,6 +102,22 @@ int spool_read(struct spool *spool, struct str *ret)
 	return 0;
 }
 
+void spool_let_go(const struct spool *spool, struct str bytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t all = (uintptr_t)spool->mapped;
+	uintptr_t first = (uintptr_t)bytes.text;
+	uintptr_t end = first + bytes.size;
+
+	if (!spool->mapped || first < all || end > all + spool->size)
+		return;
+	first = (first + page - 1) / page * page;
+	end = end / page * page;
+	/* They are as they are in the file: nothing is lost. */
+	if (first < end)
+		(void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void spool_done(struct spool *spool)
 {
 	if (spool->mapped)

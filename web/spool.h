@@ -35,6 +35,12 @@ int spool_sink(void *context, const void *bytes, size_t size);
 /* All that was added, in place; nothing is added afterwards. */
 int spool_read(struct spool *spool, struct str *ret);
 
+/*
+ * Bytes of it that are not needed for now: where they lie in the file, their pages are not held,
+ * and come back when they are read again. Others are nobody's concern.
+ */
+void spool_let_go(const struct spool *spool, struct str bytes);
+
 void spool_done(struct spool *spool);
 
 static inline void spool_cleanup(struct spool *spool)

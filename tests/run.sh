@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
-export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=1:suppressions=tests/thread.supp:${TSAN_OPTIONS:-}"
 
 : "${HEARTH_LONG:=}" "${FUZZ_SECONDS:=60}"
 export HEARTH_LONG

@@ -67,7 +67,7 @@ enum {
 	 * many wait for the next request of a connection. */
 	HTTP1_THREAD_COUNT = 32,
 	HTTP1_READING_MAX = 16,
-	HTTP1_IDLE_MAX = 12,
+	HTTP1_IDLE_MAX = 24,
 	/* Threads that answer HTTP/2. */
 	WORKER_COUNT_MAX = 32,
 	/* Of one connection of HTTP/2: requests at once, of which so many are being answered, and

@@ -29,18 +29,22 @@ struct call {
 	struct peer peer;
 	bool is_for_head; /* the method is HEAD */
 	bool stays_open;  /* the client wants to go on using the connection */
+	bool may_send;	  /* its worker may call call_send() */
 
 	/* A worker has it, and will give it back. */
 	_Atomic bool is_taken;
-	/* The connection, or its part of it, is closed. */
-	_Atomic bool is_abandoned;
-	int client_fd; /* of the connection, while that is there: to look at alone */
+	pthread_mutex_t client_lock;
+	int client_fd; /* of the connection; -1 once that, or its part of it, is gone */
 	/* Why no more of the body will come: 0, -ETIMEDOUT, -ETIME, -EBADMSG, -ECONNRESET. */
 	_Atomic int body_error;
 
 	/* The worker's until it gives it back. */
 	struct reply reply;
-	struct call *next; /* in the list of those given back */
+	/* What call_send() was given, and how much of it is on its way. */
+	struct buf sent;
+	size_t sent_size;
+	struct call *next;  /* in the list of those given back */
+	struct call *taken; /* the front's: the next one that it took from there */
 	/* Under the front's lock. */
 	bool is_listed, is_returned, was_returned;
 };
@@ -62,7 +66,17 @@ static inline struct call *call_hold(struct call *call)
  * Whether nobody waits for the answer any more: the connection is closed, or the client has closed
  * its side of it, whereupon an answer that takes long is not worth it. A worker's.
  */
-bool call_is_abandoned(const struct call *call);
+bool call_is_abandoned(struct call *call);
+
+/* The front's: nobody waits for the answer any more, and the client's descriptor may be closed. */
+void call_abandon(struct call *call);
+
+/*
+ * A worker's, once and before it gives the call back: sends a whole answer to the client, as far as
+ * the client takes it, and keeps the bytes so that the front can send the rest. Small answers so
+ * reach their readers without waiting for the front's turn. Takes over the bytes.
+ */
+void call_send(struct call *call, struct buf *bytes);
 
 /* Accepts NULL, returns NULL. */
 struct call *call_release(struct call *call);

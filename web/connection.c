@@ -142,15 +142,24 @@ static bool wants_input(const struct connection *connection)
 	return connection->protocol->wants_input(connection);
 }
 
+static uint32_t wanted_events(const struct connection *connection)
+{
+	bool wants_output = !connection_is_flushed(connection) || connection->tls_wants_output;
+
+	return (wants_input(connection) ? (uint32_t)EPOLLIN : 0) |
+	       (wants_output ? (uint32_t)EPOLLOUT : 0);
+}
+
+/*
+ * Input goes on being waited for when it is not wanted, until some comes: most clients send nothing
+ * before they have their answer, and two calls of the kernel a request are saved.
+ */
 void connection_refresh(struct connection *connection)
 {
 	if (connection->is_dead)
 		return;
 	front_want(connection->front, &connection->source,
-		   (wants_input(connection) ? (uint32_t)EPOLLIN : 0) |
-			   (connection_is_flushed(connection) && !connection->tls_wants_output
-				    ? 0
-				    : (uint32_t)EPOLLOUT));
+		   wanted_events(connection) | (connection->source.wanted & (uint32_t)EPOLLIN));
 }
 
 void connection_close(struct connection *connection)
@@ -394,10 +403,12 @@ static int shake_hands(struct connection *connection)
 void connection_ready(struct source *source, uint32_t events)
 {
 	struct connection *connection = (struct connection *)source;
+	bool is_early;
 	int err;
 
 	if (connection->is_dead)
 		return;
+	is_early = (events & EPOLLIN) && !wants_input(connection);
 	err = peek(connection);
 	if (!err)
 		err = shake_hands(connection);
@@ -416,4 +427,6 @@ void connection_ready(struct source *source, uint32_t events)
 	if (err >= 0 && connection->has_ended && (events & (EPOLLERR | EPOLLHUP)))
 		err = -ECONNRESET;
 	connection_conclude(connection, err);
+	if (is_early && !connection->is_dead)
+		front_want(connection->front, source, wanted_events(connection));
 }

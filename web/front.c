@@ -314,7 +314,7 @@ static struct call *take_returned(struct front *front, bool *ret_is_stopping)
 		front->returned = call->next;
 		call->is_listed = false;
 		call->was_returned = call->is_returned;
-		call->next = first;
+		call->taken = first; /* a worker may list it again at once */
 		first = call;
 	}
 	*ret_is_stopping = front->is_stopping;
@@ -337,17 +337,14 @@ static void begin_stop(struct front *front)
 static void wake_ready(struct source *source, uint32_t events)
 {
 	struct front *front = (struct front *)((char *)source - offsetof(struct front, wake));
-	uint64_t count;
 	bool is_stopping;
-	ssize_t got = read(source->fd, &count, sizeof(count));
 
 	(void)events;
-	assert(got == (ssize_t)sizeof(count) || errno == EAGAIN);
 
 	struct call *call = take_returned(front, &is_stopping);
 
 	while (call) {
-		struct call *next = call->next;
+		struct call *next = call->taken;
 		struct connection *connection = call->connection;
 
 		if (connection && !connection->is_dead)
@@ -542,7 +539,8 @@ int front_new(struct server *server, struct listen_addresses *addresses,
 		if (front->epoll_fd < 0 || front->wake.fd < 0)
 			err = -errno;
 		if (!err)
-			err = front_add(front, &front->wake, EPOLLIN);
+			/* Each write is told once, so that the counter need not be read. */
+			err = front_add(front, &front->wake, EPOLLIN | EPOLLET);
 		if (!err)
 			err = peers_new(server->settings->requests_per_second, &front->peers);
 	}

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "web/front.h"
+#include "web/http1_reply.h"
 #include "web/reply.h"
 #include "web/routes.h"
 #include "web/server.h"
@@ -114,6 +115,18 @@ static int fill_request(struct exchange *exchange, struct request *request)
 	return err;
 }
 
+/* The rest is the front's, and what can't be written so. */
+static void send_small(struct call *call)
+{
+	autoclean(buf) struct buf whole = BUF(HTTP1_FIRST_SIZE_MAX);
+
+	if (!call->may_send || !http1_is_small(&call->reply, call->is_for_head))
+		return;
+	http1_write(&call->reply, call->is_for_head, call->stays_open, &whole);
+	if (!whole.error)
+		call_send(call, &whole);
+}
+
 static void answer(struct http1 *http, struct mg_connection *connection,
 		   const struct mg_request_info *info, struct call *call)
 {
@@ -134,6 +147,7 @@ static void answer(struct http1 *http, struct mg_connection *connection,
 	else
 		routes_answer(http->routes, &request, &call->reply);
 	buf_done(&exchange.path);
+	send_small(call);
 	front_return(call);
 }
 

@@ -72,3 +72,15 @@ void http1_write_head(const struct reply *reply, bool stays_open, struct buf *he
 			   reply->body.size);
 	buf_add_str(head, STR("\r\n"));
 }
+
+bool http1_is_small(const struct reply *reply, bool is_for_head)
+{
+	return is_for_head || reply->body.size <= HTTP1_SMALL_SIZE_MAX;
+}
+
+void http1_write(const struct reply *reply, bool is_for_head, bool stays_open, struct buf *first)
+{
+	http1_write_head(reply, stays_open, first);
+	if (!is_for_head && http1_is_small(reply, is_for_head))
+		buf_add(first, reply->body.bytes, reply->body.size);
+}

@@ -17,8 +17,9 @@
 #include "web/stream.h"
 
 enum {
-	OUT_SIZE_MAX = 128 << 10, /* of frames that the socket has not taken */
-	HEAD_SIZE_MAX = 16 << 10, /* of an answer; ours take 1 kB */
+	FRAMES_SIZE = (16 << 10) + 64, /* the largest frame that we send, with its head */
+	OUT_SIZE_MAX = 128 << 10,      /* of frames that the socket has not taken */
+	HEAD_SIZE_MAX = 16 << 10,      /* of an answer; ours take 1 kB */
 	FIELD_COUNT_MAX = 48,
 	HTTP2_FRAMES_PER_ANSWER = 4,
 };
@@ -83,7 +84,7 @@ static void drop(struct session *session, struct stream *stream)
 					-(ptrdiff_t)(stream->call.reply.body.size - stream->sent));
 	stream_break(stream, -ECONNRESET);
 	stream->is_gone = true;
-	stream->call.is_abandoned = true;
+	call_abandon(&stream->call);
 	stream->previous = NULL;
 	/* It counts among those that run until its worker is back: see answered(). */
 	if (stream->is_running) {
@@ -258,13 +259,44 @@ static void set_clock(struct session *session)
 		connection_set_clock(connection, clock);
 }
 
+/* Several frames, small as most are, for one call of the kernel. */
+struct frames {
+	size_t size;
+	uint8_t bytes[FRAMES_SIZE];
+};
+
+static int send_frames(struct connection *connection, struct frames *frames)
+{
+	size_t size = frames->size;
+
+	frames->size = 0;
+	return size > 0 ? connection_send(connection, frames->bytes, size) : 0;
+}
+
+static int add_frame(struct connection *connection, struct frames *frames, const uint8_t *bytes,
+		     size_t size)
+{
+	if (size > FRAMES_SIZE - frames->size) {
+		int err = send_frames(connection, frames);
+
+		if (err < 0 || size > FRAMES_SIZE)
+			return err < 0 ? err : connection_send(connection, bytes, size);
+	}
+	memcpy(frames->bytes + frames->size, bytes, size);
+	frames->size += size;
+	return 0;
+}
+
 /* Makes frames of what there is to say, as long as the socket takes them. */
 static int flush_session(struct session *session)
 {
 	struct connection *connection = session->connection;
+	struct frames frames;
+	int err = 0;
 
+	frames.size = 0;
 	begin_ready(session);
-	while (connection->out.size < OUT_SIZE_MAX) {
+	while (connection->out.size < OUT_SIZE_MAX && !err) {
 		const uint8_t *bytes;
 		ssize_t size = nghttp2_session_mem_send(session->nghttp2, &bytes);
 
@@ -272,12 +304,12 @@ static int flush_session(struct session *session)
 			return -ENOMEM;
 		if (size == 0)
 			break;
-
-		int err = connection_send(connection, bytes, (size_t)size);
-
-		if (err < 0)
-			return err;
+		err = add_frame(connection, &frames, bytes, (size_t)size);
 	}
+	if (!err)
+		err = send_frames(connection, &frames);
+	if (err < 0)
+		return err;
 	begin_ready(session);
 	set_clock(session);
 	if (!nghttp2_session_want_read(session->nghttp2) &&

@@ -16,9 +16,6 @@
 #include "web/server.h"
 
 enum {
-	/* Smaller answers go out with their head in one packet. */
-	JOIN_SIZE_MAX = 16 << 10,
-	HEAD_SIZE_MAX = 16 << 10, /* of an answer; ours take 1 kB */
 	/* Of a body that its thread does not read yet. */
 	INPUT_SIZE_MAX = 2 * REQUEST_BODY_START_SIZE,
 	WAIT_SECONDS_MAX = REQUEST_BODY_SECONDS_MAX,
@@ -49,6 +46,7 @@ struct relay {
 	size_t ready;	    /* bytes of the input that are of this request */
 	bool body_ended;
 	bool is_started; /* has a thread, or waits for one */
+	bool is_running; /* has a thread */
 	bool is_reading; /* counts among those whose thread may wait for the client */
 
 	enum relay_list list;
@@ -63,7 +61,7 @@ struct list {
 struct relays {
 	struct pairs *pairs;
 	struct list idle, waiting;
-	size_t reading_count;
+	size_t running_count, reading_count;
 };
 
 int relays_new(struct pairs *pairs, struct relays **ret)
@@ -187,6 +185,16 @@ static void start_or_wait(struct relay *relay)
 	leave_list(relay);
 	if (relay->connection->clock == CLOCK_WAIT)
 		connection_set_clock(relay->connection, CLOCK_WORK);
+	/*
+	 * Nobody else writes to the client before the answer, once its body need not be asked for.
+	 * Of several that run at once the front sends more than one in a turn, which is cheaper.
+	 */
+	relay->call->stays_open = relay->head.stays_open && !relay->connection->is_last;
+	relay->call->may_send = relay->body_ended && !relay->connection->tls &&
+				connection_is_flushed(relay->connection) &&
+				relay->relays->running_count == 0;
+	relay->is_running = true;
+	relay->relays->running_count++;
 	if (!relay->body_ended) {
 		relay->is_reading = true;
 		relay->relays->reading_count++;
@@ -243,12 +251,15 @@ static void pump(struct relay *relay)
 static void end_call(struct relay *relay)
 {
 	if (relay->call) {
-		relay->call->is_abandoned = true;
+		call_abandon(relay->call);
 		relay->call->connection = NULL;
 	}
 	relay->call = call_release(relay->call);
 	if (relay->is_reading)
 		relay->relays->reading_count--;
+	if (relay->is_running)
+		relay->relays->running_count--;
+	relay->is_running = false;
 	relay->is_reading = false;
 	relay->is_started = false;
 	relay->body_ended = false;
@@ -260,19 +271,15 @@ static void end_call(struct relay *relay)
 static int send_reply(struct connection *connection, struct reply *reply, bool is_for_head,
 		      bool stays_open)
 {
-	autoclean(buf) struct buf head = BUF(HEAD_SIZE_MAX + JOIN_SIZE_MAX);
-	bool has_body = !is_for_head && reply->body.size > 0;
-	bool is_joined = has_body && reply->body.size <= JOIN_SIZE_MAX;
+	autoclean(buf) struct buf first = BUF(HTTP1_FIRST_SIZE_MAX);
 
-	http1_write_head(reply, stays_open, &head);
-	if (is_joined)
-		buf_add(&head, reply->body.bytes, reply->body.size);
-	if (head.error)
-		return head.error;
+	http1_write(reply, is_for_head, stays_open, &first);
+	if (first.error)
+		return first.error;
 
-	int err = connection_send(connection, head.bytes, head.size);
+	int err = connection_send(connection, first.bytes, first.size);
 
-	if (!err && has_body && !is_joined)
+	if (!err && !http1_is_small(reply, is_for_head))
 		err = connection_send_large(connection, &reply->body);
 	return err;
 }
@@ -314,7 +321,11 @@ static int answered(struct connection *connection, struct call *call)
 	bool is_read = relay->body_ended && relay->ready == 0 && relay->pair.fd >= 0;
 	bool stays_open = relay->head.stays_open && relay->body_ended && relay->ready == 0 &&
 			  !connection->is_last;
-	int err = send_reply(connection, &call->reply, relay->head.is_for_head, stays_open);
+	int err =
+		call->sent.size == 0
+			? send_reply(connection, &call->reply, relay->head.is_for_head, stays_open)
+			: connection_send(connection, call->sent.bytes + call->sent_size,
+					  call->sent.size - call->sent_size);
 	/* The library would have ended it, too. */
 	bool keeps_pair = is_read && stays_open && relay->head.is_plain;
 

@@ -58,7 +58,7 @@ struct request {
 
 	/* Whether nobody waits for the answer any more; NULL when that can't be known. */
 	bool (*is_gone)(const struct request *request);
-	const void *client; /* what that looks at */
+	void *client; /* what that looks at */
 
 	/* Up to size bytes of the body: how many, 0 at its end, or a negative errno. */
 	int64_t (*read_body)(struct request *request, void *bytes, size_t size);

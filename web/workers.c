@@ -113,6 +113,6 @@ void workers_give(struct workers *workers, struct job *job)
 	workers->waiting++;
 	if (workers->waiting > workers->idle && workers->count < WORKER_COUNT_MAX)
 		(void)add_thread(workers); /* else it waits for one of those that are there */
-	pthread_cond_signal(&workers->given);
 	pthread_mutex_unlock(&workers->lock);
+	pthread_cond_signal(&workers->given); /* who wakes finds the lock free */
 }

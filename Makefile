@@ -41,7 +41,7 @@ PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-c
                   libjansson-dev libnghttp2-dev libssl-dev libxxhash-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
-                  nghttp2-client cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
+                  nghttp2-client nginx cppcheck shellcheck codespell universal-ctags bear libclang-rt-dev libdw-dev musl-tools xz-utils binutils
 
 # To make packages, and to install them in roots of their own: for the targets that do so.
 PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian

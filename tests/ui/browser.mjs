@@ -51,7 +51,7 @@ export async function startHearth(command, words, ...options) {
     const timer = setTimeout(() => reject(new Error(`hearth was not ready in time: ${said}`)), READY_MS);
     child.stderr.on("data", (piece) => {
       said += piece;
-      const ready = /ready at (http:\/\/[^\s/]+)/.exec(said);
+      const ready = /ready at (https?:\/\/[^\s/]+)/.exec(said);
       if (!ready || !words.test(said)) return;
       clearTimeout(timer);
       resolve(ready[1]);
@@ -62,13 +62,18 @@ export async function startHearth(command, words, ...options) {
   return { child, address };
 }
 
-/** A server with the recording in which everything is known; see make_recording.c. */
-export async function startKnown() {
+/** The recording in which everything is known, as a file; see make_recording.c. */
+export async function makeKnown() {
   const file = join(folder, "known.rec");
   const maker = start(`${BUILD}/tests/ui/make_recording`, file);
   assert.equal(await new Promise((resolve) => maker.on("exit", resolve)), 0, "make_recording");
   chmodSync(file, 0o644);
-  const hearth = await startHearth("serve", /the recording is read/, "--replay", file);
+  return file;
+}
+
+/** A server with that recording. */
+export async function startKnown() {
+  const hearth = await startHearth("serve", /the recording is read/, "--replay", await makeKnown());
   // Read is not yet committed.
   const status = await until("all twelve minutes are there", async () => {
     const said = await (await fetch(`${hearth.address}/api/v1/status`)).json();

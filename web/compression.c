@@ -6,6 +6,7 @@
 #include <strings.h>
 #define ZLIB_CONST
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/parse.h"
 #include "web/reply.h"
@@ -13,8 +14,8 @@
 enum {
 	/* About what fits into one packet. */
 	SIZE_MIN = 1024,
-	/* The fastest: a flame graph takes a fifth of the time of the default, and a tenth more
-	   room. */
+	/* The fastest of both: a flame graph takes a fifth of the time of gzip's default, and a
+	   tenth more room. */
 	LEVEL = 1,
 	WINDOW_BITS_GZIP = 15 + 16,
 	MEMORY_LEVEL = 8,
@@ -43,14 +44,14 @@ static bool is_refused(struct str parameter)
 	return true;
 }
 
-/* By the last word on gzip itself, else on any encoding. */
-bool compression_takes_gzip(const struct request *request)
+enum wish { WISH_NONE, WISH_NO, WISH_YES };
+
+/* By the last word on it; WISH_NONE when it is not named. */
+static enum wish wish_for(const struct request *request, struct str coding)
 {
 	struct str rest = request_header(request, STR("accept-encoding"));
 	struct str item;
-	bool takes_any = false;
-	bool is_named = false;
-	bool takes = false;
+	enum wish wish = WISH_NONE;
 
 	while (parse_next(&rest, ',', &item)) {
 		struct str parameter = { 0 };
@@ -59,17 +60,20 @@ bool compression_takes_gzip(const struct request *request)
 		if (!parse_next(&item, ';', &name))
 			continue;
 		name = trimmed(name);
-
-		bool is_wanted = !(parse_next(&item, ';', &parameter) && is_refused(parameter));
-
-		if (name.size == 4 && strncasecmp(name.text, "gzip", 4) == 0) {
-			is_named = true;
-			takes = is_wanted;
-		} else if (str_equal(name, STR("*"))) {
-			takes_any = is_wanted;
-		}
+		if (name.size != coding.size ||
+		    strncasecmp(name.text, coding.text, coding.size) != 0)
+			continue;
+		wish = parse_next(&item, ';', &parameter) && is_refused(parameter) ? WISH_NO
+										   : WISH_YES;
 	}
-	return is_named ? takes : takes_any;
+	return wish;
+}
+
+bool compression_takes_gzip(const struct request *request)
+{
+	enum wish wish = wish_for(request, STR("gzip"));
+
+	return (wish == WISH_NONE ? wish_for(request, STR("*")) : wish) == WISH_YES;
 }
 
 int compression_gzip(struct buf *buf)
@@ -165,12 +169,36 @@ int compression_gunzip(struct str packed, struct buf *buf)
 	return compression_unpack(packed, take_into_buf, buf);
 }
 
+static int pack_zstd(struct buf *buf)
+{
+	struct buf packed = BUF(buf->limit);
+	size_t room = ZSTD_compressBound(buf->size);
+	uint8_t *bytes = buf_grow(&packed, room);
+
+	if (packed.error)
+		return packed.error;
+
+	size_t size = ZSTD_compress(bytes, room, buf->bytes, buf->size, LEVEL);
+
+	if (ZSTD_isError(size)) { /* there is room, so it lacks memory */
+		buf_done(&packed);
+		return -ENOMEM;
+	}
+	packed.size = size;
+	buf_done(buf);
+	*buf = packed;
+	return 0;
+}
+
 void reply_compress(const struct request *request, struct reply *reply)
 {
 	if (reply->body.size < SIZE_MIN || reply->body.error || reply->content_encoding ||
-	    reply->is_packed || reply->etag[0] || !compression_takes_gzip(request) ||
-	    compression_gzip(&reply->body))
+	    reply->is_packed || reply->etag[0])
 		return;
-	reply->content_encoding = "gzip";
-	reply_add_header(reply, "Vary", "Accept-Encoding");
+	if (wish_for(request, STR("zstd")) == WISH_YES && !pack_zstd(&reply->body))
+		reply->content_encoding = "zstd";
+	else if (compression_takes_gzip(request) && !compression_gzip(&reply->body))
+		reply->content_encoding = "gzip";
+	if (reply->content_encoding)
+		reply_add_header(reply, "Vary", "Accept-Encoding");
 }

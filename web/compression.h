@@ -22,7 +22,8 @@ int compression_gunzip(struct str packed, struct buf *buf);
 int compression_unpack(struct str packed, request_sink *take, void *context);
 
 /*
- * Packs the reply's body with gzip when the client takes that and it is worth it: what is small, or
- * packed already, stays as it is, and so does everything without memory for it.
+ * Packs the reply's body when it is worth it: with zstd when the client names that, since it takes
+ * a third of the time, else with gzip. What is small, or packed already, stays as it is, and so
+ * does everything without memory for it.
  */
 void reply_compress(const struct request *request, struct reply *reply);

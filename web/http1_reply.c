@@ -57,7 +57,10 @@ void http1_write_head(const struct reply *reply, bool stays_open, struct buf *he
 		   http1_status_text(reply->status), date);
 	buf_add_str(head, STR(GUARD_HEADERS));
 	/* Files of the page may be kept, and asked for by their tag; all else is of the moment. */
-	buf_printf(head, "Cache-Control: %s\r\n", reply->may_be_cached ? "no-cache" : "no-store");
+	buf_printf(head, "Cache-Control: %s\r\n",
+		   reply->never_changes	  ? "private, max-age=31536000, immutable"
+		   : reply->may_be_cached ? "no-cache"
+					  : "no-store");
 	if (reply->etag[0])
 		buf_printf(head, "ETag: %s\r\n", reply->etag);
 	if (reply->content_encoding)

@@ -51,6 +51,15 @@ static bool has_it_already(const struct request *request, const char *etag)
 	return false;
 }
 
+/* "v=" and the tag, without its quotes: what the first page asks for by name of its contents. */
+static bool names_version(struct str query, const struct page_asset *asset)
+{
+	struct str tag = { asset->etag + 1, strlen(asset->etag) - 2 };
+
+	return str_starts_with(query, STR("v=")) &&
+	       str_equal((struct str){ query.text + 2, query.size - 2 }, tag);
+}
+
 void page_assets_answer(struct server *server, struct request *request, struct reply *reply)
 {
 	const struct page_asset *asset = page_assets_find(request->path);
@@ -66,6 +75,7 @@ void page_assets_answer(struct server *server, struct request *request, struct r
 
 	reply->content_type = asset->content_type;
 	reply->may_be_cached = true;
+	reply->never_changes = names_version(request->query, asset);
 	reply_add_header(reply, "Vary", "Accept-Encoding");
 	assert(strlen(etag) < sizeof(reply->etag));
 	snprintf(reply->etag, sizeof(reply->etag), "%s", etag);

@@ -91,6 +91,7 @@ void reply_error(struct reply *reply, int status, const char *parameter, const c
 	reply->content_type = "application/json";
 	reply->content_encoding = NULL;
 	reply->may_be_cached = false;
+	reply->never_changes = false;
 	reply->etag[0] = '\0';
 	buf_clear(&reply->body);
 

@@ -124,6 +124,7 @@ struct reply {
 	const char *content_type; /* a literal */
 	struct buf body;
 	bool may_be_cached;	      /* else Cache-Control: no-store */
+	bool never_changes;	      /* and is not even asked for again */
 	char etag[40];		      /* "" for none */
 	const char *content_encoding; /* a literal, or NULL */
 	bool is_packed;		      /* the body is a file that is compressed */

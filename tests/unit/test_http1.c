@@ -16,10 +16,12 @@
 
 #include <cmocka.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/settings.h"
+#include "web/compression.h"
 #include "web/connect.h"
 #include "web/door.h"
 #include "web/port_owner.h"
@@ -27,7 +29,7 @@
 #include "web/server.h"
 #include "web/slots.h"
 
-enum { ANSWER_SIZE_MAX = 1 << 20 };
+enum { ANSWER_SIZE_MAX = 1 << 20, REPEATED_SIZE = 64 << 10 };
 
 struct fixture {
 	struct settings settings;
@@ -499,6 +501,22 @@ static void serves_the_page_and_its_paths(void **state)
 	buf_printf(&request, HEAD("GET /") "If-None-Match: \"x\", W/%s\r\n\r\n", etag);
 	exchange(*state, (struct str){ (char *)request.bytes, request.size }, &again);
 	assert_int_equal(status_of(&again), 304);
+
+	/* What the first page asks for by its contents is kept, and by other contents it is not. */
+	autoclean(buf) struct buf script = BUF(ANSWER_SIZE_MAX);
+	autoclean(buf) struct buf other = BUF(ANSWER_SIZE_MAX);
+	char name[64] = "";
+
+	assert_int_equal(sscanf(strstr((char *)first.bytes, "page.js?v="), "%26[a-z0-9.?=]", name),
+			 1);
+	assert_int_equal(strlen(name), strlen("page.js?v=") + 16);
+	buf_clear(&request);
+	buf_printf(&request, HEAD("GET /%s") "\r\n", name);
+	exchange(*state, (struct str){ (char *)request.bytes, request.size }, &script);
+	assert_int_equal(status_of(&script), 200);
+	assert_true(contains(&script, "Cache-Control: private, max-age=31536000, immutable\r\n"));
+	exchange(*state, STR(HEAD("GET /page.js?v=0123456789abcdef") "\r\n"), &other);
+	assert_true(contains(&other, "Cache-Control: no-cache\r\n"));
 }
 
 static void packs_the_page_for_who_can_unpack(void **state)
@@ -511,6 +529,51 @@ static void packs_the_page_for_who_can_unpack(void **state)
 	assert_true(contains(&answer, "Vary: Accept-Encoding\r\n"));
 	exchange(*state, STR(HEAD("GET /") "Accept-Encoding: gzip;q=0\r\n\r\n"), &plain);
 	assert_false(contains(&plain, "Content-Encoding"));
+}
+
+/* A reply of 64 KiB of one letter, as it is packed for this Accept-Encoding. */
+static void pack(const char *accepted, struct reply *reply)
+{
+	struct request request = {
+		.headers = { { STR("Accept-Encoding"), str_from(accepted) } },
+		.header_count = 1,
+	};
+
+	reply_init(reply);
+	memset(buf_grow(&reply->body, REPEATED_SIZE), 'a', REPEATED_SIZE);
+	reply_compress(&request, reply);
+}
+
+static void packs_answers_as_the_client_likes_best(void **state)
+{
+	static char unpacked[REPEATED_SIZE + 1], expected[REPEATED_SIZE];
+	autoclean(buf) struct buf text = BUF(REPEATED_SIZE);
+	struct reply reply;
+
+	(void)state;
+	memset(expected, 'a', sizeof(expected));
+	pack("gzip, deflate, br, zstd", &reply);
+	assert_string_equal(reply.content_encoding, "zstd");
+	assert_true(reply.body.size < REPEATED_SIZE / 100);
+	assert_int_equal(
+		ZSTD_decompress(unpacked, sizeof(unpacked), reply.body.bytes, reply.body.size),
+		REPEATED_SIZE);
+	assert_memory_equal(unpacked, expected, REPEATED_SIZE);
+	reply_done(&reply);
+
+	pack("zstd;q=0, *", &reply);
+	assert_string_equal(reply.content_encoding, "gzip");
+	assert_int_equal(compression_gunzip(
+				 (struct str){ (char *)reply.body.bytes, reply.body.size }, &text),
+			 0);
+	assert_int_equal(text.size, REPEATED_SIZE);
+	assert_memory_equal(text.bytes, expected, REPEATED_SIZE);
+	reply_done(&reply);
+
+	pack("br", &reply);
+	assert_null(reply.content_encoding);
+	assert_int_equal(reply.body.size, REPEATED_SIZE);
+	reply_done(&reply);
 }
 
 /* ---- where it listens -------------------------------------------------------------------------
@@ -636,6 +699,7 @@ int main(void)
 		cmocka_unit_test(goes_on_when_asked_whether_to),
 		cmocka_unit_test(serves_the_page_and_its_paths),
 		cmocka_unit_test(packs_the_page_for_who_can_unpack),
+		cmocka_unit_test(packs_answers_as_the_client_likes_best),
 		cmocka_unit_test(listens_beyond_loopback_only_for_tokens),
 		cmocka_unit_test(names_who_has_the_port),
 		cmocka_unit_test(knows_no_owner_of_a_free_port),

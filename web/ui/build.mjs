@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the page: node build.mjs OUTDIR puts index.html, page.js, page.css and icon.svg there.
 import { build } from "esbuild";
-import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 
 const SIZE_MAX = 100_000; // of all files together, gzipped: the first visit over a slow line
@@ -38,7 +39,12 @@ await build({
   legalComments: "none",
   logLevel: "warning",
 });
-for (const file of ["index.html", "icon.svg"]) copyFileSync(join(here, file), join(out, file));
+copyFileSync(join(here, "icon.svg"), join(out, "icon.svg"));
+// The first page asks for the others by what is in them, so that a browser may keep them for ever; the server has the same
+// tags from embed.sh.
+const tag = (file) => createHash("sha256").update(readFileSync(join(out, file))).digest("hex").slice(0, 16);
+writeFileSync(join(out, "index.html"), readFileSync(join(here, "index.html"), "utf8")
+  .replace(/"(icon\.svg|page\.css|page\.js)"/g, (_, file) => `"${file}?v=${tag(file)}"`));
 
 let total = 0;
 for (const file of ["index.html", "page.js", "page.css", "icon.svg"]) {

@@ -193,6 +193,13 @@ enum {
 	PUSH_RUNNING_MAX = 2,
 	PUSH_WAITING_MAX = 28,
 
+	/* ---- OpenTelemetry's profiles ---- */
+
+	/* A request, unpacked, and as it comes: what the protocol recommends. */
+	OTLP_REQUEST_SIZE_MAX = 64 << 20,
+	/* Entries of one table, indices of all stacks, values: what 64 MiB can hold of them. */
+	OTLP_ITEM_COUNT_MAX = 32 << 20,
+
 	/* ---- settings ---- */
 
 	/* Files of one configuration: hearth.conf and what is in conf.d. */

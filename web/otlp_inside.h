@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What otlp_reader.c and otlp_tables.c share; for nobody else. */
+
+#include "base/limits.h"
+#include "web/otlp_reader.h"
+#include "web/otlp_wire.h"
+
+/* Messages of the tables, as they came. */
+enum otlp_table {
+	OTLP_TABLE_ATTRIBUTES,
+	OTLP_TABLE_UNITS,
+	OTLP_TABLE_FUNCTIONS,
+	OTLP_TABLE_MAPPINGS,
+	OTLP_TABLE_LOCATIONS,
+	OTLP_TABLE_LINKS,
+	OTLP_TABLE_STACKS,
+	OTLP_TABLE_COUNT,
+};
+
+struct otlp_input {
+	const struct otlp_reading *reading;
+	struct otlp_report *report;
+	char *reason; /* OTLP_ERROR_SIZE */
+	struct otlp_layout layout;
+	/* What entry 0 is added to make the old revisions' tables like the new ones'. */
+	uint32_t base;
+	enum otlp_message attribute_message;
+	ARRAY(struct str) raw[OTLP_TABLE_COUNT];
+	struct otlp_tables tables;
+};
+
+__attribute__((format(printf, 3, 4))) int otlp_refuse(struct otlp_input *input, int err,
+						      const char *format, ...);
+
+static inline void otlp_note(struct otlp_input *input, enum otlp_flaw flaw)
+{
+	input->report->flaws[flaw]++;
+}
+
+/*
+ * The next field that this revision has: 1, 0 at the end, -EBADMSG, also for one of another wire
+ * type than it should have. whole is the message, for the sentence.
+ */
+int otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message message,
+	      struct str whole, struct otlp_wire_field *field, const struct otlp_row **ret_row);
+
+/* The numbers of a field that is a list, packed or one by one. */
+struct otlp_numbers {
+	struct otlp_wire wire;
+	uint64_t single;
+	bool is_single, is_fixed, is_broken;
+};
+
+struct otlp_numbers otlp_numbers_of(const struct otlp_row *row,
+				    const struct otlp_wire_field *field);
+
+/* False at the end; is_broken tells whether it was one. */
+static inline bool otlp_numbers_next(struct otlp_numbers *numbers, uint64_t *ret)
+{
+	bool is_there = numbers->wire.next < numbers->wire.end;
+
+	if (numbers->is_single) {
+		numbers->is_single = false;
+		*ret = numbers->single;
+		return true;
+	}
+	if (is_there && !(numbers->is_fixed ? otlp_wire_u64(&numbers->wire, ret)
+					    : otlp_wire_varint(&numbers->wire, ret))) {
+		numbers->is_broken = true;
+		return false;
+	}
+	return is_there;
+}
+
+/* Adds one to an array, within OTLP_ITEM_COUNT_MAX: 0, -ENOMEM, or -E2BIG with a sentence. */
+#define otlp_append(input, array, ...)                                                             \
+	({                                                                                         \
+		__auto_type list_ = (array);                                                       \
+		int err_ = list_->count >= OTLP_ITEM_COUNT_MAX ? otlp_too_many(input)              \
+							       : array_reserve(list_, 1);          \
+		if (!err_)                                                                         \
+			list_->items[list_->count++] = (__VA_ARGS__);                              \
+		err_;                                                                              \
+	})
+
+int otlp_too_many(struct otlp_input *input);
+
+/* A text by its number; one that is not there is "", and counted. */
+struct str otlp_text(struct otlp_input *input, uint64_t index);
+
+/* The same where 0 means that there is none. */
+struct str otlp_optional_text(struct otlp_input *input, uint64_t index);
+
+/* A place in a table of count entries; one beyond it is read as none, and counted. */
+uint32_t otlp_index(struct otlp_input *input, uint64_t index, uint32_t count, enum otlp_flaw flaw);
+
+/* Attributes that stand where they are (KeyValue). */
+int otlp_read_key_value(struct otlp_input *input, struct str message, struct otlp_attribute *ret);
+
+/* ---- otlp_tables.c ---- */
+
+/* Keeps the tables that stand in this message, behind what others brought. */
+int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str bytes);
+
+/* Reads what was collected; the tables then have another serial. */
+int otlp_tables_read(struct otlp_input *input);
+
+/* Forgets what was collected and read; keeps the memory. */
+void otlp_tables_clear(struct otlp_input *input);
+void otlp_tables_done(struct otlp_input *input);
+
+/* ---- otlp_profile.c ---- */
+
+enum {
+	OTLP_TYPE_COUNT_MAX = PPROF_SAMPLE_TYPE_COUNT_MAX,
+	OTLP_OWNER_ATTRIBUTE_COUNT_MAX = 1024
+};
+
+/* A sample as it came: values of all types of its profile. */
+struct otlp_raw_sample {
+	struct otlp_range stack, attributes, values, timestamps;
+	uint32_t link;
+};
+
+typedef ARRAY(struct otlp_attribute) otlp_attribute_list;
+typedef ARRAY(uint64_t) otlp_number_list;
+
+/* What there is room for is used again for the next profile. */
+struct otlp_profile_input {
+	struct otlp_input *input;
+	otlp_attribute_list resource, scope, inlined;
+	ARRAY(uint32_t) stack_indices; /* of revisions without a table of stacks */
+	ARRAY(uint32_t) indices;
+	otlp_number_list values; /* signed, as they come */
+	otlp_number_list timestamps;
+	ARRAY(struct otlp_raw_sample) raw;
+	ARRAY(struct otlp_sample) samples;
+	struct str types[OTLP_TYPE_COUNT_MAX];
+	uint32_t type_count;
+	struct str period_type;
+	uint32_t slice_count; /* of stack_indices, which samples take slices of */
+	uint64_t container_start, container_end;
+	struct otlp_profile profile;
+};
+
+/* One that stands in a scope, with or without a container around it: told of, type by type. */
+int otlp_profile_read(struct otlp_profile_input *profile, enum otlp_message kind,
+		      struct str message);
+void otlp_profile_done(struct otlp_profile_input *profile);
+
+/* Whether tables stand in each profile. */
+bool otlp_brings_tables(const struct otlp_input *input);
+
+/* Where a message begins in the request, for sentences. */
+size_t otlp_offset(const struct otlp_input *input, struct str message);

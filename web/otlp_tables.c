@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "web/otlp_inside.h"
+
+int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str bytes)
+{
+	static const struct {
+		enum otlp_field field;
+		enum otlp_table table;
+	} kept[] = { { OTLP_F_ATTRIBUTE_TABLE, OTLP_TABLE_ATTRIBUTES },
+		     { OTLP_F_ATTRIBUTE_UNITS, OTLP_TABLE_UNITS },
+		     { OTLP_F_FUNCTION_TABLE, OTLP_TABLE_FUNCTIONS },
+		     { OTLP_F_MAPPING_TABLE, OTLP_TABLE_MAPPINGS },
+		     { OTLP_F_LOCATION_TABLE, OTLP_TABLE_LOCATIONS },
+		     { OTLP_F_LINK_TABLE, OTLP_TABLE_LINKS },
+		     { OTLP_F_STACK_TABLE, OTLP_TABLE_STACKS } };
+	struct otlp_wire wire = otlp_wire_from(bytes);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	while (!err && (more = otlp_next(input, &wire, message, bytes, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		if (row->field == OTLP_F_STRING_TABLE)
+			err = otlp_append(input, &input->tables.strings, field.bytes);
+		if (row->field == OTLP_F_ATTRIBUTE_TABLE)
+			input->attribute_message = row->inner;
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+			if (row->field == kept[i].field)
+				err = otlp_append(input, &input->raw[kept[i].table], field.bytes);
+	}
+	return err;
+}
+
+/* ---- attributes -------------------------------------------------------------------------------
+ */
+
+static void read_any(struct otlp_input *input, const struct otlp_row *row,
+		     const struct otlp_wire_field *field, struct otlp_value *ret)
+{
+	*ret = (struct otlp_value){ .integer = (int64_t)field->value, .bytes = field->bytes };
+	switch (row->field) {
+	case OTLP_F_TEXT:
+		ret->kind = OTLP_VALUE_TEXT;
+		break;
+	case OTLP_F_TEXT_INDEX:
+		ret->kind = OTLP_VALUE_TEXT;
+		ret->bytes = otlp_optional_text(input, field->value);
+		break;
+	case OTLP_F_BOOLEAN:
+		ret->kind = OTLP_VALUE_BOOLEAN;
+		break;
+	case OTLP_F_INTEGER:
+		ret->kind = OTLP_VALUE_INTEGER;
+		break;
+	case OTLP_F_NUMBER:
+		ret->kind = OTLP_VALUE_NUMBER;
+		memcpy(&ret->number, &field->value, sizeof(ret->number));
+		break;
+	case OTLP_F_BYTES:
+		ret->kind = OTLP_VALUE_BYTES;
+		break;
+	case OTLP_F_ARRAY:
+		ret->kind = OTLP_VALUE_ARRAY;
+		break;
+	default:
+		ret->kind = OTLP_VALUE_MAP;
+		break;
+	}
+}
+
+/* The last of several counts, as everywhere in protobuf. */
+static int read_value(struct otlp_input *input, struct str message, struct otlp_value *ret)
+{
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+
+	*ret = (struct otlp_value){ 0 };
+	while ((more = otlp_next(input, &wire, OTLP_ANY_VALUE, message, &field, &row)) > 0)
+		read_any(input, row, &field, ret);
+	return more;
+}
+
+static int read_attribute(struct otlp_input *input, enum otlp_message kind, struct str message,
+			  struct otlp_attribute *ret)
+{
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	struct str text = { 0 };
+	uint64_t index = 0;
+	int more;
+	int err = 0;
+
+	*ret = (struct otlp_attribute){ 0 };
+	while (!err && (more = otlp_next(input, &wire, kind, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		if (row->field == OTLP_F_KEY)
+			text = field.bytes;
+		else if (row->field == OTLP_F_KEY_INDEX)
+			index = field.value;
+		else if (row->field == OTLP_F_UNIT)
+			ret->unit = otlp_optional_text(input, field.value);
+		else if (row->field == OTLP_F_VALUE)
+			err = read_value(input, field.bytes, &ret->value);
+	}
+	/* Who was read back from a queue may have both. */
+	ret->key = text.size > 0	    ? text
+		   : kind == OTLP_ATTRIBUTE ? otlp_text(input, index)
+					    : otlp_optional_text(input, index);
+	return err;
+}
+
+int otlp_read_key_value(struct otlp_input *input, struct str message, struct otlp_attribute *ret)
+{
+	return read_attribute(input, OTLP_KEY_VALUE, message, ret);
+}
+
+/* Units stood in a table of their own, by key. */
+static int read_unit(struct otlp_input *input, struct str message)
+{
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	struct str key = { 0 };
+	struct str unit = { 0 };
+	int more;
+
+	while ((more = otlp_next(input, &wire, OTLP_UNIT, message, &field, &row)) > 0) {
+		if (row->field == OTLP_F_KEY_INDEX)
+			key = otlp_text(input, field.value);
+		else
+			unit = otlp_text(input, field.value);
+	}
+	for (uint32_t i = 0; more == 0 && i < input->tables.attributes.count; i++)
+		if (key.size > 0 && str_equal(input->tables.attributes.items[i].key, key))
+			input->tables.attributes.items[i].unit = unit;
+	return more;
+}
+
+enum { UNIT_COUNT_MAX = 64 }; /* each is looked for in all attributes */
+
+static int read_attributes(struct otlp_input *input)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < input->raw[OTLP_TABLE_ATTRIBUTES].count; i++) {
+		struct otlp_attribute attribute;
+
+		err = read_attribute(input, input->attribute_message,
+				     input->raw[OTLP_TABLE_ATTRIBUTES].items[i], &attribute);
+		if (!err)
+			err = otlp_append(input, &input->tables.attributes, attribute);
+	}
+	for (uint32_t i = 0; !err && i < input->raw[OTLP_TABLE_UNITS].count; i++) {
+		if (i == UNIT_COUNT_MAX)
+			return otlp_too_many(input);
+		err = read_unit(input, input->raw[OTLP_TABLE_UNITS].items[i]);
+	}
+	return err;
+}
+
+/* ---- functions, mappings, locations -----------------------------------------------------------
+ */
+
+static int read_function(struct otlp_input *input, struct str message)
+{
+	struct otlp_function function = { 0 };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	uint64_t name = 0;
+	int more;
+
+	while ((more = otlp_next(input, &wire, OTLP_FUNCTION, message, &field, &row)) > 0) {
+		if (row->field == OTLP_F_NAME)
+			name = field.value;
+		else if (row->field == OTLP_F_SYSTEM_NAME)
+			function.system_name = otlp_optional_text(input, field.value);
+		else if (row->field == OTLP_F_FILENAME)
+			function.filename = otlp_optional_text(input, field.value);
+		else if (row->field == OTLP_F_START_LINE)
+			function.start_line = (int64_t)field.value;
+	}
+	/* One whose name stands at 0 has it there, but entry 0 is nothing itself. */
+	if (message.size > 0)
+		function.name = otlp_text(input, name);
+	return more < 0 ? more : otlp_append(input, &input->tables.functions, function);
+}
+
+static void take_build_id(struct otlp_mapping *mapping, const struct otlp_attribute *attribute)
+{
+	struct str prefix = STR("process.executable.build_id.");
+	struct str kind = attribute->key;
+
+	if (!str_starts_with(kind, prefix) || attribute->value.kind != OTLP_VALUE_TEXT)
+		return;
+	kind = (struct str){ kind.text + prefix.size, kind.size - prefix.size };
+	if (str_equal(kind, STR("gnu")))
+		mapping->gnu = attribute->value.bytes;
+	else if (str_equal(kind, STR("go")))
+		mapping->go = attribute->value.bytes;
+	else if (str_equal(kind, STR("htlhash")) || str_equal(kind, STR("profiling")))
+		mapping->htlhash = attribute->value.bytes;
+}
+
+/* The attribute that an index names, or NULL, counted. */
+static const struct otlp_attribute *attribute_at(struct otlp_input *input, uint64_t index)
+{
+	uint64_t place = index + input->base;
+
+	if (index < input->tables.attributes.count && place < input->tables.attributes.count)
+		return &input->tables.attributes.items[place];
+	otlp_note(input, OTLP_FLAW_ATTRIBUTE_INDEX);
+	return NULL;
+}
+
+typedef void take_attribute(void *what, const struct otlp_attribute *attribute);
+
+static int take_attributes(struct otlp_input *input, const struct otlp_row *row,
+			   const struct otlp_wire_field *field, take_attribute *take, void *what)
+{
+	struct otlp_numbers numbers = otlp_numbers_of(row, field);
+	uint64_t index = 0;
+
+	while (otlp_numbers_next(&numbers, &index)) {
+		const struct otlp_attribute *attribute = attribute_at(input, index);
+
+		if (attribute)
+			take(what, attribute);
+	}
+	return numbers.is_broken ? otlp_refuse(input, -EBADMSG,
+					       "a list of attributes of a mapping or a location is "
+					       "cut short")
+				 : 0;
+}
+
+static void take_mapping_attribute(void *what, const struct otlp_attribute *attribute)
+{
+	take_build_id(what, attribute);
+}
+
+static int read_mapping(struct otlp_input *input, struct str message)
+{
+	struct otlp_mapping mapping = { 0 };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	struct str build_id = { 0 };
+	uint64_t build_id_kind = 0;
+	int more;
+	int err = 0;
+
+	while (!err && (more = otlp_next(input, &wire, OTLP_MAPPING, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		if (row->field == OTLP_F_MEMORY_START)
+			mapping.start = field.value;
+		else if (row->field == OTLP_F_MEMORY_LIMIT)
+			mapping.limit = field.value;
+		else if (row->field == OTLP_F_FILE_OFFSET)
+			mapping.offset = field.value;
+		else if (row->field == OTLP_F_FILENAME)
+			mapping.filename = otlp_optional_text(input, field.value);
+		else if (row->field == OTLP_F_BUILD_ID)
+			build_id = otlp_optional_text(input, field.value);
+		else if (row->field == OTLP_F_BUILD_ID_KIND)
+			build_id_kind = field.value;
+		else if (row->field == OTLP_F_ATTRIBUTE_INDICES)
+			err = take_attributes(input, row, &field, take_mapping_attribute, &mapping);
+	}
+	if (build_id.size > 0)
+		*(build_id_kind == 1 ? &mapping.htlhash : &mapping.gnu) = build_id;
+	if (mapping.limit > 0 && mapping.limit <= mapping.start)
+		otlp_note(input, OTLP_FLAW_MAPPING_RANGE);
+	return err ? err : otlp_append(input, &input->tables.mappings, mapping);
+}
+
+static void take_location_attribute(void *what, const struct otlp_attribute *attribute)
+{
+	struct otlp_location *location = what;
+	static const struct {
+		struct str old, now;
+	} spellings[] = { { { "python", 6 }, { "cpython", 7 } },
+			  { { "v8", 2 }, { "v8js", 4 } },
+			  { { "phpjit", 6 }, { "php", 3 } } };
+
+	if (!str_equal(attribute->key, STR("profile.frame.type")) ||
+	    attribute->value.kind != OTLP_VALUE_TEXT)
+		return;
+	location->frame_type = attribute->value.bytes;
+	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
+		if (str_equal(location->frame_type, spellings[i].old))
+			location->frame_type = spellings[i].now;
+}
+
+static int read_line(struct otlp_input *input, struct str message)
+{
+	struct otlp_line line = { 0 };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	uint64_t function = 0;
+	int more;
+
+	while ((more = otlp_next(input, &wire, OTLP_LINE, message, &field, &row)) > 0) {
+		if (row->field == OTLP_F_FUNCTION_INDEX)
+			function = field.value;
+		else if (row->field == OTLP_F_LINE)
+			line.line = (int64_t)field.value;
+		else
+			line.column = (int64_t)field.value;
+	}
+	line.function = otlp_index(input, function, input->tables.functions.count,
+				   OTLP_FLAW_FUNCTION_INDEX);
+	return more < 0 ? more : otlp_append(input, &input->tables.lines, line);
+}
+
+static int take_location_field(struct otlp_input *input, struct otlp_location *location,
+			       const struct otlp_row *row, const struct otlp_wire_field *field)
+{
+	uint32_t mapping_count = input->tables.mappings.count;
+
+	switch (row->field) {
+	case OTLP_F_MAPPING_INDEX:
+		location->mapping =
+			otlp_index(input, field->value, mapping_count, OTLP_FLAW_MAPPING_INDEX);
+		return 0;
+	case OTLP_F_ADDRESS:
+		location->address = field->value;
+		return 0;
+	case OTLP_F_TYPE_INDEX:
+		take_location_attribute(
+			location,
+			&(struct otlp_attribute){
+				.key = STR("profile.frame.type"),
+				.value = { .kind = OTLP_VALUE_TEXT,
+					   .bytes = otlp_optional_text(input, field->value) } });
+		return 0;
+	case OTLP_F_ATTRIBUTE_INDICES:
+		return take_attributes(input, row, field, take_location_attribute, location);
+	case OTLP_F_LINES:
+		location->lines.count++;
+		return read_line(input, field->bytes);
+	default:
+		return 0;
+	}
+}
+
+static int read_location(struct otlp_input *input, struct str message)
+{
+	struct otlp_location location = { .lines = { .first = input->tables.lines.count } };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	/* 1.3 says nothing where it means the first one. */
+	if (input->layout.revision == OTLP_R1_3 && input->tables.mappings.count > 1)
+		location.mapping = 1;
+	while (!err &&
+	       (more = otlp_next(input, &wire, OTLP_LOCATION, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		err = take_location_field(input, &location, row, &field);
+	}
+	assert(err || location.lines.first + location.lines.count == input->tables.lines.count);
+	return err ? err : otlp_append(input, &input->tables.locations, location);
+}
+
+/* ---- links and stacks -------------------------------------------------------------------------
+ */
+
+static bool is_zero(struct str id)
+{
+	for (size_t i = 0; i < id.size; i++)
+		if (id.text[i])
+			return false;
+	return true;
+}
+
+static int read_link(struct otlp_input *input, struct str message)
+{
+	struct otlp_link link = { 0 };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+
+	while ((more = otlp_next(input, &wire, OTLP_LINK, message, &field, &row)) > 0)
+		*(row->field == OTLP_F_TRACE_ID ? &link.trace_id : &link.span_id) = field.bytes;
+	if (is_zero(link.trace_id) && is_zero(link.span_id)) {
+		link = (struct otlp_link){ 0 };
+	} else if (link.trace_id.size != 16 || link.span_id.size != 8) {
+		otlp_note(input, OTLP_FLAW_LINK_ID);
+		link = (struct otlp_link){ 0 };
+	}
+	return more < 0 ? more : otlp_append(input, &input->tables.links, link);
+}
+
+static int read_stack(struct otlp_input *input, struct str message)
+{
+	struct otlp_tables *tables = &input->tables;
+	struct otlp_range stack = { .first = tables->indices.count };
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	while (!err && (more = otlp_next(input, &wire, OTLP_STACK, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+
+		struct otlp_numbers numbers = otlp_numbers_of(row, &field);
+		uint64_t index = 0;
+
+		while (!err && otlp_numbers_next(&numbers, &index)) {
+			bool is_there = index < tables->locations.count;
+
+			if (!is_there)
+				otlp_note(input, OTLP_FLAW_LOCATION_INDEX);
+			err = otlp_append(input, &tables->indices,
+					  is_there ? (uint32_t)index : OTLP_NO_LOCATION);
+		}
+		if (numbers.is_broken)
+			err = otlp_refuse(input, -EBADMSG,
+					  "the locations of stack %u are cut short",
+					  tables->stacks.count);
+	}
+	stack.count = tables->indices.count - stack.first;
+	return err ? err : otlp_append(input, &tables->stacks, stack);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
+/* What is nothing has place 0, in revisions that had no such place, too. */
+static int add_nothing(struct otlp_input *input)
+{
+	struct otlp_tables *tables = &input->tables;
+	int err = otlp_append(input, &tables->attributes, (struct otlp_attribute){ 0 });
+
+	if (!err)
+		err = otlp_append(input, &tables->functions, (struct otlp_function){ 0 });
+	if (!err)
+		err = otlp_append(input, &tables->mappings, (struct otlp_mapping){ 0 });
+	if (!err)
+		err = otlp_append(input, &tables->locations, (struct otlp_location){ 0 });
+	return err ? err : otlp_append(input, &tables->links, (struct otlp_link){ 0 });
+}
+
+/* Where the revision says that entry 0 is nothing. */
+static void check_nothing(struct otlp_input *input)
+{
+	const struct otlp_tables *tables = &input->tables;
+	const bool is_something[] = {
+		tables->strings.count > 0 && tables->strings.items[0].size > 0,
+		tables->attributes.count > 0 &&
+			tables->attributes.items[0].value.kind != OTLP_VALUE_NONE,
+		tables->functions.count > 0 && tables->functions.items[0].name.size > 0,
+		tables->mappings.count > 0 && tables->mappings.items[0].limit > 0,
+		tables->locations.count > 0 && (tables->locations.items[0].lines.count > 0 ||
+						tables->locations.items[0].address > 0),
+		tables->links.count > 0 && tables->links.items[0].trace_id.size > 0,
+		tables->stacks.count > 0 && tables->stacks.items[0].count > 0,
+	};
+
+	for (size_t i = 0; input->base == 0 && i < sizeof(is_something) / sizeof(is_something[0]);
+	     i++)
+		if (is_something[i])
+			otlp_note(input, OTLP_FLAW_ENTRY_ZERO);
+}
+
+int otlp_tables_read(struct otlp_input *input)
+{
+	static const struct {
+		enum otlp_table table;
+		int (*read)(struct otlp_input *input, struct str message);
+	} readers[] = { { OTLP_TABLE_FUNCTIONS, read_function },
+			{ OTLP_TABLE_MAPPINGS, read_mapping },
+			{ OTLP_TABLE_LOCATIONS, read_location },
+			{ OTLP_TABLE_LINKS, read_link },
+			{ OTLP_TABLE_STACKS, read_stack } };
+	int err = input->base ? add_nothing(input) : 0;
+
+	input->tables.serial++;
+	/* In this order, since each is checked against those before it. */
+	if (!err)
+		err = read_attributes(input);
+	for (size_t i = 0; !err && i < sizeof(readers) / sizeof(readers[0]); i++)
+		for (uint32_t k = 0; !err && k < input->raw[readers[i].table].count; k++)
+			err = readers[i].read(input, input->raw[readers[i].table].items[k]);
+	if (!err)
+		check_nothing(input);
+	return err;
+}
+
+void otlp_tables_clear(struct otlp_input *input)
+{
+	struct otlp_tables *tables = &input->tables;
+
+	for (size_t i = 0; i < OTLP_TABLE_COUNT; i++)
+		input->raw[i].count = 0;
+	tables->strings.count = tables->attributes.count = tables->mappings.count = 0;
+	tables->functions.count = tables->lines.count = tables->locations.count = 0;
+	tables->links.count = tables->stacks.count = tables->indices.count = 0;
+}
+
+void otlp_tables_done(struct otlp_input *input)
+{
+	struct otlp_tables *tables = &input->tables;
+
+	for (size_t i = 0; i < OTLP_TABLE_COUNT; i++)
+		array_done(&input->raw[i]);
+	array_done(&tables->strings);
+	array_done(&tables->attributes);
+	array_done(&tables->mappings);
+	array_done(&tables->functions);
+	array_done(&tables->lines);
+	array_done(&tables->locations);
+	array_done(&tables->links);
+	array_done(&tables->stacks);
+	array_done(&tables->indices);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/otlp_wire.h"
+
+static bool take_sized(struct otlp_wire *wire, struct str *ret)
+{
+	uint64_t size;
+
+	if (!otlp_wire_varint(wire, &size) || size > (uint64_t)(wire->end - wire->next))
+		return false;
+	*ret = (struct str){ (const char *)wire->next, (size_t)size };
+	wire->next += size;
+	return true;
+}
+
+/* All but a group's inside. False for what is cut short, or of no type. */
+static bool take_value(struct otlp_wire *wire, struct otlp_wire_field *field)
+{
+	switch (field->type) {
+	case OTLP_WIRE_VARINT:
+		return otlp_wire_varint(wire, &field->value);
+	case OTLP_WIRE_64:
+		return otlp_wire_u64(wire, &field->value);
+	case OTLP_WIRE_SIZED:
+		return take_sized(wire, &field->bytes);
+	case OTLP_WIRE_32:
+		if (wire->end - wire->next < 4)
+			return false;
+		wire->next += 4;
+		return true;
+	case OTLP_WIRE_GROUP:
+		return true;
+	}
+	return false;
+}
+
+/* To the end of a group that began, and of all within it. */
+static bool skip_group(struct otlp_wire *wire, uint64_t number)
+{
+	enum { TYPE_END = 4 };
+	uint64_t open[OTLP_GROUP_DEPTH_MAX] = { number };
+	unsigned depth = 1;
+
+	while (depth > 0) {
+		struct otlp_wire_field field = { 0 };
+		uint64_t tag;
+
+		if (!otlp_wire_varint(wire, &tag) || tag >> 3 == 0)
+			return false;
+		if ((tag & 7) == TYPE_END) {
+			if (tag >> 3 != open[--depth])
+				return false;
+			continue;
+		}
+		field.type = (enum otlp_wire_type)(tag & 7);
+		if (!take_value(wire, &field))
+			return false;
+		if (field.type != OTLP_WIRE_GROUP)
+			continue;
+		if (depth == OTLP_GROUP_DEPTH_MAX)
+			return false;
+		open[depth++] = tag >> 3;
+	}
+	return true;
+}
+
+int otlp_wire_next(struct otlp_wire *wire, struct otlp_wire_field *ret)
+{
+	uint64_t tag;
+
+	if (wire->next == wire->end)
+		return 0;
+	if (!otlp_wire_varint(wire, &tag))
+		return -EBADMSG;
+	*ret = (struct otlp_wire_field){ .number = tag >> 3,
+					 .type = (enum otlp_wire_type)(tag & 7) };
+	if (ret->number == 0 || !take_value(wire, ret))
+		return -EBADMSG;
+	if (ret->type == OTLP_WIRE_GROUP && !skip_group(wire, ret->number))
+		return -EBADMSG;
+	return 1;
+}

@@ -126,8 +126,9 @@ enum {
 
 	/* ---- who may ask ---- */
 
-	/* Of --http: IPv4, IPv6, a unix socket, and those of a second network. */
-	LISTEN_ADDRESS_COUNT_MAX = 8,
+	/* Of --http, --otlp-grpc and --otlp-http: IPv4, IPv6, a unix socket, and those of a second
+	 * network. */
+	LISTEN_ADDRESS_COUNT_MAX = 16,
 
 	/* People and programs with a token of their own; a line of the file has 160 bytes. */
 	TOKEN_COUNT_MAX = 256,
@@ -199,6 +200,15 @@ enum {
 	OTLP_REQUEST_SIZE_MAX = 64 << 20,
 	/* Entries of one table, indices of all stacks, values: what 64 MiB can hold of them. */
 	OTLP_ITEM_COUNT_MAX = 32 << 20,
+	/* JSON becomes a tree in memory, of some twenty times its size. */
+	OTLP_JSON_SIZE_MAX = 8 << 20,
+	/* What the store is given of one request at once: twice the largest request. */
+	OTLP_BATCH_MEMORY_MAX = 128 << 20,
+	/* Of a series, which resources of Kubernetes come near to; and of single samples. */
+	OTLP_SERIES_LABEL_COUNT_MAX = 30,
+	OTLP_SAMPLE_LABEL_COUNT_MAX = 16,
+	/* Who sends: a profiler a host, and SDKs of programs behind as many addresses. */
+	OTLP_SENDER_COUNT_MAX = 64,
 
 	/* ---- settings ---- */
 

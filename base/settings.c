@@ -83,9 +83,9 @@ static const struct setting table[] = {
 	{ "access-log", KIND_COUNT, FIELD(access_log), "N", "off", 1, UINT32_MAX, true, SERVING, 0,
 	  "log one request of N, or 'off'" },
 	{ "otlp-grpc", KIND_TEXT, FIELD(otlp_grpc), "ADDR:PORT", "127.0.0.1:4317", 0, 0, false, SERVING, 0,
-	  "OTLP over gRPC; accepted, not in use until OTLP is received" },
+	  "where OpenTelemetry's profiles are also received, by gRPC, or 'off'; if another program has the port, the rest starts" },
 	{ "otlp-http", KIND_TEXT, FIELD(otlp_http), "ADDR:PORT", "127.0.0.1:4318", 0, 0, false, SERVING, 0,
-	  "OTLP over HTTP; accepted, not in use until OTLP is received" },
+	  "where OpenTelemetry's profiles are also received, by HTTP, or 'off'; if another program has the port, the rest starts" },
 	/* Above 10 kHz the samples themselves would be what burns the CPU. */
 	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, RELOADABLE,
 	  "samples a second on each CPU" },

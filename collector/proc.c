@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
-#include "collector/cgroup.h"
-#include "collector/script.h"
+#include "base/cgroup.h"
+#include "base/script.h"
 
 enum {
 	TEXT_SIZE_MAX = 16384, /* of one file in /proc; what is longer is cut */

@@ -59,12 +59,49 @@ static int check_reach(const struct listen_addresses *addresses, bool has_keys,
 	return 0;
 }
 
+/* OpenTelemetry's ports come behind those of --http, and answer the same. */
+static int add_optional(const char *name, const char *text, struct listen_addresses *addresses,
+			char reterr[static DOOR_ERROR_SIZE])
+{
+	struct listen_addresses more;
+	char reason[LISTEN_ERROR_SIZE];
+	int err;
+
+	if (str_equal(str_from(text), STR("off")))
+		return 0;
+	err = listen_addresses_parse(text, &more, reason);
+	if (err) {
+		snprintf(reterr, DOOR_ERROR_SIZE, "%s: %.300s", name, reason);
+		return err;
+	}
+	for (size_t i = 0; i < more.count; i++) {
+		if (addresses->count == LISTEN_ADDRESS_COUNT_MAX) {
+			snprintf(reterr, DOOR_ERROR_SIZE, "there are more than %d addresses",
+				 LISTEN_ADDRESS_COUNT_MAX);
+			return -EINVAL;
+		}
+		more.items[i].is_optional = true;
+		addresses->items[addresses->count++] = more.items[i];
+	}
+	return 0;
+}
+
+static int parse_addresses(const struct settings *settings, struct listen_addresses *ret,
+			   char reterr[static DOOR_ERROR_SIZE])
+{
+	int err = listen_addresses_parse(settings->http, ret, reterr);
+
+	if (!err)
+		err = add_optional("otlp-grpc", settings->otlp_grpc, ret, reterr);
+	return err ? err : add_optional("otlp-http", settings->otlp_http, ret, reterr);
+}
+
 int door_check(const struct settings *settings, char reterr[static DOOR_ERROR_SIZE])
 {
 	autoclean(access) struct access *access = NULL;
 	autoclean(tls) struct tls *tls = NULL;
 	struct listen_addresses addresses;
-	int err = listen_addresses_parse(settings->http, &addresses, reterr);
+	int err = parse_addresses(settings, &addresses, reterr);
 
 	if (!err)
 		err = tls_new(settings, &tls, reterr);
@@ -81,7 +118,7 @@ int door_check(const struct settings *settings, char reterr[static DOOR_ERROR_SI
 /* http is what the addresses are called in settings. */
 static int open_parts(struct door *door, struct server *server, char reterr[static DOOR_ERROR_SIZE])
 {
-	int err = listen_addresses_parse(server->settings->http, &door->addresses, reterr);
+	int err = parse_addresses(server->settings, &door->addresses, reterr);
 
 	if (!err)
 		err = tls_new(server->settings, &door->tls, reterr);
@@ -142,7 +179,7 @@ int door_start(struct server *server, struct door **ret, char reterr[static DOOR
 uint16_t door_port(const struct door *door)
 {
 	for (size_t i = 0; i < door->addresses.count; i++)
-		if (!door->addresses.items[i].is_unix)
+		if (!door->addresses.items[i].is_unix && !door->addresses.items[i].is_optional)
 			return listen_address_port(&door->addresses.items[i]);
 	return 0;
 }
@@ -155,6 +192,8 @@ void door_describe(const struct door *door, struct buf *text)
 		const struct listen_address *address = &door->addresses.items[i];
 		char where[LISTEN_TEXT_SIZE];
 
+		if (address->is_optional)
+			continue;
 		listen_address_print(address, where);
 		if (address->is_unix)
 			buf_printf(text, "%s\n", where);
@@ -171,6 +210,19 @@ void door_describe(const struct door *door, struct buf *text)
 uint64_t door_turned_ns(struct door *door)
 {
 	return front_turned_ns(door->front);
+}
+
+void door_describe_otlp(const struct door *door, struct buf *text)
+{
+	for (size_t i = 0; i < door->addresses.count; i++) {
+		const struct listen_address *address = &door->addresses.items[i];
+		char where[LISTEN_TEXT_SIZE];
+
+		if (!address->is_optional || address->is_missing)
+			continue;
+		listen_address_print(address, where);
+		buf_printf(text, "%s%s", text->size > 0 ? ", " : "", where);
+	}
 }
 
 struct door *door_stop(struct door *door)

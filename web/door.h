@@ -37,6 +37,9 @@ void door_describe(const struct door *door, struct buf *text);
 /* When the thread that serves all connections last went round, monotonic; it is asked to do so. */
 uint64_t door_turned_ns(struct door *door);
 
+/* The addresses of --otlp-grpc and --otlp-http that it has, with commas. */
+void door_describe_otlp(const struct door *door, struct buf *text);
+
 /* Answers what is being asked, then ends. Accepts NULL, returns NULL. */
 struct door *door_stop(struct door *door);
 

@@ -495,12 +495,17 @@ static int open_listeners(struct front *front, struct listen_addresses *addresse
 	static_assert((int)LISTEN_ERROR_SIZE <= (int)FRONT_ERROR_SIZE, "one fits into the other");
 
 	for (size_t i = 0; i < addresses->count; i++) {
-		struct listener *listener = &front->listeners[i];
+		struct listener *listener = &front->listeners[front->listener_count];
 		int fd = -1;
 		int err = listen_address_open(&addresses->items[i],
 					      front->server->settings->http_socket_group, &fd,
 					      reterr);
 
+		if (err && addresses->items[i].is_optional) {
+			log_warning("going on without one address: %s", reterr);
+			addresses->items[i].is_missing = true;
+			continue;
+		}
 		if (err)
 			return err;
 		*listener = (struct listener){

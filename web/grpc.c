@@ -195,10 +195,28 @@ static bool set_encoding(struct request *request, struct str value)
 	return true;
 }
 
+/* How the message is packed, as what reads bodies knows it. */
+static bool take_encoding(struct request *request, bool is_packed, struct reply *reply)
+{
+	struct str encoding = STR("identity");
+
+	if (is_packed) {
+		encoding = request_header(request, STR("grpc-encoding"));
+		if (encoding.size == 0 || equal_caseless(encoding, STR("identity"))) {
+			connect_error(reply, CONNECT_INTERNAL,
+				      "the message is packed, but grpc-encoding does not say how");
+			return false;
+		}
+	}
+	if (set_encoding(request, encoding))
+		return true;
+	connect_error(reply, CONNECT_RESOURCE_EXHAUSTED, "there are more than 62 headers");
+	return false;
+}
+
 bool grpc_take_question(struct request *request, struct held_body *held, struct reply *reply)
 {
 	struct buf *bytes = &held->bytes;
-	struct str encoding = STR("identity");
 
 	assert(held->next == 0);
 	if (grpc_kind_of(request) == GRPC_WEB_TEXT && grpc_decode_text(bytes)) {
@@ -220,19 +238,70 @@ bool grpc_take_question(struct request *request, struct held_body *held, struct 
 						 : "there is more than one message in the body");
 		return false;
 	}
-	if (head[0] == FLAG_PACKED) {
-		encoding = request_header(request, STR("grpc-encoding"));
-		if (encoding.size == 0 || equal_caseless(encoding, STR("identity"))) {
-			connect_error(reply, CONNECT_INTERNAL,
-				      "the message is packed, but grpc-encoding does not say how");
-			return false;
-		}
+	held->next = FRAME_HEAD_SIZE;
+	return take_encoding(request, head[0] == FLAG_PACKED, reply);
+}
+
+static int64_t read_message(struct request *request, void *bytes, size_t size)
+{
+	struct grpc_message *message = request->body_context;
+	uint8_t more;
+	int64_t count;
+
+	request->body_context = message->context;
+	count = message->left > 0 ? message->read_body(request, bytes,
+						       size < message->left ? size : message->left)
+				  : message->read_body(request, &more, 1);
+	request->body_context = message;
+	if (message->left == 0)
+		return count > 0 ? -EPROTO : count;
+	if (count > 0)
+		message->left -= (size_t)count;
+	return count == 0 ? -EPROTO : count;
+}
+
+/* All of it, or as much as there is. */
+static int64_t read_head(struct request *request, uint8_t head[static FRAME_HEAD_SIZE])
+{
+	size_t size = 0;
+
+	while (size < FRAME_HEAD_SIZE && request->read_body) {
+		int64_t count = request->read_body(request, head + size, FRAME_HEAD_SIZE - size);
+
+		if (count <= 0)
+			return count < 0 ? count : (int64_t)size;
+		size += (size_t)count;
 	}
-	if (!set_encoding(request, encoding)) {
-		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED, "there are more than 62 headers");
+	return (int64_t)size;
+}
+
+bool grpc_begin_message(struct request *request, struct grpc_message *message, size_t size_max,
+			struct reply *reply)
+{
+	uint8_t head[FRAME_HEAD_SIZE] = { 0 };
+	int64_t count = grpc_kind_of(request) == GRPC_WEB_TEXT ? 0 : read_head(request, head);
+
+	if (count < FRAME_HEAD_SIZE || head[0] > FLAG_PACKED) {
+		connect_error(reply, CONNECT_INTERNAL, "there is no message in the body");
 		return false;
 	}
-	held->next = FRAME_HEAD_SIZE;
+	*message = (struct grpc_message){
+		.read_body = request->read_body,
+		.context = request->body_context,
+		.left = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 |
+			head[4],
+	};
+	if (message->left > size_max) {
+		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
+			      "the message has %zu bytes, and may have %zu", message->left,
+			      size_max);
+		reply->limit = LIMIT_BODY_SIZE;
+		return false;
+	}
+	if (!take_encoding(request, head[0] == FLAG_PACKED, reply))
+		return false;
+	request->read_body = read_message;
+	request->body_context = message;
 	return true;
 }
 
@@ -388,7 +457,7 @@ static void add_error(struct reply *reply, enum connect_code code, bool is_trail
 		   is_trailer);
 	add_status(reply, (struct header){ STR("grpc-message"), str_from(reply->rpc_message) },
 		   is_trailer);
-	if (reply->limit == LIMIT_QUESTIONS) {
+	if (reply->limit == LIMIT_QUESTIONS || reply->is_for_now) {
 		encode_details((int)code, error.message, &details);
 		if (!details.error && details.size > 0) {
 			memcpy(reply->rpc_details, details.bytes, details.size);

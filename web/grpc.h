@@ -34,6 +34,19 @@ bool grpc_check_headers(struct request *request, struct reply *reply);
  */
 bool grpc_take_question(struct request *request, struct held_body *held, struct reply *reply);
 
+/*
+ * The same for a message that is read as it comes: takes the frame's head from the body, after
+ * which the request's body is the message alone. Reading it fails with -EPROTO when it is not whole
+ * or not alone. Not for gRPC-Web in base64. False when the reply tells what is wrong.
+ */
+struct grpc_message {
+	int64_t (*read_body)(struct request *request, void *bytes, size_t size);
+	void *context;
+	size_t left;
+};
+bool grpc_begin_message(struct request *request, struct grpc_message *message, size_t size_max,
+			struct reply *reply);
+
 /* Makes of the reply, be it an answer or an error, one as this kind of client reads it. */
 void grpc_finish(const struct request *request, struct reply *reply);
 

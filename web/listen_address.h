@@ -19,6 +19,8 @@ struct listen_address {
 	socklen_t size;
 	bool is_loopback; /* a unix socket is, too */
 	bool is_unix;
+	bool is_optional; /* who can't have it goes on without */
+	bool is_missing;  /* such a one */
 };
 
 struct listen_addresses {

@@ -18,6 +18,7 @@
 #include "version.h"
 #include "web/json_writer.h"
 #include "web/request_counters.h"
+#include "web/otlp_senders.h"
 #include "web/server.h"
 
 const char *metrics_loss_name(enum loss_kind kind)
@@ -402,6 +403,8 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_counter(buf, "hearth_http_tokens_refused_total", server->counters.tokens_refused,
 		    "Requests with a token that is nobody's.");
 	add_pushes(buf, &server->counters);
+	if (server->otlp_senders)
+		otlp_senders_write_metrics(server->otlp_senders, buf);
 	add_limits(buf, &server->counters);
 	add_questions(buf, &server->counters, &store);
 	if (server->request_counters)

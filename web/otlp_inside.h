@@ -113,10 +113,7 @@ void otlp_tables_done(struct otlp_input *input);
 
 /* ---- otlp_profile.c ---- */
 
-enum {
-	OTLP_TYPE_COUNT_MAX = PPROF_SAMPLE_TYPE_COUNT_MAX,
-	OTLP_OWNER_ATTRIBUTE_COUNT_MAX = 1024
-};
+enum { OTLP_TYPE_COUNT_MAX = PPROF_SAMPLE_TYPE_COUNT_MAX, OTLP_OWNER_ATTRIBUTE_COUNT_MAX = 1024 };
 
 /* A sample as it came: values of all types of its profile. */
 struct otlp_raw_sample {

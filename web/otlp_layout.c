@@ -206,34 +206,3 @@ const struct otlp_row *otlp_layout_find(const struct otlp_layout *layout, enum o
 
 	return row == OTLP_ROW_NONE ? NULL : &table[row];
 }
-
-/* "string_table" is "stringTable". */
-static bool is_name(struct str given, const char *name)
-{
-	size_t place = 0;
-
-	for (size_t i = 0; i < given.size; i++) {
-		char c = given.text[i];
-
-		if (c == '_' && i + 1 < given.size && given.text[i + 1] >= 'a' &&
-		    given.text[i + 1] <= 'z')
-			c = (char)(given.text[++i] - 'a' + 'A');
-		if (name[place] != c || c == '\0')
-			return false;
-		place++;
-	}
-	return name[place] == '\0';
-}
-
-const struct otlp_row *otlp_layout_find_name(const struct otlp_layout *layout,
-					     enum otlp_message message, struct str name)
-{
-	for (unsigned number = 1; number <= OTLP_NUMBER_MAX; number++) {
-		const struct otlp_row *row = otlp_layout_find(layout, message, number);
-
-		for (size_t i = 0; row && i < 3 && row->names[i]; i++)
-			if (is_name(name, row->names[i]))
-				return row;
-	}
-	return NULL;
-}

@@ -151,19 +151,20 @@ enum otlp_kind {
 	OTLP_KIND_MESSAGE,
 };
 
+enum {
+	OTLP_NUMBER_MAX = 31, /* of a field */
+	OTLP_NAME_COUNT = 2,
+	OTLP_ROW_NONE = 0,
+};
+
 struct otlp_row {
 	enum otlp_message message;
 	enum otlp_field field;
 	enum otlp_kind kind;
 	enum otlp_message inner;	      /* of a message */
 	bool is_list;			      /* of numbers: packed, or one by one */
-	const char *names[3];		      /* in JSON, lowerCamelCase: of today, and of before */
+	const char *names[OTLP_NAME_COUNT];   /* in JSON, lowerCamelCase: of today, and of before */
 	uint8_t numbers[OTLP_REVISION_COUNT]; /* 0: not there */
-};
-
-enum {
-	OTLP_NUMBER_MAX = 31, /* of a field */
-	OTLP_ROW_NONE = 0,
 };
 
 /* One revision, so that a number finds its row at once. */
@@ -177,7 +178,3 @@ void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision);
 /* NULL: this revision has no such field. */
 const struct otlp_row *otlp_layout_find(const struct otlp_layout *layout, enum otlp_message message,
 					uint64_t number);
-
-/* By its name in JSON, in lowerCamelCase or snake_case; NULL. */
-const struct otlp_row *otlp_layout_find_name(const struct otlp_layout *layout,
-					     enum otlp_message message, struct str name);

@@ -7,6 +7,7 @@
 #include "version.h"
 #include "web/json_writer.h"
 #include "web/metrics.h"
+#include "web/otlp_senders.h"
 #include "web/page.h"
 #include "web/server.h"
 
@@ -180,6 +181,10 @@ void page_status(struct server *server, struct request *request, struct reply *r
 	write_collector(&json, server);
 	write_store(&json, &store);
 	write_symbols(&json, &symbols);
+	if (server->otlp_senders) {
+		json_key(&json, "otlp");
+		otlp_senders_write(server->otlp_senders, &json);
+	}
 	json_end_object(&json);
 }
 

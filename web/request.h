@@ -140,4 +140,5 @@ struct reply {
 	/* Texts of headers and trailers about it: web/grpc.h. */
 	char rpc_status[12], rpc_message[1024], rpc_details[1024];
 	enum limit limit; /* of a refusal: the one that was hit */
+	bool is_for_now;  /* of a refusal: the same may be taken a second later */
 };

@@ -16,6 +16,8 @@
 #include "web/grpc.h"
 #include "web/guard.h"
 #include "web/metrics.h"
+#include "web/otlp.h"
+#include "web/otlp_senders.h"
 #include "web/page.h"
 #include "web/page_assets.h"
 #include "web/push.h"
@@ -52,7 +54,8 @@ struct route {
 	route_handler *answer;
 };
 
-#define QUERIER "/querier.v1.QuerierService/"
+#define QUERIER	      "/querier.v1.QuerierService/"
+#define OTLP(version) "/opentelemetry.proto.collector.profiles." version ".ProfilesService/Export"
 
 static const struct route routes_table[] = {
 	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
@@ -99,6 +102,15 @@ static const struct route routes_table[] = {
 	{ ROLE_WRITER, ROUTE_SEND, "/ingest", push_ingest },
 	{ ROLE_WRITER, ROUTE_SEND, "/pyroscope/ingest", push_ingest },
 
+	/* The protocol's package has had three names, and its paths were documented as three. */
+	{ ROLE_WRITER, ROUTE_PUSH, OTLP("v1development"), otlp_export },
+	{ ROLE_WRITER, ROUTE_PUSH, OTLP("v1experimental"), otlp_export },
+	{ ROLE_WRITER, ROUTE_PUSH, OTLP("v1"), otlp_export },
+	{ ROLE_WRITER, ROUTE_SEND, "/v1development/profiles", otlp_export_http },
+	{ ROLE_WRITER, ROUTE_SEND, "/v1experimental/profiles", otlp_export_http },
+	{ ROLE_WRITER, ROUTE_SEND, "/v1/profiles", otlp_export_http },
+	{ ROLE_NOBODY, ROUTE_PUSH, "/grpc.health.v1.Health/Check", otlp_health },
+
 	{ ROLE_READER, ROUTE_LOOK, "/symbols/", uploads_get },
 	{ ROLE_WRITER, ROUTE_PUT, "/symbols/", uploads_put },
 	{ ROLE_WRITER, ROUTE_DELETE, "/symbols/", uploads_delete },
@@ -122,6 +134,7 @@ struct routes {
 	struct access *access;
 	struct audit *audit;
 	struct slots *slots, *push_slots;
+	struct otlp_senders *otlp_senders;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
 	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "/hearth/" */
@@ -135,6 +148,8 @@ static int make_parts(struct routes *routes)
 		err = slots_new(QUESTION_RUNNING_MAX, QUESTION_WAITING_MAX, &routes->slots);
 	if (!err)
 		err = slots_new(PUSH_RUNNING_MAX, PUSH_WAITING_MAX, &routes->push_slots);
+	if (!err)
+		err = otlp_senders_new(&routes->otlp_senders);
 	if (!err)
 		err = audit_new(routes->server->settings->access_log, &routes->audit);
 	return err;
@@ -184,6 +199,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 
 	server->request_counters = routes->counters;
 	server->push_slots = routes->push_slots;
+	server->otlp_senders = routes->otlp_senders;
 	*ret = TAKE(routes);
 	return 0;
 }
@@ -197,6 +213,9 @@ struct routes *routes_free(struct routes *routes)
 	request_counters_free(routes->counters);
 	if (routes->server->push_slots == routes->push_slots)
 		routes->server->push_slots = NULL;
+	if (routes->server->otlp_senders == routes->otlp_senders)
+		routes->server->otlp_senders = NULL;
+	otlp_senders_free(routes->otlp_senders);
 	slots_free(routes->slots);
 	slots_free(routes->push_slots);
 	access_free(routes->access);

@@ -179,6 +179,11 @@ static void print_addresses(const struct server *server, const struct door *door
 		(void)notify_manager("READY=1\nSTATUS=ready at %.*s", STR_PRINT(line));
 	for (bool is_first = true; parse_next(&rest, '\n', &line); is_first = false)
 		log_info("%s at %.*s", is_first ? "ready" : "and", STR_PRINT(line));
+	buf_clear(&text);
+	door_describe_otlp(door, &text);
+	if (text.size > 0)
+		log_info("OpenTelemetry's profiles are received there, and at %.*s", (int)text.size,
+			 (const char *)text.bytes);
 	if (port)
 		log_info("from another machine: ssh -L %u:127.0.0.1:%u %s%s, then open "
 			 "%s://127.0.0.1:%u/ there",
@@ -358,8 +363,6 @@ int serve_main(const struct settings *settings)
 	(void)signal(SIGPIPE, SIG_IGN);
 
 	describe_host(&server);
-	log_info("--otlp-grpc %s and --otlp-http %s are not in use: OTLP is not received yet",
-		 settings->otlp_grpc, settings->otlp_http);
 
 	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 

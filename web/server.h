@@ -12,6 +12,7 @@
 
 struct jit_processes;
 struct ingest;
+struct otlp_senders;
 struct packages;
 struct request_counters;
 struct slots;
@@ -65,6 +66,7 @@ struct server {
 	_Atomic bool is_importing;		   /* one at a time */
 	_Atomic bool is_exporting;		   /* a span file: the same */
 	struct slots *push_slots;		   /* while HTTP is served */
+	struct otlp_senders *otlp_senders;	   /* the same */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 #include "base/parse.h"
-#include "collector/cgroup.h"
+#include "base/cgroup.h"
 #include "collector/cpus.h"
 #include "collector/mappings.h"
-#include "collector/script.h"
+#include "base/script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

@@ -175,8 +175,12 @@ void hearth_start_again(struct hearth *hearth, const char *command, const char *
 				      "--data",
 				      hearth->folder,
 				      "--http",
-				      "127.0.0.1:0" };
-	size_t count = 6;
+				      "127.0.0.1:0",
+				      "--otlp-grpc",
+				      "off",
+				      "--otlp-http",
+				      "off" };
+	size_t count = 10;
 
 	for (; options && *options; options++)
 		arguments[count++] = *options;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "collector/cgroup.h"
+#include "base/cgroup.h"
 #include "collector/cpus.h"
 
 #define ID64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

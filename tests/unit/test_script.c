@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "collector/script.h"
+#include "base/script.h"
 
 /* A command line as /proc has it: words ended by NULs. */
 #define COMMAND(words) ((struct str){ words, sizeof(words) })

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/script.h"
+#include "base/script.h"
 
 #include <string.h>
 

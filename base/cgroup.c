@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/cgroup.h"
+#include "base/cgroup.h"
 
 #include "base/parse.h"
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "store/batch.h"
+#include "web/otlp_reader.h"
+
+/*
+ * Whose samples they are, in the words of this store. A process of this host is called as our own
+ * collector would call it (labels.h), so that both profilers' data of it lie together; one from
+ * elsewhere by what its sender says, and else "unknown_service:" and its executable.
+ *
+ * What tells one thread, process or request from another stays with samples: pid, tid, thread_name,
+ * span_id, trace_id, and all other attributes of samples. The rest makes a series, each attribute
+ * of resource, scope and profile by its name with '_' for what is no letter or digit.
+ */
+struct otlp_labels {
+	const char *host_name; /* ours */
+	bool is_local;	       /* process ids are those of this host */
+
+	struct label series[OTLP_SERIES_LABEL_COUNT_MAX];
+	size_t series_count;
+	struct label sample[OTLP_SAMPLE_LABEL_COUNT_MAX];
+	size_t sample_count;
+	uint64_t left_out; /* attributes that found no room, in all */
+	struct buf texts;  /* made ones */
+
+	/* The last process that was asked for: profiles of one come together. */
+	uint64_t process_pid;
+	struct buf process_texts;
+	struct label process[8];
+	size_t process_count;
+};
+
+void otlp_labels_init(struct otlp_labels *labels, const char *host_name, bool is_local);
+void otlp_labels_done(struct otlp_labels *labels);
+
+/*
+ * Of a sample of the profile. Texts live until the next call, as long as the request does. -ENOMEM.
+ */
+int otlp_labels_find(struct otlp_labels *labels, const struct otlp_profile *profile,
+		     const struct otlp_sample *sample);

@@ -7,6 +7,7 @@
 #include "check_config.h"
 #include "collector/collect.h"
 #include "command.h"
+#include "decode_tool.h"
 #include "doctor.h"
 #include "run.h"
 #include "status.h"
@@ -50,6 +51,7 @@ static const struct tool tools[] = {
 	{ "top", top_main, TOP_HELP },
 	{ "export", export_tool_main, EXPORT_TOOL_HELP },
 	{ "import", import_tool_main, IMPORT_TOOL_HELP },
+	{ "decode", decode_tool_main, DECODE_TOOL_HELP },
 	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
 };
 

@@ -11,7 +11,7 @@ export const build = process.env.BUILD ?? "build";
 export async function start(command, ...options) {
   const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
   const started = process.hrtime.bigint();
-  const child = spawn(`${build}/hearth`, [command, "--data", data, "--http", "127.0.0.1:0", ...options], {
+  const child = spawn(`${build}/hearth`, [command, "--data", data, "--http", "127.0.0.1:0", "--otlp-grpc", "off", "--otlp-http", "off", ...options], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";

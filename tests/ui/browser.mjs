@@ -45,7 +45,7 @@ export async function stop(child) {
 export async function startHearth(command, words, ...options) {
   const data = mkdtempSync(join(folder, "data-"));
   chmodSync(data, 0o755);
-  const child = start(`${BUILD}/hearth`, command, "--data", join(data, "d"), "--http", "127.0.0.1:0", ...options);
+  const child = start(`${BUILD}/hearth`, command, "--data", join(data, "d"), "--http", "127.0.0.1:0", "--otlp-grpc", "off", "--otlp-http", "off", ...options);
   let said = "";
   const address = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`hearth was not ready in time: ${said}`)), READY_MS);

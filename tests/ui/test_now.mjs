@@ -153,6 +153,21 @@ async function main(browser) {
   const other = await open(browser, address);
   await other.goto(`${address}/`);
   await says(other, "#answer", /busy/);
+
+  await step("who sends OpenTelemetry's profiles, in which revision, and what was wrong", async () => {
+    assert.equal(await other.locator("#senders").count(), 0);
+    const sample = (stackIndex) => ({ stackIndex, values: ["2"] });
+    const body = JSON.stringify({
+      resourceProfiles: [{ scopeProfiles: [{ profiles: [{ sampleType: { typeStrindex: 1, unitStrindex: 2 }, samples: [sample(1), sample(1), sample(9)] }] }] }],
+      dictionary: { stringTable: ["", "things", "count"], stackTable: [{}, {}] },
+    });
+    const reply = await fetch(`${address}/v1development/profiles`, { method: "POST", body, headers: { "content-type": "application/json", "user-agent": "sender/1.0" } });
+    assert.equal(reply.status, 200);
+    await says(other, "#senders tbody th", /^127\.0\.0\.1 sender\/1\.0$/);
+    const cells = await texts(other, "#senders tbody td");
+    assert.deepEqual(cells.slice(0, 2), ["1.10 http/json", "2"]);
+    assert.match(cells[3], /^1 sample left out ?left out: 1 samples whose stack is not there$/);
+  });
   await other.locator(".twist").first().click();
   await other.locator("#processes tr.sub a").first().waitFor();
   await other.locator(".flame canvas").first().waitFor();

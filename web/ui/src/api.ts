@@ -33,6 +33,26 @@ export interface Status {
     reason: string; // a sentence; "" when the state is ok
   };
   symbols: { modules: number; waiting: number; failed: number };
+  otlp?: Sender[]; // the latest first
+}
+
+/** Who sends profiles by OpenTelemetry's protocol. */
+export interface Sender {
+  host: string;
+  agent: string;
+  way: string; // "grpc", "http", "http/json"
+  revision: string; // "1.10"
+  last_ms: number;
+  requests: number;
+  requests_refused: number;
+  requests_failed: number;
+  bytes: number;
+  profiles: number;
+  samples: number;
+  samples_refused: number;
+  mended: number;
+  wrong: string; // a sentence, of the last time
+  wrong_ms: number;
 }
 
 export interface ProcessRow {

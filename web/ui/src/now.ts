@@ -10,6 +10,7 @@ import { HottestFunctions } from "./functions";
 import { NowGraph, tree } from "./graph";
 import { changesOf, contextRange, functionsOf, hostNow, leadOf, paused, status } from "./live";
 import { withUnit } from "./parts";
+import { SendersPanel } from "./senders";
 import { linkToExplore, span } from "./state";
 import { isStarting, Loading, lostOf, Starting } from "./states";
 import { TimelinePanel } from "./timeline";
@@ -61,5 +62,6 @@ export function NowPage() {
   return html`${table ? html`<${Lead} />` : html`<h1 class="sr">Now</h1>`}
     <${TimelinePanel} title="Host CPU" words=${`${contextWords()}, cores${paused.value ? ", paused" : ""}`} />
     <div class="cols"><${WhoPanel} /><div class="stack"><${ChangesPanel} /><${HottestFunctions} /></div></div>
-    <${NowGraph} />`;
+    <${NowGraph} />
+    <${SendersPanel} />`;
 }

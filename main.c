@@ -9,6 +9,7 @@
 #include "command.h"
 #include "decode_tool.h"
 #include "doctor.h"
+#include "record_tool.h"
 #include "run.h"
 #include "status.h"
 #include "store_tool.h"
@@ -47,6 +48,7 @@ static const struct tool tools[] = {
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
 	{ "tls", tls_tool_main, TLS_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },
+	{ "record", record_tool_main, RECORD_TOOL_HELP },
 	{ "status", status_main, STATUS_HELP },
 	{ "top", top_main, TOP_HELP },
 	{ "export", export_tool_main, EXPORT_TOOL_HELP },

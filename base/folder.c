@@ -2,6 +2,8 @@
 #include "base/folder.h"
 
 #include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,4 +31,19 @@ int folder_make(const char *path, mode_t mode, bool *ret_made)
 	}
 	*ret_made = true;
 	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
+void folder_remove(const char *path)
+{
+	enum { DESCRIPTORS = 4 };
+
+	(void)nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 }

@@ -9,3 +9,6 @@
  * whether the last one is new; one that was there keeps its mode. Negative errno.
  */
 int folder_make(const char *path, mode_t mode, bool *ret_made);
+
+/* Removes it with all that is in it, as far as that can be done; follows no links. */
+void folder_remove(const char *path);

@@ -734,6 +734,7 @@ unsigned settings_adopt(struct settings *settings, struct settings *loaded, stru
 		}
 	}
 	loaded->is_supervised = settings->is_supervised;
+	loaded->followed_pid = settings->followed_pid;
 	memcpy(loaded->collector_reason, settings->collector_reason,
 	       sizeof(loaded->collector_reason));
 	*settings = *loaded;

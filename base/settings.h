@@ -95,6 +95,8 @@ struct settings {
 	int argument_count;
 	const char *const *arguments;
 
+	/* Set by hearth record: samples of this process and of what it starts alone; 0: of all. */
+	uint32_t followed_pid;
 	/* Set by hearth run for its programs: it tells of what SIGHUP changed, once for both. */
 	bool is_supervised;
 	/* Why there is no collector, as hearth run found out; else "". */

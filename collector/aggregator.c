@@ -48,6 +48,7 @@ struct raw_entry {
 struct aggregator {
 	struct processes *processes;
 	const struct exclusions *exclusions; /* NULL: none */
+	bool only_followed;
 	uint64_t excluded_count;
 	uint64_t window_number;
 	uint64_t now_boot_ns;
@@ -353,6 +354,11 @@ void aggregator_exclude(struct aggregator *a, const struct exclusions *exclusion
 	a->exclusions = exclusions;
 }
 
+void aggregator_follow(struct aggregator *a)
+{
+	a->only_followed = true;
+}
+
 uint64_t aggregator_excluded(const struct aggregator *a)
 {
 	return a->excluded_count;
@@ -367,6 +373,8 @@ static bool is_excluded(const struct aggregator *a, const struct raw_process *ra
 {
 	const struct process_texts *texts = raw->process ? raw->process->texts : NULL;
 
+	if (a->only_followed && (!raw->process || !raw->process->is_followed))
+		return true;
 	return texts ? exclusions_have_process(a->exclusions, texts->name, texts->comm,
 					       texts->cgroup)
 		     : exclusions_have_process(a->exclusions, NULL, thread_comm, NULL);
@@ -761,7 +769,7 @@ struct window *aggregator_window(struct aggregator *a, uint64_t start_boot_ns, u
 	struct window *w = &a->window;
 
 	aggregator_meet_processes(a);
-	if (a->exclusions)
+	if (a->exclusions || a->only_followed)
 		leave_out_excluded(a);
 	a->now_boot_ns = end_boot_ns;
 	w->start_boot_ns = start_boot_ns;

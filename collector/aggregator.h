@@ -25,6 +25,9 @@ struct aggregator *aggregator_free(struct aggregator *aggregator);
 /* Whose samples are left out from now on; NULL: nobody's. Must outlive its use. */
 void aggregator_exclude(struct aggregator *aggregator, const struct exclusions *exclusions);
 
+/* Leaves out all but those processes of which processes_follow() speaks. */
+void aggregator_follow(struct aggregator *aggregator);
+
 /* How many samples were left out since the start. */
 uint64_t aggregator_excluded(const struct aggregator *aggregator);
 

@@ -705,6 +705,10 @@ int collect_main(const struct settings *caller_settings)
 	}
 	if (exclude(&collector))
 		return EX_CONFIG;
+	if (settings.followed_pid) {
+		processes_follow(collector.processes, settings.followed_pid);
+		aggregator_follow(collector.aggregator);
+	}
 	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for
 	 * it, a little later. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);

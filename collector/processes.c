@@ -33,6 +33,7 @@ struct processes {
 	size_t count;
 	uint32_t swept; /* the next share of buckets */
 	uint64_t refused;
+	uint32_t followed_pid;	 /* 0: nobody in particular */
 	struct spaces *spaces;	 /* NULL: nobody walks */
 	struct process *changed; /* to be published */
 };
@@ -130,6 +131,10 @@ static struct process *add_process(struct processes *processes, uint32_t pid,
 		return NULL;
 	}
 	process->key.pid = pid;
+	process->is_followed = pid == processes->followed_pid;
+	/* Another image of what is followed; a fork says of itself whose child it is. */
+	for (const struct process *p = *bucket_of(processes, pid); p; p = p->older)
+		process->is_followed |= p->key.pid == pid && p->is_followed;
 	process->begin_boot_ns = begin_boot_ns;
 	process->end_boot_ns = newer ? newer->begin_boot_ns : 0;
 	process->older = *link;
@@ -152,6 +157,9 @@ static void note_fork(struct processes *processes, const struct sideband_record 
 	if (!child)
 		return;
 	child->parent_pid = record->parent_pid;
+	child->is_followed = record->pid == processes->followed_pid ||
+			     record->parent_pid == processes->followed_pid ||
+			     (parent && parent->is_followed);
 	if (parent && parent->mappings)
 		child->mappings = mappings_ref(parent->mappings);
 	mark_changed(processes, child);
@@ -268,6 +276,13 @@ static void note_rename(struct processes *processes, const struct sideband_recor
 		return;
 	free(process->texts->comm);
 	process->texts->comm = comm;
+}
+
+void processes_follow(struct processes *processes, uint32_t pid)
+{
+	assert(pid > 0 && processes->followed_pid == 0);
+
+	processes->followed_pid = pid;
 }
 
 void processes_note(struct processes *processes, const struct sideband_record *record)

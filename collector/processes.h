@@ -36,6 +36,7 @@ struct process_texts {
 struct process {
 	struct process_key key;
 	bool has_key;		    /* else only pid: not sampled yet */
+	bool is_followed;	    /* of whom processes_follow() speaks */
 	bool was_read;		    /* /proc was */
 	uint64_t begin_boot_ns;	    /* of this image; 0: before we came */
 	uint64_t end_boot_ns;	    /* replaced by an exec; 0 while it is the pid's current image */
@@ -60,6 +61,12 @@ struct process {
 /* spaces: where the walk in the kernel finds mappings; must outlive this. NULL: nowhere. */
 int processes_new(struct spaces *spaces, struct processes **ret);
 struct processes *processes_free(struct processes *processes);
+
+/*
+ * Marks this process from now on, every image of it, and all that it and they start. Called before
+ * anything of it is known.
+ */
+void processes_follow(struct processes *processes, uint32_t pid);
 
 /* Takes note of a record. Records come in the order of time. */
 void processes_note(struct processes *processes, const struct sideband_record *record);

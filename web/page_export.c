@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/limits.h"
 #include "store/extract.h"
 #include "web/compression.h"
@@ -148,19 +148,6 @@ void page_export(struct server *server, struct request *request, struct reply *r
 
 enum { PATH_SIZE = STORE_PATH_SIZE_MAX + 64 };
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
-static void remove_folder(const char *folder)
-{
-	(void)nftw(folder, remove_entry, 4, FTW_DEPTH | FTW_PHYS);
-}
-
 static void export_folder(const struct settings *settings, char *path, size_t size)
 {
 	(void)snprintf(path, size, "%s/export.tmp", settings->data);
@@ -171,7 +158,7 @@ void page_export_tidy(const struct settings *settings)
 	char folder[PATH_SIZE];
 
 	export_folder(settings, folder, sizeof(folder));
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void refuse_span(struct reply *reply, int err)
@@ -196,7 +183,7 @@ static int make_span(const struct server *server, const struct store_question *q
 	int err;
 
 	export_folder(server->settings, folder, sizeof(folder));
-	remove_folder(folder);
+	folder_remove(folder);
 	err = store_export(server->store, question, folder, path, sizeof(path));
 	if (!err) {
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -206,7 +193,7 @@ static int make_span(const struct server *server, const struct store_question *q
 		else
 			reply_send_file(reply, fd);
 	}
-	remove_folder(folder);
+	folder_remove(folder);
 	return err;
 }
 

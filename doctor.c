@@ -98,6 +98,19 @@ static int read_number(const char *path, int64_t *ret)
 	return err ? err : parse_i64(str_from(line), ret);
 }
 
+/* How hearth is started here: by the units of a package, where they are installed. */
+static void advise_start(struct finding *finding, const char *unit, const char *commands)
+{
+	if (!access("/usr/lib/systemd/system/hearth.service", F_OK) ||
+	    !access("/lib/systemd/system/hearth.service", F_OK))
+		advise(finding,
+		       "start it: sudo systemctl start %s; journalctl -u %s tells why it "
+		       "ended",
+		       unit, unit);
+	else
+		advise(finding, "start it: %s", commands);
+}
+
 /* ---- the kernel ------------------------------------------------------------------------------ */
 
 static void check_kernel(const struct doctor *doctor, struct finding *ret)
@@ -320,7 +333,7 @@ static void check_server(const struct doctor *doctor, struct finding *ret)
 		(void)parse_u64(str_from(colon + 1), &port);
 	if (doctor->ask_error == -ECONNREFUSED) {
 		find(ret, LEVEL_WARN, "nobody listens at %s: hearth does not run there", address);
-		advise(ret, "start it: sudo hearth run");
+		advise_start(ret, "hearth", "sudo hearth run");
 	} else if (port <= UINT16_MAX && !port_owner_describe((uint16_t)port, owner)) {
 		find(ret, LEVEL_FAIL, "port %" PRIu64 " belongs to %s", port, owner);
 		advise(ret, "choose another one: --http 127.0.0.1:PORT");
@@ -347,7 +360,8 @@ static void check_collector(const struct doctor *doctor, struct finding *ret)
 		find(ret, str_equal(state, STR("replay")) ? LEVEL_OK : LEVEL_FAIL, "%.*s%s%.*s",
 		     STR_PRINT(state), reason.size ? ": " : "", STR_PRINT(reason));
 		if (ret->level == LEVEL_FAIL)
-			advise(ret, "start it: sudo hearth run, or sudo hearth collect");
+			advise_start(ret, "hearth-collector",
+				     "sudo hearth run, or sudo hearth collect");
 	} else if (lost_count * 100 > samples * LOST_PERCENT_HIGH) {
 		find(ret, LEVEL_WARN, "%" PRId64 " of %" PRId64 " samples were lost", lost_count,
 		     samples + lost_count);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "tests/support/hearth.h"
 
 enum { OUTPUT_SIZE = 16384, NOBODYS_PORT = 1 };
@@ -194,6 +195,38 @@ static void wrong_words_are_refused(void **state)
 	says("--jsn");
 }
 
+/* The manual of what goes wrong has a line for every check there is. */
+static void what_it_looks_at_is_explained(void **state)
+{
+	struct hearth hearth;
+	size_t i, size = 0;
+	json_t *answer, *value;
+	autofree char *manual = calloc(1, 1 << 20);
+	FILE *file = fopen("docs/TROUBLESHOOTING.md", "re");
+
+	(void)state;
+	assert_non_null(manual);
+	assert_non_null(file);
+	size = fread(manual, 1, (1 << 20) - 1, file);
+	fclose(file);
+	assert_true(size > 0);
+	hearth_start(&hearth, "serve", (const char *const[]){ NULL });
+	assert_true(doctor("", hearth.port, "--json") <= 2);
+	answer = json_loads(output, 0, NULL);
+	assert_true(json_array_size(answer) > 10);
+	json_array_foreach(answer, i, value)
+	{
+		char row[64];
+
+		snprintf(row, sizeof(row), "\n| %s |",
+			 json_string_value(json_object_get(value, "name")));
+		if (!strstr(manual, row))
+			fail_msg("docs/TROUBLESHOOTING.md has no row '%s'", row + 1);
+	}
+	json_decref(answer);
+	assert_int_equal(hearth_stop(&hearth), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +237,7 @@ int main(void)
 		cmocka_unit_test(a_server_without_a_collector_is_asked_too),
 		cmocka_unit_test(a_host_that_is_profiled_is_well),
 		cmocka_unit_test(wrong_words_are_refused),
+		cmocka_unit_test(what_it_looks_at_is_explained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,7 @@ install() {
 	for suite in bookworm trixie; do
 		run "install/$suite" sh tests/install/boot.sh "$suite" "$package"
 	done
+	run install/container sh tests/install/container.sh bookworm "$package"
 }
 
 [ $# -gt 0 ] || set -- shape unit fuzz fault live system ui

@@ -102,12 +102,51 @@ static void a_host_that_is_sampled_is_well(void **state)
 	assert_int_equal(hearth_stop(&hearth), 0);
 }
 
+/* Alert rules and dashboard name metrics; one that nobody tells would be an alert that never comes.
+ */
+static void what_alerts_and_dashboard_ask_for_is_told(void **state)
+{
+	static const char *const files[] = { "packaging/monitoring/hearth-alerts.yml",
+					     "packaging/monitoring/hearth-dashboard.json" };
+	struct hearth hearth;
+	char *metrics = NULL;
+	size_t count = 0;
+
+	(void)state;
+	hearth_start(&hearth, "serve", (const char *const[]){ NULL });
+	/* Histograms are told of routes that were asked. */
+	assert_int_equal(http_ask(hearth.port, "/healthz", NULL, NULL), 200);
+	assert_int_equal(http_ask(hearth.port, "/metrics", NULL, &metrics), 200);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		assert_int_equal(
+			shell_output(output, sizeof(output),
+				     "grep -ohE '(hearth|process)_[a-z_0-9]+[a-z]' %s | sort -u",
+				     files[i]),
+			0);
+		for (char *rest = output, *name; (name = strsep(&rest, "\n")) && *name; count++) {
+			char line[128];
+
+			snprintf(line, sizeof(line), "\n%s", name);
+
+			const char *at = strstr(metrics, line);
+
+			if (!at || !strchr("{ ", at[strlen(line)]))
+				fail_msg("%s asks for '%s', which is not in /metrics", files[i],
+					 name);
+		}
+	}
+	assert_true(count > 20);
+	free(metrics);
+	assert_int_equal(hearth_stop(&hearth), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_server_it_says_how_to_start_one),
 		cmocka_unit_test(a_server_alone_keeps_and_waits),
 		cmocka_unit_test(a_host_that_is_sampled_is_well),
+		cmocka_unit_test(what_alerts_and_dashboard_ask_for_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ static void refuse_body(struct export *export, int err)
 		refuse(export,
 		       (struct verdict_of_export){ OTLP_REFUSED, CONNECT_UNIMPLEMENTED, 415,
 						   "encoding", LIMIT_NONE, false },
-		       "unknown compression: supported encodings are gzip and zstd");
+		       "unknown compression: supported encodings are gzip, zstd and deflate");
 		break;
 	case -EBADMSG:
 		refuse(export,
@@ -257,10 +257,16 @@ static struct str sender_host(const struct request *request)
 	return request->peer.host[0] ? str_from(request->peer.host) : STR("unix");
 }
 
+/* What this sender sent before. */
+static enum otlp_revision believed_of(const struct export *export)
+{
+	return otlp_senders_believed(export->server->otlp_senders, sender_host(export->request),
+				     request_header(export->request, STR("user-agent")));
+}
+
 static int read_profiles(struct export *export, struct str body, enum otlp_revision known,
 			 char reason[static OTLP_ERROR_SIZE])
 {
-	struct otlp_senders *senders = export->server->otlp_senders;
 	autoclean(otlp_intake) struct otlp_intake *intake = NULL;
 	struct otlp_intake_options options = {
 		.host_name = export->server->host_name,
@@ -274,9 +280,7 @@ static int read_profiles(struct export *export, struct str body, enum otlp_revis
 
 	if (err)
 		return err;
-	reading.believed =
-		otlp_senders_believed(senders, sender_host(export->request),
-				      request_header(export->request, STR("user-agent")));
+	reading.believed = believed_of(export);
 	reading.context = intake;
 	err = otlp_read(&reading, &export->report, reason);
 	if (!err)
@@ -327,6 +331,7 @@ static void store(struct export *export, struct str body)
 	if (!find_bytes(export, body, &encoded, &known, &body))
 		return;
 	if (body.size > 0 && otlp_senders_knows(senders, body)) {
+		export->report.revision = believed_of(export);
 		answer(export);
 		return;
 	}

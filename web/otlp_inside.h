@@ -87,6 +87,15 @@ static inline bool otlp_numbers_next(struct otlp_numbers *numbers, uint64_t *ret
 
 int otlp_too_many(struct otlp_input *input);
 
+/* Makes room for all numbers of a list at once; each takes a byte at least. As otlp_append(). */
+#define otlp_reserve(input, array, field)                                                          \
+	({                                                                                         \
+		__auto_type room_ = (array);                                                       \
+		size_t more_ = (field)->type == OTLP_WIRE_SIZED ? (field)->bytes.size : 1;         \
+		room_->count + more_ > OTLP_ITEM_COUNT_MAX ? otlp_too_many(input)                  \
+							   : array_reserve(room_, more_);          \
+	})
+
 /* A text by its number; one that is not there is "", and counted. */
 struct str otlp_text(struct otlp_input *input, uint64_t index);
 

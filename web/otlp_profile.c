@@ -11,10 +11,10 @@ static int take_number_list(struct otlp_input *input, const struct otlp_row *row
 {
 	struct otlp_numbers reader = otlp_numbers_of(row, field);
 	uint64_t number = 0;
-	int err = 0;
+	int err = otlp_reserve(input, numbers, field);
 
 	while (!err && otlp_numbers_next(&reader, &number))
-		err = otlp_append(input, numbers, number);
+		numbers->items[numbers->count++] = number;
 	if (!err && reader.is_broken)
 		err = otlp_refuse(input, -EBADMSG, "byte %zu: a list of numbers is cut short",
 				  otlp_offset(input, field->bytes));
@@ -28,7 +28,7 @@ static int take_attribute_indices(struct otlp_profile_input *profile, const stru
 	struct otlp_input *input = profile->input;
 	struct otlp_numbers reader = otlp_numbers_of(row, field);
 	uint64_t number = 0;
-	int err = 0;
+	int err = otlp_reserve(input, &profile->indices, field);
 
 	if (range->count == 0)
 		range->first = profile->indices.count;
@@ -40,8 +40,8 @@ static int take_attribute_indices(struct otlp_profile_input *profile, const stru
 			otlp_note(input, OTLP_FLAW_ATTRIBUTE_INDEX);
 			continue;
 		}
-		err = otlp_append(input, &profile->indices, (uint32_t)place);
-		range->count += !err;
+		profile->indices.items[profile->indices.count++] = (uint32_t)place;
+		range->count++;
 	}
 	if (!err && reader.is_broken)
 		err = otlp_refuse(input, -EBADMSG, "byte %zu: a list of attributes is cut short",

@@ -425,13 +425,14 @@ static int read_stack(struct otlp_input *input, struct str message)
 		struct otlp_numbers numbers = otlp_numbers_of(row, &field);
 		uint64_t index = 0;
 
+		err = otlp_reserve(input, &tables->indices, &field);
 		while (!err && otlp_numbers_next(&numbers, &index)) {
 			bool is_there = index < tables->locations.count;
 
 			if (!is_there)
 				otlp_note(input, OTLP_FLAW_LOCATION_INDEX);
-			err = otlp_append(input, &tables->indices,
-					  is_there ? (uint32_t)index : OTLP_NO_LOCATION);
+			tables->indices.items[tables->indices.count++] =
+				is_there ? (uint32_t)index : OTLP_NO_LOCATION;
 		}
 		if (numbers.is_broken)
 			err = otlp_refuse(input, -EBADMSG,

@@ -63,19 +63,9 @@ static bool skip_group(struct otlp_wire *wire, uint64_t number)
 	return true;
 }
 
-int otlp_wire_next(struct otlp_wire *wire, struct otlp_wire_field *ret)
+int otlp_wire_other(struct otlp_wire *wire, struct otlp_wire_field *field)
 {
-	uint64_t tag;
-
-	if (wire->next == wire->end)
-		return 0;
-	if (!otlp_wire_varint(wire, &tag))
+	if (!take_value(wire, field))
 		return -EBADMSG;
-	*ret = (struct otlp_wire_field){ .number = tag >> 3,
-					 .type = (enum otlp_wire_type)(tag & 7) };
-	if (ret->number == 0 || !take_value(wire, ret))
-		return -EBADMSG;
-	if (ret->type == OTLP_WIRE_GROUP && !skip_group(wire, ret->number))
-		return -EBADMSG;
-	return 1;
+	return field->type != OTLP_WIRE_GROUP || skip_group(wire, field->number) ? 1 : -EBADMSG;
 }

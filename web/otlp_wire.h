@@ -45,6 +45,10 @@ static inline bool otlp_wire_varint(struct otlp_wire *wire, uint64_t *ret)
 {
 	uint64_t value = 0;
 
+	if (wire->next < wire->end && *wire->next < 0x80) {
+		*ret = *wire->next++;
+		return true;
+	}
 	for (unsigned shift = 0; shift < 64 && wire->next < wire->end; shift += 7) {
 		uint8_t byte = *wire->next++;
 
@@ -70,5 +74,35 @@ static inline bool otlp_wire_u64(struct otlp_wire *wire, uint64_t *ret)
 	return true;
 }
 
-/* 1, 0 at the end, -EBADMSG. */
-int otlp_wire_next(struct otlp_wire *wire, struct otlp_wire_field *ret);
+/* What is not a varint, nor sized; for otlp_wire_next() alone. */
+int otlp_wire_other(struct otlp_wire *wire, struct otlp_wire_field *field);
+
+/* 1, 0 at the end, -EBADMSG. Of a field value or bytes is set, by its type, and the other nothing.
+ */
+static inline int otlp_wire_next(struct otlp_wire *wire, struct otlp_wire_field *ret)
+{
+	uint64_t tag;
+
+	if (wire->next == wire->end)
+		return 0;
+	if (!otlp_wire_varint(wire, &tag))
+		return -EBADMSG;
+	ret->number = tag >> 3;
+	ret->type = (enum otlp_wire_type)(tag & 7);
+	ret->value = 0;
+	ret->bytes = (struct str){ 0 };
+	if (ret->number == 0)
+		return -EBADMSG;
+	if (ret->type == OTLP_WIRE_VARINT)
+		return otlp_wire_varint(wire, &ret->value) ? 1 : -EBADMSG;
+	if (ret->type != OTLP_WIRE_SIZED)
+		return otlp_wire_other(wire, ret);
+
+	uint64_t size;
+
+	if (!otlp_wire_varint(wire, &size) || size > (uint64_t)(wire->end - wire->next))
+		return -EBADMSG;
+	ret->bytes = (struct str){ (const char *)wire->next, (size_t)size };
+	wire->next += size;
+	return 1;
+}

@@ -349,7 +349,8 @@ static int unpack_gzip_piece(struct gzip_reader *gzip, struct sink *sink, uint64
 	return gzip->ended && gzip->stream.avail_in > 0 ? -EBADMSG : 0;
 }
 
-static int unpack_gzip(struct body_clock *clock, struct sink *sink)
+/* window_bits tell which of zlib's formats it is. */
+static int unpack_gzip(struct body_clock *clock, struct sink *sink, int window_bits)
 {
 	struct gzip_reader gzip = { .ended = false };
 	uint8_t piece[READ_SIZE];
@@ -357,7 +358,7 @@ static int unpack_gzip(struct body_clock *clock, struct sink *sink)
 	int64_t count;
 	int err = 0;
 
-	if (inflateInit2(&gzip.stream, GZIP_WINDOW_BITS) != Z_OK)
+	if (inflateInit2(&gzip.stream, window_bits) != Z_OK)
 		return -ENOMEM;
 	while (!err && (count = read_some(clock, piece, sizeof(piece))) != 0) {
 		if (count < 0) {
@@ -441,7 +442,11 @@ int request_take_body(struct request *request, request_sink *take, void *context
 	struct sink sink = { .take = take, .context = context };
 
 	if (equal_without_case(encoding, STR("gzip")))
-		return unpack_gzip(&clock, &sink);
+		return unpack_gzip(&clock, &sink, GZIP_WINDOW_BITS);
+	/* HTTP's deflate is what zlib calls its own format. */
+	if (equal_without_case(encoding, STR("deflate")) ||
+	    equal_without_case(encoding, STR("zlib")))
+		return unpack_gzip(&clock, &sink, MAX_WBITS);
 	if (equal_without_case(encoding, STR("zstd")))
 		return unpack_zstd(&clock, &sink);
 	if (encoding.size > 0 && !equal_without_case(encoding, STR("identity")))

@@ -661,3 +661,132 @@ void otlp_make(enum otlp_revision revision, unsigned flags, struct buf *buf)
 		add_dictionary(&maker, buf);
 	add_unknown(&maker, buf);
 }
+
+/* ---- a large one ------------------------------------------------------------------------------
+ */
+
+enum {
+	LARGE_FUNCTION_COUNT = 4000,
+	LARGE_DEPTH = 24,
+	LARGE_PROCESS_COUNT = 40,
+	LARGE_THREAD_COUNT = 8, /* attributes 1 to 16: a name and an id each */
+	LARGE_STACK_COUNT = 3000,
+	LARGE_TABLES_SIZE = 620 << 10,
+	LARGE_SAMPLE_SIZE = 21,
+};
+
+static uint64_t draw(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *state >> 33;
+}
+
+static void add_large_tables(uint64_t *state, struct buf *tables)
+{
+	static const char *const keys[] = { "",		 "samples",	"count",
+					    "cpu",	 "nanoseconds", "thread.name",
+					    "thread.id", "a/file.c" };
+	enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		pprof_sized(tables, 5, str_from(keys[i]));
+	for (uint64_t i = 0; i < LARGE_FUNCTION_COUNT; i++) {
+		autoclean(buf) struct buf name = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf function = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf location = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf line = BUF(PART_SIZE_MAX);
+
+		buf_printf(&name,
+			   "company::service::package_of_some_length::Class<int, std::string>"
+			   "::function_%u(const Request &)",
+			   (unsigned)i);
+		pprof_sized(tables, 5, (struct str){ (char *)name.bytes, name.size });
+		if (i > 0) {
+			pprof_number(&function, 1, KEY_COUNT + i);
+			pprof_number(&function, 3, 7);
+			pprof_number(&line, 1, i);
+			pprof_number(&line, 2, i);
+			add_part(&location, 3, &line);
+		}
+		add_part(tables, 3, &function);
+		add_part(tables, 2, &location);
+	}
+	pprof_sized(tables, 6, STR(""));
+	for (int i = 0; i < LARGE_THREAD_COUNT; i++) {
+		autoclean(buf) struct buf value = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf name = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf id = BUF(PART_SIZE_MAX);
+		autoclean(buf) struct buf number = BUF(PART_SIZE_MAX);
+
+		buf_printf(&name, "worker-%d", i);
+		pprof_sized(&value, 1, (struct str){ (char *)name.bytes, name.size });
+		buf_clear(&name);
+		pprof_number(&name, 1, 5);
+		add_part(&name, 2, &value);
+		add_part(tables, 6, &name);
+		pprof_number(&number, 3, 1000 + (uint64_t)i);
+		pprof_number(&id, 1, 6);
+		add_part(&id, 2, &number);
+		add_part(tables, 6, &id);
+	}
+	pprof_sized(tables, 7, STR(""));
+	for (size_t i = 1; i < LARGE_STACK_COUNT; i++) {
+		autoclean(buf) struct buf stack = BUF(PART_SIZE_MAX);
+		uint64_t places[LARGE_DEPTH];
+
+		/* The roots are few, and the leaves many. */
+		for (uint64_t k = 0; k < LARGE_DEPTH; k++)
+			places[k] = 1 + draw(state) % (LARGE_FUNCTION_COUNT - 1) / (1 + k * k);
+		pprof_list(&stack, 1, places, LARGE_DEPTH);
+		add_part(tables, 7, &stack);
+	}
+}
+
+static void add_large_process(uint64_t process, size_t count, uint64_t time_ns, uint64_t *state,
+			      struct buf *request)
+{
+	autoclean(buf) struct buf resource = BUF(PART_SIZE_MAX);
+	autoclean(buf) struct buf scope = BUF(PART_SIZE_MAX);
+	autoclean(buf) struct buf profile = BUF(PART_SIZE_MAX);
+	autoclean(buf) struct buf all = BUF(PART_SIZE_MAX);
+	char name[24];
+
+	snprintf(name, sizeof(name), "service-%u", (unsigned)process);
+	add_key_value(&resource, 1, "service.name", name, 0);
+	pprof_sized(&profile, 1, STR("\x08\x01\x10\x02"));
+	for (size_t i = 0; i < count; i++) {
+		autoclean(buf) struct buf sample = BUF(PART_SIZE_MAX);
+		uint64_t thread = draw(state) % LARGE_THREAD_COUNT;
+		uint64_t indices[] = { 1 + 2 * thread, 2 + 2 * thread };
+
+		pprof_number(&sample, 1, 1 + draw(state) % (LARGE_STACK_COUNT - 1));
+		pprof_list(&sample, 2, indices, 2);
+		buf_add_varint(&sample, 5 << 3 | 2);
+		buf_add_varint(&sample, 8);
+		buf_add_u64(&sample, time_ns + draw(state) % 5000 * UINT64_C(1000000));
+		add_part(&profile, 2, &sample);
+	}
+	add_fixed(&profile, 3, time_ns);
+	pprof_number(&profile, 4, UINT64_C(5000000000));
+	pprof_sized(&profile, 5, STR("\x08\x03\x10\x04"));
+	pprof_number(&profile, 6, 50000000);
+	add_part(&scope, 2, &profile);
+	add_part(&all, 1, &resource);
+	add_part(&all, 2, &scope);
+	add_part(request, 1, &all);
+}
+
+void otlp_make_large(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf)
+{
+	autoclean(buf) struct buf tables = BUF(PART_SIZE_MAX);
+	uint64_t state = seed;
+	uint64_t program = 1; /* the same for all seeds */
+	size_t sample_count =
+		size > LARGE_TABLES_SIZE ? (size - LARGE_TABLES_SIZE) / LARGE_SAMPLE_SIZE : 100;
+
+	add_large_tables(&program, &tables);
+	for (uint64_t process = 0; process < LARGE_PROCESS_COUNT; process++)
+		add_large_process(process, 1 + sample_count / LARGE_PROCESS_COUNT, time_ns, &state,
+				  buf);
+	add_part(buf, 2, &tables);
+}

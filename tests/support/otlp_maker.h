@@ -30,3 +30,10 @@ enum {
 
 /* The buf keeps the first error. */
 void otlp_make(enum otlp_revision revision, unsigned flags, struct buf *buf);
+
+/*
+ * A request of about so many bytes, of the newest revision, as a profiler of a busy host sends:
+ * processes with some threads, 3,000 stacks of 24 frames of a large program, a timestamp a sample.
+ * Another seed makes other samples of the same program, within five seconds from that time.
+ */
+void otlp_make_large(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
@@ -161,6 +162,8 @@ static void every_revision_is_in_the_store_when_it_is_answered(void **state)
 	}
 	assert_tells(fixture, "/metrics",
 		     "hearth_otlp_requests_total{revision=\"1.7\",result=\"accepted\"} 1\n");
+	assert_tells(fixture, "/metrics",
+		     "hearth_otlp_requests_total{revision=\"1.5\",result=\"accepted\"} 2\n");
 	assert_tells(fixture, "/metrics", "hearth_otlp_repeated_total 1\n");
 	assert_tells(fixture, "/api/v1/status",
 		     "\"host\":\"127.0.0.1\",\"agent\":\"tests/1.0\",\"way\":\"http\",\"revision\":"
@@ -244,11 +247,28 @@ static void it_comes_packed(void **state)
 	assert_sent(fixture, &(struct sending){ .encoding = "gzip", .body = str_of(&body) }, 200,
 		    NULL);
 	check_store(fixture, 1);
+	/* As zlib packs, which HTTP calls deflate. */
+	buf_clear(&body);
+	otlp_make(OTLP_R1_8, OTLP_MAKER_UNKNOWN, &body);
+	uLongf size = compressBound(body.size);
+	uint8_t *packed = malloc(size);
+
+	assert_non_null(packed);
+	assert_int_equal(compress(packed, &size, body.bytes, body.size), Z_OK);
+	assert_sent(fixture,
+		    &(struct sending){ .encoding = "deflate", .body = { (char *)packed, size } },
+		    200, NULL);
+	check_store(fixture, 2);
+	assert_sent(
+		fixture,
+		&(struct sending){ .encoding = "deflate", .body = { (char *)packed, size - 5 } },
+		400, "unpacked");
+	free(packed);
 	assert_sent(fixture, &(struct sending){ .encoding = "br", .body = str_of(&body) }, 415,
-		    "gzip and zstd");
+		    "gzip, zstd and deflate");
 	assert_sent(fixture, &(struct sending){ .encoding = "gzip", .body = STR("none") }, 400,
 		    "unpacked");
-	assert_tells(fixture, "/metrics", "hearth_otlp_refused_total{reason=\"encoding\"} 2\n");
+	assert_tells(fixture, "/metrics", "hearth_otlp_refused_total{reason=\"encoding\"} 3\n");
 }
 
 static void frame(const struct buf *message, bool is_packed, struct buf *framed)

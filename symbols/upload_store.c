@@ -240,6 +240,23 @@ int upload_store_find(struct upload_store *store, const struct identity *identit
 	return info ? 0 : -ENOENT;
 }
 
+int upload_store_read(struct upload_store *store, const struct identity *identity, int *ret_fd)
+{
+	struct upload_info info;
+	char name[NAME_SIZE_MAX];
+	int err = upload_store_find(store, identity, &info);
+	int fd;
+
+	if (err)
+		return err;
+	write_name(identity, name);
+	fd = openat(store->folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
 int upload_store_remove(struct upload_store *store, const struct identity *identity)
 {
 	char name[NAME_SIZE_MAX];

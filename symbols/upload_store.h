@@ -40,6 +40,8 @@ bool upload_identity_from(struct str text, struct identity *ret);
 /* -ENOENT when it is not there. */
 int upload_store_find(struct upload_store *store, const struct identity *identity,
 		      struct upload_info *ret);
+/* Opens the file to be read. */
+int upload_store_read(struct upload_store *store, const struct identity *identity, int *ret_fd);
 int upload_store_remove(struct upload_store *store, const struct identity *identity);
 
 /* Calls back for each, in no order, with the store locked. */

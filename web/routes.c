@@ -13,6 +13,7 @@
 #include "web/audit.h"
 #include "web/compression.h"
 #include "web/connect.h"
+#include "web/debuginfo.h"
 #include "web/grpc.h"
 #include "web/guard.h"
 #include "web/metrics.h"
@@ -41,6 +42,7 @@ enum route_kind {
 	/* Of a path that only begins so; one path may have several of them. */
 	ROUTE_LOOK,   /* GET */
 	ROUTE_PUT,    /* PUT with a body that the handler reads itself */
+	ROUTE_HAND,   /* POST of one */
 	ROUTE_DELETE, /* DELETE */
 };
 
@@ -54,8 +56,9 @@ struct route {
 	route_handler *answer;
 };
 
-#define QUERIER	      "/querier.v1.QuerierService/"
 #define OTLP(version) "/opentelemetry.proto.collector.profiles." version ".ProfilesService/Export"
+#define QUERIER	      "/querier.v1.QuerierService/"
+#define DEBUGINFO     "/debuginfo.v1alpha1.DebuginfoService/"
 
 static const struct route routes_table[] = {
 	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
@@ -110,6 +113,11 @@ static const struct route routes_table[] = {
 	{ ROLE_WRITER, ROUTE_SEND, "/v1experimental/profiles", otlp_export_http },
 	{ ROLE_WRITER, ROUTE_SEND, "/v1/profiles", otlp_export_http },
 	{ ROLE_NOBODY, ROUTE_PUSH, "/grpc.health.v1.Health/Check", otlp_health },
+	{ ROLE_WRITER, ROUTE_CALL, DEBUGINFO "ShouldInitiateUpload", debuginfo_should_initiate },
+	{ ROLE_WRITER, ROUTE_CALL, DEBUGINFO "UploadFinished", debuginfo_finished },
+	{ ROLE_READER, ROUTE_CALL, DEBUGINFO "ListDebuginfo", debuginfo_list },
+	{ ROLE_WRITER, ROUTE_CALL, DEBUGINFO "DeleteDebuginfo", debuginfo_delete },
+	{ ROLE_WRITER, ROUTE_HAND, DEBUGINFO "Upload/", debuginfo_upload },
 
 	{ ROLE_READER, ROUTE_LOOK, "/symbols/", uploads_get },
 	{ ROLE_WRITER, ROUTE_PUT, "/symbols/", uploads_put },
@@ -135,6 +143,7 @@ struct routes {
 	struct audit *audit;
 	struct slots *slots, *push_slots;
 	struct otlp_senders *otlp_senders;
+	struct debuginfo *debuginfo;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
 	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "/hearth/" */
@@ -146,6 +155,8 @@ static int make_parts(struct routes *routes)
 
 	if (!err)
 		err = slots_new(QUESTION_RUNNING_MAX, QUESTION_WAITING_MAX, &routes->slots);
+	if (!err)
+		err = debuginfo_new(&routes->debuginfo);
 	if (!err)
 		err = slots_new(PUSH_RUNNING_MAX, PUSH_WAITING_MAX, &routes->push_slots);
 	if (!err)
@@ -200,6 +211,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 	server->request_counters = routes->counters;
 	server->push_slots = routes->push_slots;
 	server->otlp_senders = routes->otlp_senders;
+	server->debuginfo = routes->debuginfo;
 	*ret = TAKE(routes);
 	return 0;
 }
@@ -218,6 +230,9 @@ struct routes *routes_free(struct routes *routes)
 	otlp_senders_free(routes->otlp_senders);
 	slots_free(routes->slots);
 	slots_free(routes->push_slots);
+	if (routes->server->debuginfo == routes->debuginfo)
+		routes->server->debuginfo = NULL;
+	debuginfo_free(routes->debuginfo);
 	access_free(routes->access);
 	audit_free(routes->audit);
 	free(routes);
@@ -242,6 +257,7 @@ static const char *method_of(const struct route *route)
 	case ROUTE_CALL:
 	case ROUTE_PUSH:
 	case ROUTE_SEND:
+	case ROUTE_HAND:
 		return "POST";
 	case ROUTE_PUT:
 		return "PUT";
@@ -359,12 +375,14 @@ static bool check(struct routes *routes, struct request *request, const struct r
 	if (!has_method(route, request)) {
 		bool is_read = !strcmp(method_of(route), "GET");
 
+		bool is_any = route->kind >= ROUTE_LOOK && route->kind != ROUTE_HAND;
+
 		reply_error(reply, 405, NULL, "this path is asked by %s",
-			    route->kind >= ROUTE_LOOK ? "GET, PUT or DELETE" : method_of(route));
+			    is_any ? "GET, PUT or DELETE" : method_of(route));
 		reply_add_header(reply, "Allow",
-				 route->kind >= ROUTE_LOOK ? "GET, HEAD, PUT, DELETE"
-				 : is_read		   ? "GET, HEAD"
-							   : "POST");
+				 is_any	   ? "GET, HEAD, PUT, DELETE"
+				 : is_read ? "GET, HEAD"
+					   : "POST");
 		return false;
 	}
 	/* What everybody may ask, may be asked with whatever a client always sends along. */

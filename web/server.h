@@ -10,6 +10,7 @@
 #include "web/limit.h"
 #include "web/push.h"
 
+struct debuginfo;
 struct jit_processes;
 struct ingest;
 struct otlp_senders;
@@ -67,6 +68,7 @@ struct server {
 	_Atomic bool is_exporting;		   /* a span file: the same */
 	struct slots *push_slots;		   /* while HTTP is served */
 	struct otlp_senders *otlp_senders;	   /* the same */
+	struct debuginfo *debuginfo;		   /* the same */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

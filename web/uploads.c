@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "symbols/elf_file.h"
 #include "symbols/symbols.h"
 #include "symbols/upload_store.h"
 #include "web/json_writer.h"
@@ -152,6 +153,22 @@ static int finish(const struct identity *identity, struct upload *upload, struct
 	return err;
 }
 
+/*
+ * A whole program is brought like one that runs here: nobody else may have it, as when profiles of
+ * another host are pushed. A file of debug information alone waits for its program.
+ */
+static void bring(struct server *server, const struct identity *identity)
+{
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	autoclose int fd = -1;
+
+	if (upload_store_read(server->uploads, identity, &fd) || elf_file_open(fd, &elf))
+		return;
+	elf = elf_file_close(elf);
+	/* Too many wait: it is asked for again when it runs here. */
+	(void)symbols_bring_file(server->symbols, identity, TAKE_FD(fd));
+}
+
 bool uploads_take(struct server *server, const struct identity *identity, struct request *request,
 		  struct reply *reply)
 {
@@ -165,10 +182,12 @@ bool uploads_take(struct server *server, const struct identity *identity, struct
 		else
 			err = finish(identity, upload, reply);
 	}
-	if (!err)
+	if (!err) {
+		bring(server, identity);
 		symbols_search_debug(server->symbols);
-	else if (reply->status == 200)
+	} else if (reply->status == 200) {
 		refuse(server, err, reply);
+	}
 	return !err;
 }
 

@@ -15,6 +15,7 @@
 #include "store/batch.h"
 #include "store/store.h"
 #include "symbols/symbols.h"
+#include "web/guests.h"
 #include "web/metrics.h"
 #include "web/server.h"
 #include "web/window_batch.h"
@@ -24,23 +25,6 @@ enum {
 	BATCH_MEMORY_MAX = 64 << 20, /* twice the largest window */
 	RETRY_MS = 1000,
 	MAINTAIN_MS = 5000,
-	/* Between commits of what is pushed: a twentieth of what a sender notices. */
-	COMMIT_PAUSE_MS = 50,
-	/* Entries of theirs in one row; it holds four times as many. */
-	GUEST_ENTRY_COUNT_MAX = 1 << 17,
-};
-
-/* What somebody else brings, on the stack of its thread. */
-struct guest {
-	struct guest *next;
-	struct batch *batch;	/* or NULL */
-	bool commits, may_wait; /* for others to commit with */
-	bool is_waiting;
-	int err;
-};
-
-struct guests {
-	struct guest *first, **last;
 };
 
 struct ingest {
@@ -63,16 +47,7 @@ struct ingest {
 	enum store_state state; /* as it was said last */
 	uint32_t damaged_count; /* of which was said */
 
-	/* Those that came, under the lock, and those whose batches were appended, the writer's: a
-	 * commit a push would sync the disk hundreds of times a second. */
-	pthread_mutex_t guest_lock;
-	pthread_cond_t guest_done;
-	struct guests guests; /* its address is in the queue when some are new */
-	bool is_announced, is_closed;
-	struct guests committing;
-	uint32_t guest_entries;	  /* appended since the last commit */
-	uint64_t guest_commit_ns; /* when they are to be committed */
-	uint64_t last_guest_commit_ns;
+	struct guests guests; /* its address is in the queue when some have come */
 };
 
 static void wish_for_names(struct ingest *ingest, const struct window *window)
@@ -209,170 +184,23 @@ static bool is_overdue(const struct ingest *ingest)
 /* ---- batches of others --------------------------------------------------------------------------
  */
 
-static void add_guest(struct guests *guests, struct guest *guest)
+/* Windows of the link are committed, and told, with what others brought. */
+static int commit_all(void *context)
 {
-	guest->next = NULL;
-	*guests->last = guest;
-	guests->last = &guest->next;
-}
+	struct ingest *ingest = context;
 
-static struct guest *take_guests(struct guests *guests)
-{
-	struct guest *first = guests->first;
-
-	guests->first = NULL;
-	guests->last = &guests->first;
-	return first;
-}
-
-/* Each is gone as soon as it is answered. */
-static void answer_guests(struct ingest *ingest, struct guest *guest, int err)
-{
-	pthread_mutex_lock(&ingest->guest_lock);
-	while (guest) {
-		struct guest *next = guest->next;
-
-		assert(guest->is_waiting);
-		guest->err = err ? err : guest->err;
-		guest->is_waiting = false;
-		guest = next;
-	}
-	pthread_cond_broadcast(&ingest->guest_done);
-	pthread_mutex_unlock(&ingest->guest_lock);
-}
-
-/* What windows of the link brought is committed, and told, with it. */
-static int commit_all(struct ingest *ingest)
-{
-	int err = ingest->has_pending ? commit(ingest) : store_commit(ingest->server->store);
-
-	ingest->guest_entries = err ? ingest->guest_entries : 0;
-	return err;
-}
-
-static void commit_guests(struct ingest *ingest)
-{
-	int err = commit_all(ingest);
-
-	ingest->last_guest_commit_ns = clock_monotonic_ns();
-	answer_guests(ingest, take_guests(&ingest->committing), err);
-}
-
-/* A row holds so much and no more. */
-static int append_batch(struct ingest *ingest, struct batch *batch)
-{
-	uint32_t entries = batch_totals(batch).entries;
-	int err = 0;
-
-	if (ingest->guest_entries > 0 && ingest->guest_entries + entries > GUEST_ENTRY_COUNT_MAX)
-		err = commit_all(ingest);
-	if (!err)
-		err = store_append(ingest->server->store, batch);
-	ingest->guest_entries += err ? 0 : entries;
-	return err;
-}
-
-static void append_guest(struct ingest *ingest, struct guest *guest)
-{
-	uint64_t now_ns = clock_monotonic_ns();
-	uint64_t due_ns = now_ns;
-
-	guest->next = NULL;
-	if (guest->batch)
-		guest->err = append_batch(ingest, guest->batch);
-	if (!guest->commits || (guest->err && guest->err != -EALREADY)) {
-		answer_guests(ingest, guest, 0);
-		return;
-	}
-	if (guest->may_wait)
-		due_ns = ingest->last_guest_commit_ns +
-			 UINT64_C(1) * COMMIT_PAUSE_MS * CLOCK_NS_PER_MS;
-	if (!ingest->committing.first || due_ns < ingest->guest_commit_ns)
-		ingest->guest_commit_ns = due_ns;
-	add_guest(&ingest->committing, guest);
-}
-
-static void let_guests_in(struct ingest *ingest)
-{
-	struct guest *guest;
-
-	pthread_mutex_lock(&ingest->guest_lock);
-	guest = take_guests(&ingest->guests);
-	ingest->is_announced = false;
-	pthread_mutex_unlock(&ingest->guest_lock);
-	while (guest) {
-		struct guest *next = guest->next;
-
-		append_guest(ingest, guest);
-		guest = next;
-	}
-}
-
-/* How long the writer may wait for something new. */
-static int wait_ms(const struct ingest *ingest)
-{
-	uint64_t now_ns = clock_monotonic_ns();
-
-	if (!ingest->committing.first)
-		return RETRY_MS;
-	if (ingest->guest_commit_ns <= now_ns)
-		return 0;
-	return (int)((ingest->guest_commit_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
-}
-
-static bool is_commit_due(const struct ingest *ingest)
-{
-	return ingest->committing.first && clock_monotonic_ns() >= ingest->guest_commit_ns;
-}
-
-/* Nobody will let them in any more. */
-static void turn_guests_away(struct ingest *ingest)
-{
-	struct guest *guest;
-
-	pthread_mutex_lock(&ingest->guest_lock);
-	ingest->is_closed = true;
-	guest = take_guests(&ingest->guests);
-	pthread_mutex_unlock(&ingest->guest_lock);
-	answer_guests(ingest, guest, -ECANCELED);
-}
-
-static int be_guest(struct ingest *ingest, struct guest *guest)
-{
-	bool announces;
-	int err = 0;
-
-	pthread_mutex_lock(&ingest->guest_lock);
-	if (ingest->is_closed) {
-		pthread_mutex_unlock(&ingest->guest_lock);
-		return -ECANCELED;
-	}
-	guest->is_waiting = true;
-	add_guest(&ingest->guests, guest);
-	announces = !ingest->is_announced;
-	ingest->is_announced = true;
-	pthread_mutex_unlock(&ingest->guest_lock);
-
-	/* Closed it is when the writer ends, and then it turns everybody away. */
-	while (announces && err != -EPIPE) {
-		err = queue_push_wait(ingest->queue, &ingest->guests, RETRY_MS);
-		announces = err == -ETIMEDOUT;
-	}
-	pthread_mutex_lock(&ingest->guest_lock);
-	while (guest->is_waiting)
-		pthread_cond_wait(&ingest->guest_done, &ingest->guest_lock);
-	pthread_mutex_unlock(&ingest->guest_lock);
-	return guest->err;
+	return ingest->has_pending ? commit(ingest) : store_commit(ingest->server->store);
 }
 
 int ingest_add(struct ingest *ingest, struct batch *batch, bool commits)
 {
-	return be_guest(ingest, &(struct guest){ .batch = batch, .commits = commits });
+	return guests_bring(&ingest->guests, ingest->queue, batch,
+			    commits ? GUEST_COMMITS : GUEST_APPENDS);
 }
 
 int ingest_commit_soon(struct ingest *ingest)
 {
-	return be_guest(ingest, &(struct guest){ .commits = true, .may_wait = true });
+	return guests_bring(&ingest->guests, ingest->queue, NULL, GUEST_MAY_COMMIT_LATER);
 }
 
 static void *run(void *context)
@@ -388,12 +216,13 @@ static void *run(void *context)
 		err = 0;
 		ingest->turned_ns = clock_monotonic_ns();
 		if (held)
-			let_guests_in(ingest);
+			guests_let_in(&ingest->guests);
 		else
-			err = queue_pop(ingest->queue, wait_ms(ingest), &item);
+			err = queue_pop(ingest->queue, guests_wait_ms(&ingest->guests, RETRY_MS),
+					&item);
 		held = NULL;
 		if (!err && item == &ingest->guests) {
-			let_guests_in(ingest);
+			guests_let_in(&ingest->guests);
 		} else if (!err && take(ingest, item)) {
 			struct timespec pause = { .tv_sec = RETRY_MS / CLOCK_MS_PER_S };
 
@@ -406,17 +235,14 @@ static void *run(void *context)
 		} else if (!err) {
 			window_free(item);
 		}
-		if (is_commit_due(ingest))
-			commit_guests(ingest);
+		guests_commit_due(&ingest->guests);
 		if (is_overdue(ingest))
 			(void)commit(ingest);
 		maintain(ingest);
 	}
 	window_free(held);
-	if (ingest->committing.first)
-		commit_guests(ingest);
+	guests_close(&ingest->guests);
 	(void)commit(ingest);
-	turn_guests_away(ingest);
 	return NULL;
 }
 
@@ -425,8 +251,7 @@ static struct ingest *ingest_free(struct ingest *ingest)
 	queue_free(ingest->queue);
 	batch_free(ingest->batch);
 	window_batch_free(ingest->filling);
-	pthread_cond_destroy(&ingest->guest_done);
-	pthread_mutex_destroy(&ingest->guest_lock);
+	guests_done(&ingest->guests);
 	free(ingest);
 	return NULL;
 }
@@ -449,10 +274,7 @@ int ingest_start(const struct ingest_options *options, struct ingest **ret)
 	store_status(options->server->store, &status);
 	ingest->damaged_count = status.damaged_count;
 
-	pthread_mutex_init(&ingest->guest_lock, NULL);
-	pthread_cond_init(&ingest->guest_done, NULL);
-	(void)take_guests(&ingest->guests);
-	(void)take_guests(&ingest->committing);
+	guests_init(&ingest->guests, options->server->store, commit_all, ingest);
 
 	int err = queue_new(QUEUE_COUNT_MAX, &ingest->queue);
 

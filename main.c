@@ -10,6 +10,7 @@
 #include "decode_tool.h"
 #include "doctor.h"
 #include "record_tool.h"
+#include "grafana_tool.h"
 #include "run.h"
 #include "status.h"
 #include "store_tool.h"
@@ -55,6 +56,7 @@ static const struct tool tools[] = {
 	{ "import", import_tool_main, IMPORT_TOOL_HELP },
 	{ "decode", decode_tool_main, DECODE_TOOL_HELP },
 	{ "check-config", check_config_main, CHECK_CONFIG_HELP },
+	{ "grafana-datasource", grafana_tool_main, GRAFANA_TOOL_HELP },
 };
 
 enum {
@@ -66,9 +68,9 @@ static void print_help(void)
 {
 	printf("usage: hearth COMMAND [OPTIONS]\n\nSee what a Linux host spends its time on.\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-14s%s\n", commands[i].name, commands[i].help);
+		printf("  %-20s%s\n", commands[i].name, commands[i].help);
 	for (size_t i = 0; i < TOOL_COUNT; i++)
-		printf("  %-14s%s\n", tools[i].name, tools[i].help);
+		printf("  %-20s%s\n", tools[i].name, tools[i].help);
 	printf("\n  hearth COMMAND --help    the command's options\n"
 	       "  hearth --version         which hearth this is\n\n"
 	       "As root, 'hearth run' is all it takes; then open http://127.0.0.1:4040/\n");

@@ -139,6 +139,14 @@ enum {
 	/* Lines of the log about refused tokens, a minute; the rest is counted. */
 	AUDIT_REFUSAL_COUNT_MAX = 10,
 
+	/* ---- what is kept beside profiles ---- */
+
+	/* Profiles that somebody handed in to look at: the newest, as they came. One on the wire
+	 * is a question, so it has REQUEST_QUESTION_SIZE_MAX at most; unpacked so much. */
+	ADHOC_COUNT_MAX = 100,
+	ADHOC_SIZE_MAX = 64 << 20,
+	ADHOC_UNPACKED_SIZE_MAX = 64 << 20,
+
 	/* ---- imports: files that others made ---- */
 
 	/* Of a file as it comes. An hour of a busy host as pprof has 5 MB, six hours as a span file

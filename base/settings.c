@@ -569,6 +569,27 @@ void settings_show(const struct settings *settings, struct buf *text)
 	}
 }
 
+void settings_yaml(const struct settings *settings, bool only_said, struct buf *text)
+{
+	autoclean(buf) struct buf value = BUF(SETTING_TEXT_SIZE + 64);
+
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		if (only_said && settings->sources[i].origin == ORIGIN_DEFAULT)
+			continue;
+		buf_clear(&value);
+		print_value(&table[i], settings, &value);
+		buf_printf(text, "%s: '", table[i].name);
+		for (size_t k = 0; k < value.size; k++) {
+			if (value.bytes[k] == '\'')
+				buf_add_u8(text, '\'');
+			buf_add_u8(text, value.bytes[k]);
+		}
+		buf_printf(text, "'\n");
+		if (value.error)
+			text->error = value.error;
+	}
+}
+
 static void print_limits(const struct setting *setting, struct buf *text)
 {
 	char expected[128];

@@ -144,6 +144,9 @@ void settings_help(enum setting_command command, struct buf *text);
 /* Every setting with its value and where it came from, as a file that settings_load() reads. */
 void settings_show(const struct settings *settings, struct buf *text);
 
+/* The same as YAML, without where; only_said: those that are not left at their default. */
+void settings_yaml(const struct settings *settings, bool only_said, struct buf *text);
+
 /* The commented sample file: every setting that a file may hold, with its help and default. */
 void settings_sample(struct buf *text);
 

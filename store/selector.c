@@ -551,3 +551,20 @@ bool selector_uses_only(const struct selector *selector, const struct str *names
 			return false;
 	return true;
 }
+
+struct str selector_equal_value(const struct selector *selector, struct str name)
+{
+	struct str found = { 0 };
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < selector->matchers.count; i++) {
+		const struct matcher *matcher = &selector->matchers.items[i];
+
+		if (!str_equal(matcher->name, name))
+			continue;
+		count++;
+		if (matcher->operation == EQUAL)
+			found = matcher->value;
+	}
+	return count == 1 ? found : (struct str){ 0 };
+}

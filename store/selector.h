@@ -40,6 +40,9 @@ bool selector_matches(const struct selector *selector, selector_lookup *lookup,
 bool selector_may_match(const struct selector *selector, const struct str *names, size_t count,
 			selector_lookup *lookup, const void *context);
 
+/* The value that exactly one matcher asks this label to be equal to; a NULL text otherwise. */
+struct str selector_equal_value(const struct selector *selector, struct str name);
+
 /* How many matchers it has; 0 matches everything. */
 size_t selector_count(const struct selector *selector);
 

@@ -75,6 +75,8 @@ int flame_tree_write(const struct flame *flame, struct buf *buf)
 	autofree struct link *links = calloc(flame->node_count, sizeof(links[0]));
 
 	assert(flame->node_count > 0);
+	if (flame->nodes[0].total == 0)
+		return 0;
 	if (!links)
 		return -ENOMEM;
 	link_nodes(flame, links);

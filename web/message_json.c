@@ -53,24 +53,6 @@ static int refuse(struct reading *reading, const char *what, const ProtobufCFiel
 	return -EBADMSG;
 }
 
-/* Digits as a text, or a number without a fraction, which JSON may also write as 1.7e12. */
-static bool read_int64(const struct json_value *value, int64_t *ret)
-{
-	struct str text;
-	double number;
-
-	if (json_value_integer(value, ret))
-		return true;
-	if (json_value_text(value, &text))
-		return parse_i64(text, ret) == 0;
-	/* 2^63 is the first double that does not fit. */
-	if (!json_value_number(value, &number) || number != trunc(number) ||
-	    number >= 9223372036854775808.0 || number < -9223372036854775808.0)
-		return false;
-	*ret = (int64_t)number;
-	return true;
-}
-
 static bool read_double(const struct json_value *value, double *ret)
 {
 	char digits[NUMBER_SIZE_MAX];
@@ -89,6 +71,24 @@ static bool read_double(const struct json_value *value, double *ret)
 	digits[text.size] = '\0';
 	*ret = strtod(digits, &end);
 	return *end == '\0' && isfinite(*ret);
+}
+
+/* A number without a fraction, which may also be written as 1.7e12, or a text with one. */
+static bool read_int64(const struct json_value *value, int64_t *ret)
+{
+	struct str text;
+	double number;
+
+	if (json_value_integer(value, ret))
+		return true;
+	if (json_value_text(value, &text) && parse_i64(text, ret) == 0)
+		return true;
+	/* 2^63 is the first double that does not fit. */
+	if (!read_double(value, &number) || number != trunc(number) ||
+	    number >= 9223372036854775808.0 || number < -9223372036854775808.0)
+		return false;
+	*ret = (int64_t)number;
+	return true;
 }
 
 /* By number or by name; 0 for a name that is not known. */

@@ -22,6 +22,7 @@
 #include "store/store.h"
 #include "web/compression.h"
 #include "web/folded.h"
+#include "web/import_format.h"
 #include "web/ingest.h"
 #include "web/json_writer.h"
 #include "web/page.h"
@@ -33,15 +34,7 @@ enum {
 	LABEL_COUNT_MAX = 32,
 	LABEL_SIZE_MAX = 2048,
 	TEXTS_SIZE_MAX = 65536,
-	SNIFF_SIZE = 512,
 	PATH_SIZE = STORE_PATH_SIZE_MAX + 32,
-};
-
-enum import_format {
-	FORMAT_UNKNOWN = 0,
-	FORMAT_PPROF,
-	FORMAT_FOLDED,
-	FORMAT_SPAN,
 };
 
 struct import {
@@ -127,11 +120,11 @@ static bool read_format(struct import *import, struct str format, struct reply *
 {
 	if (format.size == 0)
 		return true;
-	import->format = str_equal(format, STR("pprof"))    ? FORMAT_PPROF
-			 : str_equal(format, STR("folded")) ? FORMAT_FOLDED
-			 : str_equal(format, STR("span"))   ? FORMAT_SPAN
-							    : FORMAT_UNKNOWN;
-	if (import->format != FORMAT_UNKNOWN)
+	import->format = str_equal(format, STR("pprof"))    ? IMPORT_FORMAT_PPROF
+			 : str_equal(format, STR("folded")) ? IMPORT_FORMAT_FOLDED
+			 : str_equal(format, STR("span"))   ? IMPORT_FORMAT_SPAN
+							    : IMPORT_FORMAT_UNKNOWN;
+	if (import->format != IMPORT_FORMAT_UNKNOWN)
 		return true;
 	reply_error(reply, 400, "format", "format: it must be pprof, folded or span");
 	return false;
@@ -210,23 +203,6 @@ static void refuse_body(struct reply *reply, int err)
 	}
 }
 
-static enum import_format guess_format(struct str bytes)
-{
-	if (str_starts_with(bytes, STR("SQLite format 3")))
-		return FORMAT_SPAN;
-	for (size_t i = 0; i < bytes.size && i < SNIFF_SIZE; i++) {
-		unsigned char c = (unsigned char)bytes.text[i];
-
-		if (c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\033')
-			return FORMAT_PPROF;
-	}
-	/* A profile begins with its first sample type, which is what a line break would be. */
-	return bytes.size && bytes.text[0] == '\n' && bytes.size > 1 && bytes.text[1] < ' ' &&
-			       bytes.text[1] != '\n' && bytes.text[1] != '\r'
-		       ? FORMAT_PPROF
-		       : FORMAT_FOLDED;
-}
-
 /* The same file with the same labels is known by this number. */
 static uint64_t source_of(const struct import *import, struct str bytes)
 {
@@ -263,13 +239,13 @@ static int fill(struct import *import, struct str bytes, struct batch *batch,
 				       .name = import->name,
 				       .time_unix_ms = import->time_ms };
 
-	if (import->format == FORMAT_UNKNOWN)
-		import->format = guess_format(bytes);
-	if (import->format == FORMAT_SPAN) {
+	if (import->format == IMPORT_FORMAT_UNKNOWN)
+		import->format = import_format_guess(bytes);
+	if (import->format == IMPORT_FORMAT_SPAN) {
 		snprintf(reason, PPROF_ERROR_SIZE, "a span file is not packed by gzip");
 		return -EBADMSG;
 	}
-	return import->format == FORMAT_PPROF
+	return import->format == IMPORT_FORMAT_PPROF
 		       ? pprof_read(bytes, &origin, batch, &import->summary, reason)
 		       : folded_read(bytes, &origin, import->type, &(struct folded_form){ 0 },
 				     batch, &import->summary, reason);
@@ -466,14 +442,14 @@ static void write_answer(const struct import *import, struct reply *reply)
 
 	json_begin_object(&json);
 	json_key(&json, "format");
-	json_text(&json, import->format == FORMAT_PPROF	   ? STR("pprof")
-			 : import->format == FORMAT_FOLDED ? STR("folded")
-							   : STR("span"));
+	json_text(&json, import->format == IMPORT_FORMAT_PPROF	  ? STR("pprof")
+			 : import->format == IMPORT_FORMAT_FOLDED ? STR("folded")
+								  : STR("span"));
 	json_key(&json, "from_ms");
 	json_i64(&json, import->summary.time.start_unix_ms);
 	json_key(&json, "to_ms");
 	json_i64(&json, import->summary.time.end_unix_ms);
-	json_key(&json, import->format == FORMAT_SPAN ? "samples" : "stacks");
+	json_key(&json, import->format == IMPORT_FORMAT_SPAN ? "samples" : "stacks");
 	json_u64(&json, import->was_there ? 0 : import->summary.samples);
 	json_key(&json, "skipped");
 	json_u64(&json, import->summary.skipped);
@@ -495,10 +471,10 @@ static void import_file(struct import *import, int fd, size_t size, struct reply
 		reply_failure(reply, -ENOMEM);
 		return;
 	}
-	if (import->format == FORMAT_SPAN ||
-	    (import->format == FORMAT_UNKNOWN &&
-	     guess_format((struct str){ bytes, size }) == FORMAT_SPAN)) {
-		import->format = FORMAT_SPAN;
+	if (import->format == IMPORT_FORMAT_SPAN ||
+	    (import->format == IMPORT_FORMAT_UNKNOWN &&
+	     import_format_guess((struct str){ bytes, size }) == IMPORT_FORMAT_SPAN)) {
+		import->format = IMPORT_FORMAT_SPAN;
 		import_span(import, (struct str){ bytes, size }, reply);
 	} else {
 		add_default_service(import);

@@ -23,20 +23,21 @@ struct making {
 	const struct flame *flame;
 	struct arena *arena;
 	Pprof__Profile *profile;
+	const struct pprof_options *options;
 	struct table functions; /* of profile->function, by function_keys */
-	struct table locations; /* of profile->location, by location_keys */
+	struct table locations; /* of profile->location, by their lines */
+	struct table samples;	/* of profile->sample, by their locations */
 	struct function_key {
 		uint32_t name;
 		uint32_t module;
 		uint32_t file;
 	} * function_keys;
-	struct location_key {
-		uint32_t function; /* its id */
-		uint32_t line;
-		uint32_t holder; /* id of the location that it was inlined into; 0: it was not */
-	} * location_keys;
-	uint64_t *location_of; /* each node's */
+	uint32_t *function_of; /* each node's, its number */
+	uint64_t *location_of; /* of what runs in each node; 0: not asked for yet */
+	uint32_t *outermost;   /* the node that stands for that location's function itself */
 	uint64_t *mapping_of;  /* each name's, as a module; 0: none yet */
+	Pprof__Line **lines;   /* of the location that is looked for */
+	uint64_t *stack;       /* of the sample that is looked for */
 };
 
 static bool function_is(const void *context, uint32_t number, const void *key)
@@ -45,10 +46,38 @@ static bool function_is(const void *context, uint32_t number, const void *key)
 		      sizeof(struct function_key)) == 0;
 }
 
+/* Lines of a location: what it is known by. */
+struct location_key {
+	Pprof__Line **lines;
+	size_t count;
+};
+
 static bool location_is(const void *context, uint32_t number, const void *key)
 {
-	return memcmp(&((const struct making *)context)->location_keys[number], key,
-		      sizeof(struct location_key)) == 0;
+	const struct making *making = context;
+	const Pprof__Location *location = making->profile->location[number];
+	const struct location_key *wanted = key;
+	bool is_same = location->n_line == wanted->count;
+
+	for (size_t i = 0; is_same && i < wanted->count; i++)
+		is_same = location->line[i]->function_id == wanted->lines[i]->function_id &&
+			  location->line[i]->line == wanted->lines[i]->line;
+	return is_same;
+}
+
+struct stack_key {
+	const uint64_t *locations;
+	size_t count;
+};
+
+static bool sample_is(const void *context, uint32_t number, const void *key)
+{
+	const Pprof__Sample *sample = ((const struct making *)context)->profile->sample[number];
+	const struct stack_key *wanted = key;
+
+	return sample->n_location_id == wanted->count &&
+	       memcmp(sample->location_id, wanted->locations,
+		      wanted->count * sizeof(wanted->locations[0])) == 0;
 }
 
 /* ---- tables -----------------------------------------------------------------------------------
@@ -130,55 +159,10 @@ static bool add_function(struct making *making, const struct function_key *key)
 	return true;
 }
 
-/* What the mapping of a location may say of itself. */
-static void tell_of(struct making *making, const Pprof__Location *location)
-{
-	uint64_t function = location->line[0]->function_id;
-	Pprof__Profile *profile = making->profile;
-
-	if (location->mapping_id == 0)
-		return;
-
-	Pprof__Mapping *mapping = profile->mapping[location->mapping_id - 1];
-
-	mapping->has_filenames |= profile->function[function - 1]->filename != 0;
-	mapping->has_line_numbers |= location->line[0]->line != 0;
-	mapping->has_inline_frames |= location->n_line > 1;
-}
-
-/* What was inlined stands before what it was inlined into, and so on outwards. */
-static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
-{
-	Pprof__Profile *profile = making->profile;
-	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
-	Pprof__Line *line = arena_take(making->arena, 1, sizeof(*line));
-	const Pprof__Location *holder = key->holder ? profile->location[key->holder - 1] : NULL;
-	size_t outer_count = holder ? holder->n_line : 0;
-	Pprof__Line **lines = arena_take(making->arena, 1 + outer_count, sizeof(lines[0]));
-
-	if (!location || !line || !lines)
-		return false;
-	pprof__line__init(line);
-	line->function_id = key->function;
-	line->line = key->line;
-	lines[0] = line;
-	if (holder)
-		memcpy(&lines[1], holder->line, outer_count * sizeof(lines[0]));
-	pprof__location__init(location);
-	location->id = profile->n_location + 1;
-	location->mapping_id = find_mapping(making, module);
-	location->line = lines;
-	location->n_line = 1 + outer_count;
-	profile->location[profile->n_location++] = location;
-	tell_of(making, location);
-	return !making->arena->error;
-}
-
 /* The place of a key in its table, made when it is new; TABLE_NONE without memory. */
-static uint32_t enter(struct making *making, struct table *table, const void *key, size_t size,
+static uint32_t enter(struct making *making, struct table *table, uint64_t hash, const void *key,
 		      table_equal *equal, bool *ret_is_new)
 {
-	uint64_t hash = table_hash_bytes(key, size, 0);
 	uint32_t found = table_find(table, hash, key, equal, making);
 
 	*ret_is_new = found == TABLE_NONE;
@@ -192,16 +176,7 @@ static uint32_t enter(struct making *making, struct table *table, const void *ke
 	return found;
 }
 
-/* Whether a node's code stands within its parent's. */
-static bool is_held(const struct flame *flame, uint32_t number)
-{
-	const struct flame_node *node = &flame->nodes[number];
-
-	return node->inlined && node->parent > 0 &&
-	       flame->nodes[node->parent].module == node->module;
-}
-
-static bool find_location(struct making *making, uint32_t number)
+static bool find_function(struct making *making, uint32_t number)
 {
 	const struct flame_node *node = &making->flame->nodes[number];
 	struct function_key function = { .name = node->kind == FLAME_MORE
@@ -210,75 +185,197 @@ static bool find_location(struct making *making, uint32_t number)
 					 .module = node->module,
 					 .file = node->file };
 	bool is_new;
-	uint32_t place = enter(making, &making->functions, &function, sizeof(function), function_is,
-			       &is_new);
+	uint32_t place =
+		enter(making, &making->functions, table_hash_bytes(&function, sizeof(function), 0),
+		      &function, function_is, &is_new);
 
 	if (place == TABLE_NONE)
 		return false;
 	making->function_keys[place] = function;
-	if (is_new && !add_function(making, &function))
-		return false;
+	making->function_of[number] = place + 1;
+	return !is_new || add_function(making, &function);
+}
 
-	struct location_key location = { .function = place + 1, .line = node->line };
+/* ---- locations --------------------------------------------------------------------------------
+ */
 
-	if (is_held(making->flame, number))
-		location.holder = (uint32_t)making->location_of[node->parent];
+static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
+{
+	Pprof__Profile *profile = making->profile;
+	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
+	Pprof__Line *lines = arena_take(making->arena, key->count, sizeof(*lines));
+	Pprof__Line **list = arena_take(making->arena, key->count, sizeof(list[0]));
 
-	place = enter(making, &making->locations, &location, sizeof(location), location_is,
-		      &is_new);
-	if (place == TABLE_NONE)
+	if (!location || !lines || !list)
 		return false;
-	making->location_keys[place] = location;
-	if (is_new && !add_location(making, &location, node->module))
-		return false;
-	making->location_of[number] = place + 1;
-	return true;
+	for (size_t i = 0; i < key->count; i++) {
+		lines[i] = *key->lines[i];
+		list[i] = &lines[i];
+	}
+	pprof__location__init(location);
+	location->id = profile->n_location + 1;
+	location->mapping_id = find_mapping(making, module);
+	location->line = list;
+	location->n_line = key->count;
+	profile->location[profile->n_location++] = location;
+	return !making->arena->error;
+}
+
+/* Of these lines, innermost first; 0 without memory. */
+static uint64_t enter_location(struct making *making, size_t count, uint32_t module)
+{
+	struct location_key key = { .lines = making->lines, .count = count };
+	uint64_t hash = count;
+	bool is_new;
+
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t words[] = { key.lines[i]->function_id,
+					   (uint64_t)key.lines[i]->line };
+
+		hash = table_hash_bytes(words, sizeof(words), hash);
+	}
+
+	uint32_t place = enter(making, &making->locations, hash, &key, location_is, &is_new);
+
+	if (place == TABLE_NONE || (is_new && !add_location(making, &key, module)))
+		return 0;
+	return place + 1;
+}
+
+/* A node's calls that were inlined are one location with the function that they were put into. */
+static uint64_t find_location(struct making *making, uint32_t number, bool has_line)
+{
+	const struct flame_node *nodes = making->flame->nodes;
+	uint32_t node = number;
+	size_t count = 0;
+
+	for (;; node = nodes[node].parent) {
+		Pprof__Line *line = making->lines[count++];
+
+		pprof__line__init(line);
+		line->function_id = making->function_of[node];
+		line->line = count > 1 || has_line ? nodes[node].line : 0;
+		if (!nodes[node].inlined || nodes[node].parent == 0)
+			break;
+	}
+	making->outermost[number] = node;
+	return enter_location(making, count, nodes[number].module);
 }
 
 /* ---- samples ----------------------------------------------------------------------------------
  */
 
-static bool add_sample(struct making *making, uint32_t number)
+/* The locations of a node's stack, the leaf first; how many, 0 after an error. */
+static size_t find_stack(struct making *making, uint32_t number)
 {
-	const struct flame *flame = making->flame;
-	const struct flame_node *nodes = flame->nodes;
+	const struct pprof_options *options = making->options;
+	const struct flame_node *nodes = making->flame->nodes;
+	size_t count = 0;
+
+	for (uint32_t i = number; i > 0; i = nodes[making->outermost[i]].parent) {
+		bool is_bare = count == 0 && options->has_no_leaf_lines;
+		uint64_t location = is_bare ? 0 : making->location_of[i];
+
+		if (!location)
+			location = find_location(making, i, !is_bare);
+		if (!location)
+			return 0;
+		if (!is_bare)
+			making->location_of[i] = location;
+		making->stack[count++] = location;
+		if (count == options->kept_locations)
+			break;
+	}
+	return count;
+}
+
+static bool add_sample(struct making *making, size_t count)
+{
 	Pprof__Sample *sample = arena_take(making->arena, 1, sizeof(*sample));
-	size_t depth = 0;
-
-	for (uint32_t i = number; i > 0; i = nodes[i].parent)
-		depth++;
-
-	uint64_t *locations = arena_take(making->arena, depth, sizeof(locations[0]));
+	uint64_t *locations = arena_take(making->arena, count, sizeof(locations[0]));
 	int64_t *value = arena_take(making->arena, 1, sizeof(*value));
 
 	if (!sample || !locations || !value)
 		return false;
 	pprof__sample__init(sample);
-	for (uint32_t i = number; i > 0; i = nodes[i].parent) {
-		locations[sample->n_location_id++] = making->location_of[i];
-		/* Its location has them as well. */
-		while (is_held(flame, i))
-			i = nodes[i].parent;
-	}
-	*value = nodes[number].self <= INT64_MAX ? (int64_t)nodes[number].self : INT64_MAX;
+	memcpy(locations, making->stack, count * sizeof(locations[0]));
 	sample->location_id = locations;
+	sample->n_location_id = count;
 	sample->value = value;
 	sample->n_value = 1;
 	making->profile->sample[making->profile->n_sample++] = sample;
 	return true;
 }
 
+/* Stacks that have become equal are one sample. The root's own value has no stack. */
+static bool add_value(struct making *making, uint32_t number)
+{
+	uint64_t self = making->flame->nodes[number].self;
+	size_t count = find_stack(making, number);
+	struct stack_key key = { .locations = making->stack, .count = count };
+	bool is_new;
+
+	if (count == 0 && number > 0)
+		return false;
+
+	uint32_t place = enter(making, &making->samples,
+			       table_hash_bytes(key.locations, count * sizeof(uint64_t), 0), &key,
+			       sample_is, &is_new);
+
+	if (place == TABLE_NONE || (is_new && !add_sample(making, count)))
+		return false;
+
+	int64_t *value = making->profile->sample[place]->value;
+
+	if (self > INT64_MAX || __builtin_add_overflow(*value, (int64_t)self, value))
+		*value = INT64_MAX;
+	return true;
+}
+
+static size_t find_depth(const struct flame *flame, uint32_t *depths)
+{
+	size_t deepest = 1;
+
+	for (uint32_t i = 1; i < flame->node_count; i++) {
+		depths[i] = depths[flame->nodes[i].parent] + 1;
+		if (depths[i] > deepest)
+			deepest = depths[i];
+	}
+	return deepest;
+}
+
+static bool take_scratch(struct making *making)
+{
+	struct arena *arena = making->arena;
+	size_t node_count = making->flame->node_count;
+
+	making->function_keys = arena_take(arena, node_count, sizeof(making->function_keys[0]));
+	making->function_of = arena_take(arena, node_count, sizeof(making->function_of[0]));
+	making->location_of = arena_take(arena, node_count, sizeof(making->location_of[0]));
+	making->outermost = arena_take(arena, node_count, sizeof(making->outermost[0]));
+	making->mapping_of =
+		arena_take(arena, making->flame->name_count, sizeof(making->mapping_of[0]));
+	if (arena->error)
+		return false;
+
+	/* What is not used yet lends its room. */
+	size_t depth = find_depth(making->flame, making->outermost);
+	Pprof__Line *lines = arena_take(arena, depth + 1, sizeof(*lines));
+
+	making->stack = arena_take(arena, depth + 1, sizeof(making->stack[0]));
+	making->lines = arena_take(arena, depth + 1, sizeof(making->lines[0]));
+	for (size_t i = 0; lines && making->lines && i <= depth; i++)
+		making->lines[i] = &lines[i];
+	return !arena->error;
+}
+
 static bool take_tables(struct making *making)
 {
 	struct arena *arena = making->arena;
 	Pprof__Profile *profile = making->profile;
-	size_t node_count = making->flame->node_count;
+	/* A location more for each whose leaf has lost its line. */
+	size_t node_count = 2 * (size_t)making->flame->node_count;
 
-	making->function_keys = arena_take(arena, node_count, sizeof(making->function_keys[0]));
-	making->location_keys = arena_take(arena, node_count, sizeof(making->location_keys[0]));
-	making->location_of = arena_take(arena, node_count, sizeof(making->location_of[0]));
-	making->mapping_of =
-		arena_take(arena, making->flame->name_count, sizeof(making->mapping_of[0]));
 	profile->sample = arena_take(arena, node_count, sizeof(profile->sample[0]));
 	profile->location = arena_take(arena, node_count, sizeof(profile->location[0]));
 	profile->function = arena_take(arena, node_count, sizeof(profile->function[0]));
@@ -293,13 +390,13 @@ static bool fill(struct making *making, const struct pprof_options *options)
 	Pprof__Profile *profile = making->profile;
 	const struct flame *flame = making->flame;
 
-	if (!take_tables(making) || !add_texts(making, options->type))
+	if (!take_scratch(making) || !take_tables(making) || !add_texts(making, options->type))
 		return false;
 	/* Parents stand before their children. */
 	for (uint32_t i = 0; i < flame->node_count; i++) {
 		assert(flame->nodes[i].kind != FLAME_GROUP);
-		if ((i > 0 && !find_location(making, i)) ||
-		    (flame->nodes[i].self > 0 && !add_sample(making, i)))
+		if ((i > 0 && !find_function(making, i)) ||
+		    (flame->nodes[i].self > 0 && !add_value(making, i)))
 			return false;
 	}
 	profile->sample_type[0] = make_value_type(making, TEXT_SAMPLE_TYPE, TEXT_SAMPLE_UNIT);
@@ -316,6 +413,7 @@ Pprof__Profile *pprof_make(const struct flame *flame, const struct pprof_options
 			   struct arena *arena)
 {
 	struct making making = { .flame = flame,
+				 .options = options,
 				 .arena = arena,
 				 .profile = arena_take(arena, 1, sizeof(Pprof__Profile)) };
 	bool is_made = making.profile != NULL;
@@ -326,9 +424,11 @@ Pprof__Profile *pprof_make(const struct flame *flame, const struct pprof_options
 	if (flame->nodes[0].total == 0)
 		return making.profile;
 	table_init(&making.functions, flame->node_count + 1);
-	table_init(&making.locations, flame->node_count + 1);
+	table_init(&making.locations, 2 * flame->node_count + 1);
+	table_init(&making.samples, flame->node_count + 1);
 	is_made = fill(&making, options);
 	table_done(&making.functions);
 	table_done(&making.locations);
+	table_done(&making.samples);
 	return is_made ? making.profile : NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/pprof.pb-c.h"
@@ -10,17 +11,20 @@
 struct flame;
 
 /*
- * A flame graph as a pprof profile: a sample for each node with a value of its own, a function for
- * each name in each module, a location for each line of it, with all that it was inlined into, a
- * mapping for each module. Rows by a label, and where
- * callers are missing, are no functions and should not be in the graph; what was left out becomes
- * "other". https://github.com/google/pprof/blob/main/proto/README.md
+ * A flame graph as a pprof profile: a sample for each node with a value of its own, a location for
+ * each function with the calls that were inlined into it, a function for each name in each module,
+ * a mapping for each module. Rows by a label, and where callers are missing, are no functions and
+ * should not be in the graph; what was left out becomes "other".
+ * https://github.com/google/pprof/blob/main/proto/README.md
  */
 struct pprof_options {
 	const struct profile_type *type;
 	int64_t time_ns;
 	int64_t duration_ns;
 	int64_t period; /* of one sample, in the unit of the type's period */
+	/* For compilers that are guided by profiles: less of each stack, so that more are equal. */
+	uint32_t kept_locations; /* from its leaf; 0: all */
+	bool has_no_leaf_lines;	 /* of the innermost frame it does not count where in it it was */
 };
 
 /* In the arena; NULL with the arena's error. Without a sample an empty profile. */

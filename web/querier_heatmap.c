@@ -2,6 +2,7 @@
 /* SelectHeatmap: how many profiles, or spans, had how much when. */
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "store/pool.h"
@@ -111,15 +112,22 @@ static int64_t row_of(struct heatmap *heatmap, const struct observed *observed)
 	return heatmap->row_of[observed->number];
 }
 
-/* All that is alike stands in the last bucket. */
+/* Where a bucket begins, as a whole number. */
+static double bucket_edge(const struct heatmap *heatmap, size_t bucket)
+{
+	double span = (double)(heatmap->greatest - heatmap->least);
+
+	return floor((double)heatmap->least + (double)bucket * span / BUCKET_COUNT);
+}
+
+/* All that is alike stands in the last one. */
 static size_t bucket_of(const struct heatmap *heatmap, uint64_t value)
 {
-	double width = (double)(heatmap->greatest - heatmap->least) / BUCKET_COUNT;
-	double above = value > heatmap->least ? (double)(value - heatmap->least) : 0;
+	size_t bucket = BUCKET_COUNT - 1;
 
-	if (heatmap->greatest <= heatmap->least || above / width >= BUCKET_COUNT - 1)
-		return BUCKET_COUNT - 1;
-	return (size_t)(above / width);
+	while (bucket > 0 && bucket_edge(heatmap, bucket) > (double)value)
+		bucket--;
+	return bucket;
 }
 
 static int count(void *context, const struct observation *observation)
@@ -243,8 +251,7 @@ static void answer(struct heatmap *heatmap, int64_t limit)
 
 	found.series = arena_take(arena, row_count, sizeof(found.series[0]));
 	for (size_t i = 0; y_min && i < BUCKET_COUNT; i++)
-		y_min[i] = (double)heatmap->least +
-			   (double)i * (double)(heatmap->greatest - heatmap->least) / BUCKET_COUNT;
+		y_min[i] = bucket_edge(heatmap, i);
 	for (size_t i = 0; items && found.series && i < row_count; i++) {
 		take_row(heatmap, &heatmap->rows[i], y_min, &items[i]);
 		found.series[found.n_series++] = &items[i];
@@ -294,6 +301,17 @@ static bool read_kinds(struct heatmap *heatmap, const Pyroscope__SelectHeatmapRe
 	return false;
 }
 
+/* Other than in SelectSeries, what lies behind the last whole step has a slot, too. */
+static void cover_end(struct heatmap *heatmap, struct store_question *question, int64_t end_ms)
+{
+	struct store_grid *grid = &heatmap->grid;
+
+	assert(end_ms >= question->to_unix_ms);
+	if (end_ms > question->to_unix_ms)
+		grid->point_count++;
+	question->to_unix_ms = end_ms;
+}
+
 void querier_select_heatmap(struct server *server, struct request *request, struct reply *reply)
 {
 	autoclean(querier_question) struct querier_question question = { 0 };
@@ -306,8 +324,12 @@ void querier_select_heatmap(struct server *server, struct request *request, stru
 	if (!asked || !querier_read_range(&question, &call, asked->start, asked->end) ||
 	    !querier_read_selection(&question, &call, asked->profile_typeid,
 				    asked->label_selector) ||
-	    !querier_read_group(&group, &call, "group_by", asked->n_group_by, asked->group_by) ||
-	    !querier_read_grid(&question, &call, server->store, asked->step, asked->end == 0,
+	    !querier_read_group(&group, &call, "group_by", asked->n_group_by, asked->group_by))
+		return;
+
+	int64_t end_ms = question.question.to_unix_ms;
+
+	if (!querier_read_grid(&question, &call, server->store, asked->step, asked->end == 0,
 			       &heatmap.grid) ||
 	    !read_kinds(&heatmap, asked))
 		return;
@@ -315,6 +337,8 @@ void querier_select_heatmap(struct server *server, struct request *request, stru
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "limit must be >= 0");
 		return;
 	}
+
+	cover_end(&heatmap, &question.question, end_ms);
 
 	size_t row_count = SLOT_COUNT_MAX / heatmap.grid.point_count;
 

@@ -228,6 +228,9 @@ static int answer_sets(struct connect_call *call, const struct store_rows *rows,
 						 &items[i].n_labels);
 		answer.labels_set[answer.n_labels_set++] = &items[i];
 	}
+	/* Names that nothing has make no set. */
+	if (answer.n_labels_set == 1 && answer.labels_set[0]->n_labels == 0)
+		answer.n_labels_set = 0;
 	connect_answer(call, &answer.base);
 	return 0;
 }

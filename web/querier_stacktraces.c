@@ -66,6 +66,8 @@ static Pprof__Profile *make_profile(struct connect_call *call,
 		.period = str_equal(name, STR("process_cpu")) ? CLOCK_NS_PER_S
 			  : str_equal(name, STR("memory"))    ? MEMORY_PERIOD
 							      : 1,
+		.kept_locations = question->kept_locations,
+		.has_no_leaf_lines = question->has_no_leaf_lines,
 	};
 
 	return pprof_make(flame, &options, &call->arena);

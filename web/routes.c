@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "store/store.h"
 #include "web/access.h"
+#include "web/adhoc.h"
 #include "web/audit.h"
 #include "web/compression.h"
 #include "web/connect.h"
@@ -26,8 +27,11 @@
 #include "web/render.h"
 #include "web/reply.h"
 #include "web/request_counters.h"
+#include "web/rules.h"
 #include "web/server.h"
+#include "web/settings_service.h"
 #include "web/slots.h"
+#include "web/small_services.h"
 #include "web/uploads.h"
 
 enum route_kind {
@@ -59,6 +63,10 @@ struct route {
 #define OTLP(version) "/opentelemetry.proto.collector.profiles." version ".ProfilesService/Export"
 #define QUERIER	      "/querier.v1.QuerierService/"
 #define DEBUGINFO     "/debuginfo.v1alpha1.DebuginfoService/"
+#define SETTINGS      "/settings.v1.SettingsService/"
+#define RULES	      "/settings.v1.RecordingRulesService/"
+#define ADHOC	      "/adhocprofiles.v1.AdHocProfileService/"
+#define VCS	      "/vcs.v1.VCSService/"
 
 static const struct route routes_table[] = {
 	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
@@ -66,6 +74,9 @@ static const struct route routes_table[] = {
 	{ ROLE_NOBODY, ROUTE_READ, "/readyz", metrics_readyz },
 	{ ROLE_READER, ROUTE_READ, "/metrics", metrics_answer },
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config", small_services_config },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config/diff", small_services_config_diff },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config/default", small_services_config_default },
 
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status", page_status },
 	{ ROLE_WRITER, ROUTE_DO, "/api/v1/store/seal", page_store_seal },
@@ -96,6 +107,28 @@ static const struct route routes_table[] = {
 	{ ROLE_READER, ROUTE_CALL, QUERIER "Diff", querier_diff },
 	{ ROLE_READER, ROUTE_CALL, QUERIER "GetProfileStats", querier_get_profile_stats },
 	{ ROLE_READER, ROUTE_CALL, QUERIER "AnalyzeQuery", querier_analyze_query },
+
+	{ ROLE_READER, ROUTE_CALL, SETTINGS "Get", settings_service_get },
+	{ ROLE_WRITER, ROUTE_CALL, SETTINGS "Set", settings_service_set },
+	{ ROLE_WRITER, ROUTE_CALL, SETTINGS "Delete", settings_service_delete },
+	{ ROLE_READER, ROUTE_CALL, RULES "GetRecordingRule", rules_get },
+	{ ROLE_READER, ROUTE_CALL, RULES "ListRecordingRules", rules_list },
+	{ ROLE_WRITER, ROUTE_CALL, RULES "UpsertRecordingRule", rules_upsert },
+	{ ROLE_WRITER, ROUTE_CALL, RULES "DeleteRecordingRule", rules_delete },
+	{ ROLE_READER, ROUTE_ASK, "/metrics/rules", rules_metrics },
+	{ ROLE_WRITER, ROUTE_CALL, ADHOC "Upload", adhoc_upload },
+	{ ROLE_READER, ROUTE_CALL, ADHOC "Get", adhoc_get },
+	{ ROLE_READER, ROUTE_CALL, ADHOC "List", adhoc_list },
+	{ ROLE_READER, ROUTE_CALL, ADHOC "Diff", adhoc_diff },
+	{ ROLE_READER, ROUTE_CALL, "/version.v1.Version/Version", small_services_version },
+	{ ROLE_READER, ROUTE_CALL, "/capabilities.v1.FeatureFlagsService/GetFeatureFlags",
+	  small_services_features },
+	{ ROLE_READER, ROUTE_CALL, VCS "GithubApp", small_services_vcs },
+	{ ROLE_READER, ROUTE_CALL, VCS "GithubLogin", small_services_vcs },
+	{ ROLE_READER, ROUTE_CALL, VCS "GithubRefresh", small_services_vcs },
+	{ ROLE_READER, ROUTE_CALL, VCS "GetFile", small_services_vcs },
+	{ ROLE_READER, ROUTE_CALL, VCS "GetCommit", small_services_vcs },
+	{ ROLE_READER, ROUTE_CALL, VCS "GetCommits", small_services_vcs },
 
 	{ ROLE_READER, ROUTE_ASK, "/pyroscope/render", render_answer },
 	{ ROLE_READER, ROUTE_ASK, "/pyroscope/render-diff", render_diff_answer },

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/parse.h"
+#include "store/records.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
 #include "symbols/package.h"
@@ -27,6 +28,7 @@
 #include "symbols/upload_store.h"
 #include "web/door.h"
 #include "web/ingest.h"
+#include "web/kept.h"
 #include "web/page.h"
 #include "web/receiver.h"
 #include "web/scrubber.h"
@@ -150,6 +152,7 @@ static int open_store(struct server *server)
 	if (err)
 		return err;
 
+	kept_open(server);
 	page_import_tidy(settings);
 	page_export_tidy(settings);
 
@@ -367,6 +370,7 @@ int serve_main(const struct settings *settings)
 	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 
 	store_close(server.store);
+	records_close(server.records);
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
 	jit_processes_free(server.jit);
@@ -410,6 +414,7 @@ int serve_alone(const struct settings *settings,
 		answer(&server, request, reply);
 	ingest_stop(server.ingest);
 	store_close(server.store);
+	records_close(server.records);
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
 	return err;

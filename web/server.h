@@ -15,6 +15,7 @@ struct jit_processes;
 struct ingest;
 struct otlp_senders;
 struct packages;
+struct records;
 struct request_counters;
 struct slots;
 struct store;
@@ -63,6 +64,7 @@ struct server {
 	struct packages *packages;	     /* NULL: nobody knows what to install */
 	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
+	struct records *records;		   /* beside profiles; NULL: nothing is kept */
 	struct ingest *ingest;			   /* the way into the store; NULL: there is none */
 	_Atomic bool is_importing;		   /* one at a time */
 	_Atomic bool is_exporting;		   /* a span file: the same */

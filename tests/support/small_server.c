@@ -9,10 +9,12 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "store/records.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
+#include "web/kept.h"
 
 enum { WALK_DESCRIPTORS = 8 };
 
@@ -40,6 +42,8 @@ static void open_parts(struct small_server *small)
 
 	err = store_open(&options, &small->server.store);
 	assert(!err);
+	kept_open(&small->server);
+	assert(small->server.records);
 }
 
 void small_server_open(struct small_server *small)
@@ -60,6 +64,7 @@ void small_server_open(struct small_server *small)
 static void close_parts(struct small_server *small)
 {
 	small->server.store = store_close(small->server.store);
+	small->server.records = records_close(small->server.records);
 	small->server.symbols = symbols_close(small->server.symbols);
 	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
 	small->server.jit = jit_processes_free(small->server.jit);

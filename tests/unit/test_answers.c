@@ -266,12 +266,12 @@ static void writes_the_worked_example_as_a_tree(void **state)
 #define PPROF                                                                                      \
 	"\"sampleType\":[{\"type\":\"7\",\"unit\":\"8\"}],"                                        \
 	"\"sample\":[{\"locationId\":[\"1\"],\"value\":[\"1\"]},"                                  \
-	"{\"locationId\":[\"3\",\"2\"],\"value\":[\"3\"]},"                                        \
-	"{\"locationId\":[\"4\",\"2\"],\"value\":[\"2\"]},"                                        \
-	"{\"locationId\":[\"5\",\"4\",\"2\"],\"value\":[\"5\"]}],"                                 \
+	"{\"locationId\":[\"2\",\"3\"],\"value\":[\"3\"]},"                                        \
+	"{\"locationId\":[\"4\",\"3\"],\"value\":[\"2\"]},"                                        \
+	"{\"locationId\":[\"5\",\"4\",\"3\"],\"value\":[\"5\"]}],"                                 \
 	"\"location\":[{\"id\":\"1\",\"line\":[{\"functionId\":\"1\"}]},"                          \
-	"{\"id\":\"2\",\"line\":[{\"functionId\":\"2\"}]},"                                        \
-	"{\"id\":\"3\",\"line\":[{\"functionId\":\"3\"}]},"                                        \
+	"{\"id\":\"2\",\"line\":[{\"functionId\":\"3\"}]},"                                        \
+	"{\"id\":\"3\",\"line\":[{\"functionId\":\"2\"}]},"                                        \
 	"{\"id\":\"4\",\"line\":[{\"functionId\":\"4\"}]},"                                        \
 	"{\"id\":\"5\",\"line\":[{\"functionId\":\"5\"}]}],"                                       \
 	"\"function\":[{\"id\":\"1\",\"name\":\"2\",\"systemName\":\"2\"},"                        \

@@ -199,25 +199,36 @@ static void spans_have_profiles_of_their_own(void **state)
 /* ---- heat maps --------------------------------------------------------------------------------
  */
 
-#define YMIN                                                                                       \
-	"\"yMin\":[7,8.65,10.3,11.95,13.6,15.25,16.9,18.55,20.2,21.85,23.5,25.15,26.8,28.45,"      \
-	"30.1,31.75,33.4,35.05,36.7,38.35]"
+#define YMIN "\"yMin\":[7,8,10,11,13,15,16,18,20,21,23,25,26,28,30,31,33,35,36,38]"
 
 static void heat_maps_count_profiles(void **state)
 {
 	fill(*state);
-	/* Of 7, 10 and 40: from 7 on twenty steps of 1.65. */
+	/* Of 7, 10 and 40: from 7 on twenty steps of 1.65, each begun by a whole number. */
 	assert_answer(*state, "SelectHeatmap", "{" GRID ",\"queryType\":1}",
 		      "{\"series\":[{\"slots\":[{\"timestamp\":\"1700000030000\"," YMIN
-		      ",\"counts\":[1,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]}]}]}");
+		      ",\"counts\":[1,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]}]}]}");
 	assert_answer(*state, "SelectHeatmap",
 		      "{" GRID ",\"queryType\":1,\"groupBy\":[\"service_name\"],\"limit\":\"1\"}",
 		      "{\"series\":[{\"labels\":[{\"name\":\"service_name\",\"value\":\"x\"}],"
 		      "\"slots\":[{\"timestamp\":\"1700000030000\"," YMIN
-		      ",\"counts\":[0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]}]}]}");
+		      ",\"counts\":[0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]}]}]}");
 	assert_answer(*state, "SelectHeatmap",
 		      "{" GRID ",\"queryType\":1,\"labelSelector\":\"{service_name=\\\"z\\\"}\"}",
 		      "{}");
+}
+
+static void heat_maps_cover_their_end(void **state)
+{
+	autoclean(exchange) struct exchange exchange;
+
+	fill(*state);
+	call(*state, "SelectHeatmap", JSON,
+	     STR("{" TYPE ",\"start\":\"1700000000000\",\"end\":\"1700000025000\",\"step\":20,"
+		 "\"queryType\":1}"),
+	     &exchange);
+	assert_non_null(strstr(exchange_text(&exchange), "\"timestamp\":\"1700000020000\""));
+	assert_non_null(strstr(exchange_text(&exchange), "\"timestamp\":\"1700000040000\""));
 }
 
 static void heat_maps_count_spans(void **state)
@@ -279,6 +290,67 @@ static void compares_two_profiles(void **state)
 	assert_refused(*state, "Diff", "{\"left\":{" ASK "}}", "right is missing");
 	assert_refused(*state, "Diff", "{\"left\":{" ASK ",\"maxNodes\":-1},\"right\":{" ASK "}}",
 		       "max flamegraph nodes limit");
+}
+
+/* ---- profiles for compilers -------------------------------------------------------------------
+ */
+
+/* Two lines of c that calls leaf, which was inlined into it; one location each. */
+static void fill_with_lines(struct fixture *fixture)
+{
+	struct batch *batch = fixture->batch;
+	const struct label service = { STR("service_name"), STR("x") };
+
+	batch_clear(batch);
+	batch_set_time(batch, (struct batch_time){ BASE_MS, BASE_MS + 1000 });
+
+	int64_t labels = batch_add_labels(batch, &service, 1);
+	int64_t series = batch_add_series(batch, (uint32_t)labels, str_from(CPU), 1);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct named_line lines[] = {
+			{ .function = STR("leaf"), .file = STR("l.c"), .line = 7 + i },
+			{ .function = STR("c"), .file = STR("c.c"), .line = 20 },
+		};
+		const struct named_line root = { .function = STR("main"), .line = 3 };
+		uint32_t locations[] = { (uint32_t)batch_add_named_location(batch, lines, 2),
+					 (uint32_t)batch_add_named_location(batch, &root, 1) };
+		struct batch_entry entry = {
+			.series = (uint32_t)series,
+			.sample_labels = (uint32_t)batch_add_labels(batch, NULL, 0),
+			.stack = (uint32_t)batch_add_stack(batch, locations, 2, 0),
+			.count = 1,
+			.value = 1 + i,
+		};
+
+		assert_int_equal(batch_add_entry(batch, &entry), 0);
+	}
+	assert_int_equal(store_append(fixture->small.server.store, batch), 0);
+}
+
+static void inlined_calls_are_one_location(void **state)
+{
+	autoclean(exchange) struct exchange whole;
+	autoclean(exchange) struct exchange kept;
+
+	fill_with_lines(*state);
+	call(*state, "SelectMergeProfile", JSON, STR("{" ASK "}"), &whole);
+	assert_non_null(strstr(exchange_text(&whole),
+			       "\"sample\":[{\"locationId\":[\"1\",\"2\"],\"value\":[\"2\"]},"
+			       "{\"locationId\":[\"3\",\"2\"],\"value\":[\"1\"]}]"));
+	assert_non_null(strstr(exchange_text(&whole),
+			       "{\"id\":\"1\",\"line\":[{\"functionId\":\"3\",\"line\":\"8\"},"
+			       "{\"functionId\":\"2\",\"line\":\"20\"}]}"));
+	/* Without the leaf's lines and all callers, both are the same. */
+	call(*state, "SelectMergeProfile", JSON,
+	     STR("{" ASK ",\"stack_trace_selector\":{\"goPgo\":{\"keepLocations\":1,"
+		 "\"aggregateCallees\":true}}}"),
+	     &kept);
+	assert_non_null(strstr(exchange_text(&kept),
+			       "\"sample\":[{\"locationId\":[\"1\"],\"value\":[\"3\"]}]"));
+	assert_non_null(strstr(exchange_text(&kept),
+			       "{\"id\":\"1\",\"line\":[{\"functionId\":\"3\"},"
+			       "{\"functionId\":\"2\",\"line\":\"20\"}]}"));
 }
 
 /* ---- the oldest calls -------------------------------------------------------------------------
@@ -356,10 +428,12 @@ int main(void)
 		TEST(without_being_asked_there_are_no_exemplars),
 		TEST(spans_have_profiles_of_their_own),
 		TEST(heat_maps_count_profiles),
+		TEST(heat_maps_cover_their_end),
 		TEST(heat_maps_count_spans),
 		TEST(what_is_alike_stands_in_the_last_bucket),
 		TEST(refuses_heat_maps_of_nothing),
 		TEST(compares_two_profiles),
+		TEST(inlined_calls_are_one_location),
 		TEST(renders_a_flame_graph_with_its_timeline),
 		TEST(renders_two_on_top_of_each_other),
 		TEST(refuses_what_can_not_be_rendered),

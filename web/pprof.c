@@ -199,6 +199,24 @@ static bool find_function(struct making *making, uint32_t number)
 /* ---- locations --------------------------------------------------------------------------------
  */
 
+/* What the mapping of a location may say of itself. */
+static void tell_of(struct making *making, const Pprof__Location *location)
+{
+	Pprof__Profile *profile = making->profile;
+	Pprof__Mapping *mapping;
+
+	if (location->mapping_id == 0)
+		return;
+	mapping = profile->mapping[location->mapping_id - 1];
+	mapping->has_inline_frames |= location->n_line > 1;
+	for (size_t i = 0; i < location->n_line; i++) {
+		uint64_t function = location->line[i]->function_id;
+
+		mapping->has_filenames |= profile->function[function - 1]->filename != 0;
+		mapping->has_line_numbers |= location->line[i]->line != 0;
+	}
+}
+
 static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
 {
 	Pprof__Profile *profile = making->profile;
@@ -218,6 +236,7 @@ static bool add_location(struct making *making, const struct location_key *key, 
 	location->line = list;
 	location->n_line = key->count;
 	profile->location[profile->n_location++] = location;
+	tell_of(making, location);
 	return !making->arena->error;
 }
 
@@ -255,7 +274,9 @@ static uint64_t find_location(struct making *making, uint32_t number, bool has_l
 		pprof__line__init(line);
 		line->function_id = making->function_of[node];
 		line->line = count > 1 || has_line ? nodes[node].line : 0;
-		if (!nodes[node].inlined || nodes[node].parent == 0)
+		/* What claims to stand in another module's code does not. */
+		if (!nodes[node].inlined || nodes[node].parent == 0 ||
+		    nodes[nodes[node].parent].module != nodes[node].module)
 			break;
 	}
 	making->outermost[number] = node;

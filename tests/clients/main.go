@@ -38,8 +38,11 @@ const (
 
 type client struct {
 	querierv1connect.QuerierServiceClient
-	isJSON bool
-	packed int // answers that came with Content-Encoding: gzip
+	isJSON  bool
+	packed  int // answers that came with Content-Encoding: gzip
+	under   *http.Client
+	address string
+	options []connect.ClientOption
 }
 
 // Grafana's data source always accepts gzip, and Go's transport hides that an answer was packed.
@@ -61,9 +64,9 @@ func newClient(address string, isJSON bool, options ...connect.ClientOption) *cl
 }
 
 func newClientOver(under http.RoundTripper, address string, isJSON bool, options ...connect.ClientOption) *client {
-	c := &client{isJSON: isJSON}
-	c.QuerierServiceClient = querierv1connect.NewQuerierServiceClient(
-		&http.Client{Transport: transport{c, under}, Timeout: 20 * time.Second}, address, options...)
+	c := &client{isJSON: isJSON, address: address, options: options}
+	c.under = &http.Client{Transport: transport{c, under}, Timeout: 20 * time.Second}
+	c.QuerierServiceClient = querierv1connect.NewQuerierServiceClient(c.under, address, options...)
 	return c
 }
 
@@ -327,6 +330,9 @@ func main() {
 	}{
 		{"ProfileTypes", profileTypes}, {"LabelNames", labelNames}, {"LabelValues", labelValues}, {"Series", series},
 		{"SelectSeries", selectSeries}, {"SelectSeries, finely,", selectSeriesFinely}, {"SelectMergeStacktraces", selectMergeStacktraces}, {"pprof", asPprof},
+		{"exemplars", exemplars}, {"SelectMergeSpanProfile", spans}, {"SelectHeatmap", heatmap}, {"Diff", diff},
+		{"GetProfileStats, AnalyzeQuery", stats}, {"settings", settings}, {"recording rules", rules}, {"ad hoc profiles", adHoc},
+		{"version, features", small},
 	}
 	number, failed := 0, 0
 	report := func(name string, err error) {
@@ -345,6 +351,8 @@ func main() {
 			report(call.name+" in "+c.name, call.ask(ctx, c.client))
 		}
 	}
+	report("pprof by its library and go tool pprof", official(ctx, clients[0].client))
+	drilldown(address, report)
 	grpcGo(address, report)
 	fmt.Printf("1..%d\n", number)
 	if failed > 0 {

@@ -81,10 +81,28 @@ void *arena_take(struct arena *arena, size_t count, size_t size)
 	return piece;
 }
 
+/* Nearly all texts are ASCII: each byte of 1 to 127. */
+static bool is_plain(struct str text)
+{
+	unsigned char wrong = 0;
+
+	for (size_t i = 0; i < text.size; i++)
+		wrong |= (unsigned char)(text.text[i] - 1) >= 127;
+	return !wrong;
+}
+
 char *arena_text(struct arena *arena, struct str text)
 {
 	static const char unknown[] = "\xef\xbf\xbd";
 	size_t size = 0;
+
+	if (is_plain(text)) {
+		char *plain = arena_take(arena, text.size + 1, 1);
+
+		if (plain && text.size)
+			memcpy(plain, text.text, text.size);
+		return plain;
+	}
 
 	for (size_t i = 0; i < text.size;) {
 		size_t piece = utf8_size((const uint8_t *)text.text + i, text.size - i);

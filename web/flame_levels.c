@@ -65,7 +65,7 @@ static int place(struct layout *layout, uint64_t x, struct flame_bar bar)
 {
 	if (bar.name == TABLE_NONE)
 		return -ENOMEM;
-	assert(layout->bar_count < 2 * (size_t)layout->flame->node_count);
+	assert(layout->bar_count < layout->flame->node_count);
 	layout->bars[layout->bar_count++] = (struct placed_bar){ .x = x, .bar = bar };
 	return 0;
 }
@@ -194,8 +194,8 @@ static int sort_by_level(const struct layout *layout, struct flame_levels *level
 int flame_levels_make(const struct flame *flame, struct flame_levels *ret)
 {
 	autoclean(flame_levels) struct flame_levels levels = { 0 };
-	/* At most one "other" for each node. */
-	size_t bar_count_max = 2 * (size_t)flame->node_count;
+	/* A bar for what was left out takes the place of one that is not there. */
+	size_t bar_count_max = flame->node_count;
 
 	assert(flame->node_count > 0);
 

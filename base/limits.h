@@ -141,8 +141,9 @@ enum {
 
 	/* ---- what is kept beside profiles ---- */
 
-	/* Profiles that somebody handed in to look at: the newest, as they came. One on the wire
-	 * is a question, so it has REQUEST_QUESTION_SIZE_MAX at most; unpacked so much. */
+	/* Profiles that somebody handed in to look at: the newest, as they came. A call with one,
+	 * packed and as base64, and unpacked: Go's largest heap profiles have 20 MB. */
+	ADHOC_BODY_SIZE_MAX = 8 << 20,
 	ADHOC_COUNT_MAX = 100,
 	ADHOC_SIZE_MAX = 64 << 20,
 	ADHOC_UNPACKED_SIZE_MAX = 64 << 20,

@@ -205,7 +205,7 @@ static bool read_body(struct request *request, struct buf *body, struct reply *r
 		return false;
 	case -E2BIG:
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "the message is larger than %d bytes", REQUEST_MESSAGE_SIZE_MAX);
+			      "the message is larger than %zu bytes", body->limit);
 		reply->limit = LIMIT_UNPACKED_SIZE;
 		return false;
 	case -ETIMEDOUT:
@@ -232,7 +232,8 @@ static int read_json(struct str text, const ProtobufCMessageDescriptor *question
 const void *connect_begin(struct connect_call *call, struct request *request, struct reply *reply,
 			  const ProtobufCMessageDescriptor *question)
 {
-	autoclean(buf) struct buf body = BUF(REQUEST_MESSAGE_SIZE_MAX);
+	autoclean(buf) struct buf body = BUF(request->message_size_max ? request->message_size_max
+								       : REQUEST_MESSAGE_SIZE_MAX);
 	char error[MESSAGE_ERROR_SIZE] = "";
 	const ProtobufCMessage *message = NULL;
 

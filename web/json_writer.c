@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 
@@ -166,11 +167,12 @@ static void add_signed(struct buf *buf, int64_t value)
 	add_digits(buf, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-/* In one piece: flame graphs have a hundred thousand of them. */
-static void add_quoted_digits(struct buf *buf, bool is_negative, uint64_t value)
+/* "-12" with its quotes, at the end of the text; where it begins. */
+enum { QUOTED_SIZE_MAX = 24 };
+
+static size_t write_quoted(char text[static QUOTED_SIZE_MAX], bool is_negative, uint64_t value)
 {
-	char text[24];
-	size_t start = sizeof(text);
+	size_t start = QUOTED_SIZE_MAX;
 
 	text[--start] = '"';
 	do {
@@ -180,7 +182,12 @@ static void add_quoted_digits(struct buf *buf, bool is_negative, uint64_t value)
 	if (is_negative)
 		text[--start] = '-';
 	text[--start] = '"';
-	buf_add(buf, text + start, sizeof(text) - start);
+	return start;
+}
+
+static uint64_t magnitude(int64_t value)
+{
+	return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 }
 
 void json_u64(struct json_writer *json, uint64_t value)
@@ -197,14 +204,44 @@ void json_i64(struct json_writer *json, int64_t value)
 
 void json_u64_text(struct json_writer *json, uint64_t value)
 {
+	char text[QUOTED_SIZE_MAX];
+	size_t start = write_quoted(text, false, value);
+
 	begin_value(json);
-	add_quoted_digits(json->buf, false, value);
+	buf_add(json->buf, text + start, sizeof(text) - start);
 }
 
 void json_i64_text(struct json_writer *json, int64_t value)
 {
+	char text[QUOTED_SIZE_MAX];
+	size_t start = write_quoted(text, value < 0, magnitude(value));
+
 	begin_value(json);
-	add_quoted_digits(json->buf, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+	buf_add(json->buf, text + start, sizeof(text) - start);
+}
+
+/* Many at once go to the buf in pieces: flame graphs have a hundred thousand. */
+void json_i64_texts(struct json_writer *json, const int64_t *values, size_t count)
+{
+	enum { AT_ONCE = 64 };
+	char piece[AT_ONCE * (QUOTED_SIZE_MAX + 1)];
+
+	for (size_t first = 0; first < count; first += AT_ONCE) {
+		size_t end = count - first < AT_ONCE ? count : first + AT_ONCE;
+		size_t size = 0;
+
+		begin_value(json);
+		for (size_t i = first; i < end; i++) {
+			char text[QUOTED_SIZE_MAX];
+			size_t start = write_quoted(text, values[i] < 0, magnitude(values[i]));
+
+			if (i > first)
+				piece[size++] = ',';
+			memcpy(piece + size, text + start, sizeof(text) - start);
+			size += sizeof(text) - start;
+		}
+		buf_add(json->buf, piece, size);
+	}
 }
 
 void json_double(struct json_writer *json, double value)

@@ -41,6 +41,8 @@ void json_i64(struct json_writer *json, int64_t value);
 /* As a text of digits, which is how proto3 writes 64-bit integers. */
 void json_u64_text(struct json_writer *json, uint64_t value);
 void json_i64_text(struct json_writer *json, int64_t value);
+/* So many of them, in an array. */
+void json_i64_texts(struct json_writer *json, const int64_t *values, size_t count);
 
 /* The shortest digits that read back as the same number; of what is no number, null. */
 void json_double(struct json_writer *json, double value);

@@ -377,7 +377,9 @@ static void write_list(struct json_writer *json, const ProtobufCFieldDescriptor 
 	size_t size = size_of(field->type);
 
 	json_begin_array(json);
-	for (size_t i = 0; i < count; i++)
+	if (field->type == PROTOBUF_C_TYPE_INT64)
+		json_i64_texts(json, (const void *)items, count);
+	for (size_t i = 0; field->type != PROTOBUF_C_TYPE_INT64 && i < count; i++)
 		write_value(json, field, items + i * size);
 	json_end_array(json);
 }

@@ -54,6 +54,7 @@ struct request {
 	enum role role;
 	char who[80]; /* how it got its role, for logs: "token grafana", "loopback" */
 	uint64_t deadline_monotonic_ns;
+	size_t message_size_max;   /* of a call, unpacked; 0: REQUEST_MESSAGE_SIZE_MAX */
 	struct store_asker *asker; /* for questions to the store; NULL where there are none */
 
 	/* Whether nobody waits for the answer any more; NULL when that can't be known. */

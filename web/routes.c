@@ -41,6 +41,7 @@ enum route_kind {
 	ROUTE_FILE,  /* GET of a file that takes a while to make; one at a time */
 	ROUTE_BRING, /* POST of a file, which is put into the store */
 	ROUTE_CALL,  /* POST of Connect, asks the store: takes a slot */
+	ROUTE_TAKE,  /* the same with a file in its question */
 	ROUTE_PUSH,  /* POST of Connect with a body that the handler reads itself */
 	ROUTE_SEND,  /* the same without Connect's headers, but for errors */
 	/* Of a path that only begins so; one path may have several of them. */
@@ -116,7 +117,7 @@ static const struct route routes_table[] = {
 	{ ROLE_WRITER, ROUTE_CALL, RULES "UpsertRecordingRule", rules_upsert },
 	{ ROLE_WRITER, ROUTE_CALL, RULES "DeleteRecordingRule", rules_delete },
 	{ ROLE_READER, ROUTE_ASK, "/metrics/rules", rules_metrics },
-	{ ROLE_WRITER, ROUTE_CALL, ADHOC "Upload", adhoc_upload },
+	{ ROLE_WRITER, ROUTE_TAKE, ADHOC "Upload", adhoc_upload },
 	{ ROLE_READER, ROUTE_CALL, ADHOC "Get", adhoc_get },
 	{ ROLE_READER, ROUTE_CALL, ADHOC "List", adhoc_list },
 	{ ROLE_READER, ROUTE_CALL, ADHOC "Diff", adhoc_diff },
@@ -288,6 +289,7 @@ static const char *method_of(const struct route *route)
 	case ROUTE_DO:
 	case ROUTE_BRING:
 	case ROUTE_CALL:
+	case ROUTE_TAKE:
 	case ROUTE_PUSH:
 	case ROUTE_SEND:
 	case ROUTE_HAND:
@@ -356,7 +358,7 @@ static bool is_push(const struct route *route)
 /* Whether errors are those of Connect. */
 static bool is_call(const struct route *route)
 {
-	return route->kind == ROUTE_CALL || is_push(route);
+	return route->kind == ROUTE_CALL || route->kind == ROUTE_TAKE || is_push(route);
 }
 
 static void refuse_role(const struct route *route, struct reply *reply, enum connect_code code,
@@ -441,7 +443,7 @@ static bool hold_body(struct request *request, struct held_body *held, struct re
 		return true;
 	case -E2BIG:
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED,
-			      "a question takes no more than %d bytes", REQUEST_QUESTION_SIZE_MAX);
+			      "a question takes no more than %zu bytes", held->bytes.limit);
 		reply->status = 413;
 		reply->limit = LIMIT_BODY_SIZE;
 		return false;
@@ -470,7 +472,7 @@ static bool hold_body(struct request *request, struct held_body *held, struct re
 
 static void refuse_crowd(const struct route *route, int err, struct reply *reply)
 {
-	if (route->kind != ROUTE_CALL) {
+	if (!is_call(route)) {
 		reply_failure(reply, err);
 	} else if (err == -EBUSY) {
 		connect_error(reply, CONNECT_RESOURCE_EXHAUSTED, "%s",
@@ -518,10 +520,14 @@ static void answer_question(struct routes *routes, struct request *request,
 static void ask(struct routes *routes, struct request *request, const struct route *route,
 		struct reply *reply)
 {
-	struct held_body held = { .bytes = BUF(REQUEST_QUESTION_SIZE_MAX) };
+	bool takes_file = route->kind == ROUTE_TAKE;
+	struct held_body held = {
+		.bytes = BUF(takes_file ? ADHOC_BODY_SIZE_MAX : REQUEST_QUESTION_SIZE_MAX),
+	};
 
+	request->message_size_max = takes_file ? ADHOC_BODY_SIZE_MAX : REQUEST_MESSAGE_SIZE_MAX;
 	assert(request->role >= route->role && request->deadline_monotonic_ns > 0);
-	if (route->kind != ROUTE_CALL ||
+	if (!is_call(route) ||
 	    (hold_body(request, &held, reply) &&
 	     (grpc_kind_of(request) == GRPC_NONE || grpc_take_question(request, &held, reply)))) {
 		int err = slots_enter(routes->slots, request->deadline_monotonic_ns);
@@ -602,7 +608,7 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 						: ANSWER_TIME_NS_MAX);
 	if (!check(routes, request, route, reply))
 		return number;
-	if (route->kind == ROUTE_ASK || route->kind == ROUTE_CALL)
+	if (route->kind == ROUTE_ASK || route->kind == ROUTE_CALL || route->kind == ROUTE_TAKE)
 		ask(routes, request, route, reply);
 	else if (route->kind == ROUTE_FILE)
 		answer_question(routes, request, route, reply);

@@ -103,6 +103,28 @@ static void shows_what_is_in_force_and_why(void **state)
 	assert_int_equal(RUN(&child, "check-config", "--shwo"), EX_USAGE);
 }
 
+static void says_what_grafana_needs(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(RUN(&child, "grafana-datasource", "--http", "/run/x.sock, 0.0.0.0:4041"),
+			 0);
+	says(&child, "    type: grafana-pyroscope-datasource\n");
+	says(&child, "    url: 'http://127.0.0.1:4041'\n");
+	assert_null(strstr(child.said, "basicAuth"));
+	assert_int_equal(RUN(&child, "grafana-datasource", "--url=https://box:1/it's", "--name",
+			     "Box", "--token-variable", "TOKEN"),
+			 0);
+	says(&child, "  - name: 'Box'\n");
+	says(&child, "    url: 'https://box:1/it''s'\n");
+	says(&child, "      basicAuthPassword: $TOKEN\n");
+	assert_int_equal(RUN(&child, "grafana-datasource", "--token-variable", "a b"), EX_USAGE);
+	assert_int_equal(RUN(&child, "grafana-datasource", "--ulr", "x"), EX_USAGE);
+	assert_int_equal(RUN(&child, "grafana-datasource", "--help"), 0);
+	says(&child, "--token-variable NAME");
+}
+
 /* Every command says the same, and starts nothing. */
 static void says_what_is_wrong(void **state)
 {
@@ -342,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shows_what_is_in_force_and_why),
+		cmocka_unit_test(says_what_grafana_needs),
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(serve_reads_again),
 		cmocka_unit_test(run_samples_at_another_rate),

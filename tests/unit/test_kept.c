@@ -242,6 +242,22 @@ static void uploads_are_looked_at_again(void **state)
 	assert_holds(*state, ADHOC "Get", "{\"id\":\"nope\"}", 404, "not_found");
 }
 
+/* More than other questions take. */
+static void large_uploads_are_taken(void **state)
+{
+	static char body[3 << 20];
+	size_t size = (size_t)snprintf(body, sizeof(body), "{\"name\":\"large\",\"profile\":\"");
+
+	/* "main;a 3\n" has nine bytes, which are twelve letters. */
+	while (size < sizeof(body) - 16) {
+		memcpy(body + size, "bWFpbjthIDMK", 12);
+		size += 12;
+	}
+	memcpy(body + size, "\"}", 3);
+	assert_holds(*state, ADHOC "Upload", body, 200, "\"name\":\"large\"");
+	assert_holds(*state, SETTINGS "Set", body, 413, "no more than 1048576 bytes");
+}
+
 static void refuses_uploads_that_are_none(void **state)
 {
 	assert_holds(*state, ADHOC "Upload", "{\"profile\":\"!!!\"}", 400, "not base64");
@@ -333,11 +349,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
-		TEST(settings_come_back_by_name),     TEST(the_later_setting_wins),
-		TEST(rules_are_kept_and_counted),     TEST(refuses_what_is_no_rule),
-		TEST(rules_make_metrics_of_a_minute), TEST(uploads_are_looked_at_again),
-		TEST(refuses_uploads_that_are_none),  TEST(tells_what_it_is),
-		TEST(settings_are_told_as_yaml),      TEST(the_oldest_go_first),
+		TEST(settings_come_back_by_name),
+		TEST(the_later_setting_wins),
+		TEST(rules_are_kept_and_counted),
+		TEST(refuses_what_is_no_rule),
+		TEST(rules_make_metrics_of_a_minute),
+		TEST(uploads_are_looked_at_again),
+		TEST(large_uploads_are_taken),
+		TEST(refuses_uploads_that_are_none),
+		TEST(tells_what_it_is),
+		TEST(settings_are_told_as_yaml),
+		TEST(the_oldest_go_first),
 		TEST(a_damaged_file_is_set_aside),
 	};
 

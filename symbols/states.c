@@ -110,6 +110,16 @@ void states_set_error(struct states *states, const struct identity *identity, in
 		state->error = error;
 }
 
+void states_forget_debug(struct states *states, const struct identity *identity)
+{
+	uint32_t number = states_find(states, identity);
+
+	if (number == TABLE_NONE)
+		return;
+	states->items[number].debug = DEBUG_UNKNOWN;
+	states->items[number].debug_due_ns = 0;
+}
+
 void state_settle(struct state *state, const struct symbol_folder *folder)
 {
 	if (state->state == STATE_UNKNOWN)

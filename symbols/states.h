@@ -81,6 +81,9 @@ void states_set(struct states *states, const struct identity *identity, enum mod
 /* Why its file is of no use: a negative errno; 0: it is. */
 void states_set_error(struct states *states, const struct identity *identity, int error);
 
+/* Whether it has its debug file is to be looked at anew. */
+void states_forget_debug(struct states *states, const struct identity *identity);
+
 /* Files were evicted: which, only the folder knows. */
 void states_doubt(struct states *states);
 

@@ -293,7 +293,6 @@ bool symbols_wants_debug(struct symbols *symbols, const struct identity *identit
 /* With the lock held. */
 static void take_debug(struct symbols *symbols, struct state *state, int *fd)
 {
-	state->debug_due_ns = in_seconds(SYMBOLS_DEBUG_REST_S);
 	if (state->state == STATE_FAILED) {
 		/* Without names of its own: with those of the debug file it is worth a wish. */
 		file_keep_add(&symbols->debug, &state->identity, TAKE_FD(*fd));
@@ -303,7 +302,10 @@ static void take_debug(struct symbols *symbols, struct state *state, int *fd)
 		symbols_push_job(symbols, &(struct job){ .identity = state->identity,
 							 .fd = TAKE_FD(*fd),
 							 .is_debug = true });
+	} else {
+		return; /* brought again after another wish */
 	}
+	state->debug_due_ns = in_seconds(SYMBOLS_DEBUG_REST_S);
 }
 
 void symbols_bring_debug(struct symbols *symbols, const struct identity *identity, int error,

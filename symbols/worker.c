@@ -92,6 +92,8 @@ static void do_file(struct symbols *symbols, struct job *job)
 	} else {
 		states_set(&symbols->states, &job->identity, STATE_PRESENT);
 		states_set(&symbols->states, &identity, STATE_PRESENT);
+		/* This one may have been made without it. */
+		states_forget_debug(&symbols->states, &identity);
 	}
 	symbols->generation++;
 	states_set_error(&symbols->states, &job->identity, err);
@@ -187,6 +189,7 @@ static void do_lines(struct symbols *symbols, const struct job *job)
 		if (err == -ENOENT) {
 			state->lines = LINES_AWAITED;
 			state->debug = DEBUG_UNKNOWN;
+			state->debug_due_ns = 0;
 		} else if (is_final(err)) {
 			state->lines = LINES_FAILED;
 		}

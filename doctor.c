@@ -392,6 +392,18 @@ static void check_store(const struct doctor *doctor, struct finding *ret)
 		     (double)json_member_integer(store, "bytes") / (1 << 20));
 }
 
+static void check_addresses(const struct doctor *doctor, struct finding *ret)
+{
+	struct str missing = json_member_text(doctor->status, "address_missing");
+
+	if (!missing.size) {
+		find(ret, LEVEL_OK, "all are served, %s among them", doctor->settings.http);
+		return;
+	}
+	find(ret, LEVEL_WARN, "%.*s", STR_PRINT(missing));
+	advise(ret, "the others are served; start hearth again when it is free");
+}
+
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static const struct check {
@@ -410,6 +422,7 @@ static const struct check {
 	{ "cgroups", false, check_cgroups },
 	{ "data folder", false, check_data },
 	{ "server", false, check_server },
+	{ "addresses", true, check_addresses },
 	{ "collector", true, check_collector },
 	{ "store", true, check_store },
 };

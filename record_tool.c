@@ -110,6 +110,8 @@ static int settle_down(struct record *record)
 	settings->http_socket_group[0] = settings->tls_certificate[0] = settings->tls_key[0] = '\0';
 	settings->tls_client_ca[0] = settings->path_prefix[0] = settings->token_file[0] = '\0';
 	settings->collector_socket[0] = settings->record[0] = '\0';
+	snprintf(settings->otlp_grpc, sizeof(settings->otlp_grpc), "off");
+	snprintf(settings->otlp_http, sizeof(settings->otlp_http), "off");
 	settings->retention_age_ns = settings->retention_size = 0;
 	settings->require_token = false;
 	return 0;

@@ -179,7 +179,8 @@ int door_start(struct server *server, struct door **ret, char reterr[static DOOR
 uint16_t door_port(const struct door *door)
 {
 	for (size_t i = 0; i < door->addresses.count; i++)
-		if (!door->addresses.items[i].is_unix && !door->addresses.items[i].is_optional)
+		if (!door->addresses.items[i].is_unix && !door->addresses.items[i].is_optional &&
+		    !door->addresses.items[i].is_missing)
 			return listen_address_port(&door->addresses.items[i]);
 	return 0;
 }
@@ -192,7 +193,7 @@ void door_describe(const struct door *door, struct buf *text)
 		const struct listen_address *address = &door->addresses.items[i];
 		char where[LISTEN_TEXT_SIZE];
 
-		if (address->is_optional)
+		if (address->is_optional || address->is_missing)
 			continue;
 		listen_address_print(address, where);
 		if (address->is_unix)

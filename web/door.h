@@ -20,8 +20,8 @@ enum { DOOR_ERROR_SIZE = 400 };
 /*
  * Listens and answers until door_stop(). An error comes with a sentence in reterr: -EINVAL for what
  * is no address or no setting, -EPERM for an address beyond loopback while nobody has a token,
- * -EBADMSG for tokens that can't be read, -EADDRINUSE, which names who has it where that can be
- * told, -EACCES, -ENOMEM, -EIO.
+ * -EBADMSG for tokens that can't be read, -EADDRINUSE when all are taken, which names who has one
+ * where that can be told, -EACCES, -ENOMEM, -EIO.
  */
 int door_start(struct server *server, struct door **ret, char reterr[static DOOR_ERROR_SIZE]);
 

@@ -489,37 +489,58 @@ static size_t raise_descriptors(void)
 	return (size_t)(limit.rlim_cur - DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
 }
 
+static int add_listener(struct front *front, const struct listen_address *address, int fd,
+			char reterr[static FRONT_ERROR_SIZE])
+{
+	struct listener *listener = &front->listeners[front->listener_count++];
+	int err;
+
+	*listener = (struct listener){
+		.source = { .fd = fd, .ready = listener_ready },
+		.front = front,
+		.address = *address,
+	};
+	err = front_add(front, &listener->source, EPOLLIN);
+	if (err)
+		snprintf(reterr, FRONT_ERROR_SIZE, "cannot wait for connections: %s",
+			 strerror(-err));
+	return err;
+}
+
+/* Whether hearth is of no use without this one: none of --http is open, and no other may be. */
+static bool is_needed(const struct front *front, const struct listen_addresses *addresses, size_t i)
+{
+	/* Those that are optional stand behind. */
+	return front->listener_count == 0 &&
+	       (i + 1 == addresses->count || addresses->items[i + 1].is_optional);
+}
+
+/* What somebody else has is done without, and told, where something is left to be served. */
 static int open_listeners(struct front *front, struct listen_addresses *addresses,
 			  char reterr[static FRONT_ERROR_SIZE])
 {
-	static_assert((int)LISTEN_ERROR_SIZE <= (int)FRONT_ERROR_SIZE, "one fits into the other");
+	static_assert((int)LISTEN_ERROR_SIZE <= (int)FRONT_ERROR_SIZE &&
+			      (int)LISTEN_ERROR_SIZE <= (int)sizeof(front->server->address_missing),
+		      "one fits into the other");
 
 	for (size_t i = 0; i < addresses->count; i++) {
-		struct listener *listener = &front->listeners[front->listener_count];
+		struct listen_address *address = &addresses->items[i];
 		int fd = -1;
-		int err = listen_address_open(&addresses->items[i],
-					      front->server->settings->http_socket_group, &fd,
-					      reterr);
+		int err = listen_address_open(address, front->server->settings->http_socket_group,
+					      &fd, reterr);
 
-		if (err && addresses->items[i].is_optional) {
+		if (err && (address->is_optional ||
+			    (err == -EADDRINUSE && !is_needed(front, addresses, i)))) {
 			log_warning("going on without one address: %s", reterr);
-			addresses->items[i].is_missing = true;
+			snprintf(front->server->address_missing,
+				 sizeof(front->server->address_missing), "%s", reterr);
+			address->is_missing = true;
 			continue;
 		}
+		if (!err)
+			err = add_listener(front, address, fd, reterr);
 		if (err)
 			return err;
-		*listener = (struct listener){
-			.source = { .fd = fd, .ready = listener_ready },
-			.front = front,
-			.address = addresses->items[i],
-		};
-		front->listener_count++;
-		err = front_add(front, &listener->source, EPOLLIN);
-		if (err) {
-			snprintf(reterr, FRONT_ERROR_SIZE, "cannot wait for connections: %s",
-				 strerror(-err));
-			return err;
-		}
 	}
 	return 0;
 }

@@ -102,7 +102,11 @@ struct front_protocols {
 	struct tls *tls; /* NULL: TLS is not spoken */
 };
 
-/* Opens the addresses, whose ports are then in *addresses. Errors are listen_address_open()'s. */
+/*
+ * Opens the addresses, whose ports are then in *addresses. One that is optional, or one of several
+ * that is taken, is marked as missing and logged; server->address_missing says why. Errors are
+ * listen_address_open()'s.
+ */
 int front_new(struct server *server, struct listen_addresses *addresses,
 	      const struct front_protocols *protocols, struct front **ret,
 	      char reterr[static FRONT_ERROR_SIZE]);

@@ -20,7 +20,7 @@ struct listen_address {
 	bool is_loopback; /* a unix socket is, too */
 	bool is_unix;
 	bool is_optional; /* who can't have it goes on without */
-	bool is_missing;  /* such a one */
+	bool is_missing;  /* somebody else has it, and others are served */
 };
 
 struct listen_addresses {

@@ -177,6 +177,8 @@ void page_status(struct server *server, struct request *request, struct reply *r
 	json_i64(&json, clock_unix_ms());
 	json_key(&json, "started_ms");
 	json_i64(&json, server->started_unix_ms);
+	json_key(&json, "address_missing");
+	json_text(&json, str_from(server->address_missing));
 	write_host(&json, server);
 	write_collector(&json, server);
 	write_store(&json, &store);

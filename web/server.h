@@ -75,6 +75,9 @@ struct server {
 	int64_t started_unix_ms;
 	char host_name[256];
 	char kernel_release[128];
+	/* Which address of --http somebody else has, while others are served; else "". Set before
+	 * any is. */
+	char address_missing[400];
 	char collector_reason[256]; /* why there is no collector, as hearth run found out; else ""
 				     */
 };

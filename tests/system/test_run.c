@@ -107,6 +107,46 @@ static void names_who_has_its_port(void **state)
 	remove_folder(folder);
 }
 
+/* Beside a Pyroscope that has the port, the other addresses are served, and it is said. */
+static void goes_on_without_one_of_several_addresses(void **state)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	char http[128], program[256], output[16384], missing[64];
+	struct hearth hearth;
+	autoclose int taken = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	assert_int_equal(bind(taken, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(taken, 1), 0);
+	assert_int_equal(getsockname(taken, (struct sockaddr *)&address, &size), 0);
+	for (int is_first = 0; is_first < 2; is_first++) {
+		snprintf(http, sizeof(http), "%s127.0.0.1:%u%s", is_first ? "" : "127.0.0.1:0,",
+			 ntohs(address.sin_port), is_first ? ",127.0.0.1:0" : "");
+		snprintf(missing, sizeof(missing), "port %u is taken by pid %d (test_run)",
+			 ntohs(address.sin_port), (int)getpid());
+		hearth_start(&hearth, "serve", (const char *const[]){ "--http", http, NULL });
+		assert_true(child_says(&hearth.child, "going on without one address: ", 10));
+		says(&hearth.child, missing);
+		if (hearth.port == ntohs(address.sin_port))
+			fail_msg("it says that it is ready where it is not");
+
+		json_t *status = hearth_get(&hearth, "/api/v1/status");
+
+		assert_memory_equal(json_string_value(json_object_get(status, "address_missing")),
+				    missing, strlen(missing));
+		json_decref(status);
+		assert_true(shell_output(output, sizeof(output),
+					 "%s doctor --data /tmp/hearth-none --http 127.0.0.1:%u "
+					 "2>&1",
+					 build_path("hearth", program, sizeof(program)),
+					 hearth.port) >= 1);
+		assert_non_null(strstr(output, missing));
+		assert_int_equal(hearth_stop(&hearth), 0);
+	}
+}
+
 static void serves_and_stops_cleanly(void **state)
 {
 	struct hearth hearth;
@@ -261,6 +301,7 @@ int main(void)
 		cmocka_unit_test(names_what_is_wrong_with_its_arguments),
 		cmocka_unit_test(refuses_to_listen_for_strangers),
 		cmocka_unit_test(names_who_has_its_port),
+		cmocka_unit_test(goes_on_without_one_of_several_addresses),
 		cmocka_unit_test(serves_and_stops_cleanly),
 		cmocka_unit_test(serves_without_the_rights_for_bpf),
 		cmocka_unit_test(profiles_this_host_from_start_to_stop),

@@ -57,6 +57,9 @@ async function testWords(browser, address) {
   await step("a file that was damaged", () => shown("damaged", {
     status: store({ damaged: 1, damaged_file: "20251124T160000-1.db", damage: "entries of a row of block does not unpack" }),
   }, ".notice", /^1 damaged file of profiles set aside ?The last is 20251124T160000-1\.db: entries of a row of block does not unpack\. The other hours are shown\.$/));
+  await step("an address that is taken", () => shown("taken", {
+    status: (answer) => Object.assign(answer, { address_missing: "port 4040 is taken by pid 812 (pyroscope)" }),
+  }, ".notice", /^One of the addresses is taken ?port 4040 is taken by pid 812 \(pyroscope\)$/));
   await step("a collector that has gone", () => shown("absent", {
     status: (answer) => Object.assign(answer, { started_ms: answer.time_ms - 60_000, collector: { ...answer.collector, state: "absent", reason: "" } }),
   }, ".notice", /^Nothing is recorded since \d\d:\d\d:\d\d ?No collector is connected to hearth serve\. To profile the host: sudo hearth run$/));

@@ -11,6 +11,7 @@ export interface Status {
   version: string;
   time_ms: number;
   started_ms: number;
+  address_missing?: string; // a sentence, when one of several addresses is taken
   host: { name: string; kernel: string; cpus: number };
   collector: {
     state: "sampling" | "absent" | "no_rights" | "replay";

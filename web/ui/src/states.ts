@@ -68,6 +68,11 @@ function Store({ said }: { said: Status }) {
   return html`<div class=${state === "read-only" ? "notice bad-notice" : "notice"} role="status"><strong>${STORE_WORDS[state]}</strong><p>${reason}</p></div>`;
 }
 
+function Address({ said }: { said: Status }) {
+  if (!said.address_missing) return null;
+  return html`<div class="notice" role="status"><strong>One of the addresses is taken</strong><p>${said.address_missing}</p></div>`;
+}
+
 function Damage({ said }: { said: Status }) {
   const { damaged, damaged_file: file, damage } = said.store;
   if (damaged === 0) return null;
@@ -122,7 +127,7 @@ export function Notices() {
   const said = status.value;
   return html`<${Silent} /><${Progress} />
     ${misread.value && html`<div class="notice bad-notice" role="status"><strong>The link’s selector could not be read</strong><p><code>${misread.value}</code> The whole host is shown instead.</p></div>`}
-    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Store} said=${said} /><${Damage} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
+    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Store} said=${said} /><${Damage} said=${said} /><${Address} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
 }
 
 /** Whether there is no sample yet because hearth has only just been started. */

@@ -152,7 +152,7 @@ static void a_server_without_a_collector_is_asked_too(void **state)
 	hearth_start(&hearth, "serve", options);
 	assert_int_equal(doctor("", hearth.port, "--json"), 2);
 	answer = json_loads(output, 0, NULL);
-	assert_int_equal(json_array_size(answer), 13);
+	assert_int_equal(json_array_size(answer), 14);
 	assert_string_equal(member(answer, "server", "level"), "ok");
 	assert_string_equal(member(answer, "collector", "level"), "fail");
 	assert_string_equal(member(answer, "collector", "text"), "absent");

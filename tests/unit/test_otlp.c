@@ -16,6 +16,7 @@
 #include "tests/support/pprof_maker.h"
 #include "web/otlp_detect.h"
 #include "web/otlp_dump.h"
+#include "web/otlp_json.h"
 #include "web/otlp_reader.h"
 
 enum { TEXT_SIZE_MAX = 1 << 20 };
@@ -182,6 +183,79 @@ static void cut_requests_are_refused_or_shorter(void **state)
 		}
 		/* All but those that end between two fields of the request. */
 		assert_true(refused > request.size - 80);
+	}
+}
+
+/* ---- as others write it -----------------------------------------------------------------------
+ */
+
+static void read_fixture(const char *revision, const char *kind, struct buf *ret)
+{
+	char path[64];
+	uint8_t piece[4096];
+	size_t count;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "tests/fixtures/otlp/r%s.%s", revision, kind);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while ((count = fread(piece, 1, sizeof(piece), file)) > 0)
+		buf_add(ret, piece, count);
+	(void)fclose(file);
+	assert_true(ret->size > 0 && !ret->error);
+}
+
+static const char official[] =
+	"profile 0: samples/count, a period of 50000000 cpu/nanoseconds, from 1700000000000000000 "
+	"ns for 1000000000 ns, id 69642d6f662d612d70726f66696c6521, 2 samples\n"
+	"  resource process.pid=7 service.name=\"shop\"\n"
+	"  scope official v1\n"
+	"  sample @1700000000100000000 @1700000000200000000 trace 74726163652d6f662d7369787465656e "
+	"span 2d7370616e2d6964\n"
+	"    attributes thread.name=\"worker\"\n"
+	"    inner (work.c:7:2) <\n"
+	"    work (work.c:20:0) at 0x1234 [native] in prog gnu:0102030405060708\n"
+	"    main (main.c:3:0) at 0x125c [native] in prog gnu:0102030405060708\n"
+	"  sample @1700000000300000000\n"
+	"    attributes latency=1.5 ms thread.name=\"worker\"\n"
+	"    0x1270 [native] in prog gnu:0102030405060708\n";
+
+/* Bytes that OpenTelemetry's own types of each revision wrote, and the JSON that they read. */
+static void official_types_say_the_same(void **state)
+{
+	static const struct {
+		const char *name;
+		enum otlp_revision found, named;
+	} revisions[] = {
+		{ "1.3", OTLP_R1_3, OTLP_R1_3 },    { "1.4", OTLP_R1_5, OTLP_R1_5 },
+		{ "1.5", OTLP_R1_5, OTLP_R1_5 },    { "1.7", OTLP_R1_7, OTLP_R1_7 },
+		{ "1.8", OTLP_R1_8, OTLP_R1_8 },    { "1.9", OTLP_R1_9, OTLP_R1_10 },
+		{ "1.10", OTLP_R1_10, OTLP_R1_10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(revisions) / sizeof(revisions[0]); i++) {
+		autoclean(buf) struct buf bytes = BUF(TEXT_SIZE_MAX);
+		autoclean(buf) struct buf json = BUF(TEXT_SIZE_MAX);
+		autoclean(buf) struct buf encoded = BUF(TEXT_SIZE_MAX);
+		autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+		enum otlp_revision named = OTLP_REVISION_NONE;
+		char reason[OTLP_ERROR_SIZE];
+		struct otlp_report report;
+
+		read_fixture(revisions[i].name, "bin", &bytes);
+		if (read_text(bytes_of(&bytes), OTLP_REVISION_NONE, &report, &text, reason))
+			fail_msg("%s: %s", revisions[i].name, reason);
+		assert_string_equal(as_text(&text), official);
+		assert_int_equal(report.revision, revisions[i].found);
+
+		read_fixture(revisions[i].name, "json", &json);
+		if (otlp_json_encode(bytes_of(&json), &encoded, &named, reason))
+			fail_msg("%s: %s", revisions[i].name, reason);
+		assert_int_equal(named, revisions[i].named);
+		buf_clear(&text);
+		assert_int_equal(read_text(bytes_of(&encoded), named, &report, &text, reason), 0);
+		assert_string_equal(as_text(&text), official);
 	}
 }
 
@@ -447,6 +521,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_revision_says_the_same),
+		cmocka_unit_test(official_types_say_the_same),
 		cmocka_unit_test(cut_requests_are_refused_or_shorter),
 		cmocka_unit_test(samples_are_mended_or_skipped),
 		cmocka_unit_test(tables_are_mended),

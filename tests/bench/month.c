@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "store/selector.h"
+#include "store/store.h"
+
+/*
+ * A data folder of a long time (generate --store) against the store's bars: what is in it is
+ * settled, written anew and rolled up as it would have been while the time passed, and then asked
+ * for. Of times the median of several is printed, and the first.
+ */
+
+static const char usage[] = "usage: month FOLDER [FOLD]\n"
+			    "\n"
+			    "FOLD: nodes of fewer samples are folded (4); 1: none are.\n";
+
+enum { QUESTION_COUNT = 11, NODE_COUNT = 16384, QUIET_COUNT = 3, MAINTAIN_PAUSE_US = 2000 };
+
+#define TYPE	"process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+#define HOUR_MS INT64_C(3600000)
+#define DAY_MS	(24 * HOUR_MS)
+
+struct month {
+	struct store *store;
+	int64_t end_ms;
+};
+
+static int fail(int err, const char *what)
+{
+	fprintf(stderr, "month: %s: %s\n", what, strerror(-err));
+	return 1;
+}
+
+static void print_figure(const char *name, double value, const char *unit)
+{
+	printf("%-52s %10.2f %s\n", name, value, unit);
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+/* ---- to rest --------------------------------------------------------------------------------- */
+
+/* Until nothing is left to be done in the background. */
+static int rest(struct month *month)
+{
+	struct store_status status = { 0 };
+	double before = cpu_seconds();
+	int quiet = 0;
+
+	while (quiet < QUIET_COUNT) {
+		int err = store_maintain(month->store, clock_unix_ms());
+
+		if (err)
+			return err;
+		store_status(month->store, &status);
+		quiet = status.is_compacting ? 0 : quiet + 1;
+		usleep(MAINTAIN_PAUSE_US);
+	}
+	print_figure("to rest: settling, sealing, rolling up",
+		     (cpu_seconds() - before) * 1e6 / (double)status.samples, "us a sample, CPU");
+	return 0;
+}
+
+static void print_sizes(struct month *month)
+{
+	struct store_status status;
+
+	store_status(month->store, &status);
+	month->end_ms = status.newest_ms;
+	print_figure("samples", (double)status.samples / 1e6, "million");
+	print_figure("days", (double)(status.newest_ms - status.oldest_ms) / (double)DAY_MS, "");
+	print_figure("all on disk", (double)status.bytes / (double)status.samples, "B a sample");
+	print_figure("of that in roll-ups",
+		     (double)status.classes[STORE_ROLLED].bytes / (double)status.samples,
+		     "B a sample");
+	print_figure("written anew", (double)status.compact_samples * 100 / (double)status.samples,
+		     "% of the samples");
+	if (status.compact_samples)
+		print_figure("of these lost frames by folding",
+			     (double)status.folded_samples * 100 / (double)status.compact_samples,
+			     "%");
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+static int compare_times(const void *a, const void *b)
+{
+	double x = *(const double *)a;
+	double y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_times(const char *name, double *times)
+{
+	double first = times[0];
+
+	qsort(times, QUESTION_COUNT, sizeof(times[0]), compare_times);
+	printf("%-52s %10.2f ms, the first %.2f\n", name, times[QUESTION_COUNT / 2], first);
+}
+
+static int ask_flame(struct month *month, const char *name, int64_t ago_ms, const char *text,
+		     bool is_exact)
+{
+	char error[SELECTOR_ERROR_SIZE];
+	double times[QUESTION_COUNT];
+	struct selector *selector = NULL;
+	int err = text ? selector_parse(str_from(text), &selector, error) : 0;
+	struct store_question question = { .type = STR(TYPE),
+					   .selector = selector,
+					   .from_unix_ms = month->end_ms - ago_ms,
+					   .to_unix_ms = month->end_ms,
+					   .is_exact = is_exact };
+	struct flame_options options = { .node_count_max = NODE_COUNT };
+	double rolled = 0;
+
+	for (int i = 0; !err && i < QUESTION_COUNT; i++) {
+		struct flame flame = { 0 };
+		uint64_t start_ns = clock_monotonic_ns();
+
+		err = store_flame(month->store, &question, &options, &flame);
+		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+		if (!err && flame.sample_count)
+			rolled = (double)flame.rolled_count * 100 / (double)flame.sample_count;
+		flame_done(&flame);
+	}
+	selector_free(selector);
+	if (err)
+		return err;
+	print_times(name, times);
+	if (rolled > 0)
+		printf("%-52s %10.1f %%\n", "  out of roll-ups", rolled);
+	return 0;
+}
+
+static int ask_series(struct month *month, int64_t ago_ms, int64_t step_ms)
+{
+	double times[QUESTION_COUNT];
+	struct store_question question = { .type = STR(TYPE),
+					   .from_unix_ms = month->end_ms - ago_ms,
+					   .to_unix_ms = month->end_ms };
+	struct store_grid grid = { question.from_unix_ms + step_ms, step_ms,
+				   (size_t)(ago_ms / step_ms) };
+	struct str group = STR("service_name");
+	int err = 0;
+
+	for (int i = 0; !err && i < QUESTION_COUNT; i++) {
+		struct store_rows rows = { 0 };
+		uint64_t start_ns = clock_monotonic_ns();
+
+		err = store_series(month->store, &question, &group, 1, &grid, &rows);
+		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+		if (!err)
+			store_rows_done(&rows);
+	}
+	if (!err)
+		print_times("time series of 30 d, by the hour and service", times);
+	return err;
+}
+
+static int ask_labels(struct month *month, int64_t ago_ms)
+{
+	double times[QUESTION_COUNT];
+	struct store_question question = { .from_unix_ms = month->end_ms - ago_ms,
+					   .to_unix_ms = month->end_ms };
+	int err = 0;
+
+	for (int i = 0; !err && i < QUESTION_COUNT; i++) {
+		struct store_texts texts = { 0 };
+		uint64_t start_ns = clock_monotonic_ns();
+
+		err = store_label_values(month->store, &question, STR("service_name"), &texts);
+		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+		if (!err)
+			store_texts_done(&texts);
+	}
+	if (!err)
+		print_times("values of a label, 30 d", times);
+	return err;
+}
+
+static int ask_all(struct month *month)
+{
+	int err = ask_flame(month, "flame graph of the host, 1 h", HOUR_MS, NULL, false);
+
+	if (!err)
+		err = ask_flame(month, "flame graph of the host, 24 h", DAY_MS, NULL, false);
+	if (!err)
+		err = ask_flame(month, "flame graph of the host, 30 d", 30 * DAY_MS, NULL, false);
+	if (!err)
+		err = ask_flame(month, "flame graph of the host, 24 h, exact", DAY_MS, NULL, true);
+	if (!err)
+		err = ask_flame(month, "flame graph of a service, 1 h", HOUR_MS,
+				"{service_name=\"service0\"}", false);
+	if (!err)
+		err = ask_flame(month, "flame graph of a service, 24 h", DAY_MS,
+				"{service_name=\"service0\"}", false);
+	if (!err)
+		err = ask_flame(month, "flame graph of a service, 30 d", 30 * DAY_MS,
+				"{service_name=\"service0\"}", false);
+	if (!err)
+		err = ask_series(month, 30 * DAY_MS, HOUR_MS);
+	if (!err)
+		err = ask_labels(month, 30 * DAY_MS);
+	return err;
+}
+
+int main(int argument_count, char **arguments)
+{
+	struct store_options options = { 0 };
+	struct month month = { 0 };
+	uint64_t fold = 0;
+	struct rusage used;
+	uint64_t start_ns;
+	int err;
+
+	if (argument_count < 2 || argument_count > 3 ||
+	    (argument_count == 3 && parse_u64(str_from(arguments[2]), &fold))) {
+		fputs(usage, stderr);
+		return 64;
+	}
+	options.folder = arguments[1];
+	options.fold = (uint32_t)fold;
+	start_ns = clock_monotonic_ns();
+	err = store_open(&options, &month.store);
+	if (err)
+		return fail(err, arguments[1]);
+	print_figure("opening", (double)(clock_monotonic_ns() - start_ns) / 1e6, "ms");
+	err = rest(&month);
+	if (!err)
+		print_sizes(&month);
+	if (!err)
+		err = ask_all(&month);
+	store_close(month.store);
+	getrusage(RUSAGE_SELF, &used);
+	print_figure("memory, at the most", (double)used.ru_maxrss / 1024, "MiB resident");
+	return err ? fail(err, arguments[1]) : 0;
+}

@@ -187,7 +187,8 @@ enum {
 	PUSH_MEMORY_MAX = 1 << 20,
 	/* What the store is given at once; what is more comes in several batches. */
 	PUSH_BATCH_MEMORY_MAX = 8 << 20,
-	/* Folded text and its like, unpacked; and what the store is given of it, which is one batch.
+	/* Folded text and its like, unpacked; and what the store is given of it, which is one
+	 * batch.
 	 */
 	PUSH_TEXT_SIZE_MAX = 64 << 20,
 	PUSH_TEXT_BATCH_MEMORY_MAX = 32 << 20,

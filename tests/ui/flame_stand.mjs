@@ -37,12 +37,13 @@ import { FlameGraph } from "./src/flame/graph";
 import { callersTreeOf } from "./src/flame/invert";
 import { legendOf } from "./src/flame/legend";
 import { treeOf } from "./src/flame/tree";
+import { cores } from "./src/format";
 const told = [], handle = { current: null };
 const plain = (at) => at && { name: at.name, link: at.link, func: at.func, frames: at.frames, stack: at.stack, by: at.by, x: at.x, y: at.y };
 const note = (what, value) => { told.push([what, value]); };
 let props = {
   scale: { rootName: "web-03", rootWords: "whole host", groupWords: "service",
-    cores: (v) => v / 1000, ofHost: (v) => v / 8000, samples: (v) => v },
+    amount: (v) => ({ number: cores(v / 1000), unit: "cores" }), ofHost: (v) => v / 8000, samples: (v) => v },
   isStill: true, handle,
   onZoom(link) { note("zoom", link); stand.show({ zoom: link }); },
   onSelect: (at) => note("select", plain(at)), onHover: (at) => note("hover", plain(at)),

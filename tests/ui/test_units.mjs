@@ -64,7 +64,9 @@ await step("selectors are written and read, whatever their values hold", () => {
 
 await step("values are said in the unit of their profile", () => {
   const measured = (unit) => ({ unit, recorded_ms: 1000 });
-  assert.equal(values.amount(1.5e9, measured("nanoseconds")), `1.50${NARROW}cores`);
+  assert.equal(values.amount(2.5e9, measured("nanoseconds")), `2.50${NARROW}s`);
+  assert.equal(values.amount(1500, measured("nanoseconds")), `1.50${NARROW}µs`);
+  assert.equal(values.amount(1e9 - 1, measured("nanoseconds")), `1000${NARROW}ms`);
   assert.equal(values.amount(486e6, measured("bytes")), `486${NARROW}MB`);
   assert.equal(values.amount(1200, measured("count")), `1${NARROW}200`);
   assert.equal(values.amount(3, measured("goroutines")), `3${NARROW}goroutines`);

@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { copyText, saveFile } from "./copy";
-import { percentSign, range as rangeWords } from "./format";
+import { cores, percentSign, range as rangeWords } from "./format";
 import { FlameGraph } from "./flame/graph";
 import { callersTreeOf } from "./flame/invert";
 import { legendOf } from "./flame/legend";
@@ -15,10 +15,10 @@ import { marked } from "./functions";
 import { flameOf, hostNow, invertedOf, sandwichOf, shownRange, status } from "./live";
 import { Action, Actions, closeMenu, opened } from "./menu";
 import { swatch } from "./parts";
-import { colouring, fn, fold, go, order, page, regex, search, view, zoom } from "./state";
+import { colouring, fn, fold, go, order, page, regex, search, type, TYPE_CPU, view, zoom } from "./state";
 import { viewName, viewWords } from "./selectors";
 import { themeVersion } from "./theme";
-import { coresIn } from "./values";
+import { amount, coresIn } from "./values";
 
 export const tree = computed(() => {
   const answer = flameOf.value.value;
@@ -43,13 +43,16 @@ const hostName = computed(() => status.value?.host.name ?? "host");
 
 const scale = computed((): Scale => {
   const answer = flameOf.value.value;
-  const total = answer?.total || 1;
+  const total = answer?.total || 1, isCpu = type.value === TYPE_CPU;
   return {
     rootName: viewName.value ?? hostName.value,
     rootWords: viewName.value ? "all that is picked" : "whole host",
     groupWords: "service",
-    cores: (value) => (answer ? coresIn(value, answer) : 0),
-    ofHost: (value) => (answer ? coresIn(value, answer) / (answer.cpus || 1) : 0),
+    amount: (value) => {
+      if (!isCpu) return { number: answer ? amount(value, answer) : "", unit: "" };
+      return { number: cores(answer ? coresIn(value, answer) : 0), unit: "cores" };
+    },
+    ofHost: isCpu ? (value) => (answer ? coresIn(value, answer) / (answer.cpus || 1) : 0) : null,
     samples: (value) => (answer ? (value / total) * answer.samples : 0),
     rolled: answer && answer.samples > 0 ? answer.rolled_samples / answer.samples : 0,
   };
@@ -57,7 +60,7 @@ const scale = computed((): Scale => {
 
 const exportWords = () => {
   const { from, to } = shownRange();
-  return { title: `${viewName.value ?? hostName.value}: CPU`, subtitle: `${rangeWords(from, to, hostNow.value)}${viewWords.value ? `, ${viewWords.value}` : ""}` };
+  return { title: `${viewName.value ?? hostName.value}: ${type.value === TYPE_CPU ? "CPU" : type.value.split(":", 2).join(" ")}`, subtitle: `${rangeWords(from, to, hostNow.value)}${viewWords.value ? `, ${viewWords.value}` : ""}` };
 };
 
 /** A name for a file: what is shown, and when. */

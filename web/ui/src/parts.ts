@@ -6,6 +6,19 @@ import { NARROW, percent } from "./format";
 /** A number and its unit, which is set fainter. */
 export const withUnit = (value: string, unit: string) => html`${value}<span class="unit">${NARROW}${unit}</span>`;
 
+interface Amounts { amount(value: number): { number: string; unit: string } }
+
+/** A value of a flame graph, in whatever it is measured. */
+export function amountOf(scale: Amounts, value: number) {
+  const { number, unit } = scale.amount(value);
+  return unit ? withUnit(number, unit) : number;
+}
+
+export function amountWords(scale: Amounts, value: number): string {
+  const { number, unit } = scale.amount(value);
+  return unit ? `${number} ${unit}` : number;
+}
+
 export const share = (fraction: number) => withUnit(percent(fraction), "%");
 
 export const swatch = (token: string) =>

@@ -2,8 +2,8 @@
 // What is said about the bar under the pointer; under a finger it is a sheet with buttons.
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { cores, counted, NARROW } from "../format";
-import { share, swatch, withUnit } from "../parts";
+import { counted, NARROW } from "../format";
+import { amountOf, share, swatch } from "../parts";
 import { swatchOf } from "./colours";
 import { helpOf, reasonOf } from "./reasons";
 import { CUT, GROUP, isFrame, KIND_WORDS, moduleOf, MORE, nameOf, placeOf, type Tree, UNNAMED } from "./tree";
@@ -55,7 +55,7 @@ export function Card({ at, scale, zoomTotal, onZoom, onPivot, onCopy, onClose }:
   });
   const whole = tree.viewTotal;
   const line = (word: string, value: number) => html`<tr><th scope="row">${word}</th>
-    <td class="n">${withUnit(cores(scale.cores(value)), "cores")}</td><td class="n">${share(scale.ofHost(value))}</td>
+    <td class="n">${amountOf(scale, value)}</td>${scale.ofHost && html`<td class="n">${share(scale.ofHost(value))}</td>`}
     <td class="n">${share(whole > 0 ? value / whole : 0)}</td>${zoomTotal > 0 && html`<td class="n">${share(tree.total[node] > zoomTotal ? 1 : value / zoomTotal)}</td>`}</tr>`;
   // A caller's own column is what nobody called; bottom-up, the whole of who stands first is self time.
   const isCaller = node > 0 && node < tree.callers, isLeaf = !tree.isSandwich && tree.depth[node] === 1;
@@ -69,7 +69,7 @@ export function Card({ at, scale, zoomTotal, onZoom, onPivot, onCopy, onClose }:
     <div class="where">${isFrame(kind) && swatch(swatchOf(kind))}<span>${whereOf(tree, node, scale)}</span></div>
     ${placeOf(tree, node) && html`<div class="place">${placeOf(tree, node)}</div>`}
     <table>
-      <thead><tr><td></td><td></td><th scope="col" class="n">of host</th><th scope="col" class="n">of view</th>${zoomTotal > 0 && html`<th scope="col" class="n">of zoom</th>`}</tr></thead>
+      <thead><tr><td></td><td></td>${scale.ofHost && html`<th scope="col" class="n">of host</th>`}<th scope="col" class="n">of view</th>${zoomTotal > 0 && html`<th scope="col" class="n">of zoom</th>`}</tr></thead>
       <tbody>${isCaller ? line(isLeaf ? "Self" : "Total", tree.total[node]) : html`${line("Self", tree.self[node])}${line("Total", tree.total[node])}`}</tbody>
     </table>
     <div class="keys">${notes.join(` ·${NARROW}`)}</div>

@@ -2,8 +2,8 @@
 // The flame graph as the page mounts it: crumbs, canvas, notes, card, and words for a reader. See README.md.
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { cores, counted, percent, percentSign } from "../format";
-import { withUnit } from "../parts";
+import { counted, percent, percentSign } from "../format";
+import { amountOf, amountWords, withUnit } from "../parts";
 import { Card } from "./card";
 import { barName } from "./draw";
 import { pngOf, svgOf } from "./export";
@@ -49,7 +49,7 @@ function Crumbs({ tree, at, props }: { tree: Tree; at: number; props: FlameProps
     ${at > 0 && html`<button type="button" class="reset" onClick=${() => onZoom(null)}>Reset zoom</button>`}
     <span class="spacer"></span>
     <span class="faint">${isPivot
-      ? html`${withUnit(cores(scale.cores(tree.total[0])), "cores")}, ${withUnit(percent(part(tree, tree.total[0])), "%")} of view`
+      ? html`${amountOf(scale, tree.total[0])}, ${withUnit(percent(part(tree, tree.total[0])), "%")} of view`
       : counted(Math.round(scale.samples(tree.total[0])), "sample")}${scale.rolled ? html`, <span title=${ROLLED}>${percentSign(scale.rolled)} out of roll-ups</span>` : ""}</span>
   </nav>`;
 }
@@ -67,13 +67,13 @@ function pathsTo(tree: Tree): number {
 
 /** The same in words, for who cannot see the picture. */
 function summary(tree: Tree, { scale, view }: FlameProps): string {
-  const whole = `${cores(scale.cores(tree.total[0]))} cores`;
+  const whole = amountWords(scale, tree.total[0]);
   if (tree.isSandwich) {
     const name = barName(tree, scale.rootName, 0);
     return `Callers and callees of ${name}: ${whole}, ${percent(part(tree, tree.total[0]))} % of view.`;
   }
   const top = hottest(tree, 1)[0];
-  const hot = top ? ` Hottest function: ${top.name}, ${cores(scale.cores(top.self))} cores, ${percent(part(tree, top.self))} % of view.` : "";
+  const hot = top ? ` Hottest function: ${top.name}, ${amountWords(scale, top.self)}, ${percent(part(tree, top.self))} % of view.` : "";
   return `Flame graph of ${scale.rootName}${view === "bottom-up" ? ", bottom-up" : ""}: ${whole}.${hot}`;
 }
 

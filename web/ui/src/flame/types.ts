@@ -41,8 +41,8 @@ export interface Scale {
   rootName: string; // of the host, the service, the process
   rootWords: string; // "whole host"
   groupWords: string; // "service": what the first rows are
-  cores(value: number): number;
-  ofHost(value: number): number; // a fraction of all CPUs
+  amount(value: number): { number: string; unit: string }; // unit "": the number has its own
+  ofHost: ((value: number) => number) | null; // a fraction of all CPUs; null: it is no time of theirs
   samples(value: number): number;
   rolled?: number; // share of the samples that comes out of sums over long times, which lack light frames
 }

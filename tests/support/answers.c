@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "store/store.h"
+#include "web/ingest.h"
 #include "web/profile_type.h"
 
 uint32_t add_stack(struct batch *batch, const char *frames)
@@ -108,6 +109,40 @@ int close_all(void **state)
 	small_server_close(&fixture->small);
 	free(fixture);
 	return 0;
+}
+
+static void committed(void *context, uint64_t collector, uint64_t sequence)
+{
+	(void)context;
+	(void)collector;
+	(void)sequence;
+}
+
+static void wish(void *context, const struct identity *identity)
+{
+	(void)context;
+	(void)identity;
+}
+
+int open_with_writer(void **state)
+{
+	int err = open_all(state);
+	struct fixture *fixture = *state;
+
+	if (!err)
+		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
+							     .committed = committed,
+							     .wish = wish },
+				   &fixture->small.server.ingest);
+	return err;
+}
+
+int close_with_writer(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
+	return close_all(state);
 }
 
 /* ---- asking -----------------------------------------------------------------------------------

@@ -37,6 +37,10 @@ struct sample {
 int open_all(void **state);
 int close_all(void **state);
 
+/* The same with a writer, for what is brought to the server. */
+int open_with_writer(void **state);
+int close_with_writer(void **state);
+
 /* The number of a stack of named functions, root first: "main;a". */
 uint32_t add_stack(struct batch *batch, const char *frames);
 

@@ -33,41 +33,6 @@ enum { MEMORY = 16 << 20 };
 /* ---- a server that takes files ----------------------------------------------------------------
  */
 
-static void committed(void *context, uint64_t collector, uint64_t sequence)
-{
-	(void)context;
-	(void)collector;
-	(void)sequence;
-}
-
-static void wish(void *context, const struct identity *identity)
-{
-	(void)context;
-	(void)identity;
-}
-
-static int start(void **state)
-{
-	struct fixture *fixture;
-	int err = open_all(state);
-
-	fixture = *state;
-	if (!err)
-		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
-							     .committed = committed,
-							     .wish = wish },
-				   &fixture->small.server.ingest);
-	return err;
-}
-
-static int stop(void **state)
-{
-	struct fixture *fixture = *state;
-
-	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
-	return close_all(state);
-}
-
 /* POST of a file; the answer's text stays in the exchange, which is the caller's to end. */
 static int post(struct fixture *fixture, const char *target, struct str body,
 		struct exchange *exchange)
@@ -561,7 +526,7 @@ static void a_span_file_brings_the_names(void **state)
 	/* Another host, which has never seen the binary. */
 	void *other = NULL;
 
-	assert_int_equal(start(&other), 0);
+	assert_int_equal(open_with_writer(&other), 0);
 	assert_int_equal(post(other, "/api/v1/import", str_of(&file), &imported), 200);
 	assert_string_equal(export(other, FOLDED, &asked).text,
 			    "prog+0x1900;abc::work(int);burn 9\n");
@@ -578,7 +543,7 @@ static void a_span_file_brings_the_names(void **state)
 		    kind == FLAME_TRUNCATED);
 	assert_true(json_value_integer(json_value_item(kinds, 2), &kind) && kind == FLAME_UNNAMED);
 	assert_true(json_value_integer(json_value_item(kinds, 4), &kind) && kind == FLAME_NATIVE);
-	assert_int_equal(stop(&other), 0);
+	assert_int_equal(close_with_writer(&other), 0);
 }
 
 static void assert_refuses(struct fixture *fixture, struct str file, const char *words)
@@ -664,7 +629,7 @@ static void a_file_with_views_is_refused(void **state)
 	assert_refuses(*state, str_of(&changed), "it holds views, triggers or virtual tables");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_with_writer, close_with_writer)
 
 int main(void)
 {

@@ -19,7 +19,6 @@
 #include "tests/support/otlp_maker.h"
 #include "tests/support/pprof_maker.h"
 #include "web/compression.h"
-#include "web/ingest.h"
 #include "web/slots.h"
 
 #define RANGE "from=1699999990000&to=1700000060000"
@@ -27,41 +26,6 @@
 #define GRPC  "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
 
 enum { MEMORY = 4 << 20 };
-
-static void committed(void *context, uint64_t collector, uint64_t sequence)
-{
-	(void)context;
-	(void)collector;
-	(void)sequence;
-}
-
-static void wish(void *context, const struct identity *identity)
-{
-	(void)context;
-	(void)identity;
-}
-
-static int start(void **state)
-{
-	struct fixture *fixture;
-	int err = open_all(state);
-
-	fixture = *state;
-	if (!err)
-		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
-							     .committed = committed,
-							     .wish = wish },
-				   &fixture->small.server.ingest);
-	return err;
-}
-
-static int stop(void **state)
-{
-	struct fixture *fixture = *state;
-
-	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
-	return close_all(state);
-}
 
 static struct str str_of(const struct buf *buf)
 {
@@ -435,15 +399,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_revision_is_in_the_store_when_it_is_answered,
-						start, stop),
-		cmocka_unit_test_setup_teardown(processes_get_their_names, start, stop),
-		cmocka_unit_test_setup_teardown(a_process_of_this_host_is_called_as_ours, start,
-						stop),
-		cmocka_unit_test_setup_teardown(it_comes_packed, start, stop),
-		cmocka_unit_test_setup_teardown(it_comes_by_grpc, start, stop),
-		cmocka_unit_test_setup_teardown(a_part_may_be_refused, start, stop),
-		cmocka_unit_test_setup_teardown(what_is_wrong_is_told, start, stop),
-		cmocka_unit_test_setup_teardown(a_crowd_is_told_to_come_again, start, stop),
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(processes_get_their_names, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(a_process_of_this_host_is_called_as_ours,
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(it_comes_packed, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(it_comes_by_grpc, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(a_part_may_be_refused, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(what_is_wrong_is_told, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(a_crowd_is_told_to_come_again, open_with_writer,
+						close_with_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,48 +15,12 @@
 #include "tests/support/pprof_maker.h"
 #include "web/base64.h"
 #include "web/compression.h"
-#include "web/ingest.h"
 #include "web/push_labels.h"
 
 #define RANGE "from=1699999999000&to=1700000060000"
 #define PUSH  "/push.v1.PusherService/Push"
 
 enum { MEMORY = 16 << 20 };
-
-static void committed(void *context, uint64_t collector, uint64_t sequence)
-{
-	(void)context;
-	(void)collector;
-	(void)sequence;
-}
-
-static void wish(void *context, const struct identity *identity)
-{
-	(void)context;
-	(void)identity;
-}
-
-static int start(void **state)
-{
-	struct fixture *fixture;
-	int err = open_all(state);
-
-	fixture = *state;
-	if (!err)
-		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
-							     .committed = committed,
-							     .wish = wish },
-				   &fixture->small.server.ingest);
-	return err;
-}
-
-static int stop(void **state)
-{
-	struct fixture *fixture = *state;
-
-	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
-	return close_all(state);
-}
 
 static struct str str_of(const struct buf *buf)
 {
@@ -385,15 +349,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_pushed_profile_is_there_when_it_is_answered,
-						start, stop),
-		cmocka_unit_test_setup_teardown(it_comes_packed_in_any_way, start, stop),
-		cmocka_unit_test_setup_teardown(it_comes_as_json, start, stop),
-		cmocka_unit_test_setup_teardown(what_is_good_of_a_request_is_stored, start, stop),
-		cmocka_unit_test_setup_teardown(what_is_no_push_is_refused_in_words, start, stop),
-		cmocka_unit_test_setup_teardown(labels_are_mended, start, stop),
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(it_comes_packed_in_any_way, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(it_comes_as_json, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(what_is_good_of_a_request_is_stored,
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(what_is_no_push_is_refused_in_words,
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(labels_are_mended, open_with_writer,
+						close_with_writer),
 		cmocka_unit_test(labels_have_limits),
-		cmocka_unit_test_setup_teardown(a_large_profile_comes_whole_or_not_at_all, start,
-						stop),
+		cmocka_unit_test_setup_teardown(a_large_profile_comes_whole_or_not_at_all,
+						open_with_writer, close_with_writer),
 		cmocka_unit_test(base64_is_read_in_each_way),
 	};
 

@@ -15,7 +15,6 @@
 #include "tests/support/answers.h"
 #include "tests/support/pprof_maker.h"
 #include "web/compression.h"
-#include "web/ingest.h"
 #include "web/multipart.h"
 #include "web/push_name.h"
 
@@ -23,41 +22,6 @@
 #define AT    "&from=1700000000&until=1700000010"
 
 enum { MEMORY = 16 << 20 };
-
-static void committed(void *context, uint64_t collector, uint64_t sequence)
-{
-	(void)context;
-	(void)collector;
-	(void)sequence;
-}
-
-static void wish(void *context, const struct identity *identity)
-{
-	(void)context;
-	(void)identity;
-}
-
-static int start(void **state)
-{
-	struct fixture *fixture;
-	int err = open_all(state);
-
-	fixture = *state;
-	if (!err)
-		err = ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
-							     .committed = committed,
-							     .wish = wish },
-				   &fixture->small.server.ingest);
-	return err;
-}
-
-static int stop(void **state)
-{
-	struct fixture *fixture = *state;
-
-	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
-	return close_all(state);
-}
 
 static struct str str_of(const struct buf *buf)
 {
@@ -408,14 +372,21 @@ static void a_form_is_read_part_by_part(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(folded_text_is_scaled_by_its_rate, start, stop),
-		cmocka_unit_test_setup_teardown(each_form_says_the_same, start, stop),
-		cmocka_unit_test_setup_teardown(packed_text_is_unpacked, start, stop),
-		cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_in_words, start, stop),
+		cmocka_unit_test_setup_teardown(folded_text_is_scaled_by_its_rate, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(each_form_says_the_same, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(packed_text_is_unpacked, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_in_words,
+						open_with_writer, close_with_writer),
 		cmocka_unit_test(a_name_has_a_type_and_labels),
-		cmocka_unit_test_setup_teardown(who_sends_is_told_by_labels, start, stop),
-		cmocka_unit_test_setup_teardown(pprof_comes_alone_or_in_a_form, start, stop),
-		cmocka_unit_test_setup_teardown(scripts_have_their_files_in_names, start, stop),
+		cmocka_unit_test_setup_teardown(who_sends_is_told_by_labels, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(pprof_comes_alone_or_in_a_form, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(scripts_have_their_files_in_names, open_with_writer,
+						close_with_writer),
 		cmocka_unit_test(a_form_is_read_part_by_part),
 	};
 

@@ -20,6 +20,7 @@
 #include "base/settings_file.h"
 #include "command.h"
 #include "store/inspect.h"
+#include "store/records.h"
 #include "web/ask.h"
 #include "web/json.h"
 
@@ -375,6 +376,24 @@ static bool is_plain_file(struct tool *tool, const char *path)
 	return lstat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+/* What people keep beside the profiles: rules, settings, profiles to look at. */
+static int copy_records(struct tool *tool)
+{
+	char from[PATH_SIZE], to[PATH_SIZE];
+	int err;
+
+	snprintf(from, sizeof(from), "%s/records.db", tool->settings.data);
+	snprintf(to, sizeof(to), "%s/records.db", tool->target);
+	err = records_copy(from, to);
+	if (err == -ENOENT)
+		return 0;
+	if (err)
+		return log_error_errno(err, "cannot copy '%s' to '%s'", from, to);
+	keep_owner(from, to);
+	tool->copied_files++;
+	return 0;
+}
+
 static int sync_folder(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -409,6 +428,8 @@ static int back_up(struct tool *tool)
 	 * week. */
 	if (!err)
 		err = copy_folder(tool, "symbols", is_plain_file);
+	if (!err)
+		err = copy_records(tool);
 	if (!err)
 		err = sync_folder(tool->target);
 	if (err)

@@ -3,10 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -26,11 +29,25 @@ struct records {
 	sqlite3 *database;
 };
 
+/*
+ * Nobody else's to read, nor are the files that SQLite makes beside it. Closed before SQLite opens
+ * it: closing it later would end the locks that SQLite has on it.
+ */
+static int make_private(const char *path)
+{
+	autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : 0;
+}
+
 static int open_file(const char *path, sqlite3 **ret)
 {
 	autoclean(database) sqlite3 *database = NULL;
 	int64_t count = 0;
-	int err = database_open(path, DATABASE_WRITE, &database);
+	int err = make_private(path);
+
+	if (!err)
+		err = database_open(path, DATABASE_WRITE, &database);
 
 	if (!err)
 		err = database_execute(database, schema);
@@ -85,6 +102,34 @@ int records_open(const char *path, bool *ret_damaged, struct records **ret)
 		*ret_damaged = is_damaged;
 	*ret = records;
 	return 0;
+}
+
+int records_copy(const char *path, const char *target)
+{
+	autoclean(database) sqlite3 *database = NULL;
+	autoclean(statement) sqlite3_stmt *statement = NULL;
+
+	assert(access(target, F_OK) != 0);
+	if (access(path, F_OK))
+		return -errno;
+
+	int err = database_open(path, DATABASE_READ, &database);
+
+	/* The copy is what is written. */
+	if (!err)
+		err = database_execute(database, "PRAGMA query_only = 0");
+	if (!err)
+		err = database_prepare(database, "VACUUM INTO ?1", &statement);
+	if (!err)
+		err = database_errno(sqlite3_bind_text(statement, 1, target, -1, SQLITE_STATIC));
+	if (!err)
+		err = database_run(statement);
+	if (err)
+		return err;
+
+	autoclose int fd = open(target, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || fchmod(fd, 0600) || fsync(fd) ? -errno : 0;
 }
 
 struct records *records_close(struct records *records)

@@ -30,6 +30,10 @@ enum { RECORD_NAME_SIZE_MAX = 1024 };
 int records_open(const char *path, bool *ret_damaged, struct records **ret);
 struct records *records_close(struct records *records);
 
+/* A copy of the file at a path that is not there yet, while others may write to it; on disk when it
+ * returns. -ENOENT when there is no such file. */
+int records_copy(const char *path, const char *target);
+
 struct record {
 	struct str name;
 	int64_t time_ms; /* whatever the kind means by it */

@@ -180,6 +180,25 @@ static void looks_at_a_store_in_use_and_one_that_is_not(void **state)
 	remove_folder(folder);
 }
 
+#define SETTINGS "/settings.v1.SettingsService/"
+
+static void keep_setting(const struct hearth *hearth)
+{
+	autofree char *body = NULL;
+
+	assert_int_equal(http_ask(hearth->port, SETTINGS "Set",
+				  "{\"setting\":{\"name\":\"kept\",\"value\":\"of mine\"}}", &body),
+			 200);
+}
+
+static void assert_setting_is_kept(const struct hearth *hearth)
+{
+	autofree char *body = NULL;
+
+	assert_int_equal(http_ask(hearth->port, SETTINGS "Get", "{}", &body), 200);
+	assert_non_null(strstr(body, "of mine"));
+}
+
 static void a_backup_of_a_running_store_can_be_put_back(void **state)
 {
 	struct tool_scene *scene = *state;
@@ -187,6 +206,7 @@ static void a_backup_of_a_running_store_can_be_put_back(void **state)
 	double before = total(&scene->hearth);
 
 	assert_true(before > 0);
+	keep_setting(&scene->hearth);
 	snprintf(arguments, sizeof(arguments), "backup %s", scene->backup);
 	assert_int_equal(tool(scene, arguments, scene->hearth.folder), 0);
 	says(scene, "are in");
@@ -206,6 +226,7 @@ static void a_backup_of_a_running_store_can_be_put_back(void **state)
 	hearth_start_again(&scene->hearth, "serve", (const char *[]){ NULL });
 	assert_int_equal(stored(&scene->hearth), SECONDS * SAMPLES);
 	assert_true(total(&scene->hearth) == before);
+	assert_setting_is_kept(&scene->hearth);
 	assert_int_equal(hearth_stop(&scene->hearth), 0);
 }
 

@@ -44,7 +44,7 @@ scripts() {
 
 spelling() {
 	git ls-files | grep -vE '^(LICENSE|LICENSES/|tests/fuzz/corpus/|.*package-lock.json|.*\.png)' |
-		xargs codespell --ignore-words-list=ot,te,fo,nd,ue,ba,flate,nam,upto
+		xargs codespell --ignore-words-list=ot,te,fo,nd,ue,ba,flate,nam,nin,upto
 }
 
 step layout layout

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "web/coding.h"
 #include "web/grpc.h"
 #include "web/json.h"
 #include "web/json_writer.h"
@@ -198,7 +199,7 @@ static bool read_body(struct request *request, struct buf *body, struct reply *r
 		return true;
 	case -EOPNOTSUPP:
 		connect_error(reply, CONNECT_UNIMPLEMENTED,
-			      "unknown compression: supported encodings are gzip, zstd");
+			      "unknown compression: supported encodings are " CODING_NAMES);
 		return false;
 	case -EBADMSG:
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "the body can't be unpacked");

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "web/coding.h"
 #include "web/connect.h"
 #include "web/grpc.h"
 #include "web/ingest.h"
@@ -121,7 +122,7 @@ static void refuse_body(struct export *export, int err)
 		refuse(export,
 		       (struct verdict_of_export){ OTLP_REFUSED, CONNECT_UNIMPLEMENTED, 415,
 						   "encoding", LIMIT_NONE, false },
-		       "unknown compression: supported encodings are gzip, zstd and deflate");
+		       "unknown compression: supported encodings are " CODING_NAMES);
 		break;
 	case -EBADMSG:
 		refuse(export,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/store.h"
+#include "web/coding.h"
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/ingest.h"
@@ -145,7 +146,7 @@ void push_refuse_body(struct reply *reply, int err)
 	switch (err) {
 	case -EOPNOTSUPP:
 		connect_error(reply, CONNECT_UNIMPLEMENTED,
-			      "unknown compression: supported encodings are gzip, zstd");
+			      "unknown compression: supported encodings are " CODING_NAMES);
 		break;
 	case -EBADMSG:
 		connect_error(reply, CONNECT_INVALID_ARGUMENT, "the body can't be unpacked");

@@ -6,23 +6,15 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
-#include <zstd_errors.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "web/coding.h"
 
 enum {
 	READ_SIZE = 16384,
 	SPOOL_SIZE = 65536,
-	UNPACK_SIZE = 16384,
-	/* From here on the ratio counts: small texts legitimately pack very well. */
-	RATIO_FREE_SIZE = 1 << 20,
-	/* 8 MiB, what a decoder must have by RFC 8878. */
-	ZSTD_WINDOW_LOG_MAX = 23,
-	GZIP_WINDOW_BITS = 15 + 16, /* gzip's header and nothing else, as zlib.h says */
 };
 
 static bool equal_without_case(struct str a, struct str b)
@@ -203,33 +195,6 @@ static bool announces_more_than(const struct request *request, size_t limit)
 	       size > limit;
 }
 
-/* Where the body goes. */
-struct sink {
-	request_sink *take;
-	void *context;
-	uint64_t size; /* that went there */
-};
-
-static int sink_add(struct sink *sink, const void *bytes, size_t size)
-{
-	sink->size += size;
-	return size > 0 ? sink->take(sink->context, bytes, size) : 0;
-}
-
-static int as_is(struct body_clock *clock, struct sink *sink)
-{
-	uint8_t piece[READ_SIZE];
-	int64_t count;
-
-	while ((count = read_some(clock, piece, sizeof(piece))) > 0) {
-		int err = sink_add(sink, piece, (size_t)count);
-
-		if (err)
-			return err;
-	}
-	return (int)count;
-}
-
 static int sink_into_buf(void *context, const void *bytes, size_t size)
 {
 	struct buf *buf = context;
@@ -263,9 +228,12 @@ int request_hold_body(struct request *request, struct held_body *held)
 	if (announces_more_than(request, held->bytes.limit))
 		return -E2BIG;
 
-	struct sink sink = { .take = sink_into_buf, .context = &held->bytes };
-	int err = as_is(&clock, &sink);
+	uint8_t piece[READ_SIZE];
+	int64_t count;
+	int err = 0;
 
+	while (!err && (count = read_some(&clock, piece, sizeof(piece))) != 0)
+		err = count < 0 ? (int)count : sink_into_buf(&held->bytes, piece, (size_t)count);
 	if (err)
 		return err;
 	request->read_body = read_held;
@@ -307,151 +275,18 @@ int64_t request_spool_body(struct request *request, int fd, size_t size_max)
 	return count < 0 ? count : (int64_t)clock.size;
 }
 
-/* Adds what was unpacked, within a sane ratio to what came over the wire. */
-static int add_unpacked(struct sink *sink, const void *bytes, size_t size, uint64_t packed_size)
-{
-	int err = sink_add(sink, bytes, size);
-
-	assert(packed_size > 0);
-	if (!err && sink->size > RATIO_FREE_SIZE && sink->size / REQUEST_RATIO_MAX > packed_size)
-		err = -E2BIG;
-	return err;
-}
-
-struct gzip_reader {
-	z_stream stream;
-	bool ended;
-};
-
-static int unpack_gzip_piece(struct gzip_reader *gzip, struct sink *sink, uint64_t packed_size)
-{
-	uint8_t unpacked[UNPACK_SIZE];
-
-	do {
-		gzip->stream.next_out = unpacked;
-		gzip->stream.avail_out = sizeof(unpacked);
-
-		int code = inflate(&gzip->stream, Z_NO_FLUSH);
-
-		if (code == Z_MEM_ERROR)
-			return -ENOMEM;
-		if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
-			return -EBADMSG;
-		gzip->ended = code == Z_STREAM_END;
-
-		int err = add_unpacked(sink, unpacked, sizeof(unpacked) - gzip->stream.avail_out,
-				       packed_size);
-
-		if (err)
-			return err;
-	} while (!gzip->ended && gzip->stream.avail_out == 0);
-	/* One member is the whole body. */
-	return gzip->ended && gzip->stream.avail_in > 0 ? -EBADMSG : 0;
-}
-
-/* window_bits tell which of zlib's formats it is. */
-static int unpack_gzip(struct body_clock *clock, struct sink *sink, int window_bits)
-{
-	struct gzip_reader gzip = { .ended = false };
-	uint8_t piece[READ_SIZE];
-	uint64_t packed_size = 0;
-	int64_t count;
-	int err = 0;
-
-	if (inflateInit2(&gzip.stream, window_bits) != Z_OK)
-		return -ENOMEM;
-	while (!err && (count = read_some(clock, piece, sizeof(piece))) != 0) {
-		if (count < 0) {
-			err = (int)count;
-		} else if (gzip.ended) {
-			err = -EBADMSG;
-		} else {
-			packed_size += (uint64_t)count;
-			gzip.stream.next_in = piece;
-			gzip.stream.avail_in = (uInt)count;
-			err = unpack_gzip_piece(&gzip, sink, packed_size);
-		}
-	}
-	(void)inflateEnd(&gzip.stream);
-	if (err)
-		return err;
-	return gzip.ended || packed_size == 0 ? 0 : -EBADMSG;
-}
-
-static int zstd_errno(size_t code)
-{
-	if (!ZSTD_isError(code))
-		return 0;
-	return ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
-}
-
-static int unpack_zstd_piece(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct sink *sink,
-			     uint64_t packed_size, size_t *ret_missing)
-{
-	uint8_t unpacked[UNPACK_SIZE];
-	bool is_full = false;
-
-	while (in->pos < in->size || is_full) {
-		ZSTD_outBuffer out = { unpacked, sizeof(unpacked), 0 };
-		size_t missing = ZSTD_decompressStream(context, &out, in);
-		int err = zstd_errno(missing);
-
-		if (!err)
-			err = add_unpacked(sink, unpacked, out.pos, packed_size);
-		if (err)
-			return err;
-		*ret_missing = missing;
-		is_full = out.pos == out.size && missing > 0;
-	}
-	return 0;
-}
-
-static int unpack_zstd(struct body_clock *clock, struct sink *sink)
-{
-	ZSTD_DCtx *context = ZSTD_createDCtx();
-	uint8_t piece[READ_SIZE];
-	uint64_t packed_size = 0;
-	size_t missing = 0;
-	int64_t count;
-	int err = 0;
-
-	if (!context)
-		return -ENOMEM;
-	err = zstd_errno(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX));
-	while (!err && (count = read_some(clock, piece, sizeof(piece))) != 0) {
-		if (count < 0) {
-			err = (int)count;
-			break;
-		}
-
-		ZSTD_inBuffer in = { piece, (size_t)count, 0 };
-
-		packed_size += (uint64_t)count;
-		err = unpack_zstd_piece(context, &in, sink, packed_size, &missing);
-	}
-	(void)ZSTD_freeDCtx(context);
-	if (err)
-		return err;
-	return missing == 0 ? 0 : -EBADMSG;
-}
-
 int request_take_body(struct request *request, request_sink *take, void *context)
 {
-	struct str encoding = request_header(request, STR("content-encoding"));
 	struct body_clock clock = start_clock(request);
-	struct sink sink = { .take = take, .context = context };
+	autoclean(coding) struct coding *coding = NULL;
+	uint8_t piece[READ_SIZE];
+	int64_t count;
+	int err = coding_new(request_header(request, STR("content-encoding")), take, context,
+			     &coding);
 
-	if (equal_without_case(encoding, STR("gzip")))
-		return unpack_gzip(&clock, &sink, GZIP_WINDOW_BITS);
-	/* HTTP's deflate is what zlib calls its own format. */
-	if (equal_without_case(encoding, STR("deflate")) ||
-	    equal_without_case(encoding, STR("zlib")))
-		return unpack_gzip(&clock, &sink, MAX_WBITS);
-	if (equal_without_case(encoding, STR("zstd")))
-		return unpack_zstd(&clock, &sink);
-	if (encoding.size > 0 && !equal_without_case(encoding, STR("identity")))
-		return -EOPNOTSUPP;
-	return as_is(&clock, &sink);
+	while (!err && (count = read_some(&clock, piece, sizeof(piece))) != 0)
+		err = count < 0 ? (int)count : coding_add(coding, piece, (size_t)count);
+	return err ? err : coding_end(coding);
 }
 
 int request_read_body(struct request *request, struct buf *body)

@@ -98,7 +98,7 @@ struct held_body {
 int request_hold_body(struct request *request, struct held_body *held);
 
 /*
- * The whole body, Content-Encoding gzip, zstd and deflate undone; body->limit bounds what it
+ * The whole body, its Content-Encoding (coding.h) undone; body->limit bounds what it
  * unpacks to. -E2BIG beyond it, -EBADMSG for a broken encoding, -EOPNOTSUPP for an unknown one,
  * -ETIMEDOUT, -ETIME.
  */

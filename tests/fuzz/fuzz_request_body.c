@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { PROTO_BIT = 4 };
+enum { PROTO_BIT = 4, MORE_CODINGS_BIT = 8 };
 
 struct input {
 	const uint8_t *next;
@@ -46,14 +46,17 @@ static void answer(struct connect_call *call, const ProtobufCMessage *message)
 /* The first byte chooses the compression and the encoding. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	static const char *const encodings[] = { "identity", "gzip", "zstd", "br" };
+	static const char *const encodings[] = { "identity", "gzip", "zstd",	"br",
+						 "snappy",   "lz4",  "deflate", "x-snappy-framed" };
 
 	if (size == 0)
 		return 0;
 
+	unsigned coding = bytes[0] % 4 + (bytes[0] & MORE_CODINGS_BIT ? 4 : 0);
+
 	struct input input = { bytes + 1, size - 1 };
 	struct request request = {
-		.headers = { { STR("content-encoding"), str_from(encodings[bytes[0] % 4]) },
+		.headers = { { STR("content-encoding"), str_from(encodings[coding]) },
 			     { STR("content-type"), bytes[0] & PROTO_BIT
 							    ? STR("application/proto")
 							    : STR("application/json") } },

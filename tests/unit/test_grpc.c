@@ -131,7 +131,7 @@ static void frames_answers_and_errors(void **state)
 		  "aGUgYm9keSBpcyBubyBiYXNlNjQNCg==|" },
 		{ { "application/grpc", "NoSuch", BODY("\0\0\0\0\0"), NULL, NULL, HTTP_2 },
 		  "200 application/grpc\ngrpc-status: 12\ngrpc-message: there is nothing here\n"
-		  "grpc-accept-encoding: identity,gzip,zstd\n||" },
+		  "grpc-accept-encoding: identity,gzip,zstd,snappy\n||" },
 		{ { "application/grpc", "ProfileTypes", BODY("\0\0\0\0"), NULL, NULL, HTTP_2 },
 		  ERROR_OF(13, "there is no message in the body") },
 		{ { "application/grpc", "ProfileTypes", BODY(""), NULL, NULL, HTTP_2 },
@@ -152,7 +152,8 @@ static void frames_answers_and_errors(void **state)
 		    HTTP_2 },
 		  "200 application/grpc\ngrpc-status: 12\ngrpc-message: unknown compression: "
 		  "supported "
-		  "encodings are gzip, zstd\ngrpc-accept-encoding: identity,gzip,zstd\n||" },
+		  "encodings are gzip, zstd, deflate, snappy and lz4\n"
+		  "grpc-accept-encoding: identity,gzip,zstd,snappy\n||" },
 		{ { "application/grpc", "ProfileTypes", BODY("\1\0\0\0\1x"), "grpc-encoding",
 		    "gzip", HTTP_2 },
 		  ERROR_OF(3, "the body can't be unpacked") },

@@ -229,7 +229,7 @@ static void it_comes_packed(void **state)
 		400, "unpacked");
 	free(packed);
 	assert_sent(fixture, &(struct sending){ .encoding = "br", .body = str_of(&body) }, 415,
-		    "gzip, zstd and deflate");
+		    "gzip, zstd, deflate, snappy and lz4");
 	assert_sent(fixture, &(struct sending){ .encoding = "gzip", .body = STR("none") }, 400,
 		    "unpacked");
 	assert_tells(fixture, "/metrics", "hearth_otlp_refused_total{reason=\"encoding\"} 3\n");

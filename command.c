@@ -22,6 +22,19 @@ bool command_asks_for_help(int argument_count, const char *const *arguments)
 	return false;
 }
 
+const char *command_option_value(const char *name, const char *const *arguments, int argument_count,
+				 int *at)
+{
+	size_t size = strlen(name);
+	const char *argument = arguments[*at];
+
+	if (strncmp(argument, name, size) != 0)
+		return NULL;
+	if (argument[size] == '=')
+		return argument + size + 1;
+	return argument[size] == '\0' && *at + 1 < argument_count ? arguments[++*at] : NULL;
+}
+
 int command_settings(enum setting_command command, int argument_count, const char *const *arguments,
 		     struct settings *ret)
 {

@@ -10,6 +10,11 @@
 /* Whether somebody asks for --help or -h. */
 bool command_asks_for_help(int argument_count, const char *const *arguments);
 
+/* The value of the option "--name" at *at, behind '=' or in the next argument, which is then *at;
+ * NULL for another option. */
+const char *command_option_value(const char *name, const char *const *arguments, int argument_count,
+				 int *at);
+
 /*
  * The settings, from the defaults to these options. What is wrong goes to the log, and the exit
  * code is returned: 0, 64 for wrong options, 78 for wrong settings.

@@ -33,36 +33,21 @@ static void print_help(void)
 		SETTING_OF_SERVE);
 }
 
-/* The value of an option of ours, in the next argument or behind '='; NULL for another. */
-static const char *own_option(const char *name, int argument_count, const char *const *arguments,
-			      int *at)
-{
-	size_t size = strlen(name);
-	const char *argument = arguments[*at];
-
-	if (strncmp(argument, name, size) != 0)
-		return NULL;
-	if (argument[size] == '=')
-		return argument + size + 1;
-	if (argument[size] != '\0' || *at + 1 >= argument_count)
-		return NULL;
-	return arguments[++*at];
-}
-
 static int read_arguments(struct tool *tool, int argument_count, const char *const *arguments)
 {
 	const char *rest[OPTION_COUNT_MAX];
 	int rest_count = 0;
 
 	for (int i = 0; i < argument_count; i++) {
-		const char *value = own_option("--url", argument_count, arguments, &i);
+		const char *value = command_option_value("--url", arguments, argument_count, &i);
 
 		if (value) {
 			tool->url = value;
-		} else if ((value = own_option("--name", argument_count, arguments, &i))) {
+		} else if ((value = command_option_value("--name", arguments, argument_count,
+							 &i))) {
 			tool->name = value;
-		} else if ((value = own_option("--token-variable", argument_count, arguments,
-					       &i))) {
+		} else if ((value = command_option_value("--token-variable", arguments,
+							 argument_count, &i))) {
 			tool->token_variable = value;
 		} else if (rest_count < OPTION_COUNT_MAX) {
 			rest[rest_count++] = arguments[i];

@@ -172,18 +172,6 @@ static int self_signed(struct tool *tool)
 	return 0;
 }
 
-/* The value of --name, in one word or two; NULL when this is another option. */
-static const char *own_option(const char *name, const char *const *arguments, int count, int *i)
-{
-	size_t size = strlen(name);
-
-	if (strncmp(arguments[*i], name, size) != 0)
-		return NULL;
-	if (arguments[*i][size] == '=')
-		return arguments[*i] + size + 1;
-	return arguments[*i][size] == '\0' && *i + 1 < count ? arguments[++*i] : NULL;
-}
-
 int tls_tool_main(int argument_count, const char *const *arguments)
 {
 	autofree struct tool *tool = calloc(1, sizeof(*tool));
@@ -197,9 +185,9 @@ int tls_tool_main(int argument_count, const char *const *arguments)
 	for (int i = 0; i < argument_count; i++) {
 		const char *value;
 
-		if ((value = own_option("--name", arguments, argument_count, &i)))
+		if ((value = command_option_value("--name", arguments, argument_count, &i)))
 			tool->name_list = value;
-		else if ((value = own_option("--days", arguments, argument_count, &i)))
+		else if ((value = command_option_value("--days", arguments, argument_count, &i)))
 			tool->days_text = value;
 		else if (i == 0 && arguments[i][0] != '-')
 			tool->command = arguments[i];

@@ -196,18 +196,6 @@ static int revoke_token(struct tool *tool)
 /* ---- the command ------------------------------------------------------------------------------
  */
 
-/* The value of --name, in one word or two; NULL when this is another option. */
-static const char *own_option(const char *name, const char *const *arguments, int count, int *i)
-{
-	size_t size = strlen(name);
-
-	if (strncmp(arguments[*i], name, size) != 0)
-		return NULL;
-	if (arguments[*i][size] == '=')
-		return arguments[*i] + size + 1;
-	return arguments[*i][size] == '\0' && *i + 1 < count ? arguments[++*i] : NULL;
-}
-
 /* Takes our own words and options out; what is left is settings_load()'s. */
 static int read_arguments(struct tool *tool, int argument_count, const char *const *arguments,
 			  const char **options)
@@ -220,9 +208,9 @@ static int read_arguments(struct tool *tool, int argument_count, const char *con
 				strchr(options[option_count - 1], '='));
 		const char *value;
 
-		if ((value = own_option("--role", arguments, argument_count, &i)))
+		if ((value = command_option_value("--role", arguments, argument_count, &i)))
 			tool->role = value;
-		else if ((value = own_option("--ends", arguments, argument_count, &i)))
+		else if ((value = command_option_value("--ends", arguments, argument_count, &i)))
 			tool->ends = value;
 		else if (is_word && !tool->command)
 			tool->command = arguments[i];

@@ -66,7 +66,7 @@ static int open_below(int root, const char *path, int *ret_fd)
 static int open_by_build_id(const struct search *search, int root, int *ret_fd)
 {
 	const struct identity *identity = search->identity;
-	char path[sizeof(DEBUG_FOLDER "/.build-id//.debug") + 2 * IDENTITY_SIZE_MAX];
+	char path[sizeof(DEBUG_FOLDER "/.build-id//.debug") + 2 * (size_t)IDENTITY_SIZE_MAX];
 	size_t size;
 
 	if (identity->kind != IDENTITY_GNU_BUILD_ID || identity->size < 2)

@@ -110,15 +110,15 @@ static int lay_out(const struct live *live, struct naming *naming, struct str ty
 {
 	const struct tree *tree = &live->segment.tree;
 	autofree uint64_t *values = calloc(2 * ((size_t)tree->nodes.count + 1), sizeof(values[0]));
-	struct forest forest = { .nodes = tree->nodes.items,
-				 .self = values,
-				 .total = values + tree->nodes.count,
-				 .count = tree->nodes.count };
 	struct merge merge = { 0 };
 
 	if (!values)
 		return -ENOMEM;
 
+	struct forest forest = { .nodes = tree->nodes.items,
+				 .self = values,
+				 .total = values + tree->nodes.count,
+				 .count = tree->nodes.count };
 	int err = merge_start(&merge, naming, false);
 
 	if (!err) {

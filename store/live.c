@@ -223,7 +223,7 @@ static int map_spoken_sets(struct live *live, const struct batch *batch, struct 
 
 		if (mapping->label_sets[i] != SPOKEN_OF)
 			continue;
-		assert(count <= 2 * BATCH_LABEL_COUNT_MAX);
+		assert(count <= 2 * (size_t)BATCH_LABEL_COUNT_MAX);
 		for (size_t k = 0; k < count; k++)
 			next[k] = mapping->texts[texts[k]];
 		words->numbers[words->count] = i;

@@ -56,7 +56,7 @@ static void clean_name(const char *name, char clean[static NAME_SIZE_MAX + 1])
 {
 	size_t size = 0;
 
-	for (; name[size] && size < NAME_SIZE_MAX; size++) {
+	for (; size < NAME_SIZE_MAX && name[size]; size++) {
 		unsigned char c = (unsigned char)name[size];
 
 		clean[size] = c < 128 && (isalnum(c) || c == '.' || c == '-') ? (char)c : '_';

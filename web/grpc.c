@@ -358,7 +358,7 @@ static void encode_details(int code, const char *message, struct buf *text)
 	static const char type[] = "type.googleapis.com/google.rpc.RetryInfo";
 	autoclean(buf) struct buf duration = BUF(DETAILS_SIZE_MAX);
 	autoclean(buf) struct buf any = BUF(DETAILS_SIZE_MAX);
-	autoclean(buf) struct buf status = BUF(2 * DETAILS_SIZE_MAX);
+	autoclean(buf) struct buf status = BUF((size_t)2 * DETAILS_SIZE_MAX);
 
 	/* Tags: the field's number, and 0 for a varint, 2 for what has a size. */
 	buf_add_u8(&duration, 1 << 3 | 2);
@@ -431,14 +431,14 @@ static void frame_trailers(struct reply *reply)
 		buf_printf(&text, "%.*s: %.*s\r\n", STR_PRINT(reply->trailers[i].name),
 			   STR_PRINT(reply->trailers[i].value));
 	reply->trailer_count = 0;
-	reply->body.limit = REPLY_SIZE_MAX + text.size + 2 * FRAME_HEAD_SIZE;
+	reply->body.limit = REPLY_SIZE_MAX + text.size + (size_t)2 * FRAME_HEAD_SIZE;
 	add_frame_head(&reply->body, FLAG_TRAILERS, text.size);
 	buf_add(&reply->body, text.bytes, text.size);
 }
 
 static void encode_text(struct reply *reply)
 {
-	struct buf text = BUF((REPLY_SIZE_MAX / 3 + 1024) * 4);
+	struct buf text = BUF((size_t)(REPLY_SIZE_MAX / 3 + 1024) * 4);
 
 	base64_encode(reply->body.bytes, reply->body.size, true, &text);
 	buf_done(&reply->body);

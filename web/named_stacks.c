@@ -37,7 +37,7 @@ int named_stacks_begin(struct named_stacks *stacks, struct batch *batch,
 		.scale = scale,
 		.summary = { .time = { origin->time_unix_ms, origin->time_unix_ms + 1 },
 			     .sample_types = 1 },
-		.mended = BUF(3 * NAME_SIZE_MAX),
+		.mended = BUF((size_t)3 * NAME_SIZE_MAX),
 	};
 	batch_set_time(batch, stacks->summary.time);
 	return 0;

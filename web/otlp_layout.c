@@ -194,7 +194,8 @@ void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 
 		if (number == 0)
 			continue;
-		assert(number <= OTLP_NUMBER_MAX && !layout->rows[table[i].message][number]);
+		assert(number <= OTLP_NUMBER_MAX);
+		assert(!layout->rows[table[i].message][number]);
 		layout->rows[table[i].message][number] = (uint8_t)i;
 	}
 }

@@ -136,22 +136,25 @@ int otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_messag
 
 		if (!row)
 			continue;
-		if (!is_of_kind(row, field->type))
-			return otlp_refuse(
-				input, -EBADMSG,
-				"byte %zu: field %" PRIu64 " of a %s is of wire type %d, which "
-				"revision %s has not; %s",
-				otlp_offset(input, whole), field->number, messages[message],
-				(int)field->type, otlp_revision_name(input->layout.revision),
-				input->report->why);
+		if (!is_of_kind(row, field->type)) {
+			otlp_refuse(input, -EBADMSG,
+				    "byte %zu: field %" PRIu64 " of a %s is of wire type %d, which "
+				    "revision %s has not; %s",
+				    otlp_offset(input, whole), field->number, messages[message],
+				    (int)field->type, otlp_revision_name(input->layout.revision),
+				    input->report->why);
+			return -EBADMSG;
+		}
 		if (row->is_list && field->type != OTLP_WIRE_SIZED)
 			otlp_note(input, OTLP_FLAW_UNPACKED);
 		*ret_row = row;
 		return 1;
 	}
-	return more == 0 ? 0
-			 : otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
-				       otlp_offset(input, whole), messages[message]);
+	if (more == 0)
+		return 0;
+	otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
+		    otlp_offset(input, whole), messages[message]);
+	return -EBADMSG;
 }
 
 struct otlp_numbers otlp_numbers_of(const struct otlp_row *row, const struct otlp_wire_field *field)

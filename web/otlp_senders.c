@@ -373,7 +373,7 @@ static void write_sender(struct json_writer *json, const struct sender *sender)
 
 void otlp_senders_write(struct otlp_senders *senders, struct json_writer *json)
 {
-	const struct sender *sorted[OTLP_SENDER_COUNT_MAX];
+	const struct sender *sorted[OTLP_SENDER_COUNT_MAX] = { NULL };
 
 	pthread_mutex_lock(&senders->lock);
 	for (size_t i = 0; i < senders->count; i++)

@@ -91,7 +91,7 @@ static void offer(struct reply *reply, const struct server *server, const struct
 	struct tm parts;
 	size_t size = 0;
 
-	for (; server->host_name[size] && size < sizeof(host) - 1; size++) {
+	for (; size < sizeof(host) - 1 && server->host_name[size]; size++) {
 		unsigned char c = (unsigned char)server->host_name[size];
 
 		host[size] = c < 128 && (isalnum(c) || c == '-' || c == '.') ? (char)c : '-';

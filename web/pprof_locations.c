@@ -16,6 +16,7 @@ static int read_line(struct pprof_input *input, struct str message, struct named
 	uint64_t line = 0;
 	int err = pprof_read_number(input, message, 1, "a line", &id);
 
+	*ret = (struct named_line){ 0 };
 	if (!err)
 		err = pprof_read_number(input, message, 2, "a line", &line);
 	if (err)

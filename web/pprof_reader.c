@@ -564,7 +564,7 @@ static bool is_full(const struct pprof_input *input)
 	return input->origin->take &&
 	       (input->totals.count >= BATCH_ENTRY_COUNT_MAX ||
 		batch_room(input->batch) <
-			input->batch_memory / 4 + input->totals.count * BATCH_ENTRY_SIZE);
+			input->batch_memory / 4 + (size_t)input->totals.count * BATCH_ENTRY_SIZE);
 }
 
 /* The batch's numbers of before mean nothing in the one that is begun. */

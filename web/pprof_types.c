@@ -135,7 +135,7 @@ int pprof_name_types(struct pprof_input *input)
 	struct str parts[5] = { 0 };
 	int err = 0;
 
-	input->type_ids = BUF(PPROF_SAMPLE_TYPE_COUNT_MAX * (TYPE_SIZE_MAX + 1));
+	input->type_ids = BUF((size_t)PPROF_SAMPLE_TYPE_COUNT_MAX * (TYPE_SIZE_MAX + 1));
 	for (uint32_t i = 0; !err && i < input->type_count; i++)
 		err = pprof_get_text(input, input->types[i].type, "a sample type", &types[i]);
 	if (!err)

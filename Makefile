@@ -16,6 +16,8 @@ DESTDIR    ?=
 # What the program calls itself; without it, what git says.
 VERSION    ?=
 ARGS       ?=
+# Libraries that are linked into the program (STATIC="sqlite3 xxhash"), for hosts that lack them.
+STATIC     ?=
 comma      := ,
 # Plain builds lie in build/, sanitized ones in a folder of their own below it.
 BUILD      ?= build$(addprefix /,$(subst $(comma),-,$(strip $(SANITIZE))))
@@ -45,6 +47,7 @@ PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium
 
 # To make packages, and to install them in roots of their own: for the targets that do so.
 PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian
+PACKAGES_RPM     := rpm dpkg-dev
 PACKAGES_INSTALL := mmdebstrap systemd-container debian-archive-keyring curl jq
 
 LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
@@ -63,7 +66,8 @@ ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-o
               $(if $(strip $(SANITIZE)),-fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all) \
               -I. -I$(GEN) $(LIBRARY_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
-ALL_LIBS    = $(LIBRARY_LIBS) -lcivetweb -liberty -lm -pthread
+linked      = $(if $(filter $(1:-l%=%),$(STATIC)),-l:lib$(1:-l%=%).a,$(1))
+ALL_LIBS    = $(foreach library,$(LIBRARY_LIBS) -lcivetweb -liberty,$(call linked,$(library))) -lm -pthread
 
 # ---- what is built from what ----------------------------------------------------------------------
 
@@ -254,7 +258,7 @@ $(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(ARCHIVES) 
 TARGET  ?= link
 SECONDS ?= 30
 .PHONY: test-install
-test-install: deb ## install the package in a Debian 12 and a Debian 13 of its own, use it, upgrade, purge
+test-install: deb rpm ## install both packages in a Debian 12 and a Debian 13 of their own, use, upgrade, purge
 	$(Q)sh packaging/deps.sh $(PACKAGES_INSTALL)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/live/targets/burn
 	$(Q)BUILD=$(BUILD) sh tests/run.sh install
@@ -307,6 +311,12 @@ deb: ## build/hearth_VERSION_ARCH.deb, for the Debian that this runs on
 	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_DEB) --node
 	$(Q)$(MAKE) --no-print-directory $(PAGE)/index.html
 	$(Q)sh packaging/deb.sh $(PAGE) $(BUILD)
+
+.PHONY: rpm
+rpm: ## build/hearth-VERSION-1.ARCH.rpm, for EL 9 and later and for Fedora; on Debian 12
+	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_RPM) --node
+	$(Q)$(MAKE) --no-print-directory $(PAGE)/index.html
+	$(Q)sh packaging/rpm.sh $(PAGE) $(BUILD)
 
 .PHONY: clean
 clean: ## remove everything that was built

@@ -86,14 +86,22 @@ ui() {
 	done
 }
 
-# The newest package of `make deb`, in each Debian that it is for.
+# newest FORM: the package that was made last.
+newest() { find "$BUILD" -maxdepth 1 -name "$1" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2; }
+
+# The newest packages of `make deb` and `make rpm`, and the same with a lower version, in each Debian that they are for.
 install() {
-	package=$(find "$BUILD" -maxdepth 1 -name 'hearth_*.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
-	run install/package sh tests/install/package.sh "$package"
+	before=$(mktemp -d) || return 1
+	deb=$(newest 'hearth_*.deb') rpm=$(newest 'hearth-*.rpm')
+	sh tests/install/before.sh "$deb" "$rpm" "$before" || failed=$((failed + 1))
+	run install/package_deb sh tests/install/package_deb.sh "$deb"
+	run install/package_rpm sh tests/install/package_rpm.sh "$rpm"
 	for suite in bookworm trixie; do
-		run "install/$suite" sh tests/install/boot.sh "$suite" "$package"
+		run "install/deb_$suite" sh tests/install/boot.sh "$suite" "$deb" "$before/before.deb" "$deb"
+		run "install/rpm_$suite" sh tests/install/boot.sh "$suite" "$rpm" "$before/before.rpm" "$deb"
 	done
-	run install/container sh tests/install/container.sh bookworm "$package"
+	run install/container sh tests/install/container.sh bookworm "$deb"
+	rm -r "$before"
 }
 
 [ $# -gt 0 ] || set -- shape unit fuzz fault live system ui

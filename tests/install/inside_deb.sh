@@ -1,49 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs in a booted system of its own (tests/install/boot.sh): installs the package before, looks at what runs,
-# upgrades, removes and purges. Speaks TAP into /root/result.tap; then the system is turned off.
-set -u
-exec >/root/result.tap 2>&1
+# Runs in a booted Debian of its own (tests/install/boot.sh): installs the package before, looks at what runs,
+# upgrades, removes and purges.
+# shellcheck source=tests/install/steps.sh
+. /root/steps.sh
 export DEBIAN_FRONTEND=noninteractive
-page=http://127.0.0.1:4040
-number=0
-
-# check WHAT COMMAND…: one test. What the command says is shown when it fails.
-check() {
-	what=$1
-	shift
-	number=$((number + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $number - $what"
-	else
-		echo "not ok $number - $what"
-		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
-	fi
-}
-
-# within SECONDS COMMAND…: tried until it succeeds.
-within() {
-	tries=$(($1 * 20))
-	shift
-	while ! "$@" >/root/said 2>&1; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || { cat /root/said; return 1; }
-		sleep 0.05
-	done
-}
 
 install() { apt-get -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$1"; }
-ask() { curl -fsS --max-time 5 "$page$1"; }
-main_pid() { systemctl show -P MainPID "$1"; }
-is_active() { [ "$(systemctl is-active hearth hearth-collector | sort -u)" = active ]; }
-# Of the burner, by the name of its function: that samples, mappings, symbols and store all work.
-is_named() { ask '/api/v1/flame?from=now-1h' | grep -q '"spend_seventy"'; }
-status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$(main_pid "$1")/status"; }
-# The answer of the server to a question is such that jq says true.
-says() { ask "$1" | jq -e "$2"; }
-is_burning='any(.rows[]; .process_name == "burn" and .cores > 0)'
-
-equals() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
 
 /root/burn 600 &
 

@@ -329,4 +329,4 @@ help: ## this list
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/gen $(BUILD)/tests -name '*.d' 2>/dev/null)

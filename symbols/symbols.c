@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "symbols/symbols_private.h"
 #include "symbols/unwind_tables.h"
 
@@ -27,6 +28,18 @@ static bool can_be_asked(const struct identity *identity)
 
 /* ---- the object ---- */
 
+static size_t files_waiting_max(void)
+{
+	return descriptors_raise((size_t)SYMBOLS_WAITING_COUNT_MAX * SYMBOLS_WAITING_SHARE) /
+	       SYMBOLS_WAITING_SHARE;
+}
+
+size_t symbols_descriptor_count_max(void)
+{
+	return files_waiting_max() + 2 * (size_t)FILE_KEEP_COUNT_MAX +
+	       UNWIND_TABLES_WAITING_COUNT_MAX + UNWIND_TABLES_ANSWER_COUNT_MAX;
+}
+
 int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret)
 {
 	autoclean(symbols) struct symbols *symbols = calloc(1, sizeof(*symbols));
@@ -44,6 +57,7 @@ int symbols_open(const char *folder, const char *debug_folders, struct symbols *
 	states_init(&symbols->states);
 
 	symbols->size_max = FOLDER_SIZE_MAX;
+	symbols->waiting_max = files_waiting_max();
 
 	int err = symbols->debug_folders ? 0 : -ENOMEM;
 	if (!err)
@@ -210,7 +224,7 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 		own->lines = LINES_IDLE;
 		file_keep_add(&symbols->keep, &own->identity, TAKE_FD(file));
 	} else if (state->state == STATE_ABSENT || state->state == STATE_WISHED) {
-		if (symbols->job_count == SYMBOLS_WAITING_COUNT_MAX) {
+		if (symbols->job_count >= symbols->waiting_max) {
 			state->state = STATE_ABSENT;
 			err = -EAGAIN;
 		} else {
@@ -297,8 +311,7 @@ static void take_debug(struct symbols *symbols, struct state *state, int *fd)
 		/* Without names of its own: with those of the debug file it is worth a wish. */
 		file_keep_add(&symbols->debug, &state->identity, TAKE_FD(*fd));
 		state->state = STATE_ABSENT;
-	} else if (state->state == STATE_PRESENT &&
-		   symbols->job_count < SYMBOLS_WAITING_COUNT_MAX) {
+	} else if (state->state == STATE_PRESENT && symbols->job_count < symbols->waiting_max) {
 		symbols_push_job(symbols, &(struct job){ .identity = state->identity,
 							 .fd = TAKE_FD(*fd),
 							 .is_debug = true });

@@ -28,6 +28,9 @@ enum {
 	/* Files that wait to be read; each holds a descriptor. A host shows 300 at its first
 	 * window, and what finds no room comes with a later one. */
 	SYMBOLS_WAITING_COUNT_MAX = 384,
+	/* Where there are few descriptors, so many times as many must be there as files may wait.
+	 */
+	SYMBOLS_WAITING_SHARE = 8,
 	/* How often debug files are looked for that were installed meanwhile: a look at one folder
 	 * entry for each module. */
 	SYMBOLS_DEBUG_SEARCH_S = 10,
@@ -44,6 +47,10 @@ enum {
  * forks: before there are other threads.
  */
 int symbols_open(const char *folder, const char *debug_folders, struct symbols **ret);
+
+/* Descriptors that such an object and its unwind tables may hold: of files that wait, and of those
+ * that are kept. */
+size_t symbols_descriptor_count_max(void);
 struct symbols *symbols_close(struct symbols *symbols);
 
 /* Room for symbol files on disk, 256 MiB if nobody says so; holds from the next file on. */

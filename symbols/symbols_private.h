@@ -58,6 +58,7 @@ struct symbols {
 	struct symbol_maker *maker; /* the worker's */
 	char *debug_folders;
 	uint64_t size_max;
+	size_t waiting_max; /* files */
 	struct name_cache *names;
 	pthread_t worker;
 	bool has_worker;

@@ -11,18 +11,20 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
+#include "symbols/symbols.h"
 #include "web/front_inside.h"
 
 enum {
 	EVENT_COUNT = 128,
 	ACCEPT_COUNT = 64, /* in a row, before others have their turn */
-	/* For the store and the collector; files that wait to be read (SYMBOLS_WAITING_COUNT_MAX)
-	 * and those that are kept (symbols/file_keep.h). */
-	DESCRIPTORS_KEPT = 64 + 384 + 2 * 64,
-	DESCRIPTORS_EACH = 3, /* the client's, and both ends of its pair */
+	/* For the store and the collector; for programs that make code, of which there are
+	 * seldom more; for bodies that lie in a file. */
+	DESCRIPTORS_KEPT = 64 + 64 + HTTP1_READING_MAX + WORKER_COUNT_MAX,
+	/* Both ends of a pair, and the library's for as long as it takes to close it. */
+	DESCRIPTORS_OF_PAIR = 3,
 	CONNECTIONS_MIN = 8,
 	STOP_SECONDS_MAX = 10,
 };
@@ -472,21 +474,14 @@ static void *run(void *context)
 /* ---- start and stop ---------------------------------------------------------------------------
  */
 
-/* As many as there may be, and how many connections that is good for. */
-static size_t raise_descriptors(void)
+/* How many connections there are descriptors for: one for each, when all else has its own. */
+static size_t connections_possible(void)
 {
-	struct rlimit limit = { .rlim_cur = 1024 };
-	rlim_t wanted = DESCRIPTORS_KEPT + (rlim_t)DESCRIPTORS_EACH * CONNECTION_COUNT_MAX;
+	size_t others = DESCRIPTORS_KEPT + (size_t)DESCRIPTORS_OF_PAIR * HTTP1_THREAD_COUNT +
+			symbols_descriptor_count_max();
+	size_t count = descriptors_raise(others + CONNECTION_COUNT_MAX);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-		limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (limit.rlim_cur >= wanted)
-		return CONNECTION_COUNT_MAX;
-	if (limit.rlim_cur <= DESCRIPTORS_KEPT + DESCRIPTORS_EACH * CONNECTIONS_MIN)
-		return CONNECTIONS_MIN;
-	return (size_t)(limit.rlim_cur - DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
+	return count > others + CONNECTIONS_MIN ? count - others : CONNECTIONS_MIN;
 }
 
 static int add_listener(struct front *front, const struct listen_address *address, int fd,
@@ -555,7 +550,7 @@ int front_new(struct server *server, struct listen_addresses *addresses,
 	if (front) {
 		front->server = server;
 		front->protocols = *protocols;
-		front->connection_max = raise_descriptors();
+		front->connection_max = connections_possible();
 		front->next_tick_ns = UINT64_MAX;
 		front->turned_ns = clock_monotonic_ns();
 		(void)pthread_mutex_init(&front->lock, NULL);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/descriptors.h"
 #include "tests/support/hearth.h"
 
 enum { ANSWER_SIZE = 65536 };
@@ -252,12 +253,64 @@ static void goes_on_when_descriptors_run_out(void **state)
 	assert_int_equal(child_stop(&child, 20), 0);
 }
 
+/* A loopback connection that has sent half a head, so that it isn't idle. */
+static int half_a_question(unsigned port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	(void)send(fd, "GET /healthz HTTP/1.1\r\n", 23, MSG_NOSIGNAL);
+	return fd;
+}
+
+/* The usual limit, which a host may not let us raise: it is still good for a crowd. */
+static void has_room_for_a_crowd_in_the_usual_limit(void **state)
+{
+	enum { COUNT = 700, BAR = 400 };
+	const struct door_scene *scene = *state;
+	char command[1024], answer[ANSWER_SIZE];
+	const char *arguments[] = { "/bin/sh", "-c", command, NULL };
+	struct child child;
+	int fds[COUNT];
+	unsigned answered = 0;
+
+	assert_true(descriptors_raise(2 * COUNT) == 2 * COUNT);
+	snprintf(command, sizeof(command),
+		 "ulimit -n 1024; exec %s serve --data %s --http 127.0.0.1:0", scene->program,
+		 scene->folder);
+	child_start(&child, arguments, 0);
+
+	unsigned port = port_of(&child);
+
+	for (int i = 0; i < COUNT; i++)
+		fds[i] = half_a_question(port);
+	for (int i = 0; i < COUNT; i++) {
+		const char rest[] = "Host: localhost\r\nConnection: close\r\n\r\n";
+
+		(void)send(fds[i], rest, strlen(rest), MSG_NOSIGNAL);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		answered += recv(fds[i], answer, 15, MSG_WAITALL) == 15 &&
+			    memcmp(answer, "HTTP/1.1 200 OK", 15) == 0;
+		close(fds[i]);
+	}
+	printf("# %u of %d at once are answered with 1,024 descriptors\n", answered, COUNT);
+	assert_in_range(answered, BAR, COUNT - 1);
+	assert_int_equal(ask("127.0.0.1", port, NULL, answer), 200);
+	assert_int_equal(child_stop(&child, 20), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_of_wrong_tokens),
 		cmocka_unit_test(listens_elsewhere_when_somebody_has_a_token),
 		cmocka_unit_test(goes_on_when_descriptors_run_out),
+		cmocka_unit_test(has_room_for_a_crowd_in_the_usual_limit),
 	};
 
 	return cmocka_run_group_tests(tests, open_scene, close_scene);

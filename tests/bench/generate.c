@@ -15,18 +15,22 @@
 #include "tests/support/generator.h"
 #include "web/recording.h"
 
-static const char usage[] = "usage: generate [--store] [--rhythm] TARGET [SECONDS [SAMPLES "
-			    "[SERVICES [SEED [PROCESSES]]]]]\n"
-			    "\n"
-			    "An invented busy host of SERVICES (400) with PROCESSES (7 a service "
-			    "and a half) living at once,\n"
-			    "which takes SAMPLES (6336) a second, for SECONDS (60), ending now; "
-			    "equal SEEDs (1) make equal\n"
-			    "hosts. TARGET is written: a recording for 'hearth serve --replay "
-			    "TARGET', or with --store a data\n"
-			    "folder with all of it stored, at full speed. With --rhythm the load "
-			    "follows the time of day, and\n"
-			    "SAMPLES is its mean.\n";
+static const char usage[] =
+	"usage: generate [--store] [--rhythm] [--functions] [--whole] TARGET [SECONDS [SAMPLES "
+	"[SERVICES [SEED [PROCESSES]]]]]\n"
+	"\n"
+	"An invented busy host of SERVICES (400) with PROCESSES (7 a service "
+	"and a half) living at once,\n"
+	"which takes SAMPLES (6336) a second, for SECONDS (60), ending now; "
+	"equal SEEDs (1) make equal\n"
+	"hosts. TARGET is written: a recording for 'hearth serve --replay "
+	"TARGET', or with --store a data\n"
+	"folder with all of it stored, at full speed. With --rhythm the load "
+	"follows the time of day, and\n"
+	"SAMPLES is its mean. With --functions leaves are lowered to their "
+	"functions' starts before they\n"
+	"are stored. With --whole it ends at the last full six hours, "
+	"where a span file ends.\n";
 
 enum {
 	COMMIT_SECONDS = 5, /* as the server's --window */
@@ -34,11 +38,15 @@ enum {
 	BATCH_SIZE_MAX = 64 << 20,
 };
 
+#define SPAN_NS (INT64_C(21600) * CLOCK_NS_PER_S) /* as the store's */
+
 enum { SECONDS, SAMPLES, SERVICES, SEED, PROCESSES, NUMBER_COUNT };
 
 struct task {
 	bool to_store;
 	bool has_rhythm;
+	bool has_functions;
+	bool is_whole;
 	const char *target;
 	uint64_t numbers[NUMBER_COUNT];
 	struct generator *generator;
@@ -112,7 +120,7 @@ static int store_second(const struct task *task, uint64_t second, struct store *
 	uint64_t made_ns = clock_monotonic_ns();
 
 	batch_clear(batch);
-	err = generator_fill(task->generator, false, batch);
+	err = generator_fill(task->generator, task->has_functions, batch);
 
 	uint64_t filled_ns = clock_monotonic_ns();
 
@@ -172,6 +180,10 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 			task->to_store = true;
 		else if (!strcmp(arguments[i], "--rhythm"))
 			task->has_rhythm = true;
+		else if (!strcmp(arguments[i], "--functions"))
+			task->has_functions = true;
+		else if (!strcmp(arguments[i], "--whole"))
+			task->is_whole = true;
 		else if (place < 0)
 			task->target = arguments[i], place = 0;
 		else if (place == NUMBER_COUNT ||
@@ -195,6 +207,11 @@ int main(int argument_count, char **arguments)
 		return 64;
 	}
 
+	int64_t end_ns = clock_unix_ns();
+
+	if (task.is_whole)
+		end_ns -= end_ns % SPAN_NS;
+
 	struct generator_options options = {
 		.seed = task.numbers[SEED],
 		.service_count = (uint32_t)task.numbers[SERVICES],
@@ -203,7 +220,7 @@ int main(int argument_count, char **arguments)
 		.has_rhythm = task.has_rhythm,
 		.cpu_count = (uint32_t)(task.numbers[SAMPLES] + 98) / 99,
 		.frequency_hz = 99,
-		.start_unix_ns = clock_unix_ns() - (int64_t)task.numbers[SECONDS] * CLOCK_NS_PER_S,
+		.start_unix_ns = end_ns - (int64_t)task.numbers[SECONDS] * CLOCK_NS_PER_S,
 	};
 	int err = generator_new(&options, &task.generator);
 

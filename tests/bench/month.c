@@ -20,9 +20,11 @@
  * for. Of times the median of several is printed, and the first.
  */
 
-static const char usage[] = "usage: month FOLDER [FOLD]\n"
+static const char usage[] = "usage: month FOLDER [FOLD [DETAIL_HOURS]]\n"
 			    "\n"
-			    "FOLD: nodes of fewer samples are folded (4); 1: none are.\n";
+			    "FOLD: nodes of fewer samples are folded (4); 1: none are. "
+			    "DETAIL_HOURS (6): spans are written\n"
+			    "anew when they have been full for so long; 0: at once.\n";
 
 enum { QUESTION_COUNT = 11, NODE_COUNT = 16384, QUIET_COUNT = 3, MAINTAIN_PAUSE_US = 2000 };
 
@@ -227,17 +229,20 @@ int main(int argument_count, char **arguments)
 	struct store_options options = { 0 };
 	struct month month = { 0 };
 	uint64_t fold = 0;
+	uint64_t detail_hours = 6;
 	struct rusage used;
 	uint64_t start_ns;
 	int err;
 
-	if (argument_count < 2 || argument_count > 3 ||
-	    (argument_count == 3 && parse_u64(str_from(arguments[2]), &fold))) {
+	if (argument_count < 2 || argument_count > 4 ||
+	    (argument_count > 2 && parse_u64(str_from(arguments[2]), &fold)) ||
+	    (argument_count > 3 && parse_u64(str_from(arguments[3]), &detail_hours))) {
 		fputs(usage, stderr);
 		return 64;
 	}
 	options.folder = arguments[1];
 	options.fold = (uint32_t)fold;
+	options.detail_ms = detail_hours ? (int64_t)detail_hours * HOUR_MS : 1;
 	start_ns = clock_monotonic_ns();
 	err = store_open(&options, &month.store);
 	if (err)

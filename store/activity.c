@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+
 enum {
 	COLUMN_SLICES = 0,
 	COLUMN_STEPS, /* to the next slice, twice; 1 when the run is valued */
@@ -169,51 +171,60 @@ int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t
 
 /* ---- coarser slices -------------------------------------------------------------------------- */
 
-static int64_t floor_to(int64_t time_ms, int64_t step_ms)
+struct coarse {
+	int64_t key; /* twice the number of the step; one less: just where it starts */
+	uint32_t slice;
+};
+
+static int64_t coarse_key(int64_t time_ms, int64_t step_ms, bool edges_apart)
 {
+	int64_t step = time_ms / step_ms;
 	int64_t rest = time_ms % step_ms;
 
-	return time_ms - (rest < 0 ? rest + step_ms : rest);
+	if (rest < 0)
+		step--;
+	return edges_apart && rest == 0 ? 2 * step - 1 : 2 * step;
 }
 
-static int compare_starts(const void *a, const void *b)
+static int compare_coarse(const void *a, const void *b)
 {
-	int64_t x = ((const struct slice *)a)->start_ms;
-	int64_t y = ((const struct slice *)b)->start_ms;
+	int64_t x = ((const struct coarse *)a)->key;
+	int64_t y = ((const struct coarse *)b)->key;
 
 	return (x > y) - (x < y);
 }
 
-int activity_coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
-		     uint32_t **ret_places)
+int activity_coarsen(const struct activity *from, int64_t step_ms, bool edges_apart,
+		     struct activity *to, uint32_t **ret_places)
 {
 	uint32_t count = from->slices.count;
 	uint32_t *places = calloc((size_t)count + 1, sizeof(places[0]));
-	struct slice *slices = NULL;
-	uint32_t kept = 0;
+	autofree struct coarse *coarse = calloc((size_t)count + 1, sizeof(coarse[0]));
+	int64_t key = 0;
 
 	*ret_places = places;
-	if (!places || array_reserve(&to->slices, count + 1) < 0)
+	to->slices.count = 0;
+	if (!places || !coarse || array_reserve(&to->slices, count + 1) < 0)
 		return -ENOMEM;
-	slices = to->slices.items;
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t start_ms = floor_to(from->slices.items[i].start_ms, step_ms);
-
-		slices[i] = (struct slice){ start_ms, start_ms + step_ms };
-	}
-	qsort(slices, count, sizeof(slices[0]), compare_starts);
 	for (uint32_t i = 0; i < count; i++)
-		if (kept == 0 || slices[i].start_ms != slices[kept - 1].start_ms)
-			slices[kept++] = slices[i];
-	to->slices.count = kept;
+		coarse[i] = (struct coarse){
+			coarse_key(from->slices.items[i].start_ms, step_ms, edges_apart), i
+		};
+	qsort(coarse, count, sizeof(coarse[0]), compare_coarse);
 	for (uint32_t i = 0; i < count; i++) {
-		struct slice wanted = { .start_ms =
-						floor_to(from->slices.items[i].start_ms, step_ms) };
-		const struct slice *found =
-			bsearch(&wanted, slices, kept, sizeof(slices[0]), compare_starts);
+		const struct slice *fine = &from->slices.items[coarse[i].slice];
+		struct slice *slice = &to->slices.items[to->slices.count];
 
-		assert(found);
-		places[i] = (uint32_t)(found - slices);
+		if (i == 0 || coarse[i].key != key) {
+			*slice = *fine;
+			to->slices.count++;
+		} else if (fine->start_ms < (--slice)->start_ms) {
+			slice->start_ms = fine->start_ms;
+		}
+		if (fine->end_ms > slice->end_ms)
+			slice->end_ms = fine->end_ms;
+		key = coarse[i].key;
+		places[coarse[i].slice] = to->slices.count - 1;
 	}
 	return 0;
 }

@@ -32,11 +32,13 @@ void activity_done(struct activity *activity);
 void activity_sort(struct activity *activity);
 
 /*
- * The slices of step_ms that hold those of from, and by slice of from its place among them, which
- * the caller frees, also after an error.
+ * Makes one of all slices of from that lie in the same step_ms, from the least of their starts to
+ * the greatest of their ends; and by slice of from its place among those, which the caller frees,
+ * also after an error. edges_apart: what starts just where a step does is a slice of its own, so
+ * that each lies between two edges whether the one before belongs to it or the one after.
  */
-int activity_coarsen(const struct activity *from, int64_t step_ms, struct activity *to,
-		     uint32_t **ret_places);
+int activity_coarsen(const struct activity *from, int64_t step_ms, bool edges_apart,
+		     struct activity *to, uint32_t **ret_places);
 
 /* The runs of from, by what their slices and pairs became. */
 int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,

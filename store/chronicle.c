@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/selector.h"
 #include "store/store_private.h"
 
 enum { PIECE_COUNT_MAX = 1 << 20 };
@@ -57,6 +58,20 @@ int chronicle_read_pieces(struct sqlite3 *database, struct pieces *ret)
 	return err;
 }
 
+int chronicle_read_labels(struct sqlite3 *database, struct pool *ret)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(database, "SELECT name FROM sample_label", &row);
+
+	while (!err && (err = database_step(row)) > 0) {
+		struct str name = database_column(row, 0);
+		int64_t number = pool_add(ret, name.text, name.size);
+
+		err = number < 0 ? (int)number : 0;
+	}
+	return err;
+}
+
 /* ---- picking --------------------------------------------------------------------------------- */
 
 struct piece_key {
@@ -85,12 +100,29 @@ static int find_spans(const struct store *store, struct pool *there)
 	return 0;
 }
 
-static bool is_wanted(const struct chronicle_wish *wish, const struct piece *piece,
-		      const struct pool *there)
+/* Whether a question about activity speaks of what pieces have no values of. */
+static bool speaks_of_samples(const struct span *chronicle, const struct store_question *asked,
+			      const struct chronicle_wish *wish)
+{
+	for (uint32_t i = 0; i < pool_count(&chronicle->sample_labels); i++) {
+		struct str label = pool_get(&chronicle->sample_labels, i);
+
+		if (asked->selector && selector_uses(asked->selector, label))
+			return true;
+		for (size_t k = 0; k < wish->name_count; k++)
+			if (str_equal(wish->names[k], label))
+				return true;
+	}
+	return false;
+}
+
+static bool is_wanted(const struct chronicle_wish *wish, const struct span *chronicle,
+		      const struct piece *piece, const struct pool *there)
 {
 	bool is_gone = !covers(there, piece->identity, 0);
 
-	if (wish->activity && piece->level != CHRONICLE_SEGMENT)
+	if (wish->activity && piece->level != CHRONICLE_SEGMENT &&
+	    chronicle->version < SPAN_VERSION_ACTIVITY)
 		return false;
 	/* The host's list of a segment knows less of a service than the segment. */
 	if (wish->by_service && piece->level == CHRONICLE_SEGMENT)
@@ -118,7 +150,11 @@ static int take_level(struct store *store, const struct store_question *asked,
 {
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
 		struct span *chronicle = store->chronicles.spans.items[i];
+		struct chronicle_wish here = *wish;
 
+		if (wish->activity && (chronicle->version < SPAN_VERSION_ACTIVITY ||
+				       speaks_of_samples(chronicle, asked, wish)))
+			here.use = CHRONICLE_WHEN_GONE;
 		for (uint32_t k = 0; !chronicle->is_damaged && k < chronicle->pieces.pieces.count;
 		     k++) {
 			const struct piece *piece = &chronicle->pieces.pieces.items[k];
@@ -128,7 +164,7 @@ static int take_level(struct store *store, const struct store_question *asked,
 			    piece->last_ms > asked->to_unix_ms ||
 			    covers(&picks->taken, piece->identity, 0) ||
 			    covers(&picks->taken, piece->identity, piece->segment) ||
-			    !is_wanted(wish, piece, there))
+			    !is_wanted(&here, chronicle, piece, there))
 				continue;
 			err = take(picks, chronicle, piece);
 			if (err)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
 #include "store/array.h"
 #include "store/pool.h"
 
@@ -45,6 +46,10 @@ struct pieces {
 /* Those of a chronicle. -EBADMSG for what can't be. */
 int chronicle_read_pieces(struct sqlite3 *database, struct pieces *ret);
 
+/* Names of the samples' own labels in it. -E2BIG when there are too many, -EBADMSG. */
+enum { CHRONICLE_LABEL_COUNT_MAX = 65536 };
+int chronicle_read_labels(struct sqlite3 *database, struct pool *ret);
+
 /* What pieces a question wants. */
 enum chronicle_use {
 	CHRONICLE_NOT,	     /* it is about what roll-ups do not know */
@@ -55,7 +60,10 @@ enum chronicle_use {
 struct chronicle_wish {
 	enum chronicle_use use;
 	bool by_service; /* the lists of services, which segments have none of */
-	bool activity;	 /* who had how much when, which only segments have */
+	/* Who had how much when; by these labels and the selector's, which must be of series. */
+	bool activity;
+	const struct str *names;
+	size_t name_count;
 };
 
 struct pick {

@@ -6,8 +6,9 @@
 
 -- What was added up: segments (level 0) or a span (level 1).
 -- identity: the span's; segment: its number, or 0 for all of the span
--- pairs, runs: of segments: frames, which series had how many samples when, in slices of ten minutes
--- (store/activity.h)
+-- pairs, runs: frames, which series had how many samples when, in slices of ten minutes, what lies
+-- just on an edge of these apart (store/activity.h). Of the samples' own labels the names are there,
+-- with empty values.
 CREATE TABLE piece (
 	id INTEGER PRIMARY KEY,
 	level INTEGER NOT NULL,
@@ -21,6 +22,11 @@ CREATE TABLE piece (
 	pairs BLOB,
 	runs BLOB
 );
+
+-- Names of labels that samples had of their own: what is asked about these is not known here.
+CREATE TABLE sample_label (
+	name BLOB PRIMARY KEY
+) WITHOUT ROWID;
 
 -- The trees grow: what a piece brought that was not there. scope: a service (text), or -1 for the tree
 -- of the whole host, which has a root for each service

@@ -62,6 +62,22 @@ int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **
 	return 0;
 }
 
+int reader_piece_pairs(struct reader *reader, uint32_t piece, struct pairs *ret)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	struct str blob;
+	int err = database_prepare(reader->database, "SELECT pairs FROM piece WHERE id = ?", &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, piece);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+	blob = database_column(row, 0);
+	return codec_unpack_pairs(reader->codec, blob.text, blob.size, ret);
+}
+
 int reader_chronicle_services(struct reader *reader,
 			      int (*visit)(void *context, struct reader *reader, uint32_t service))
 {

@@ -331,10 +331,10 @@ static int read_part(struct compacting *compacting, sqlite3_stmt *row)
 	if (!err)
 		err = map_pairs(compacting, part);
 	if (!err)
-		err = activity_coarsen(&part->activity, COMPACT_SLICE_MS, &part->slices,
+		err = activity_coarsen(&part->activity, COMPACT_SLICE_MS, false, &part->slices,
 				       &part->slice_of);
 	if (!err)
-		err = activity_coarsen(&part->activity, COMPACT_MINUTE_MS, &part->minutes,
+		err = activity_coarsen(&part->activity, COMPACT_MINUTE_MS, false, &part->minutes,
 				       &part->minute_of);
 	if (!err)
 		err = activity_add(&part->activity, part->slice_of, part->series_pairs,

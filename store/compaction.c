@@ -97,9 +97,10 @@ static void *run(void *context)
 	(void)pthread_setname_np(pthread_self(), "compactor");
 	/* Of this thread only, on Linux. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
-	compaction->result = compaction->chronicle ? roll_up(&roll, &compaction->piece,
-							     &compaction->is_about_chronicle)
-						   : compact_span(&options);
+	compaction->result = compaction->chronicle
+				     ? roll_up(&roll, &compaction->piece, &compaction->labels,
+					       &compaction->is_about_chronicle)
+				     : compact_span(&options);
 	atomic_store(&compaction->is_done, true);
 	return NULL;
 }
@@ -148,12 +149,14 @@ static int start(struct store *store, struct span *span, struct span *chronicle)
 	compaction->span = span;
 	compaction->chronicle = chronicle;
 	compaction->fold = store->fold;
+	pool_init(&compaction->labels, CHRONICLE_LABEL_COUNT_MAX, NULL);
 	atomic_store(&compaction->is_done, false);
 	atomic_store(&compaction->cancel, false);
 	err = -pthread_create(&compaction->thread, NULL, run, compaction);
 	if (err) {
 		free(compaction->path);
 		compaction->path = NULL;
+		pool_done(&compaction->labels);
 		store_span_release(store, span);
 		return err;
 	}
@@ -229,6 +232,7 @@ static int finish(struct store *store)
 		err = store_rolled(store, done, err);
 	else
 		finish_compact(store, done, &err);
+	pool_done(&done->labels);
 	if (error_is_damage(err)) {
 		pthread_mutex_lock(&store->lock);
 		span->is_damaged = true;

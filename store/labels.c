@@ -115,6 +115,24 @@ static int take_segment(void *context, struct reader *reader, const struct readi
 	return err ? err : 1;
 }
 
+/* All of a piece lies in the range. */
+static int take_pieces(void *context, struct reader *reader, const struct pick *picks,
+		       uint32_t count)
+{
+	struct labels_question *question = context;
+	struct verdict verdict;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++) {
+		err = reader_piece_pairs(reader, picks[i].piece.number, &question->pairs);
+		for (uint32_t k = 0; !err && k < question->pairs.pairs.count; k++)
+			err = reader_judge(reader, question->pairs.pairs.items[k], &verdict);
+		if (!err)
+			err = reader_check_time(reader);
+	}
+	return err;
+}
+
 /* Judging it was all. */
 static int take_run(void *context, struct reader *reader, const struct slice *slice,
 		    const struct run *run, const struct verdict *verdict,
@@ -177,20 +195,34 @@ static int ask(struct store *store, const struct store_question *asked, enum wan
 	       struct str name, struct store_texts *ret)
 {
 	struct labels_question question = { .wanted = wanted, .name = name };
-	struct reader_question reader_question = { .context = &question,
-						   .asked = asked,
-						   .wants_all_labels = true,
-						   .group = take,
-						   .segment = take_segment,
-						   .run = take_run,
-						   .entry = take_entry,
-						   .chronicle_wish = { .use = CHRONICLE_WHEN_GONE,
-								       .activity = true } };
+	struct reader_question reader_question = {
+		.context = &question,
+		.asked = asked,
+		.wants_all_labels = true,
+		.group = take,
+		.segment = take_segment,
+		.run = take_run,
+		.entry = take_entry,
+		.chronicle_wish = { .use = CHRONICLE_WHERE_POSSIBLE,
+				    .activity = true,
+				    .names = &name,
+				    .name_count = 1 },
+		.chronicle = take_pieces
+	};
 
 	pool_init(&question.texts, TEXT_COUNT_MAX, NULL);
 
 	int err = reader_ask(store, &reader_question);
 
+	/* A chronicle was damaged. */
+	if (err == -ESTALE) {
+		struct store_question samples = *asked;
+
+		samples.is_exact = true;
+		reader_question.asked = &samples;
+		pool_clear(&question.texts);
+		err = reader_ask(store, &reader_question);
+	}
 	if (!err)
 		err = copy_texts(&question.texts, ret);
 	pool_done(&question.texts);

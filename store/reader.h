@@ -154,6 +154,9 @@ int reader_blocks(struct reader *reader, const struct segment_row *row, reader_w
 /* A scope's tree in a chronicle (store/chronicle.h), with a reference. */
 int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **ret);
 
+/* Which series occurred in a piece. */
+int reader_piece_pairs(struct reader *reader, uint32_t piece, struct pairs *ret);
+
 /* The services that have trees in it: visit is called with the number of each. */
 int reader_chronicle_services(struct reader *reader,
 			      int (*visit)(void *context, struct reader *reader, uint32_t service));

@@ -67,7 +67,9 @@ struct rolling {
 	struct group groups[GROUP_COUNT_MAX];
 	uint32_t group_count;
 	struct piece piece;
-	bool in_chronicle; /* what goes on is about that file */
+	struct pool *labels; /* names of samples' own: the caller's */
+	uint32_t *name_sets; /* by label set: that of its names in the chronicle, + 1 */
+	bool in_chronicle;   /* what goes on is about that file */
 
 	/* of the service that is read */
 	struct tree tree;
@@ -96,6 +98,7 @@ static void rolling_cleanup(struct rolling *rolling)
 	codec_free(rolling->packer);
 	for (uint32_t i = 0; i < rolling->group_count; i++)
 		group_clear(&rolling->groups[i]);
+	free(rolling->name_sets);
 	tree_done(&rolling->tree);
 	array_done(&rolling->places);
 	array_done(&rolling->locations);
@@ -567,13 +570,52 @@ static int scope_write(struct rolling *rolling, struct scope *scope)
 
 /* ---- who had how much ------------------------------------------------------------------------ */
 
+/*
+ * The names of a sample's own labels, as a set of labels with empty values: what they are called is
+ * known for ever, what they were is not.
+ */
+static int64_t map_names(struct rolling *rolling, uint32_t labels)
+{
+	struct str item;
+	const uint32_t *old;
+	size_t count;
+	autofree uint32_t *mapped = NULL;
+	int64_t number = 0;
+
+	if (labels >= catalog_count(&rolling->words.from, CATALOG_LABELS))
+		return -EBADMSG;
+	if (rolling->name_sets[labels])
+		return rolling->name_sets[labels] - 1;
+	item = pool_get(&rolling->words.from.pools[CATALOG_LABELS], labels);
+	old = (const void *)item.text;
+	count = item.size / (2 * sizeof(old[0]));
+	mapped = calloc(2 * count + 1, sizeof(mapped[0]));
+	if (!mapped)
+		return -ENOMEM;
+	for (size_t i = 0; number >= 0 && i < count; i++) {
+		struct str name = catalog_text(&rolling->words.from, old[2 * i]);
+		int64_t text = word_map_text(&rolling->words, old[2 * i]);
+
+		mapped[2 * i] = (uint32_t)text;
+		number = text < 0 ? text : pool_add(rolling->labels, name.text, name.size);
+	}
+	if (number >= 0)
+		number = catalog_add(&rolling->words.to, CATALOG_LABELS, mapped,
+				     2 * count * sizeof(mapped[0]));
+	if (number >= 0)
+		rolling->name_sets[labels] = (uint32_t)number + 1;
+	return number;
+}
+
 static int map_pairs(struct rolling *rolling, const struct pairs *old, struct pool *pairs,
 		     uint32_t *numbers)
 {
 	for (uint32_t i = 0; i < old->pairs.count; i++) {
 		int64_t series = word_map_series(&rolling->words, old->pairs.items[i].series);
-		struct pair pair = { .series = (uint32_t)series };
-		int64_t number = series < 0 ? series : pool_add(pairs, &pair, sizeof(pair));
+		int64_t names =
+			series < 0 ? series : map_names(rolling, old->pairs.items[i].labels);
+		struct pair pair = { .series = (uint32_t)series, .labels = (uint32_t)names };
+		int64_t number = names < 0 ? names : pool_add(pairs, &pair, sizeof(pair));
 
 		if (number < 0)
 			return (int)number;
@@ -582,11 +624,11 @@ static int map_pairs(struct rolling *rolling, const struct pairs *old, struct po
 	return 0;
 }
 
+/* Of one segment, then of all together. */
 struct active {
 	struct pairs old_pairs;
-	struct activity old, coarse;
+	struct activity old, coarse, all;
 	struct pool pairs;
-	uint32_t *slices, *numbers;
 	struct buf pairs_blob;
 };
 
@@ -595,51 +637,97 @@ static void active_cleanup(struct active *active)
 	array_done(&active->old_pairs.pairs);
 	activity_done(&active->old);
 	activity_done(&active->coarse);
+	activity_done(&active->all);
 	pool_done(&active->pairs);
-	free(active->slices);
-	free(active->numbers);
 	buf_done(&active->pairs_blob);
 }
 
-static int read_active(struct rolling *rolling, struct active *active)
+static int coarsen(const struct activity *from, const uint32_t *pairs, struct activity *to)
+{
+	uint32_t *slices = NULL;
+	int err = activity_coarsen(from, ROLL_SLICE_MS, true, to, &slices);
+
+	to->runs.count = 0;
+	if (!err)
+		err = activity_add(from, slices, pairs, to);
+	free(slices);
+	return err;
+}
+
+/* Behind what is there; slices may be there twice then. */
+static int append(const struct activity *from, struct activity *to)
+{
+	uint32_t first = to->slices.count;
+
+	if (array_reserve(&to->slices, from->slices.count) < 0 ||
+	    array_reserve(&to->runs, from->runs.count) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < from->slices.count; i++)
+		to->slices.items[to->slices.count++] = from->slices.items[i];
+	for (uint32_t i = 0; i < from->runs.count; i++) {
+		struct activity_run run = from->runs.items[i];
+
+		run.slice += first;
+		to->runs.items[to->runs.count++] = run;
+	}
+	return 0;
+}
+
+static int read_active(struct rolling *rolling, sqlite3_stmt *row, struct active *active)
+{
+	struct str pairs = database_column(row, 0);
+	struct str runs = database_column(row, 1);
+	autofree uint32_t *numbers = NULL;
+	int err = codec_unpack_pairs(rolling->codec, pairs.text, pairs.size, &active->old_pairs);
+
+	if (!err)
+		err = activity_unpack(rolling->codec, runs.text, runs.size,
+				      active->old_pairs.pairs.count, &active->old);
+	if (err)
+		return err;
+	numbers = calloc((size_t)active->old_pairs.pairs.count + 1, sizeof(numbers[0]));
+	if (!numbers)
+		return -ENOMEM;
+	err = map_pairs(rolling, &active->old_pairs, &active->pairs, numbers);
+	if (!err)
+		err = coarsen(&active->old, numbers, &active->coarse);
+	return err ? err : append(&active->coarse, &active->all);
+}
+
+static int read_all_active(struct rolling *rolling, struct active *active)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(rolling->from, "SELECT pairs, runs FROM segment WHERE id = ?",
+	int err = database_prepare(rolling->from,
+				   "SELECT pairs, runs FROM segment WHERE id BETWEEN ? AND ? "
+				   "ORDER BY id",
 				   &row);
 
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, rolling->options->row->number);
-	err = database_step(row);
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
-
-	struct str pairs = database_column(row, 0);
-	struct str runs = database_column(row, 1);
-
-	err = codec_unpack_pairs(rolling->codec, pairs.text, pairs.size, &active->old_pairs);
-	if (!err)
-		err = activity_unpack(rolling->codec, runs.text, runs.size,
-				      active->old_pairs.pairs.count, &active->old);
-	if (!err)
-		err = activity_coarsen(&active->old, ROLL_SLICE_MS, &active->coarse,
-				       &active->slices);
+	sqlite3_bind_int64(row, 1, first_segment(rolling));
+	sqlite3_bind_int64(row, 2, last_segment(rolling));
+	while ((err = database_step(row)) > 0) {
+		err = read_active(rolling, row, active);
+		if (err)
+			return err;
+	}
 	return err;
 }
 
-/* Of a segment: *active's blobs are pairs_blob and the rolling's. */
+/* *active's blobs are pairs_blob and the rolling's. */
 static int roll_activity(struct rolling *rolling, struct active *active)
 {
-	int err = read_active(rolling, active);
+	autofree uint32_t *same = NULL;
+	int err = read_all_active(rolling, active);
 
 	if (err)
 		return err;
-	active->numbers = calloc((size_t)active->old_pairs.pairs.count + 1, sizeof(uint32_t));
-	if (!active->numbers)
+	same = calloc((size_t)pool_count(&active->pairs) + 1, sizeof(same[0]));
+	if (!same)
 		return -ENOMEM;
-	err = map_pairs(rolling, &active->old_pairs, &active->pairs, active->numbers);
-	if (!err)
-		err = activity_add(&active->old, active->slices, active->numbers, &active->coarse);
+	for (uint32_t i = 0; i < pool_count(&active->pairs); i++)
+		same[i] = i;
+	err = coarsen(&active->all, same, &active->coarse);
 	if (!err)
 		err = codec_pack_pairs(rolling->packer, (const void *)active->pairs.bytes,
 				       pool_count(&active->pairs), &active->pairs_blob);
@@ -648,16 +736,32 @@ static int roll_activity(struct rolling *rolling, struct active *active)
 	return err;
 }
 
+static int write_labels(struct rolling *rolling)
+{
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = database_prepare(rolling->to, "INSERT OR IGNORE INTO sample_label VALUES (?)",
+				   &insert);
+
+	for (uint32_t i = 0; !err && i < pool_count(rolling->labels); i++) {
+		struct str label = pool_get(rolling->labels, i);
+
+		database_bind_bytes(insert, 1, label.text, label.size);
+		err = database_run(insert);
+	}
+	return err;
+}
+
 static int write_piece(struct rolling *rolling)
 {
 	const struct piece *piece = &rolling->piece;
 	autoclean(active) struct active active = { .pairs_blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
 	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = 0;
+	int err;
 
 	pool_init(&active.pairs, SEGMENT_SUM_COUNT_MAX, NULL);
-	if (piece->level == CHRONICLE_SEGMENT)
-		err = roll_activity(rolling, &active);
+	err = roll_activity(rolling, &active);
+	if (!err)
+		err = write_labels(rolling);
 	if (!err)
 		err = database_prepare(rolling->to,
 				       "INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -673,10 +777,8 @@ static int write_piece(struct rolling *rolling)
 	sqlite3_bind_int64(insert, 7, piece->end_ms);
 	sqlite3_bind_int64(insert, 8, (int64_t)piece->samples);
 	sqlite3_bind_int64(insert, 9, piece->nodes);
-	if (piece->level == CHRONICLE_SEGMENT) {
-		database_bind_bytes(insert, 10, active.pairs_blob.bytes, active.pairs_blob.size);
-		database_bind_bytes(insert, 11, rolling->blob.bytes, rolling->blob.size);
-	}
+	database_bind_bytes(insert, 10, active.pairs_blob.bytes, active.pairs_blob.size);
+	database_bind_bytes(insert, 11, rolling->blob.bytes, rolling->blob.size);
 	return database_run(insert);
 }
 
@@ -750,6 +852,10 @@ static int open_files(struct rolling *rolling)
 				      &number);
 	if (!err)
 		err = word_map_start(&rolling->words);
+	rolling->name_sets = calloc((size_t)catalog_count(&rolling->words.from, CATALOG_LABELS) + 1,
+				    sizeof(rolling->name_sets[0]));
+	if (!rolling->name_sets)
+		err = -ENOMEM;
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
 		rolling->written[kind] = catalog_count(&rolling->words.to, (enum catalog_kind)kind);
 	rolling->piece.number = (uint32_t)number;
@@ -803,10 +909,12 @@ static struct piece make_piece(const struct roll_options *options)
 	return piece;
 }
 
-int roll_up(const struct roll_options *options, struct piece *ret, bool *ret_is_chronicle)
+int roll_up(const struct roll_options *options, struct piece *ret, struct pool *labels,
+	    bool *ret_is_chronicle)
 {
 	autoclean(rolling) struct rolling rolling = { .options = options,
 						      .piece = make_piece(options),
+						      .labels = labels,
 						      .blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
 	struct scope *host = calloc(1, sizeof(*host));
 	int err = host ? word_map_init(&rolling.words) : -ENOMEM;

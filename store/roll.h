@@ -23,7 +23,7 @@ enum {
 	ROLL_SAMPLES = 4,
 	ROLL_SERVICE_SHARE = 20000,
 	ROLL_HOST_SHARE = 50000,
-	ROLL_SLICE_MS = 600000, /* of the activity of a segment */
+	ROLL_SLICE_MS = 600000, /* of the activity */
 };
 
 struct roll_options {
@@ -34,7 +34,9 @@ struct roll_options {
 };
 
 /*
- * *ret: the piece, committed. -E2BIG: the chronicle is full. -ECANCELED, -ENOSPC and others: as if
- * nothing had been done. *ret_is_chronicle: which of the files an error is about.
+ * *ret: the piece, committed; names of samples' own labels in it are added to labels. -E2BIG: the
+ * chronicle is full. -ECANCELED, -ENOSPC and others: as if nothing had been done.
+ * *ret_is_chronicle: which of the files an error is about.
  */
-int roll_up(const struct roll_options *options, struct piece *ret, bool *ret_is_chronicle);
+int roll_up(const struct roll_options *options, struct piece *ret, struct pool *labels,
+	    bool *ret_is_chronicle);

@@ -31,7 +31,8 @@ int store_resume_chronicles(struct store *store)
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
 		struct span *chronicle = store->chronicles.spans.items[i];
 
-		if (!chronicle->is_sealed &&
+		/* What an earlier program began is sealed, and a new one begins. */
+		if (!chronicle->is_sealed && chronicle->version == SPAN_VERSION &&
 		    (!store->chronicle || store->chronicle->from_ms <= chronicle->from_ms))
 			store->chronicle = chronicle;
 	}
@@ -183,7 +184,7 @@ int store_rolled(struct store *store, struct compaction *done, int err)
 	done->chronicle = NULL;
 	if (!err) {
 		pthread_mutex_lock(&store->lock);
-		err = span_add_piece(chronicle, &done->piece);
+		err = span_add_piece(chronicle, &done->piece, &done->labels);
 		pthread_mutex_unlock(&store->lock);
 		if (!err)
 			err = store_note_rolled(store, &done->piece);

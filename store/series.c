@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "store/reader.h"
+#include "store/roll.h"
 
 /* Values over time, and gaps. */
 
@@ -16,6 +17,8 @@ enum {
 	POINT_COUNT_MAX = 4 << 20,
 	KEY_SIZE_MAX = 1 << 20,
 	GAP_COUNT_MAX = 65536,
+	/* Points of at least this are made of roll-ups even where ten minutes fall on two. */
+	ROLLED_STEP_MS = 6 * ROLL_SLICE_MS,
 };
 
 struct group {
@@ -34,6 +37,9 @@ struct series_question {
 	ARRAY(uint64_t) points; /* point_count for each group */
 	ARRAY(bool) present;
 	struct buf scratch;
+	int64_t last_ms; /* that a point was looked for, and which: most come in order */
+	size_t last_point;
+	bool is_on_grid, has_last;
 };
 
 static int add_group(struct series_question *question)
@@ -98,13 +104,18 @@ static void add_value(struct series_question *question, const struct slice *slic
 		      uint64_t value, uint64_t kernel_value)
 {
 	struct group *group = &question->groups.items[number];
-	size_t point = 0;
 
 	assert(number < question->groups.count);
-	if (!store_grid_point(question->grid, slice->start_ms, &point))
+	if (!question->has_last || question->last_ms != slice->start_ms) {
+		question->is_on_grid =
+			store_grid_point(question->grid, slice->start_ms, &question->last_point);
+		question->last_ms = slice->start_ms;
+		question->has_last = true;
+	}
+	if (!question->is_on_grid)
 		return;
 
-	size_t place = number * question->grid->point_count + point;
+	size_t place = number * question->grid->point_count + question->last_point;
 
 	question->points.items[place] = saturated_sum(question->points.items[place], value);
 	question->present.items[place] = true;
@@ -255,6 +266,39 @@ static int make_rows(struct series_question *question, struct store_rows *ret)
 	return 0;
 }
 
+/*
+ * Roll-ups know when in ten minutes, from multiple to multiple; the multiples themselves apart, so
+ * that it does not matter to which side of a point they count.
+ */
+static bool is_on_edges(int64_t time_ms)
+{
+	int64_t rest = time_ms % ROLL_SLICE_MS;
+
+	return rest == 0 || rest == ROLL_SLICE_MS - 1;
+}
+
+/*
+ * They are used where every ten minutes fall on one point. Where the points of a long time lie
+ * between them, some of each may stand at the point before.
+ */
+static enum chronicle_use use_of(const struct store_question *asked, const struct store_grid *grid)
+{
+	int64_t first_ms = grid->first_ms - grid->step_ms;
+	bool is_one = grid->point_count == 1 && first_ms <= asked->from_unix_ms &&
+		      asked->to_unix_ms <= grid->first_ms;
+	bool is_even = grid->step_ms % ROLL_SLICE_MS == 0 && is_on_edges(grid->first_ms);
+
+	return asked->profile_count == 0 && (is_one || is_even || grid->step_ms >= ROLLED_STEP_MS)
+		       ? CHRONICLE_WHERE_POSSIBLE
+		       : CHRONICLE_WHEN_GONE;
+}
+
+static void start(struct series_question *series)
+{
+	pool_clear(&series->keys);
+	series->groups.count = series->points.count = series->present.count = 0;
+}
+
 int store_series(struct store *store, const struct store_question *question,
 		 const struct str *group_by, size_t group_by_count, const struct store_grid *grid,
 		 struct store_rows *ret)
@@ -271,8 +315,11 @@ int store_series(struct store *store, const struct store_question *question,
 						   .segment = add_segment,
 						   .run = add_run,
 						   .entry = add_entry,
-						   .chronicle_wish = { .use = CHRONICLE_WHEN_GONE,
-								       .activity = true } };
+						   .chronicle_wish = {
+							   .use = use_of(question, grid),
+							   .activity = true,
+							   .names = group_by,
+							   .name_count = group_by_count } };
 
 	if (grid->step_ms <= 0 || grid->point_count == 0)
 		return -EINVAL;
@@ -282,6 +329,15 @@ int store_series(struct store *store, const struct store_question *question,
 
 	int err = reader_ask(store, &reader_question);
 
+	/* A chronicle was damaged. */
+	if (err == -ESTALE) {
+		struct store_question samples = *question;
+
+		samples.is_exact = true;
+		reader_question.asked = &samples;
+		start(&series);
+		err = reader_ask(store, &reader_question);
+	}
 	if (!err)
 		err = make_rows(&series, ret);
 	if (err == -EFBIG)

@@ -138,6 +138,7 @@ static int span_new(const char *folder, const char *name, struct span **ret)
 	span->references = 1;
 	pthread_mutex_init(&span->pool_lock, NULL);
 	pthread_cond_init(&span->pool_changed, NULL);
+	pool_init(&span->sample_labels, CHRONICLE_LABEL_COUNT_MAX, NULL);
 	snprintf(span->name, sizeof(span->name), "%s", name);
 
 	int err = join_path(folder, name, &span->path);
@@ -174,6 +175,7 @@ struct span *span_free(struct span *span)
 	live_free(span->live);
 	array_done(&span->gaps.gaps);
 	array_done(&span->pieces.pieces);
+	pool_done(&span->sample_labels);
 	array_done(&span->segments.rows);
 	pthread_cond_destroy(&span->pool_changed);
 	pthread_mutex_destroy(&span->pool_lock);
@@ -292,6 +294,7 @@ int span_create(const char *folder, struct span_range range, uint32_t *number, s
 	span->until_ms = range.until_ms;
 	span->is_late = range.is_late;
 	span->is_chronicle = range.is_chronicle;
+	span->version = SPAN_VERSION;
 	err = make_identity(&span->identity);
 	if (!err)
 		err = open_writer(span);
@@ -323,6 +326,12 @@ static uint32_t read_big_endian(const uint8_t *bytes)
 	       bytes[3];
 }
 
+/* None of the earlier ones was ever released. */
+static bool knows_version(int64_t version)
+{
+	return version >= SPAN_VERSION_OLDEST && version <= SPAN_VERSION;
+}
+
 int span_file_is_sealed(const char *path, bool *ret)
 {
 	uint8_t header[HEADER_SIZE];
@@ -347,8 +356,7 @@ int span_file_is_sealed(const char *path, bool *ret)
 		return 0;
 	if (read_big_endian(header + HEADER_APPLICATION_ID) != SPAN_APPLICATION_ID)
 		return -EUCLEAN;
-	/* None of the earlier versions was ever released. */
-	return read_big_endian(header + HEADER_USER_VERSION) != SPAN_VERSION ? -EPROTONOSUPPORT : 0;
+	return knows_version(read_big_endian(header + HEADER_USER_VERSION)) ? 0 : -EPROTONOSUPPORT;
 }
 
 static int read_range(struct span *span, sqlite3 *database)
@@ -356,9 +364,13 @@ static int read_range(struct span *span, sqlite3 *database)
 	int64_t is_late = 0;
 	int64_t is_chronicle = 0;
 	int64_t identity = 0;
+	int64_t version = 0;
 	int err = database_number(database, "SELECT value FROM meta WHERE key = 'from'",
 				  &span->from_ms);
 
+	if (!err)
+		err = database_number(database, "PRAGMA user_version", &version);
+	span->version = (uint32_t)version;
 	if (!err)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'until'",
 				      &span->until_ms);
@@ -493,8 +505,15 @@ static void include_piece(struct span *span, const struct piece *piece)
 		span->end_ms = piece->end_ms;
 }
 
-int span_add_piece(struct span *span, const struct piece *piece)
+int span_add_piece(struct span *span, const struct piece *piece, const struct pool *labels)
 {
+	for (uint32_t i = 0; i < pool_count(labels); i++) {
+		struct str label = pool_get(labels, i);
+		int64_t number = pool_add(&span->sample_labels, label.text, label.size);
+
+		if (number < 0)
+			return (int)number;
+	}
 	if (array_reserve(&span->pieces.pieces, 1) < 0)
 		return -ENOMEM;
 	span->pieces.pieces.items[span->pieces.pieces.count++] = *piece;
@@ -506,6 +525,8 @@ static int read_pieces(struct span *span, sqlite3 *database)
 {
 	int err = chronicle_read_pieces(database, &span->pieces);
 
+	if (!err && span->version >= SPAN_VERSION_ACTIVITY)
+		err = chronicle_read_labels(database, &span->sample_labels);
 	for (uint32_t i = 0; i < span->pieces.pieces.count; i++)
 		include_piece(span, &span->pieces.pieces.items[i]);
 	return err;
@@ -550,7 +571,7 @@ static int check_unfinished(struct span *span)
 	if (err || number != SPAN_APPLICATION_ID)
 		return err ? err : -EUCLEAN;
 	err = database_number(span->writer, "PRAGMA user_version", &number);
-	if (err || number != SPAN_VERSION)
+	if (err || !knows_version(number))
 		return err ? err : -EPROTONOSUPPORT;
 	err = database_prepare(span->writer, "PRAGMA quick_check(1)", &check);
 	if (err)

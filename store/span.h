@@ -20,7 +20,10 @@
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
-	SPAN_VERSION = 3,
+	SPAN_VERSION = 4,
+	SPAN_VERSION_OLDEST = 3, /* that is read */
+	/* From which on chronicles know who had how much when, of spans too (store/chronicle.h). */
+	SPAN_VERSION_ACTIVITY = 4,
 	SPAN_NAME_SIZE = 64,
 	SPAN_DAMAGE_SIZE = 128,
 	SPAN_IDLE_MAX = 2,
@@ -53,6 +56,7 @@ struct span {
 	uint64_t folded;	   /* samples that lost frames by that */
 	bool is_late;
 	bool is_chronicle; /* store/chronicle.h; of the rest it has what speaks of a file */
+	uint32_t version;  /* of its schema */
 	bool cant_roll;	   /* the writer's: what is in it finds no room in a chronicle */
 	uint64_t identity; /* see span_file_identity() */
 
@@ -70,8 +74,9 @@ struct span {
 	uint64_t bytes;	     /* when sealed */
 	int64_t finished_ms; /* when it was sealed, by the wall clock of then */
 	struct gaps gaps;
-	struct pieces pieces; /* of a chronicle */
-	struct live *live;    /* NULL once it is full */
+	struct pieces pieces;	   /* of a chronicle */
+	struct pool sample_labels; /* of a chronicle: names that its pieces have without values */
+	struct live *live;	   /* NULL once it is full */
 
 	/* Never changes once live is NULL; before, live has the list. */
 	struct segment_rows segments;
@@ -107,8 +112,8 @@ struct span_range {
  */
 int span_create(const char *folder, struct span_range range, uint32_t *number, struct span **ret);
 
-/* Enters a piece that was committed into a chronicle. -ENOMEM. */
-int span_add_piece(struct span *span, const struct piece *piece);
+/* Enters a piece that was committed into a chronicle, and its sample_labels. -ENOMEM, -E2BIG. */
+int span_add_piece(struct span *span, const struct piece *piece, const struct pool *labels);
 
 /* The number in the name of a file of the folder, whatever became of it; 0: it has none. */
 uint32_t span_name_number(const char *name);

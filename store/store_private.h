@@ -57,7 +57,8 @@ struct compaction {
 	struct span *span;	 /* with a reference */
 	struct span *chronicle;	 /* it is rolled up into this one; or NULL */
 	struct segment_row row;	 /* what is rolled up; number 0: all of the span */
-	struct piece piece;	 /* that came of it */
+	struct piece piece;	 /* that came of it, … */
+	struct pool labels;	 /* … and names of samples' own labels in it */
 	bool is_about_chronicle; /* the result */
 	char *path;		 /* of what is not finished */
 	uint32_t fold;

@@ -343,6 +343,145 @@ static void they_stay_when_the_samples_go(void **state)
 	flame_done(&after);
 }
 
+/* ---- who had how much when ------------------------------------------------------------------- */
+
+struct timeline_asked {
+	int64_t from_ms, to_ms;
+	struct store_grid grid;
+	const char *by;
+};
+
+static struct store_rows ask_timeline(struct store_scene *scene, const struct timeline_asked *asked,
+				      bool is_exact, uint64_t *ret_rolled)
+{
+	struct store_asker asker = { 0 };
+	struct store_question question = { .type = STR(CPU),
+					   .from_unix_ms = asked->from_ms,
+					   .to_unix_ms = asked->to_ms,
+					   .asker = &asker,
+					   .is_exact = is_exact };
+	struct str by = str_from(asked->by);
+	struct store_rows rows = { 0 };
+
+	assert_int_equal(store_series(scene->store, &question, &by, 1, &asked->grid, &rows), 0);
+	*ret_rolled = asker.rolled;
+	return rows;
+}
+
+/* How much of it came out of roll-ups: it is the same without them, point for point. */
+static uint64_t assert_equal_timelines(struct store_scene *scene,
+				       const struct timeline_asked *asked)
+{
+	uint64_t rolled_samples = 0, exact_samples = 0;
+	struct store_rows rolled = ask_timeline(scene, asked, false, &rolled_samples);
+	struct store_rows exact = ask_timeline(scene, asked, true, &exact_samples);
+
+	assert_int_equal(exact_samples, 0);
+	assert_int_equal(rolled.count, exact.count);
+	for (size_t i = 0; i < exact.count; i++) {
+		const struct store_row *x = &exact.rows[i];
+		const struct store_row *y = &rolled.rows[i];
+
+		assert_true(str_equal(x->values[0], y->values[0]));
+		assert_int_equal(x->total, y->total);
+		assert_int_equal(x->kernel_total, y->kernel_total);
+		assert_int_equal(x->first_seen_ms, y->first_seen_ms);
+		for (size_t k = 0; k < asked->grid.point_count; k++) {
+			assert_int_equal(x->points[k], y->points[k]);
+			assert_int_equal(x->present[k], y->present[k]);
+		}
+	}
+	store_rows_done(&rolled);
+	store_rows_done(&exact);
+	return rolled_samples;
+}
+
+static struct timeline_asked a_timeline(uint64_t seed, int64_t step_ms, bool from_edges)
+{
+	int64_t first_ms = START_MS + (int64_t)(seed % 18) * 10 * MINUTE_MS;
+	size_t count = 1 + (size_t)(seed >> 8) % 20;
+
+	/* Points of Pyroscope reach up to a time and hold it; those of the page begin with one. */
+	return (struct timeline_asked){
+		.from_ms = first_ms - step_ms + from_edges,
+		.to_ms = first_ms + (int64_t)(count - 1) * step_ms - !from_edges,
+		.grid = { first_ms - !from_edges, step_ms, count },
+		.by = "service_name",
+	};
+}
+
+static void assert_equal_texts(struct store_texts *rolled, struct store_texts *exact)
+{
+	assert_int_equal(rolled->count, exact->count);
+	for (size_t i = 0; i < exact->count; i++)
+		assert_true(str_equal(rolled->texts[i], exact->texts[i]));
+	store_texts_done(rolled);
+	store_texts_done(exact);
+}
+
+static void assert_equal_labels(struct store_scene *scene, int64_t from_ms, int64_t to_ms)
+{
+	static const char *const names[] = { "service_name", "pid", "none" };
+	struct store_question question = { .from_unix_ms = from_ms, .to_unix_ms = to_ms };
+	struct store_question samples = question;
+	struct store_texts rolled = { 0 }, exact = { 0 };
+
+	samples.is_exact = true;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(
+			store_label_values(scene->store, &question, str_from(names[i]), &rolled),
+			0);
+		assert_int_equal(
+			store_label_values(scene->store, &samples, str_from(names[i]), &exact), 0);
+		assert_int_equal(exact.count, i == 2 ? 0 : 4);
+		assert_equal_texts(&rolled, &exact);
+	}
+	assert_int_equal(store_label_names(scene->store, &question, &rolled), 0);
+	assert_int_equal(store_label_names(scene->store, &samples, &exact), 0);
+	assert_equal_texts(&rolled, &exact);
+	assert_int_equal(store_series_label_names(scene->store, &question, &rolled), 0);
+	assert_int_equal(store_series_label_names(scene->store, &samples, &exact), 0);
+	assert_equal_texts(&rolled, &exact);
+	assert_int_equal(store_profile_types(scene->store, &question, &rolled), 0);
+	assert_int_equal(store_profile_types(scene->store, &samples, &exact), 0);
+	assert_int_equal(exact.count, 1);
+	assert_equal_texts(&rolled, &exact);
+}
+
+static void timelines_are_those_of_the_samples(void **state)
+{
+	struct store_scene *scene = *state;
+	struct timeline_asked asked;
+
+	live(scene, 5 * HOUR_MS + 17 * MINUTE_MS, 60);
+	for (unsigned i = 0; i < 200; i++) {
+		int64_t step_ms = (int64_t)(1 + (scene->seed >> (i % 40)) % 12) * 10 * MINUTE_MS;
+
+		asked = a_timeline(scene->seed + i * 7919, step_ms, i % 2);
+		(void)assert_equal_timelines(scene, &asked);
+	}
+	asked = (struct timeline_asked){ .from_ms = START_MS,
+					 .to_ms = unix_ms,
+					 .grid = { unix_ms, unix_ms - START_MS, 1 },
+					 .by = "service_name" };
+	assert_true(assert_equal_timelines(scene, &asked) > 4 * 60 * 60);
+	asked.grid = (struct store_grid){ START_MS + HOUR_MS - 1, HOUR_MS, 6 };
+	assert_true(assert_equal_timelines(scene, &asked) > 4 * 60 * 60);
+	/* Points that ten minutes fall between, and labels of samples, are looked for in these. */
+	asked.grid = (struct store_grid){ START_MS + MINUTE_MS, 20 * MINUTE_MS, 16 };
+	assert_int_equal(assert_equal_timelines(scene, &asked), 0);
+	asked.grid = (struct store_grid){ START_MS + HOUR_MS - 1, HOUR_MS, 6 };
+	asked.by = "pid";
+	assert_int_equal(assert_equal_timelines(scene, &asked), 0);
+	assert_equal_labels(scene, START_MS, unix_ms);
+	assert_equal_labels(scene, START_MS + 47 * MINUTE_MS, START_MS + 3 * HOUR_MS);
+	/* What labels of samples are called is remembered by the file. */
+	scene->store = store_close(scene->store);
+	assert_int_equal(store_scene_open(scene), 0);
+	assert_int_equal(assert_equal_timelines(scene, &asked), 0);
+	assert_equal_labels(scene, START_MS, unix_ms);
+}
+
 /* The chronicles' files, one after the other; "" when there are no more. */
 static void find_chronicle(const struct store_scene *scene, const char *end, char *path)
 {
@@ -530,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(sums_are_those_of_the_samples),
 		SCENE_TEST(services_have_lists_of_their_own),
+		SCENE_TEST(timelines_are_those_of_the_samples),
 		SCENE_TEST(they_stay_when_the_samples_go),
 		SCENE_TEST(roll_ups_outlive_samples_for_room),
 		SCENE_TEST(a_chronicle_is_not_imported),

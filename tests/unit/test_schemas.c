@@ -40,8 +40,7 @@ static void remove_folder(const struct folder *folder)
 	assert_int_equal(system(command), 0);
 }
 
-/* A data folder whose only file is a copy, said to be of another schema unless version is 0. */
-static void copy_into_folder(const char *from, uint8_t version, struct folder *folder)
+static void copy_file(const char *from, uint8_t version, const char *to)
 {
 	static uint8_t bytes[FILE_SIZE_MAX];
 	FILE *file = fopen(from, "re");
@@ -53,15 +52,21 @@ static void copy_into_folder(const char *from, uint8_t version, struct folder *f
 	assert_in_range(size, 100, sizeof(bytes) - 1);
 	if (version)
 		bytes[USER_VERSION_OFFSET + 3] = version;
+	file = fopen(to, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A data folder whose only file is a copy, said to be of another schema unless version is 0. */
+static void copy_into_folder(const char *from, uint8_t version, struct folder *folder)
+{
 	snprintf(folder->path, sizeof(folder->path), "/tmp/hearth-schema-XXXXXX");
 	assert_non_null(mkdtemp(folder->path));
 	snprintf(folder->data, sizeof(folder->data), "%s/data", folder->path);
 	assert_int_equal(mkdir(folder->data, 0700), 0);
 	snprintf(folder->file, sizeof(folder->file), "%s/20261124T000000-1.db", folder->data);
-	file = fopen(folder->file, "we");
-	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, size, file), size);
-	assert_int_equal(fclose(file), 0);
+	copy_file(from, version, folder->file);
 	assert_int_equal(chmod(folder->file, 0440), 0);
 }
 
@@ -126,6 +131,61 @@ static void schema_3_is_read(void **state)
 	remove_folder(&folder);
 }
 
+static uint64_t ask_total(struct store *store)
+{
+	struct store_question question = { .from_unix_ms = FROM_MS, .to_unix_ms = TO_MS };
+	struct store_grid grid = { TO_MS, TO_MS - FROM_MS, 1 };
+	struct store_rows rows = { 0 };
+	uint64_t total;
+
+	assert_int_equal(store_series(store, &question, NULL, 0, &grid, &rows), 0);
+	assert_int_equal(rows.count, 1);
+	total = rows.rows[0].total;
+	store_rows_done(&rows);
+	return total;
+}
+
+/* Sums that an earlier program made, with and without what they are sums of. */
+static void sums_of_schema_3_are_read(void **state)
+{
+	struct store_options options = { 0 };
+	struct store_status status;
+	struct store *store = NULL;
+	struct folder folder;
+	char chronicle[128];
+	uint64_t total;
+
+	(void)state;
+	copy_into_folder("tests/schemas/3c.db", 0, &folder);
+	snprintf(chronicle, sizeof(chronicle), "%s/20261101T000000-2r.db", folder.data);
+	copy_file("tests/schemas/3r.db", 0, chronicle);
+	options.folder = folder.path;
+	assert_int_equal(store_open(&options, &store), 0);
+	store_status(store, &status);
+	assert_int_equal(status.damaged_count, 0);
+	assert_int_equal(status.span_count, 1);
+	assert_int_equal(status.classes[STORE_ROLLED].span_count, 1);
+	assert_int_equal(status.pieces, 2);
+	assert_answers(store);
+	total = ask_total(store);
+	assert_int_equal(total % 22, 0);
+	/* It is not written on. */
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(store_maintain(store, TO_MS), 0);
+	assert_answers(store);
+	assert_int_equal(ask_total(store), total);
+	store_close(store);
+	assert_int_equal(access(folder.file, R_OK), 0);
+	assert_int_equal(unlink(folder.file), 0);
+	assert_int_equal(store_open(&options, &store), 0);
+	store_status(store, &status);
+	assert_int_equal(status.span_count, 0);
+	assert_answers(store);
+	assert_int_equal(ask_total(store), total);
+	store_close(store);
+	remove_folder(&folder);
+}
+
 static void schema_3_is_imported(void **state)
 {
 	char error[STORE_FILE_ERROR_SIZE];
@@ -167,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schema_3_is_read),
+		cmocka_unit_test(sums_of_schema_3_are_read),
 		cmocka_unit_test(schema_3_is_imported),
 		cmocka_unit_test(a_later_schema_is_refused),
 	};

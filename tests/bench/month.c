@@ -26,7 +26,13 @@ static const char usage[] = "usage: month FOLDER [FOLD [DETAIL_HOURS]]\n"
 			    "DETAIL_HOURS (6): spans are written\n"
 			    "anew when they have been full for so long; 0: at once.\n";
 
-enum { QUESTION_COUNT = 11, NODE_COUNT = 16384, QUIET_COUNT = 3, MAINTAIN_PAUSE_US = 2000 };
+enum {
+	QUESTION_COUNT = 11,
+	NODE_COUNT = 16384,
+	QUIET_COUNT = 3,
+	MAINTAIN_PAUSE_US = 2000,
+	CLOCK_PAUSE_US = 500000
+};
 
 #define TYPE	"process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 #define HOUR_MS INT64_C(3600000)
@@ -59,13 +65,37 @@ static double cpu_seconds(void)
 
 /* ---- to rest --------------------------------------------------------------------------------- */
 
+/* A store whose newest data are long ago trusts the clock after ten minutes. */
+static int trust_clock(struct month *month)
+{
+	struct store_status status = { 0 };
+	bool has_told = false;
+
+	do {
+		int err = store_maintain(month->store, clock_unix_ms());
+
+		if (err)
+			return err;
+		store_status(month->store, &status);
+		if (status.clock_jumped && !has_told)
+			fprintf(stderr, "month: waits ten minutes, as any store of the past\n");
+		has_told = true;
+		if (status.clock_jumped)
+			usleep(CLOCK_PAUSE_US);
+	} while (status.clock_jumped);
+	return 0;
+}
+
 /* Until nothing is left to be done in the background. */
 static int rest(struct month *month)
 {
 	struct store_status status = { 0 };
 	double before = cpu_seconds();
 	int quiet = 0;
+	int trusted = trust_clock(month);
 
+	if (trusted)
+		return trusted;
 	while (quiet < QUIET_COUNT) {
 		int err = store_maintain(month->store, clock_unix_ms());
 

@@ -34,7 +34,6 @@ struct walk {
 static void strand_done(struct strand *strand)
 {
 	tree_done(&strand->locations);
-	free(strand->samples);
 	free(strand->numbers);
 	free(strand->ranks);
 	codec_free(strand->codec);
@@ -70,10 +69,9 @@ int braid_add(struct braid *braid, const void *blob, size_t size, uint32_t build
 	if (!err)
 		err = array_reserve(&braid->strands, 1);
 	if (!err) {
-		strand.samples = calloc(strand.reader.node_count, sizeof(strand.samples[0]));
 		strand.numbers = calloc(strand.reader.node_count, sizeof(strand.numbers[0]));
 		strand.ranks = calloc(strand.locations.builds.count, sizeof(strand.ranks[0]));
-		err = strand.samples && strand.numbers && strand.ranks ? 0 : -ENOMEM;
+		err = strand.numbers && strand.ranks ? 0 : -ENOMEM;
 	}
 	if (err) {
 		strand_done(&strand);
@@ -89,6 +87,13 @@ static uint64_t saturated(uint64_t a, uint64_t b)
 	uint64_t sum = 0;
 
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+void strand_add_samples(struct strand *strand, uint32_t node, uint64_t count)
+{
+	uint32_t *samples = &strand->numbers[node];
+
+	*samples = count < UINT32_MAX - *samples ? *samples + (uint32_t)count : UINT32_MAX;
 }
 
 /* ---- locations ------------------------------------------------------------------------------- */
@@ -222,8 +227,8 @@ static int open_node(struct walk *walk, uint32_t level, uint32_t rank)
 		    strand->ranks[strand->reader.location] != rank)
 			continue;
 		*start = strand->reader.next - 1;
+		node.samples = saturated(node.samples, strand->numbers[*start]);
 		strand->numbers[*start] = node.number;
-		node.samples = saturated(node.samples, strand->samples[*start]);
 		err = step(strand);
 	}
 	if (!err)
@@ -287,7 +292,7 @@ static uint64_t find_threshold(const struct braid *braid, uint32_t fold)
 
 	for (uint32_t i = 0; i < braid->strands.count; i++)
 		for (uint32_t k = 0; k < braid->strands.items[i].reader.node_count; k++)
-			total = saturated(total, braid->strands.items[i].samples[k]);
+			total = saturated(total, braid->strands.items[i].numbers[k]);
 	/* Fewer than fold, and, times FOLD_SHARE, less than the total. */
 	share = total / FOLD_SHARE + (total % FOLD_SHARE != 0);
 	return fold <= 1 ? 0 : share < fold ? share : fold;

@@ -19,10 +19,13 @@ struct strand {
 	struct codec *codec; /* keeps the columns of the shape that is read */
 	struct tree locations;
 	struct shape_reader reader;
-	uint64_t *samples; /* by node: its own */
-	uint32_t *numbers; /* by node: its number in the braid, when done */
-	uint32_t *ranks;   /* by location: its place among all */
-	bool has_node;	   /* the reader stands on one that was not taken yet */
+	/*
+	 * By node: its own samples, UINT32_MAX at the most, and its number in the braid when done.
+	 * A large service has ten million nodes in six hours.
+	 */
+	uint32_t *numbers;
+	uint32_t *ranks; /* by location: its place among all */
+	bool has_node;	 /* the reader stands on one that was not taken yet */
 };
 
 struct braid_node {
@@ -42,9 +45,11 @@ void braid_done(struct braid *braid);
 /* Lets go what belongs to the last service. */
 void braid_clear(struct braid *braid);
 
-/* A strand more: the packed shape of a segment. Its samples are zero and the caller's to fill. */
+/* A strand more: the packed shape of a segment. Its samples are zero and the caller's to add. */
 int braid_add(struct braid *braid, const void *blob, size_t size, uint32_t build_count,
 	      struct strand **ret);
+
+void strand_add_samples(struct strand *strand, uint32_t node, uint64_t count);
 
 /* Walks; afterwards nodes and the strands' numbers are there. */
 int braid_weave(struct braid *braid, uint32_t fold);

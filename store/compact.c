@@ -432,8 +432,7 @@ static int add_samples(struct compacting *compacting, struct strand *strand, sql
 		if (!err && entry.node >= strand->reader.node_count)
 			err = -EBADMSG;
 		if (!err)
-			strand->samples[entry.node] =
-				saturated(strand->samples[entry.node], entry.count);
+			strand_add_samples(strand, entry.node, entry.count);
 	}
 	return err;
 }

@@ -44,8 +44,9 @@ struct settling {
 	struct tree tree; /* as it arrived */
 	uint32_t *ranks;  /* of the locations, by build and address */
 	uint32_t *order;  /* in preorder: number in arrival order */
-	uint32_t *places; /* the other way round */
-	uint16_t *ups;	  /* in preorder */
+	uint32_t
+		*places; /* the other way round; several nodes may have one: see number_service() */
+	uint16_t *ups;	 /* in preorder */
 	ARRAY(struct service) services;
 
 	struct activity activity;
@@ -183,7 +184,10 @@ static void families_cleanup(struct families *families)
 	free(families->children);
 }
 
-/* Sorts by location, then, keeping that order, by parent: two passes of counting. */
+/*
+ * Sorts by location, then, keeping that order, by parent: two passes of counting. Of children with
+ * the same location, leaves that were lowered, the one that has children itself comes first.
+ */
 static int find_families(const struct settling *settling, struct families *ret)
 {
 	const struct tree *tree = &settling->tree;
@@ -207,9 +211,11 @@ static int find_families(const struct settling *settling, struct families *ret)
 		starts[i] = sum;
 		sum += here;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		if (!tree_is_root(tree, i))
-			sorted[starts[settling->ranks[tree->nodes.items[i].location]]++] = i;
+	for (int are_leaves = 0; are_leaves < 2; are_leaves++)
+		for (uint32_t i = 0; i < count; i++)
+			if (!tree_is_root(tree, i) && (ret->first[i + 2] == 0) == are_leaves)
+				sorted[starts[settling->ranks[tree->nodes.items[i].location]]++] =
+					i;
 	for (uint32_t i = 1; i < count + 2; i++)
 		ret->first[i] += ret->first[i - 1];
 
@@ -221,6 +227,17 @@ static int find_families(const struct settling *settling, struct families *ret)
 		ret->children[ret->first[parent + 1]++] = sorted[i];
 	}
 	return 0;
+}
+
+/* Whether a child of this place is the same as the one before: then it has its number. */
+static bool is_repeated(const struct settling *settling, const struct families *families,
+			const uint32_t *ends, uint32_t node, uint32_t place)
+{
+	const struct tree_node *nodes = settling->tree.nodes.items;
+	uint32_t first = node > 0 ? ends[node - 1] : 0;
+
+	return place > first && nodes[families->children[place]].location ==
+					nodes[families->children[place - 1]].location;
 }
 
 /* Numbers the nodes of one service. first[] is used up on the way. */
@@ -237,7 +254,15 @@ static void number_service(struct settling *settling, struct families *families,
 	settling->places[node] = (*number)++;
 	for (;;) {
 		if (families->first[node] < ends[node]) {
-			node = families->children[families->first[node]++];
+			uint32_t place = families->first[node]++;
+			uint32_t child = families->children[place];
+
+			if (is_repeated(settling, families, ends, node, place)) {
+				settling->places[child] =
+					settling->places[families->children[place - 1]];
+				continue;
+			}
+			node = child;
 			settling->order[*number] = node;
 			settling->ups[*number] = (uint16_t)up;
 			settling->places[node] = (*number)++;
@@ -308,7 +333,7 @@ static int number_nodes(struct settling *settling)
 		ends[i] = families.first[i + 1];
 	for (uint32_t i = 0; i < settling->services.count; i++)
 		number_service(settling, &families, &settling->services.items[i], &number, ends);
-	assert(number == count);
+	assert(number <= count);
 	return 0;
 }
 
@@ -563,6 +588,23 @@ static int write_tree(struct settling *settling, const struct service *service,
 	return database_run(insert);
 }
 
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum = 0;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* Whether it is of the same slice and pair as the one before, as leaves that were lowered are. */
+static bool continues(const struct settling *settling, uint32_t first, uint32_t number)
+{
+	const struct placed *placed = &settling->placed[number];
+
+	return number > first && placed[-1].slice == placed->slice &&
+	       placed[-1].pair == placed->pair &&
+	       (placed[-1].first_cell == NO_CELLS) == (placed->first_cell == NO_CELLS);
+}
+
 /* The occurrences of a node that belong to a key. */
 static int gather_occurrences(struct settling *settling, uint32_t node, uint32_t key)
 {
@@ -577,15 +619,21 @@ static int gather_occurrences(struct settling *settling, uint32_t node, uint32_t
 
 		if (settling->pair_keys.items[placed->pair] != key)
 			continue;
-		settling->occurrences.items[settling->occurrences.count++] =
-			(struct occurrence){ .slice = placed->slice,
-					     .pair = placed->pair,
-					     .count = placed->count,
-					     .value = settling->values ? settling->values[i] : 0 };
-		if (settling->cells.size == 0)
-			continue;
-		buf_add_u8(&settling->timed, placed->first_cell != NO_CELLS);
-		if (placed->first_cell == NO_CELLS)
+		if (continues(settling, first, i)) {
+			struct occurrence *last =
+				&settling->occurrences.items[settling->occurrences.count - 1];
+
+			last->count += placed->count;
+			if (settling->values)
+				last->value = saturated(last->value, settling->values[i]);
+		} else {
+			settling->occurrences.items[settling->occurrences.count++] =
+				(struct occurrence){ placed->slice, placed->pair, placed->count,
+						     settling->values ? settling->values[i] : 0 };
+			if (settling->cells.size > 0)
+				buf_add_u8(&settling->timed, placed->first_cell != NO_CELLS);
+		}
+		if (settling->cells.size == 0 || placed->first_cell == NO_CELLS)
 			continue;
 		if (placed->first_cell + (size_t)placed->count > settling->cells.size)
 			return -EBADMSG;
@@ -593,13 +641,6 @@ static int gather_occurrences(struct settling *settling, uint32_t node, uint32_t
 			placed->count);
 	}
 	return 0;
-}
-
-static uint64_t saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
 struct block_sums {
@@ -799,6 +840,8 @@ int settle_segment(struct span *span, const struct segment_row *row)
 		err = codec_new(&settling.cell_codec);
 	if (!err)
 		err = read_tree(&settling);
+	if (!err)
+		err = leaves_lower(span->leaves, &span->live->catalog, &settling.tree);
 	if (!err)
 		err = number_nodes(&settling);
 	if (!err)

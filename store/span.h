@@ -10,6 +10,7 @@
 #include "store/array.h"
 #include "store/chronicle.h"
 #include "store/database.h"
+#include "store/leaves.h"
 #include "store/live.h"
 #include "store/store.h"
 
@@ -82,6 +83,7 @@ struct span {
 	struct segment_rows segments;
 
 	/* the writer's own */
+	const struct leaf_source *leaves; /* the store's; NULL: leaves stay as they are */
 	sqlite3 *writer;
 	sqlite3_stmt *insert_window;
 	struct codec *codec;

@@ -60,6 +60,7 @@ int store_list_span(struct store *store, struct span *span, struct span *replace
 		return -ENOMEM;
 	span->id = ++store->next_id;
 	span->is_listed = true;
+	span->leaves = &store->leaves;
 	for (uint32_t i = 0; replaced && i < list->spans.count; i++)
 		if (list->spans.items[i] == replaced) {
 			list->spans.items[i] = span;
@@ -187,6 +188,8 @@ int store_open(const struct store_options *options, struct store **ret)
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
 	store->limits = options->limits;
 	store->fold = options->fold ? options->fold : COMPACT_FOLD_DEFAULT;
+	store->leaves = (struct leaf_source){ options->symbols, options->leaf_start,
+					      options->leaf_context };
 	store->detail_ms = options->detail_ms ? options->detail_ms : STORE_DETAIL_MS_DEFAULT;
 	if (strlen(options->folder) > STORE_PATH_SIZE_MAX - 128)
 		return -ENAMETOOLONG;
@@ -801,10 +804,24 @@ static int seal_when_asked(struct store *store)
 	return 0;
 }
 
-static bool is_full(const struct span *span, int64_t now_unix_ms)
+/* What is dropped is whole files, so that one must not be much of what there may be. */
+static uint64_t span_size_max(struct store *store)
+{
+	uint64_t limit, part;
+
+	pthread_mutex_lock(&store->lock);
+	limit = store_byte_limit(&store->limits, store->space.size_bytes);
+	pthread_mutex_unlock(&store->lock);
+	part = limit / STORE_SPAN_PART;
+	if (limit == 0 || part > STORE_SPAN_SIZE_MAX)
+		return STORE_SPAN_SIZE_MAX;
+	return part > STORE_SPAN_SIZE_MIN ? part : STORE_SPAN_SIZE_MIN;
+}
+
+static bool is_full(struct store *store, const struct span *span, int64_t now_unix_ms)
 {
 	return (!span->is_late && now_unix_ms >= span->until_ms + SEGMENT_DURATION_MS) ||
-	       span_file_bytes(span->path) >= STORE_SPAN_SIZE_MAX;
+	       span_file_bytes(span->path) >= span_size_max(store);
 }
 
 /* What a crash left, a segment at a time: there may be a question waiting for the log to shrink. */
@@ -836,9 +853,9 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 	if (!err)
 		err = seal_when_asked(store);
 	if (!err && store->open &&
-	    (is_full(store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
+	    (is_full(store, store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
 		err = close_spans(store);
-	if (!err && store->late && is_full(store->late, now_unix_ms))
+	if (!err && store->late && is_full(store, store->late, now_unix_ms))
 		err = store_close_span(store, &store->late);
 	if (!err)
 		err = store_tend_chronicles(store, now_unix_ms);

@@ -40,6 +40,13 @@ struct store_limits {
 
 #define STORE_DETAIL_FOR_EVER (INT64_MAX / 2)
 
+/*
+ * Where the function begins in which an address lies, both offsets in the file; false where it is
+ * not known, or where the address itself says more than that. Any thread of the store.
+ */
+typedef bool store_leaf_start(void *context, const struct identity *identity, uint64_t address,
+			      uint64_t *ret);
+
 struct store_options {
 	const char *folder;	 /* made when it is not there; locked against a second program */
 	struct symbols *symbols; /* names for what is read; outlives the store; may be NULL */
@@ -51,6 +58,9 @@ struct store_options {
 	int64_t detail_ms;
 	uint32_t fold;
 	struct store_limits limits;
+	/* Asked for leaves (store/leaves.h) in place of symbols; or NULL. */
+	store_leaf_start *leaf_start;
+	void *leaf_context;
 };
 
 /*

@@ -26,7 +26,12 @@ enum {
 	STORE_CACHE_SIZE_MAX = 22 << 20,
 };
 
-#define STORE_SPAN_SIZE_MAX	(UINT64_C(256) << 20) /* a span file ends here, too */
+/* A span file ends here, too. Six hours of a full 64-core host have to fit: a shorter span folds
+ * twice as much. */
+#define STORE_SPAN_SIZE_MAX (UINT64_C(1) << 30)
+/* But no more than this part of what all files may take, and no less than it was worth a file. */
+#define STORE_SPAN_PART		8
+#define STORE_SPAN_SIZE_MIN	(UINT64_C(64) << 20)
 #define STORE_DETAIL_MS_DEFAULT INT64_C(21600000)
 #define STORE_SPAN_MS_DEFAULT	INT64_C(21600000) /* 6 h */
 /* What lies further ahead of our clock than this is somebody's mistake, and goes with the late. */
@@ -90,6 +95,7 @@ struct store {
 	struct pool rolled;	/* what is rolled up: see store_is_rolled() */
 	uint32_t fold;
 	int64_t detail_ms;
+	struct leaf_source leaves;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;

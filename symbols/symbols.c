@@ -670,14 +670,27 @@ uint64_t symbol_module_start(const struct symbol_module *module, uint32_t functi
 static_assert(LINE_SCOPE_NONE == SYMBOL_NONE, "handed on as it is");
 static_assert((int)LINE_DEPTH_MAX == (int)SYMBOL_CALL_DEPTH_MAX, "one limit");
 
-bool symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address)
+/* There are some, and they were not read yet. */
+static bool awaits_line(const struct symbol_module *module, uint64_t address)
 {
 	enum { ANYWHERE = SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_LINES_IN_DEBUG_FILE };
 	uint64_t vaddr;
 
-	if (!(symbol_file_header(module->file)->sources & ANYWHERE) ||
-	    !symbol_file_vaddr(module->file, address, &vaddr) ||
-	    line_rows_cover(symbol_file_lines(module->file), vaddr))
+	return (symbol_file_header(module->file)->sources & ANYWHERE) &&
+	       symbol_file_vaddr(module->file, address, &vaddr) &&
+	       !line_rows_cover(symbol_file_lines(module->file), vaddr);
+}
+
+bool symbols_may_have_lines(const struct symbol_module *module, uint64_t address)
+{
+	struct symbol_place place;
+
+	return symbol_module_place(module, address, &place) || awaits_line(module, address);
+}
+
+bool symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address)
+{
+	if (!awaits_line(module, address))
 		return false;
 
 	pthread_mutex_lock(&symbols->lock);

@@ -394,6 +394,12 @@ static void takes_a_debug_file_by_its_name(void **state)
 	bring(world, "named");
 	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
 	assert_string_equal(link, "elsewhere.debug");
+
+	struct symbol_module *bare = symbols_acquire(world->symbols, &world->identity);
+
+	assert_non_null(bare);
+	assert_false(symbols_may_have_lines(bare, world->offsets[0]));
+	symbols_release(world->symbols, bare);
 	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "whole.debug"));
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 	assert_int_equal(known(world) & HIDDEN, 0);
@@ -448,6 +454,7 @@ static void reads_lines_of_the_file_when_they_are_asked_for(void **state)
 	struct symbol_module *module = symbols_acquire(world->symbols, &world->identity);
 
 	assert_false(symbol_module_place(module, world->offsets[0], &place));
+	assert_true(symbols_may_have_lines(module, world->offsets[0]));
 	symbols_release(world->symbols, module);
 
 	uint64_t generation = symbols_generation(world->symbols);
@@ -456,6 +463,7 @@ static void reads_lines_of_the_file_when_they_are_asked_for(void **state)
 	assert_int_not_equal(symbols_generation(world->symbols), generation);
 	/* Nothing more to come of what is known. */
 	assert_false(symbols_wish_lines(world->symbols, module, world->offsets[1]));
+	assert_true(symbols_may_have_lines(module, world->offsets[1]));
 	for (int i = 0; i < FUNCTION_COUNT; i++)
 		assert_line(module, world->offsets[i], (uint32_t)i + 1);
 	symbols_release(world->symbols, module);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,9 @@ enum {
 	NODE_COUNT = 16384,
 	QUIET_COUNT = 3,
 	MAINTAIN_PAUSE_US = 2000,
-	CLOCK_PAUSE_US = 500000
+	CLOCK_PAUSE_US = 500000,
+	TOGETHER_COUNT = 8,
+	TOGETHER_ROUNDS = 3,
 };
 
 #define TYPE	"process_cpu:cpu:nanoseconds:cpu:nanoseconds"
@@ -254,16 +258,104 @@ static int ask_all(struct month *month)
 	return err;
 }
 
+/* ---- eight at once --------------------------------------------------------------------------- */
+
+struct together {
+	pthread_t thread;
+	struct month *month;
+	int number;
+	int err;
+};
+
+/* What looks at every stack, of the host and of all there is: nothing takes more. */
+static void *ask_heavily(void *context)
+{
+	struct together *one = context;
+	struct store_question question = { .type = STR(TYPE),
+					   .from_unix_ms = one->month->end_ms - DAY_MS,
+					   .to_unix_ms = one->month->end_ms,
+					   .is_exact = one->number % 2 == 0 };
+	struct flame_options options = { .node_count_max = NODE_COUNT,
+					 .is_bottom_up = one->number % 4 == 1 };
+	struct functions_options functions_options = { .limit = 100 };
+
+	for (int i = 0; !one->err && i < TOGETHER_ROUNDS; i++) {
+		struct flame flame = { 0 };
+		struct functions functions = { 0 };
+
+		if (one->number % 4 == 3) {
+			one->err = store_functions(one->month->store, &question, &functions_options,
+						   &functions);
+			functions_done(&functions);
+		} else {
+			one->err = store_flame(one->month->store, &question, &options, &flame);
+			flame_done(&flame);
+		}
+	}
+	return NULL;
+}
+
+/* The most that was resident since the last time, MiB; begins anew. */
+static double take_peak(void)
+{
+	char line[256];
+	unsigned long long kb = 0;
+	FILE *status = fopen("/proc/self/status", "re");
+	FILE *clear = fopen("/proc/self/clear_refs", "we");
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmHWM: %llu", &kb) == 1)
+			break;
+	if (status)
+		fclose(status);
+	if (clear) {
+		fputs("5", clear);
+		fclose(clear);
+	}
+	return (double)kb / 1024;
+}
+
+static int ask_together(struct month *month)
+{
+	struct together together[TOGETHER_COUNT] = { 0 };
+	struct store_status status;
+	uint64_t start_ns = clock_monotonic_ns();
+	int err = 0;
+	int count = 0;
+
+	(void)take_peak();
+	for (; !err && count < TOGETHER_COUNT; count++) {
+		together[count] = (struct together){ .month = month, .number = count };
+		err = -pthread_create(&together[count].thread, NULL, ask_heavily, &together[count]);
+		if (err)
+			break;
+	}
+	for (int i = 0; i < count; i++) {
+		pthread_join(together[i].thread, NULL);
+		err = err ? err : together[i].err;
+	}
+	store_status(month->store, &status);
+	print_figure("eight heavy questions at once, a round",
+		     (double)(clock_monotonic_ns() - start_ns) / 1e6 / TOGETHER_ROUNDS, "ms");
+	print_figure("memory meanwhile", take_peak(), "MiB resident");
+	print_figure("of that estimated for questions",
+		     (double)status.question_memory_peak / (1 << 20), "MiB");
+	return err;
+}
+
 int main(int argument_count, char **arguments)
 {
 	struct store_options options = { 0 };
 	struct month month = { 0 };
 	uint64_t fold = 0;
 	uint64_t detail_hours = 6;
-	struct rusage used;
 	uint64_t start_ns;
 	int err;
 
+	/* As the server does. */
+	(void)mallopt(M_ARENA_MAX, 4);
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 	if (argument_count < 2 || argument_count > 4 ||
 	    (argument_count > 2 && parse_u64(str_from(arguments[2]), &fold)) ||
 	    (argument_count > 3 && parse_u64(str_from(arguments[3]), &detail_hours))) {
@@ -281,10 +373,12 @@ int main(int argument_count, char **arguments)
 	err = rest(&month);
 	if (!err)
 		print_sizes(&month);
+	print_figure("memory until then", take_peak(), "MiB resident");
 	if (!err)
 		err = ask_all(&month);
+	print_figure("memory of one question at a time", take_peak(), "MiB resident");
+	if (!err)
+		err = ask_together(&month);
 	store_close(month.store);
-	getrusage(RUSAGE_SELF, &used);
-	print_figure("memory, at the most", (double)used.ru_maxrss / 1024, "MiB resident");
 	return err ? fail(err, arguments[1]) : 0;
 }

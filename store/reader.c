@@ -266,12 +266,23 @@ static int visit_run(struct reader *reader, const struct run *run, struct entry_
 	return question->run(question->context, reader, slice, run, &verdict, entries);
 }
 
+static void visit_slices(struct reader *reader, const struct slice *slices, uint32_t count)
+{
+	const struct reader_question *question = reader->question;
+
+	for (uint32_t i = 0; question->slice && i < count; i++)
+		if (in_range(reader, slices[i].start_ms))
+			question->slice(question->context, &slices[i]);
+}
+
 static int visit_row(struct reader *reader, sqlite3_stmt *row)
 {
 	struct str runs = database_column(row, 0);
 	struct entry_reader entries;
 	int err = codec_unpack_runs(reader->codec, runs.text, runs.size, &reader->runs);
 
+	if (!err)
+		visit_slices(reader, reader->runs.slices.items, reader->runs.slices.count);
 	if (!err && reader->question->wants_entries) {
 		struct str blob = database_column(row, 1);
 
@@ -317,6 +328,7 @@ static int visit_running(struct reader *reader)
 	const struct live *live = reader->live;
 
 	assert(reader->is_locked);
+	visit_slices(reader, live->slices.items, live->slices.count);
 	for (uint32_t i = 0; i < live->entries.count; i++) {
 		const struct running_entry *entry = &live->entries.items[i];
 		const struct slice *slice = &live->slices.items[entry->slice];
@@ -442,6 +454,7 @@ static int visit_active(struct reader *reader)
 	struct store_asker *asker = reader->span->is_chronicle ? question->asked->asker : NULL;
 	int err = 0;
 
+	visit_slices(reader, reader->activity.slices.items, reader->activity.slices.count);
 	for (uint32_t i = 0; !err && i < reader->activity.runs.count; i++) {
 		const struct activity_run *active = &reader->activity.runs.items[i];
 		const struct verdict *verdict = &reader->segment_verdicts.items[active->pair];

@@ -68,6 +68,8 @@ struct reader_question {
 	/* One entry of the running window, or of a block, that matches. */
 	int (*entry)(void *context, struct reader *reader, const struct slice *slice,
 		     const struct running_entry *entry, const struct verdict *verdict);
+	/* Each slice in the range, whether anything in it matches or not. May be NULL. */
+	void (*slice)(void *context, const struct slice *slice);
 	/* After them. May be NULL. */
 	int (*segment_end)(void *context, struct reader *reader, const struct reading *reading);
 

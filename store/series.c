@@ -40,6 +40,8 @@ struct series_question {
 	int64_t last_ms; /* that a point was looked for, and which: most come in order */
 	size_t last_point;
 	bool is_on_grid, has_last;
+	int64_t *starts; /* of what was recorded, by point */
+	int64_t last_start_ms, end_ms;
 };
 
 static int add_group(struct series_question *question)
@@ -127,6 +129,20 @@ static void add_value(struct series_question *question, const struct slice *slic
 		group->last_seen_ms = slice->start_ms;
 }
 
+static void note_slice(void *context, const struct slice *slice)
+{
+	struct series_question *question = context;
+	size_t point = 0;
+
+	if (slice->start_ms >= question->last_start_ms) {
+		question->last_start_ms = slice->start_ms;
+		question->end_ms = slice->end_ms;
+	}
+	if (store_grid_point(question->grid, slice->start_ms, &point) &&
+	    slice->start_ms < question->starts[point])
+		question->starts[point] = slice->start_ms;
+}
+
 static int add_segment(void *context, struct reader *reader, const struct reading *reading)
 {
 	(void)context;
@@ -194,6 +210,7 @@ struct rows_memory {
 	uint64_t *points;
 	bool *present;
 	uint8_t *bytes;
+	int64_t *starts;
 };
 
 static void *rows_memory_free(struct rows_memory *memory)
@@ -204,6 +221,7 @@ static void *rows_memory_free(struct rows_memory *memory)
 		free(memory->points);
 		free(memory->present);
 		free(memory->bytes);
+		free(memory->starts);
 		free(memory);
 	}
 	return NULL;
@@ -242,6 +260,7 @@ static int make_rows(struct series_question *question, struct store_rows *ret)
 	memory->points = TAKE(question->points.items);
 	memory->present = TAKE(question->present.items);
 	memory->bytes = TAKE(question->keys.bytes);
+	memory->starts = TAKE(question->starts);
 	split_keys(question, memory->bytes, memory->values);
 	/* Groups whose windows all lie beside the grid's points are none. */
 	for (uint32_t i = 0; i < count; i++)
@@ -262,7 +281,11 @@ static int make_rows(struct series_question *question, struct store_rows *ret)
 			.last_seen_ms = group->last_seen_ms,
 		};
 	}
-	*ret = (struct store_rows){ .rows = memory->rows, .count = used, .memory = memory };
+	*ret = (struct store_rows){ .rows = memory->rows,
+				    .count = used,
+				    .starts = memory->starts,
+				    .end_ms = question->end_ms,
+				    .memory = memory };
 	return 0;
 }
 
@@ -297,6 +320,10 @@ static void start(struct series_question *series)
 {
 	pool_clear(&series->keys);
 	series->groups.count = series->points.count = series->present.count = 0;
+	for (size_t i = 0; i < series->grid->point_count; i++)
+		series->starts[i] = INT64_MAX;
+	series->last_start_ms = INT64_MIN;
+	series->end_ms = 0;
 }
 
 int store_series(struct store *store, const struct store_question *question,
@@ -315,6 +342,7 @@ int store_series(struct store *store, const struct store_question *question,
 						   .segment = add_segment,
 						   .run = add_run,
 						   .entry = add_entry,
+						   .slice = note_slice,
 						   .chronicle_wish = {
 							   .use = use_of(question, grid),
 							   .activity = true,
@@ -325,7 +353,11 @@ int store_series(struct store *store, const struct store_question *question,
 		return -EINVAL;
 	if (grid->point_count > POINT_COUNT_MAX)
 		return -E2BIG;
+	series.starts = calloc(grid->point_count, sizeof(series.starts[0]));
+	if (!series.starts)
+		return -ENOMEM;
 	pool_init(&series.keys, GROUP_COUNT_MAX, NULL);
+	start(&series);
 
 	int err = reader_ask(store, &reader_question);
 
@@ -346,6 +378,7 @@ int store_series(struct store *store, const struct store_question *question,
 	array_done(&series.groups);
 	array_done(&series.points);
 	array_done(&series.present);
+	free(series.starts);
 	buf_done(&series.scratch);
 	return err;
 }

@@ -264,6 +264,12 @@ struct store_row {
 struct store_rows {
 	struct store_row *rows; /* by total, descending, then by labels */
 	size_t count;
+	/*
+	 * By point: the least start of all windows that fall on it, whoever's and whatever is
+	 * asked for; INT64_MAX where there are none. And where the last of them all ends; 0: none.
+	 */
+	int64_t *starts;
+	int64_t end_ms;
 	void *memory;
 };
 void store_rows_done(struct store_rows *rows);

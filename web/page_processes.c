@@ -350,6 +350,8 @@ static int ask(struct server *server, struct page_question *question, struct str
 	if (!err)
 		err = store_series(server->store, &question->question, columns, COLUMN_COUNT,
 				   &processes->grid, &processes->rows);
+	if (!err)
+		recorded_time_learn(&processes->recorded, &processes->grid, &processes->rows);
 	return err ? err : find_consumers(processes, search);
 }
 

@@ -211,10 +211,14 @@ void page_timeline(struct server *server, struct request *request, struct reply 
 	timeline.recorded = recorded;
 	recorded_time_clip(&recorded, &question.question);
 	if (!err)
-		err = measure_recorded(&timeline, question.range.to_ms);
-	if (!err)
 		err = store_series(server->store, &question.question, timeline.labels,
 				   timeline.label_count, &timeline.grid, &timeline.rows);
+	if (!err)
+		recorded_time_learn(&timeline.recorded, &timeline.grid, &timeline.rows);
+	if (!err && measure_recorded(&timeline, question.range.to_ms)) {
+		store_rows_done(&timeline.rows);
+		err = -ENOMEM;
+	}
 	if (err) {
 		reply_failure(reply, err);
 	} else {

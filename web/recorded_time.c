@@ -46,8 +46,45 @@ void recorded_time_clip(const struct recorded_time *recorded, struct store_quest
 		question->to_unix_ms = last_ms;
 }
 
-/* The collector's windows, one behind the other (collector/collect.c). */
-enum { WINDOW_MS = 1000 };
+void recorded_time_learn(struct recorded_time *recorded, const struct store_grid *grid,
+			 const struct store_rows *rows)
+{
+	recorded->grid = *grid;
+	recorded->rows = rows;
+}
+
+enum {
+	/* The collector's windows, one behind the other (collector/collect.c), as they should be.
+	 */
+	WINDOW_MS = 1000,
+	/* Longer ones are nobody's but senders' of profiles, or merged. */
+	WINDOW_MS_MAX = 10000,
+};
+
+/*
+ * When the first window starts at or after a time, which begins a point: they follow each other, so
+ * that is also where the one before ends. False when it is not known.
+ */
+static bool find_window(const struct recorded_time *recorded, int64_t ms, int64_t *ret)
+{
+	const struct store_grid *grid = &recorded->grid;
+	int64_t since_ms;
+
+	if (!recorded->rows || grid->point_count == 0)
+		return false;
+	/* Points hold the time up to them, from 1 ms behind the one before. */
+	since_ms = ms - (grid->first_ms + 1 - grid->step_ms);
+	if (since_ms < 0)
+		return false;
+	if (since_ms % grid->step_ms == 0)
+		for (int64_t i = since_ms / grid->step_ms; i < (int64_t)grid->point_count; i++)
+			if (recorded->rows->starts[i] != INT64_MAX) {
+				*ret = recorded->rows->starts[i];
+				return true;
+			}
+	*ret = recorded->rows->end_ms;
+	return *ret >= ms && *ret - ms < WINDOW_MS_MAX;
+}
 
 /* A time without gaps. */
 struct stretch {
@@ -57,15 +94,19 @@ struct stretch {
 };
 
 /* How long the windows of a stretch are that start at or after a time. */
-static int64_t windows_ms_from(const struct stretch *stretch, int64_t ms)
+static int64_t windows_ms_from(const struct recorded_time *recorded, const struct stretch *stretch,
+			       int64_t ms)
 {
 	int64_t all_ms = stretch->end_ms - stretch->start_ms;
+	int64_t window_ms = 0;
 
 	assert(all_ms > 0);
 	if (ms <= stretch->start_ms)
 		return all_ms;
 	if (ms >= stretch->end_ms)
 		return 0;
+	if (find_window(recorded, ms, &window_ms))
+		return window_ms < stretch->end_ms ? stretch->end_ms - window_ms : 0;
 	if (!stretch->starts_in_range)
 		return (stretch->end_ms - ms) / WINDOW_MS * WINDOW_MS;
 
@@ -91,9 +132,13 @@ int64_t recorded_time_ms(const struct recorded_time *recorded, int64_t from_ms, 
 			.starts_in_range = start_ms >= recorded->from_ms,
 		};
 
-		if (stretch.end_ms > stretch.start_ms)
-			sum_ms += windows_ms_from(&stretch, from_ms) -
-				  windows_ms_from(&stretch, to_ms);
+		if (stretch.end_ms > stretch.start_ms) {
+			int64_t part_ms = windows_ms_from(recorded, &stretch, from_ms) -
+					  windows_ms_from(recorded, &stretch, to_ms);
+
+			/* One of the two may be known, and the other one guessed. */
+			sum_ms += part_ms > 0 ? part_ms : 0;
+		}
 		if (gap->to_unix_ms > start_ms)
 			start_ms = gap->to_unix_ms;
 	}

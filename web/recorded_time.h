@@ -15,6 +15,9 @@ struct recorded_time {
 	int64_t oldest_ms; /* of what the store holds */
 	int64_t newest_ms;
 	struct store_gaps gaps; /* within the range */
+	/* of recorded_time_learn(): when windows start; NULL before */
+	const struct store_rows *rows;
+	struct store_grid grid;
 };
 
 /* A negative errno of the store. */
@@ -27,6 +30,13 @@ void recorded_time_done(struct recorded_time *recorded);
  * of more time than what they are divided by.
  */
 void recorded_time_clip(const struct recorded_time *recorded, struct store_question *question);
+
+/*
+ * From now on windows start where the store found them to, at the points' edges: a collector that
+ * is short of time makes longer ones than a second. The rows must outlive it, or its last use.
+ */
+void recorded_time_learn(struct recorded_time *recorded, const struct store_grid *grid,
+			 const struct store_rows *rows);
 
 /*
  * How many ms were recorded by the windows that start in [from_ms, to_ms): the store counts a

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/activity.h"
 #include "store/catalog.h"
 #include "store/columns.h"
 #include "store/database.h"
 #include "store/reader.h"
+#include "store/roll_activity.h"
 #include "store/segment.h"
 #include "store/shape.h"
 #include "store/word_map.h"
@@ -570,172 +570,6 @@ static int scope_write(struct rolling *rolling, struct scope *scope)
 
 /* ---- who had how much ------------------------------------------------------------------------ */
 
-/*
- * The names of a sample's own labels, as a set of labels with empty values: what they are called is
- * known for ever, what they were is not.
- */
-static int64_t map_names(struct rolling *rolling, uint32_t labels)
-{
-	struct str item;
-	const uint32_t *old;
-	size_t count;
-	autofree uint32_t *mapped = NULL;
-	int64_t number = 0;
-
-	if (labels >= catalog_count(&rolling->words.from, CATALOG_LABELS))
-		return -EBADMSG;
-	if (rolling->name_sets[labels])
-		return rolling->name_sets[labels] - 1;
-	item = pool_get(&rolling->words.from.pools[CATALOG_LABELS], labels);
-	old = (const void *)item.text;
-	count = item.size / (2 * sizeof(old[0]));
-	mapped = calloc(2 * count + 1, sizeof(mapped[0]));
-	if (!mapped)
-		return -ENOMEM;
-	for (size_t i = 0; number >= 0 && i < count; i++) {
-		struct str name = catalog_text(&rolling->words.from, old[2 * i]);
-		int64_t text = word_map_text(&rolling->words, old[2 * i]);
-
-		mapped[2 * i] = (uint32_t)text;
-		number = text < 0 ? text : pool_add(rolling->labels, name.text, name.size);
-	}
-	if (number >= 0)
-		number = catalog_add(&rolling->words.to, CATALOG_LABELS, mapped,
-				     2 * count * sizeof(mapped[0]));
-	if (number >= 0)
-		rolling->name_sets[labels] = (uint32_t)number + 1;
-	return number;
-}
-
-static int map_pairs(struct rolling *rolling, const struct pairs *old, struct pool *pairs,
-		     uint32_t *numbers)
-{
-	for (uint32_t i = 0; i < old->pairs.count; i++) {
-		int64_t series = word_map_series(&rolling->words, old->pairs.items[i].series);
-		int64_t names =
-			series < 0 ? series : map_names(rolling, old->pairs.items[i].labels);
-		struct pair pair = { .series = (uint32_t)series, .labels = (uint32_t)names };
-		int64_t number = names < 0 ? names : pool_add(pairs, &pair, sizeof(pair));
-
-		if (number < 0)
-			return (int)number;
-		numbers[i] = (uint32_t)number;
-	}
-	return 0;
-}
-
-/* Of one segment, then of all together. */
-struct active {
-	struct pairs old_pairs;
-	struct activity old, coarse, all;
-	struct pool pairs;
-	struct buf pairs_blob;
-};
-
-static void active_cleanup(struct active *active)
-{
-	array_done(&active->old_pairs.pairs);
-	activity_done(&active->old);
-	activity_done(&active->coarse);
-	activity_done(&active->all);
-	pool_done(&active->pairs);
-	buf_done(&active->pairs_blob);
-}
-
-static int coarsen(const struct activity *from, const uint32_t *pairs, struct activity *to)
-{
-	uint32_t *slices = NULL;
-	int err = activity_coarsen(from, ROLL_SLICE_MS, true, to, &slices);
-
-	to->runs.count = 0;
-	if (!err)
-		err = activity_add(from, slices, pairs, to);
-	free(slices);
-	return err;
-}
-
-/* Behind what is there; slices may be there twice then. */
-static int append(const struct activity *from, struct activity *to)
-{
-	uint32_t first = to->slices.count;
-
-	if (array_reserve(&to->slices, from->slices.count) < 0 ||
-	    array_reserve(&to->runs, from->runs.count) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < from->slices.count; i++)
-		to->slices.items[to->slices.count++] = from->slices.items[i];
-	for (uint32_t i = 0; i < from->runs.count; i++) {
-		struct activity_run run = from->runs.items[i];
-
-		run.slice += first;
-		to->runs.items[to->runs.count++] = run;
-	}
-	return 0;
-}
-
-static int read_active(struct rolling *rolling, sqlite3_stmt *row, struct active *active)
-{
-	struct str pairs = database_column(row, 0);
-	struct str runs = database_column(row, 1);
-	autofree uint32_t *numbers = NULL;
-	int err = codec_unpack_pairs(rolling->codec, pairs.text, pairs.size, &active->old_pairs);
-
-	if (!err)
-		err = activity_unpack(rolling->codec, runs.text, runs.size,
-				      active->old_pairs.pairs.count, &active->old);
-	if (err)
-		return err;
-	numbers = calloc((size_t)active->old_pairs.pairs.count + 1, sizeof(numbers[0]));
-	if (!numbers)
-		return -ENOMEM;
-	err = map_pairs(rolling, &active->old_pairs, &active->pairs, numbers);
-	if (!err)
-		err = coarsen(&active->old, numbers, &active->coarse);
-	return err ? err : append(&active->coarse, &active->all);
-}
-
-static int read_all_active(struct rolling *rolling, struct active *active)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(rolling->from,
-				   "SELECT pairs, runs FROM segment WHERE id BETWEEN ? AND ? "
-				   "ORDER BY id",
-				   &row);
-
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, first_segment(rolling));
-	sqlite3_bind_int64(row, 2, last_segment(rolling));
-	while ((err = database_step(row)) > 0) {
-		err = read_active(rolling, row, active);
-		if (err)
-			return err;
-	}
-	return err;
-}
-
-/* *active's blobs are pairs_blob and the rolling's. */
-static int roll_activity(struct rolling *rolling, struct active *active)
-{
-	autofree uint32_t *same = NULL;
-	int err = read_all_active(rolling, active);
-
-	if (err)
-		return err;
-	same = calloc((size_t)pool_count(&active->pairs) + 1, sizeof(same[0]));
-	if (!same)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < pool_count(&active->pairs); i++)
-		same[i] = i;
-	err = coarsen(&active->all, same, &active->coarse);
-	if (!err)
-		err = codec_pack_pairs(rolling->packer, (const void *)active->pairs.bytes,
-				       pool_count(&active->pairs), &active->pairs_blob);
-	if (!err)
-		err = activity_pack(rolling->packer, &active->coarse, &rolling->blob);
-	return err;
-}
-
 static int write_labels(struct rolling *rolling)
 {
 	autoclean(statement) sqlite3_stmt *insert = NULL;
@@ -754,12 +588,18 @@ static int write_labels(struct rolling *rolling)
 static int write_piece(struct rolling *rolling)
 {
 	const struct piece *piece = &rolling->piece;
-	autoclean(active) struct active active = { .pairs_blob = BUF(COLUMNS_PLAIN_SIZE_MAX) };
+	const struct activity_rolling activity = { .from = rolling->from,
+						   .codec = rolling->codec,
+						   .packer = rolling->packer,
+						   .words = &rolling->words,
+						   .labels = rolling->labels,
+						   .name_sets = rolling->name_sets };
+	autoclean(buf) struct buf pairs = BUF(COLUMNS_PLAIN_SIZE_MAX);
 	autoclean(statement) sqlite3_stmt *insert = NULL;
 	int err;
 
-	pool_init(&active.pairs, SEGMENT_SUM_COUNT_MAX, NULL);
-	err = roll_activity(rolling, &active);
+	err = roll_activity(&activity, first_segment(rolling), last_segment(rolling), &pairs,
+			    &rolling->blob);
 	if (!err)
 		err = write_labels(rolling);
 	if (!err)
@@ -777,7 +617,7 @@ static int write_piece(struct rolling *rolling)
 	sqlite3_bind_int64(insert, 7, piece->end_ms);
 	sqlite3_bind_int64(insert, 8, (int64_t)piece->samples);
 	sqlite3_bind_int64(insert, 9, piece->nodes);
-	database_bind_bytes(insert, 10, active.pairs_blob.bytes, active.pairs_blob.size);
+	database_bind_bytes(insert, 10, pairs.bytes, pairs.size);
 	database_bind_bytes(insert, 11, rolling->blob.bytes, rolling->blob.size);
 	return database_run(insert);
 }

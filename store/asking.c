@@ -46,11 +46,21 @@ static uint64_t rolled_nodes(const struct store *store, const struct store_quest
 	return largest;
 }
 
+/* Of a compact span that are read together. */
+static uint64_t compact_nodes(const struct store *store, const struct span *span)
+{
+	uint64_t together =
+		span->nodes < store->nodes_together ? span->nodes : store->nodes_together;
+
+	return span->nodes_max > together ? span->nodes_max : together;
+}
+
 uint64_t asking_estimate(struct store *store, const struct store_question *asked,
 			 struct asking_way way)
 {
 	int64_t oldest_ms = INT64_MAX;
 	uint64_t largest = 0;
+	uint64_t compact = 0;
 	uint64_t rolled = 0;
 	uint64_t all = 0;
 
@@ -66,7 +76,10 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		/* Segments of one that is written are its writer's. */
 		if (span->live && span->samples > largest)
 			largest = span->samples;
-		for (uint32_t j = 0; !span->live && j < span->segments.rows.count; j++)
+		if (span->is_compact && compact_nodes(store, span) > compact)
+			compact = compact_nodes(store, span);
+		for (uint32_t j = 0;
+		     !span->live && !span->is_compact && j < span->segments.rows.count; j++)
 			if (span->segments.rows.items[j].samples > largest)
 				largest = span->segments.rows.items[j].samples;
 	}
@@ -76,10 +89,15 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 	pthread_mutex_unlock(&store->lock);
 
 	uint64_t nodes = largest * NODES_PER_SAMPLE;
+
+	/* Where a segment ends, but for a window. */
+	if (nodes > TREE_NODE_COUNT_SOFT)
+		nodes = TREE_NODE_COUNT_SOFT;
+	if (compact > nodes)
+		nodes = compact;
+
 	uint64_t kept = way.is_exact ? all / KEPT_PER_SAMPLE_PART : 0;
 
-	if (nodes > TREE_NODE_COUNT_MAX)
-		nodes = TREE_NODE_COUNT_MAX;
 	if (kept > KEPT_COUNT_MAX)
 		kept = KEPT_COUNT_MAX;
 	if (asked->selector && selector_count(asked->selector) > 0) {

@@ -642,6 +642,9 @@ static int question_read(struct flame_question *question)
 						   .asked = question->asked,
 						   .wants_entries = true,
 						   .group = find_row,
+						   .wants_service = question->asked->selector
+									    ? flame_wants_service
+									    : NULL,
 						   .segment = start_segment,
 						   .run = add_run,
 						   .whole = add_whole,

@@ -72,13 +72,16 @@ static int find_services(struct reader *reader, const struct segment_row *segmen
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int err = database_prepare(reader->database,
-				   "SELECT service FROM tree WHERE segment = ? ORDER BY service",
+				   "SELECT service FROM tree WHERE segment = ? AND "
+				   "service BETWEEN ? AND ? ORDER BY service",
 				   &row);
 
 	if (err)
 		return err;
-	*ret_all = true;
+	*ret_all = !reader->services.is_part;
 	sqlite3_bind_int64(row, 1, tree_segment(reader, segment));
+	sqlite3_bind_int64(row, 2, reader->services.first);
+	sqlite3_bind_int64(row, 3, reader->services.last);
 	while ((err = database_step(row)) > 0) {
 		struct tree_part part = { 0 };
 
@@ -211,14 +214,17 @@ int reader_blocks(struct reader *reader, const struct segment_row *segment,
 	void *context = reader->question->context;
 	int err = database_prepare(reader->database,
 				   "SELECT service, type, period, valued, entry_count, entries "
-				   "FROM block WHERE segment BETWEEN ? AND ?",
+				   "FROM block WHERE segment BETWEEN ? AND ? AND "
+				   "service BETWEEN ? AND ?",
 				   &row);
 
 	assert(segment->is_whole);
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, segment->number == READER_WHOLE_SPAN ? 0 : segment->number);
+	sqlite3_bind_int64(row, 1, segment->number >= READER_WHOLE_SPAN ? 0 : segment->number);
 	sqlite3_bind_int64(row, 2, segment->number);
+	sqlite3_bind_int64(row, 3, reader->services.first);
+	sqlite3_bind_int64(row, 4, reader->services.last);
 	while ((err = database_step(row)) > 0) {
 		struct block block = { .period = (uint64_t)sqlite3_column_int64(row, 2),
 				       .is_valued = sqlite3_column_int(row, 3) != 0,

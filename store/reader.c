@@ -195,10 +195,13 @@ static int hold_generation(struct reader *reader)
 	return err;
 }
 
+static const struct service_range all_services = { .last = UINT32_MAX };
+
 static int reader_open(struct reader *reader)
 {
 	int err = span_acquire(reader->span, &reader->database);
 
+	reader->services = all_services;
 	pool_init(&reader->pairs, PAIR_COUNT_MAX, NULL);
 	if (!err && reader->span->is_chronicle)
 		err = hold_generation(reader);
@@ -552,11 +555,13 @@ static int visit_details(struct reader *reader, const struct segment_row *segmen
 	if (!err)
 		err = database_prepare(reader->database,
 				       "SELECT service, type, valued, entry_count, entries, detail "
-				       "FROM block WHERE segment = ?",
+				       "FROM block WHERE segment = ? AND service BETWEEN ? AND ?",
 				       &row);
 	if (err)
 		return err;
 	sqlite3_bind_int64(row, 1, segment->number);
+	sqlite3_bind_int64(row, 2, reader->services.first);
+	sqlite3_bind_int64(row, 3, reader->services.last);
 	while ((err = database_step(row)) > 0) {
 		err = visit_block_detail(reader, row);
 		if (!err)
@@ -642,13 +647,65 @@ static int visit_compact_parts(struct reader *reader, const struct segment_rows 
 	return err;
 }
 
+/*
+ * The next services that are read together. One with more nodes than these is alone.
+ * 0: there are none; 1, and the row stands on the first one that is not among them, or 2: these
+ * are the last.
+ */
+static int take_services(struct reader *reader, sqlite3_stmt *row)
+{
+	const struct reader_question *question = reader->question;
+	uint64_t most = reader->store->nodes_together;
+	struct service_range *range = &reader->services;
+	uint64_t sum = 0;
+	uint32_t service = 0;
+	bool has_any = false;
+	int more = 1;
+
+	do {
+		uint64_t count = (uint64_t)sqlite3_column_int64(row, 1);
+
+		if (!reader_text_column(reader, row, 0, &service))
+			return -EBADMSG;
+		if (question->wants_service &&
+		    !question->wants_service(question->context, reader, service)) {
+			range->is_part = true;
+			continue;
+		}
+		if (has_any && sum + count > most)
+			return 1;
+		range->first = has_any ? range->first : service;
+		range->last = service;
+		sum += count;
+		has_any = true;
+	} while ((more = database_step(row)) > 0);
+	return more < 0 ? more : has_any ? 2 : 0;
+}
+
+static int visit_services(struct reader *reader, const struct segment_rows *segments,
+			  struct reading reading)
+{
+	const struct reader_question *question = reader->question;
+	struct segment_row all = { .number = reading.number, .is_whole = true };
+	int err;
+
+	reading.row = &all;
+	err = question->segment(question->context, reader, &reading);
+	if (err == 0)
+		err = visit_compact_parts(reader, segments);
+	if (err >= 0 && question->segment_end)
+		err = question->segment_end(question->context, reader, &reading);
+	return err < 0 ? err : 0;
+}
+
 /* Stacks of a compact span: its segments have one tree, so what they hold is added up as one. */
 static int visit_compact(struct reader *reader, const struct segment_rows *segments)
 {
-	const struct reader_question *question = reader->question;
-	struct segment_row all = { .number = READER_WHOLE_SPAN, .is_whole = true };
-	struct reading reading = { .number = READER_WHOLE_SPAN, .row = &all, .is_inside = true };
+	autoclean(statement) sqlite3_stmt *trees = NULL;
+	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
 	bool is_any_asked = false;
+	int more = 1;
+	int err;
 
 	for (uint32_t i = 0; i < segments->rows.count; i++) {
 		const struct segment_row *row = &segments->rows.items[i];
@@ -660,13 +717,21 @@ static int visit_compact(struct reader *reader, const struct segment_rows *segme
 	}
 	if (!is_any_asked)
 		return 0;
-
-	int err = question->segment(question->context, reader, &reading);
-
-	if (err == 0)
-		err = visit_compact_parts(reader, segments);
-	if (err >= 0 && question->segment_end)
-		err = question->segment_end(question->context, reader, &reading);
+	err = database_prepare(reader->database,
+			       "SELECT service, node_count FROM tree WHERE segment = 0 "
+			       "ORDER BY service",
+			       &trees);
+	if (!err)
+		err = database_step(trees);
+	while (err > 0 && more == 1) {
+		more = take_services(reader, trees);
+		err = more <= 0 ? more : visit_services(reader, segments, reading);
+		if (!err)
+			err = more;
+		/* A file can't have so many that this runs out: a node is more than a byte. */
+		reading.number += reading.number < UINT32_MAX;
+	}
+	reader->services = all_services;
 	return err < 0 ? err : 0;
 }
 

@@ -25,12 +25,30 @@ struct verdict {
 	uint64_t series_hash; /* where single profiles are asked for */
 };
 
-/* Stands for all segments of a compact span, whose trees they share. */
-#define READER_WHOLE_SPAN UINT32_MAX
+/*
+ * Stands for all segments of a compact span, whose trees they share; of so many of its services as
+ * are read together. Numbers from here on are for the next ones.
+ */
+#define READER_WHOLE_SPAN (UINT32_MAX - READER_GROUP_COUNT_MAX + 1)
+
+enum {
+	READER_GROUP_COUNT_MAX = 1 << 16,
+	/*
+	 * Nodes that are read together, of services one after the other, unless one has more: six
+	 * hours of a full 64-core host have five million, which took 200 MB.
+	 */
+	READER_NODE_COUNT_TOGETHER = 1 << 20,
+};
+
+/* Texts, and whether others between them and around them are left out. */
+struct service_range {
+	uint32_t first, last;
+	bool is_part;
+};
 
 /* What of a segment is being read. */
 struct reading {
-	uint32_t number;	       /* READER_WHOLE_SPAN: all of a compact one */
+	uint32_t number;	       /* READER_WHOLE_SPAN and more: all of a compact one */
 	const struct segment_row *row; /* of a finished segment, else NULL */
 	const struct segment *open;    /* the open one, whose lock is held; else NULL */
 	bool is_inside;		       /* all of its windows lie in the question's range */
@@ -49,6 +67,8 @@ struct reader_question {
 
 	/* The group of a combination of labels: a number, or negative. May be NULL. */
 	int64_t (*group)(void *context, const struct catalog_sample *sample);
+	/* Whether a service is looked at where all are read. NULL: each is. */
+	bool (*wants_service)(void *context, struct reader *reader, uint32_t service);
 	/* Before the windows of a segment: 1 when its sums did and the windows need not be read. */
 	int (*segment)(void *context, struct reader *reader, const struct reading *reading);
 	/* One run that matches; with entries when they are wanted, which it reads to their end. */
@@ -99,7 +119,8 @@ struct reader {
 	struct pairs segment_pairs;
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;
-	uint32_t ordinal; /* of the span in this question */
+	struct service_range services; /* that are read now, of a compact span */
+	uint32_t ordinal;	       /* of the span in this question */
 	enum chronicle_use use;
 	const struct picks *picks; /* what is read from chronicles, and not here */
 	uint32_t generation;	   /* of a chronicle: the last piece that it has */

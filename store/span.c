@@ -405,6 +405,14 @@ static int read_compaction(struct span *span, sqlite3 *database)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'folded'",
 				      &number);
 	span->folded = (uint64_t)number;
+	if (!err)
+		err = database_number(database, "SELECT coalesce(sum(node_count), 0) FROM tree",
+				      &number);
+	span->nodes = (uint64_t)number;
+	if (!err)
+		err = database_number(database, "SELECT coalesce(max(node_count), 0) FROM tree",
+				      &number);
+	span->nodes_max = (uint64_t)number;
 	/* Its age does not begin anew. */
 	if (!err)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",

@@ -55,6 +55,7 @@ struct span {
 	int64_t from_ms, until_ms; /* what belongs here, unless it is late */
 	bool is_compact;	   /* written anew, and one tree for each service */
 	uint64_t folded;	   /* samples that lost frames by that */
+	uint64_t nodes, nodes_max; /* of a compact one: of all its services, of the largest */
 	bool is_late;
 	bool is_chronicle; /* store/chronicle.h; of the rest it has what speaks of a file */
 	uint32_t version;  /* of its schema */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/batch_private.h"
+#include "store/reader.h"
 #include "store/store_private.h"
 
 enum {
@@ -188,6 +189,8 @@ int store_open(const struct store_options *options, struct store **ret)
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
 	store->limits = options->limits;
 	store->fold = options->fold ? options->fold : COMPACT_FOLD_DEFAULT;
+	store->nodes_together =
+		options->nodes_together ? options->nodes_together : READER_NODE_COUNT_TOGETHER;
 	store->leaves = (struct leaf_source){ options->symbols, options->leaf_start,
 					      options->leaf_context };
 	store->detail_ms = options->detail_ms ? options->detail_ms : STORE_DETAIL_MS_DEFAULT;

@@ -96,6 +96,7 @@ struct store {
 	uint32_t fold;
 	int64_t detail_ms;
 	struct leaf_source leaves;
+	uint32_t nodes_together; /* never changes */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct spans spans;

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "store/batch_private.h"
 #include "store/extract.h"
+#include "store/reader.h"
 #include "store/scrub.h"
 #include "store/store_private.h"
 
@@ -199,6 +200,7 @@ int store_open_file(const char *path, struct store **ret, char reterr[static STO
 		return -ENOMEM;
 	pthread_mutex_init(&store->lock, NULL);
 	gate_init(&store->gate, QUESTION_MEMORY_MAX);
+	store->nodes_together = READER_NODE_COUNT_TOGETHER;
 	scratches_init(&store->scratches);
 	store->lock_fd = -1;
 	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,

@@ -343,6 +343,92 @@ static void they_stay_when_the_samples_go(void **state)
 	flame_done(&after);
 }
 
+/* ---- services together ----------------------------------------------------------------------- */
+
+struct pieces_asked {
+	int64_t from_ms, to_ms;
+	const char *selector; /* or NULL */
+	const char *rows_by;
+	bool is_bottom_up;
+};
+
+static struct flame ask_exact(struct store_scene *scene, const struct pieces_asked *asked)
+{
+	char error[SELECTOR_ERROR_SIZE];
+	struct selector *selector = NULL;
+	struct store_question question = { .type = STR(CPU),
+					   .from_unix_ms = asked->from_ms,
+					   .to_unix_ms = asked->to_ms,
+					   .is_exact = true };
+	struct flame_options options = { .node_count_max = 1 << 20,
+					 .rows_by = str_from(asked->rows_by),
+					 .is_bottom_up = asked->is_bottom_up };
+	struct flame flame = { 0 };
+
+	if (asked->selector)
+		assert_int_equal(selector_parse(str_from(asked->selector), &selector, error), 0);
+	question.selector = selector;
+	/* A second time from what is kept. */
+	for (int i = 0; i < 2; i++) {
+		flame_done(&flame);
+		assert_int_equal(store_flame(scene->store, &question, &options, &flame), 0);
+	}
+	selector_free(selector);
+	return flame;
+}
+
+static void assert_equal_flames(const struct flame *a, const struct flame *b)
+{
+	assert_int_equal(a->node_count, b->node_count);
+	assert_int_equal(a->sample_count, b->sample_count);
+	for (uint32_t i = 0; i < a->node_count; i++) {
+		assert_int_equal(a->nodes[i].self, b->nodes[i].self);
+		assert_int_equal(a->nodes[i].total, b->nodes[i].total);
+		assert_int_equal(a->nodes[i].parent, b->nodes[i].parent);
+		assert_true(str_equal(a->names[a->nodes[i].name], b->names[b->nodes[i].name]));
+	}
+}
+
+/* Whether many services of a compact span are read together or one after the other. */
+static void services_are_read_in_groups(void **state)
+{
+	struct store_scene *scene = *state;
+	const struct pieces_asked asked[] = {
+		{ START_MS, START_MS + 4 * HOUR_MS, NULL, "service_name", false },
+		{ START_MS, START_MS + 4 * HOUR_MS, NULL, "", true },
+		{ START_MS + 7 * MINUTE_MS, START_MS + 133 * MINUTE_MS, NULL, "", false },
+		{ START_MS, START_MS + 4 * HOUR_MS, "{service_name=~\"a.*|g.*\"}", "", false },
+		{ START_MS, START_MS + 4 * HOUR_MS, "{service_name!=\"alpha\"}", "service_name",
+		  false },
+		{ START_MS + MINUTE_MS, START_MS + 3 * HOUR_MS, "{service_name=\"delta\"}", "",
+		  false },
+		{ START_MS, START_MS + 4 * HOUR_MS, "{service_name=\"nobody\"}", "", false },
+		{ START_MS, START_MS + 4 * HOUR_MS, NULL, "pid", false },
+	};
+	enum { COUNT = sizeof(asked) / sizeof(asked[0]) };
+	static const uint32_t together[] = { 1, 3000 };
+	struct flame all[COUNT];
+
+	live(scene, 4 * HOUR_MS, 60);
+	assert_true(status_of(scene).compact_spans >= 2);
+	for (unsigned i = 0; i < COUNT; i++)
+		all[i] = ask_exact(scene, &asked[i]);
+	for (unsigned k = 0; k < 2; k++) {
+		scene->store = store_close(scene->store);
+		scene->options.nodes_together = together[k];
+		assert_int_equal(store_scene_open(scene), 0);
+		for (unsigned i = 0; i < COUNT; i++) {
+			struct flame one = ask_exact(scene, &asked[i]);
+
+			assert_equal_flames(&all[i], &one);
+			flame_done(&one);
+		}
+	}
+	assert_int_equal(status_of(scene).damaged_count, 0);
+	for (unsigned i = 0; i < COUNT; i++)
+		flame_done(&all[i]);
+}
+
 /* ---- who had how much when ------------------------------------------------------------------- */
 
 struct timeline_asked {
@@ -669,6 +755,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(sums_are_those_of_the_samples),
 		SCENE_TEST(services_have_lists_of_their_own),
+		SCENE_TEST(services_are_read_in_groups),
 		SCENE_TEST(timelines_are_those_of_the_samples),
 		SCENE_TEST(they_stay_when_the_samples_go),
 		SCENE_TEST(roll_ups_outlive_samples_for_room),

@@ -26,8 +26,7 @@ enum {
 	STORE_CACHE_SIZE_MAX = 22 << 20,
 };
 
-/* A span file ends here, too. Six hours of a full 64-core host have to fit: a shorter span folds
- * twice as much. */
+/* A span file ends here, too. A shorter span folds more: what is rare in an hour. */
 #define STORE_SPAN_SIZE_MAX (UINT64_C(1) << 30)
 /* But no more than this part of what all files may take, and no less than it was worth a file. */
 #define STORE_SPAN_PART		8

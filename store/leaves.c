@@ -15,8 +15,9 @@ struct lowering {
 	struct tree *tree;
 	struct symbol_module **modules; /* by build; held until the end */
 	bool *asked;			/* by build */
-	uint32_t *lowered;		/* by location: the new one, + 1 */
-	struct table table;		/* of the locations */
+	bool *waits;	    /* by build: its names, and maybe lines, are still to come */
+	uint32_t *lowered;  /* by location: the new one, + 1 */
+	struct table table; /* of the locations */
 };
 
 static void lowering_cleanup(struct lowering *lowering)
@@ -28,31 +29,42 @@ static void lowering_cleanup(struct lowering *lowering)
 			symbols_release(lowering->source->symbols, lowering->modules[i]);
 	free(lowering->modules);
 	free(lowering->asked);
+	free(lowering->waits);
 	free(lowering->lowered);
 	table_done(&lowering->table);
 }
 
 /* ---- what symbols know ----------------------------------------------------------------------- */
 
-static struct symbol_module *find_module(struct lowering *lowering, uint32_t number,
-					 const struct catalog_build *build)
+static void ask_module(struct lowering *lowering, uint32_t number,
+		       const struct catalog_build *build)
 {
-	if (!lowering->asked[number])
-		lowering->modules[number] =
-			symbols_acquire(lowering->source->symbols, &build->identity);
+	struct symbols *symbols = lowering->source->symbols;
+	struct symbols_description known;
+
+	if (lowering->asked[number])
+		return;
 	lowering->asked[number] = true;
-	return lowering->modules[number];
+	lowering->modules[number] = symbols_acquire(symbols, &build->identity);
+	if (lowering->modules[number])
+		return;
+	symbols_describe(symbols, &build->identity, &known);
+	lowering->waits[number] = known.state != SYMBOLS_FAILED;
 }
 
 static bool find_start(struct lowering *lowering, uint32_t number,
 		       const struct catalog_build *build, uint64_t address, uint64_t *ret)
 {
 	struct symbols *symbols = lowering->source->symbols;
-	struct symbol_module *module = find_module(lowering, number, build);
-	uint32_t function = module ? symbol_module_find(module, address) : SYMBOL_NONE;
+	struct symbol_module *module = NULL;
+	uint32_t function = SYMBOL_NONE;
 
-	if (module && symbols_may_have_lines(module, address))
+	ask_module(lowering, number, build);
+	module = lowering->modules[number];
+	if (lowering->waits[number] || (module && symbols_may_have_lines(module, address)))
 		return false;
+	if (module)
+		function = symbol_module_find(module, address);
 	if (function == SYMBOL_NONE)
 		return build->kind == BUILD_FILE &&
 		       symbols_function_start(symbols, &build->identity, address, ret) &&
@@ -163,9 +175,11 @@ static int prepare(struct lowering *lowering)
 
 	lowering->modules = calloc(build_count + 1, sizeof(lowering->modules[0]));
 	lowering->asked = calloc(build_count + 1, sizeof(lowering->asked[0]));
+	lowering->waits = calloc(build_count + 1, sizeof(lowering->waits[0]));
 	lowering->lowered = calloc(location_count + 1, sizeof(lowering->lowered[0]));
-	return lowering->modules && lowering->asked && lowering->lowered ? fill_table(lowering)
-									 : -ENOMEM;
+	return lowering->modules && lowering->asked && lowering->waits && lowering->lowered
+		       ? fill_table(lowering)
+		       : -ENOMEM;
 }
 
 int leaves_lower(const struct leaf_source *source, const struct catalog *catalog, struct tree *tree)

@@ -9,8 +9,8 @@
  * Leaves lowered to their functions: where in a function a sample was taken makes a stack of its
  * own of nearly every sample, and nobody can see it where no lines are known. So a leaf becomes the
  * start of its function when its segment is settled, unless that would take something away: a leaf
- * whose module has lines, or may have some that were not read yet, stays where it is, and so does
- * one whose function is not known.
+ * whose module has lines, or may have some that were not read yet, or waits for its names, stays
+ * where it is, and so does one whose function is not known.
  */
 struct leaf_source {
 	struct symbols *symbols; /* or NULL */

@@ -21,6 +21,7 @@
 #include "symbols/elf_file.h"
 #include "symbols/symbol_file.h"
 #include "symbols/symbol_problem.h"
+#include "store/leaves.h"
 #include "symbols/symbols.h"
 #include "tests/support/script.h"
 
@@ -469,6 +470,55 @@ static void reads_lines_of_the_file_when_they_are_asked_for(void **state)
 	symbols_release(world->symbols, module);
 }
 
+/* Where the leaf of a stack lies when its segment is settled: as before, or its function's start.
+ */
+static uint64_t settled_leaf(const struct world *world, uint64_t address)
+{
+	const struct leaf_source leaves = { .symbols = world->symbols };
+	struct catalog catalog = { 0 };
+	struct tree tree = { 0 };
+	struct catalog_build build = { .kind = BUILD_FILE, .identity = world->identity };
+	int64_t number, location;
+	uint64_t found;
+
+	assert_int_equal(catalog_init(&catalog), 0);
+	assert_int_equal(tree_init(&tree), 0);
+	number = catalog_add(&catalog, CATALOG_BUILD, &build, sizeof(build));
+	location = tree_add_location(&tree, (uint32_t)number, address);
+	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT, 0), 0);
+	assert_int_equal(tree_add_node(&tree, 0, (uint32_t)location), 1);
+	assert_int_equal(leaves_lower(&leaves, &catalog, &tree), 0);
+	found = tree.addresses.items[tree.nodes.items[1].location];
+	tree_done(&tree);
+	catalog_done(&catalog);
+	return found;
+}
+
+static void leaves_are_lowered_where_there_are_no_lines(void **state)
+{
+	struct world *world = *state;
+	uint64_t leaf = world->offsets[0] + 3;
+
+	/* It may have lines. */
+	assert_int_equal(settled_leaf(world, leaf), leaf);
+	bring(world, "mini");
+	assert_int_equal(settled_leaf(world, leaf), world->offsets[0]);
+	assert_int_equal(settled_leaf(world, world->offsets[0]), world->offsets[0]);
+	/* In no function. */
+	assert_int_equal(settled_leaf(world, 1), 1);
+}
+
+static void leaves_with_lines_stay(void **state)
+{
+	struct world *world = *state;
+	uint64_t leaf = world->offsets[0] + 3;
+
+	bring(world, "whole");
+	assert_int_equal(settled_leaf(world, leaf), leaf);
+	symbols_release(world->symbols, ask_for_lines(world, leaf));
+	assert_int_equal(settled_leaf(world, leaf), leaf);
+}
+
 static void reads_lines_of_a_debug_file_that_comes_later(void **state)
 {
 	struct world *world = *state;
@@ -695,6 +745,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(reads_lines_of_the_file_when_they_are_asked_for,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leaves_are_lowered_where_there_are_no_lines, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(leaves_with_lines_stay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reads_lines_of_a_debug_file_that_comes_later,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wishes_for_the_file_again_for_its_lines, set_up,

@@ -132,6 +132,44 @@ static void windows_that_are_longer(void **state)
 	tear_down(&scene);
 }
 
+/* Windows in which nothing ran are windows. */
+static void idle_time_is_recorded(void **state)
+{
+	struct recorded_time recorded = { 0 };
+	struct store_grid grid = { START_MS + 10999, 1000, 40 };
+	struct store_question question = { .from_unix_ms = START_MS + 10000,
+					   .to_unix_ms = START_MS + 50000 };
+	struct store_rows rows = { 0 };
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	for (int i = 0; i < 60; i++) {
+		int64_t start_ms = START_MS + 300 + i * 1000;
+
+		if (i % 4 == 0) {
+			add_window(&scene, start_ms, 1000);
+			continue;
+		}
+		batch_clear(scene.batch);
+		batch_set_time(scene.batch, (struct batch_time){ start_ms, start_ms + 1000 });
+		batch_set_source(scene.batch, 7, ++scene.sequence);
+		assert_int_equal(store_append(scene.store, scene.batch), 0);
+	}
+	assert_int_equal(
+		recorded_time_init(&recorded, scene.store, START_MS + 10000, START_MS + 50000), 0);
+	recorded_time_clip(&recorded, &question);
+	assert_int_equal(store_series(scene.store, &question, NULL, 0, &grid, &rows), 0);
+	recorded_time_learn(&recorded, &grid, &rows);
+	for (int64_t i = 0; i < 40; i++)
+		assert_int_equal(recorded_time_ms(&recorded, START_MS + 10000 + i * 1000,
+						  START_MS + 11000 + i * 1000),
+				 1000);
+	store_rows_done(&rows);
+	recorded_time_done(&recorded);
+	tear_down(&scene);
+}
+
 /* The time in a gap is nobody's. */
 static void gaps_are_left_out(void **state)
 {
@@ -164,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(windows_of_a_second),
 		cmocka_unit_test(windows_that_are_longer),
+		cmocka_unit_test(idle_time_is_recorded),
 		cmocka_unit_test(gaps_are_left_out),
 	};
 

@@ -85,7 +85,8 @@ static struct place *find_place(struct cache *cache, struct cache_key key)
 		struct place *place = &cache->places[i];
 
 		if (place->cached && place->key.span == key.span &&
-		    place->key.segment == key.segment && place->key.type == key.type &&
+		    place->key.segment == key.segment &&
+		    place->key.last_segment == key.last_segment && place->key.type == key.type &&
 		    place->key.service == key.service)
 			return place;
 	}

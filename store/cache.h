@@ -15,8 +15,8 @@
 struct cache;
 
 /*
- * A tree; or a catalog; or a summary: of a segment's tree the nodes that weigh something for one
- * profile type, with what they weigh.
+ * A tree; or a catalog; or a summary: of a segment's tree, or of several, the nodes that weigh
+ * something for one profile type, with what they weigh.
  */
 struct tree_part { /* the nodes of a service */
 	uint32_t service;
@@ -39,11 +39,12 @@ struct cached {
 
 /*
  * What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree, and
- * of the tree a service (text) or 0 for all.
+ * of the tree a service (text) or 0 for all. Of a summary of several segments the last one, too.
  */
 struct cache_key {
 	uint32_t span;
 	uint32_t segment;
+	uint32_t last_segment;
 	uint32_t type;
 	uint32_t service;
 };

@@ -507,7 +507,94 @@ int flame_check_roots(const struct tree *tree, const struct catalog *catalog)
 	return 0;
 }
 
-/* The values of all nodes are summed: adds them up, cuts, and merges. */
+/* For the span's end. Takes the summary. */
+static int add_part(struct flame_question *question, uint32_t segment, struct cached *summary)
+{
+	if (array_reserve(&question->parts, 1) < 0) {
+		cached_release(summary);
+		return -ENOMEM;
+	}
+	if (question->parts.count == 0)
+		question->first_part = segment;
+	question->last_part = segment;
+	question->parts.items[question->parts.count++] = summary;
+	return 0;
+}
+
+static void drop_parts(struct flame_question *question)
+{
+	for (uint32_t i = 0; i < question->parts.count; i++)
+		cached_release(question->parts.items[i]);
+	question->parts.count = 0;
+	question->has_made_part = false;
+}
+
+/*
+ * The parts in one, which is kept for who asks next: whoever looks at an hour looks at it again.
+ * 1: there is none.
+ */
+static int join_parts(struct flame_question *question, struct reader *reader, struct cached **ret)
+{
+	struct cache *cache = question->store->cache;
+	struct cache_key key = { .span = reader->span->id,
+				 .segment = question->first_part,
+				 .last_segment = question->last_part,
+				 .type = question->summary_type };
+	uint64_t sample_count = 0;
+
+	/* Made today and perhaps never asked for again: not worth the sum of them, yet. */
+	if (question->parts.count < 2 || question->has_made_part)
+		return 1;
+	for (uint32_t i = 0; i < question->parts.count; i++)
+		sample_count = saturated_sum(sample_count, question->parts.items[i]->sample_count);
+	*ret = cache_find(cache, key);
+	if (*ret && (*ret)->sample_count == sample_count)
+		return 0;
+	/* One of them was skipped then, or is now. */
+	if (*ret) {
+		*ret = cached_release(*ret);
+		return 1;
+	}
+
+	int err = forest_join_summaries(question->parts.items, question->parts.count, ret);
+
+	if (!err)
+		cache_add(cache, key, *ret);
+	return err == -ENOSPC ? 1 : err;
+}
+
+static int merge_summary(struct flame_question *question, struct reader *reader,
+			 const struct cached *summary)
+{
+	struct forest forest = forest_of_summary(summary);
+	int err = flame_reserve_scratch(question, forest.count);
+
+	question->tree = &summary->tree;
+	if (!err)
+		err = flame_merge_forest(question, reader->catalog, &forest, 1);
+	question->tree = NULL;
+	return err;
+}
+
+static int end_span(void *context, struct reader *reader)
+{
+	struct flame_question *question = context;
+	autoclean(cached) struct cached *joined = NULL;
+	int err = join_parts(question, reader, &joined);
+	bool was_taken = reader_lock(reader);
+
+	if (!err)
+		err = merge_summary(question, reader, joined);
+	else if (err > 0)
+		err = 0;
+	for (uint32_t i = 0; !err && !joined && i < question->parts.count; i++)
+		err = merge_summary(question, reader, question->parts.items[i]);
+	reader_unlock(reader, was_taken);
+	drop_parts(question);
+	return err;
+}
+
+/* The values of all nodes are summed: adds them up, cuts, and merges; or keeps that for later. */
 int flame_merge_segment(struct flame_question *question, struct reader *reader,
 			const struct reading *reading)
 {
@@ -533,9 +620,8 @@ int flame_merge_segment(struct flame_question *question, struct reader *reader,
 		return err;
 	summary->sample_count = question->merge.sample_count - question->samples_before;
 	cache_add(question->store->cache, summary_key(question, reader, reading), summary);
-	forest = forest_of_summary(summary);
-	question->tree = &summary->tree;
-	return flame_merge_forest(question, reader->catalog, &forest, 1);
+	question->has_made_part = true;
+	return add_part(question, reading->number, TAKE(summary));
 }
 
 static int end_segment(void *context, struct reader *reader, const struct reading *reading)
@@ -545,9 +631,7 @@ static int end_segment(void *context, struct reader *reader, const struct readin
 	int err = flame_check_roots(question->tree, reader->catalog);
 
 	if (!err && question->cached && question->cached->self) {
-		struct forest forest = forest_of_summary(question->cached);
-
-		err = flame_merge_forest(question, reader->catalog, &forest, 1);
+		err = add_part(question, reading->number, TAKE(question->cached));
 	} else if (!err) {
 		err = question->rows == ROWS_LABEL ? flame_merge_rows(question, reader->catalog)
 						   : flame_merge_segment(question, reader, reading);
@@ -651,6 +735,7 @@ static int question_read(struct flame_question *question)
 						   .block = start_block,
 						   .entry = add_entry,
 						   .segment_end = end_segment,
+						   .span_end = end_span,
 						   .chronicle_wish = question->wish,
 						   .chronicle = flame_add_chronicle };
 
@@ -664,6 +749,8 @@ static int question_read(struct flame_question *question)
 static void question_done(struct flame_question *question)
 {
 	cached_release(question->cached);
+	drop_parts(question);
+	array_done(&question->parts);
 	pool_done(&question->row_values);
 	array_done(&question->touches);
 	array_done(&question->forest_nodes);

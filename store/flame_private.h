@@ -51,11 +51,15 @@ struct flame_question {
 	const struct tree *tree;
 	struct cached *cached;
 	uint64_t samples_before;
-	uint32_t first_node;   /* of the block that is read: its service's root */
-	uint32_t node_count;   /* and how many are its own */
-	uint32_t summary_type; /* text of the span; 0: no summary may be used or made */
-	uint32_t *roots;       /* of a chronicle's tree of the host, by node: which root; or NULL */
-	bool *root_matches;    /* by root, for the type that is read */
+	/* Summaries of the span's segments, which are merged together at its end. */
+	ARRAY(struct cached *) parts;
+	uint32_t first_part, last_part; /* the numbers of their segments */
+	bool has_made_part;		/* one of them was not there before */
+	uint32_t first_node;		/* of the block that is read: its service's root */
+	uint32_t node_count;		/* and how many are its own */
+	uint32_t summary_type;		/* text of the span; 0: no summary may be used or made */
+	uint32_t *roots;    /* of a chronicle's tree of the host, by node: which root; or NULL */
+	bool *root_matches; /* by root, for the type that is read */
 	ARRAY(uint64_t) self;
 	ARRAY(uint64_t) total;
 	ARRAY(uint32_t) mapped;

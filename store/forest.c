@@ -8,6 +8,7 @@
 
 #include "store/merge.h"
 #include "store/reader.h"
+#include "store/segment.h"
 
 enum {
 	/* Totals in sixteenths of an octave. */
@@ -133,6 +134,103 @@ int forest_summarize(const struct tree *tree, const struct forest *forest, uint6
 		tree_memory(&summary->tree) + count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
 	*ret = TAKE(summary);
 	return 0;
+}
+
+static int join_location(const struct tree *from, uint32_t location, uint32_t *locations,
+			 struct segment *to, uint32_t *ret)
+{
+	if (location < TREE_RESERVED_COUNT) {
+		*ret = location;
+		return 0;
+	}
+	if (!locations[location]) {
+		int64_t number = segment_add_location(to, from->builds.items[location],
+						      from->addresses.items[location]);
+
+		if (number < 0)
+			return (int)number;
+		locations[location] = (uint32_t)number;
+	}
+	*ret = locations[location];
+	return 0;
+}
+
+/* mapped, locations: scratch, by node and by location of the part. */
+static int join_part(const struct cached *part, uint32_t *mapped, uint32_t *locations,
+		     struct segment *to, struct cached *sum)
+{
+	const struct tree *from = &part->tree;
+
+	for (uint32_t i = 0; i < from->nodes.count; i++) {
+		struct tree_node node = from->nodes.items[i];
+		bool is_root = node.parent == TREE_NO_PARENT;
+		int err = 0;
+
+		/* In a root it is a service. */
+		if (!is_root)
+			err = join_location(from, node.location, locations, to, &node.location);
+		if (err)
+			return err;
+
+		int64_t number = segment_add_node(
+			to, is_root ? TREE_NO_PARENT : mapped[node.parent], node.location);
+
+		if (number < 0)
+			return (int)number;
+		mapped[i] = (uint32_t)number;
+		sum->self[number] = saturated_sum(sum->self[number], part->self[i]);
+		sum->total[number] = saturated_sum(sum->total[number], part->total[i]);
+		sum->hidden[number] += part->hidden[i];
+	}
+	sum->sample_count = saturated_sum(sum->sample_count, part->sample_count);
+	return 0;
+}
+
+int forest_join_summaries(struct cached *const *parts, size_t count, struct cached **ret)
+{
+	autoclean(cached) struct cached *sum = cached_new();
+	autofree uint32_t *scratch = NULL;
+	struct segment joined = { 0 };
+	size_t node_count = 0;
+	size_t node_count_max = 1;
+	size_t location_count_max = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct tree *tree = &parts[i]->tree;
+
+		node_count += tree->nodes.count;
+		if (tree->nodes.count > node_count_max)
+			node_count_max = tree->nodes.count;
+		if (tree->builds.count > location_count_max)
+			location_count_max = tree->builds.count;
+	}
+	if (!sum)
+		return -ENOMEM;
+	sum->self = calloc(node_count + 1, sizeof(sum->self[0]));
+	sum->total = calloc(node_count + 1, sizeof(sum->total[0]));
+	sum->hidden = calloc(node_count + 1, sizeof(sum->hidden[0]));
+	scratch = calloc(node_count_max + location_count_max, sizeof(scratch[0]));
+	if (!sum->self || !sum->total || !sum->hidden || !scratch)
+		return -ENOMEM;
+	err = segment_init(&joined, 1, 1);
+	for (size_t i = 0; !err && i < count; i++) {
+		uint32_t *locations = scratch + node_count_max;
+
+		memset(locations, 0, location_count_max * sizeof(locations[0]));
+		err = join_part(parts[i], scratch, locations, &joined, sum);
+	}
+	if (!err) {
+		sum->tree = joined.tree;
+		joined.tree = (struct tree){ 0 };
+		/* The arrays are as long as if the parts had nothing in common. */
+		tree_trim(&sum->tree);
+		sum->size = tree_memory(&sum->tree) +
+			    (node_count + 1) * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+		*ret = TAKE(sum);
+	}
+	segment_done(&joined);
+	return err;
 }
 
 struct forest forest_of_summary(const struct cached *summary)

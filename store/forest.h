@@ -35,4 +35,11 @@ uint64_t forest_find_cut(const struct forest *forest, uint64_t keep);
  */
 int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
 		     uint32_t *mapped, struct cached **ret);
+
+/*
+ * The sum of summaries of one span. What several segments have in common, most of what passes the
+ * cut, is then named and merged once and not once for each. -ENOSPC: it is too large for one tree.
+ */
+int forest_join_summaries(struct cached *const *parts, size_t count, struct cached **ret);
+
 struct forest forest_of_summary(const struct cached *summary);

@@ -771,6 +771,11 @@ static int visit_span(struct reader *reader)
 		if (!err)
 			err = reader_check_time(reader);
 	}
+	if (reader->catalog && reader->question->span_end) {
+		int ended = reader->question->span_end(reader->question->context, reader);
+
+		err = err ? err : ended;
+	}
 	array_done(&segments.rows);
 	reader_close(reader);
 	return err;

@@ -92,6 +92,8 @@ struct reader_question {
 	void (*slice)(void *context, const struct slice *slice);
 	/* After them. May be NULL. */
 	int (*segment_end)(void *context, struct reader *reader, const struct reading *reading);
+	/* After the segments of a span, those before a damaged one, too. May be NULL. */
+	int (*span_end)(void *context, struct reader *reader);
 
 	/* Which roll-ups stand in for spans and segments. */
 	struct chronicle_wish chronicle_wish;

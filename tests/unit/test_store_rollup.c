@@ -136,7 +136,8 @@ struct asked {
 	bool is_exact;
 };
 
-static struct flame ask(struct store_scene *scene, const struct asked *asked)
+static struct flame ask_nodes(struct store_scene *scene, const struct asked *asked,
+			      uint32_t node_count_max)
 {
 	char text[64], error[SELECTOR_ERROR_SIZE];
 	struct selector *selector = NULL;
@@ -144,7 +145,7 @@ static struct flame ask(struct store_scene *scene, const struct asked *asked)
 					   .from_unix_ms = asked->from_ms,
 					   .to_unix_ms = asked->to_ms,
 					   .is_exact = asked->is_exact };
-	struct flame_options options = { .node_count_max = 1 << 20,
+	struct flame_options options = { .node_count_max = node_count_max,
 					 .rows_by = STR("service_name") };
 	struct flame flame = { 0 };
 
@@ -156,6 +157,12 @@ static struct flame ask(struct store_scene *scene, const struct asked *asked)
 	assert_int_equal(store_flame(scene->store, &question, &options, &flame), 0);
 	selector_free(selector);
 	return flame;
+}
+
+/* So many that nothing is cut. */
+static struct flame ask(struct store_scene *scene, const struct asked *asked)
+{
+	return ask_nodes(scene, asked, 1 << 20);
 }
 
 /* Names from the root, so that nodes of two answers can be compared. */
@@ -246,6 +253,20 @@ static void assert_rolled(struct store_scene *scene, struct asked asked, uint64_
 	flame_done(&rolled);
 }
 
+static void assert_same(const struct flame *a, const struct flame *b)
+{
+	assert_int_equal(b->node_count, a->node_count);
+	assert_int_equal(b->sample_count, a->sample_count);
+	assert_int_equal(b->hidden_count, a->hidden_count);
+	for (uint32_t i = 0; i < a->node_count; i++) {
+		assert_int_equal(b->nodes[i].self, a->nodes[i].self);
+		assert_int_equal(b->nodes[i].total, a->nodes[i].total);
+		assert_int_equal(b->nodes[i].parent, a->nodes[i].parent);
+		assert_int_equal(b->nodes[i].hidden, a->nodes[i].hidden);
+		assert_true(str_equal(b->names[b->nodes[i].name], a->names[a->nodes[i].name]));
+	}
+}
+
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 static void sums_are_those_of_the_samples(void **state)
@@ -280,6 +301,37 @@ static void sums_are_those_of_the_samples(void **state)
 	assert_true(status_of(scene).pieces <= pieces + 1);
 	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
 		      true);
+}
+
+/*
+ * The first answer makes summaries of the segments, the second their sum, the third finds it; and
+ * so again when the range, or what is in it, has changed.
+ */
+static void an_answer_is_the_same_again(void **state)
+{
+	struct store_scene *scene = *state;
+
+	for (int hour = 0; hour < 2; hour++) {
+		live(scene, 47 * MINUTE_MS, 60);
+		for (int64_t after = 0; after <= 20; after += 10) {
+			struct asked asked = { .from_ms = START_MS + after * MINUTE_MS,
+					       .to_ms = unix_ms,
+					       .is_exact = true };
+			struct flame all = ask(scene, &asked);
+			struct flame first, again;
+
+			first = ask_nodes(scene, &asked, 1000);
+			assert_true(first.node_count > 100);
+			assert_equal_sums(&all, &first);
+			for (int i = 0; i < 2; i++) {
+				again = ask_nodes(scene, &asked, 1000);
+				assert_same(&first, &again);
+				flame_done(&again);
+			}
+			flame_done(&all);
+			flame_done(&first);
+		}
+	}
 }
 
 /* A service, over more than a day, comes out of its own lists. */
@@ -754,6 +806,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(sums_are_those_of_the_samples),
+		SCENE_TEST(an_answer_is_the_same_again),
 		SCENE_TEST(services_have_lists_of_their_own),
 		SCENE_TEST(services_are_read_in_groups),
 		SCENE_TEST(timelines_are_those_of_the_samples),

@@ -189,12 +189,13 @@ function askExplore(signal: AbortSignal): Promise<() => void>[] {
   const of = asked(), selector = query.value, kind = type.value === TYPE_CPU ? undefined : type.value;
   const key = `explore ${selector} ${kind} ${span.value} ${JSON.stringify(range.value)} ${raw.value} ${exact.value}`;
   const common = { ...of, query: selector, type: kind, names: raw.value ? "raw" : undefined, exact: exact.value ? 1 : undefined };
-  const text = search.value.trim() || undefined;
+  // A pattern is looked for here, in all functions.
+  const text = regex.value ? undefined : search.value.trim() || undefined;
   const isInside = bandLabel() !== "service_name";
   const questions = [
     timelineQuestion(signal, selector, kind),
     leadOf.ask({ ...common, by: isInside ? "process" : "service", limit: 1, points: 0 }, key, signal),
-    functionsOf.ask({ ...common, search: regex.value ? undefined : text, sort: sort.value, limit: FUNCTIONS }, `${key} ${text} ${sort.value}`, signal, FUNCTIONS_MS),
+    functionsOf.ask({ ...common, search: text, sort: sort.value, limit: FUNCTIONS }, `${key} ${text} ${sort.value}`, signal, FUNCTIONS_MS),
     typesOf.ask(of, key, signal, TYPES_MS),
   ];
   if (view.value === "sandwich" && fn.value) {

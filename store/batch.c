@@ -76,6 +76,7 @@ void batch_clear(struct batch *batch)
 	batch->room += batch->items.count * sizeof(batch->items.items[0]) +
 		       batch->times.count * sizeof(batch->times.items[0]);
 	batch->items.count = 0;
+	batch->samples = 0;
 	batch->times.count = 0;
 	batch->gaps.count = 0;
 	batch->time = (struct batch_time){ 0 };
@@ -372,17 +373,16 @@ int batch_add_entry(struct batch *batch, const struct batch_entry *entry)
 		       time_count * sizeof(entry->times_ms[0]));
 	batch->times.count += (uint32_t)time_count;
 	batch->items.items[batch->items.count++] = item;
+	batch->samples += item.count;
 	batch->room -= size;
 	return 0;
 }
 
 struct batch_totals batch_totals(const struct batch *batch)
 {
-	struct batch_totals totals = { .time = batch->time, .entries = batch->items.count };
-
-	for (uint32_t i = 0; i < batch->items.count; i++)
-		totals.samples += batch->items.items[i].count;
-	return totals;
+	return (struct batch_totals){ .time = batch->time,
+				      .entries = batch->items.count,
+				      .samples = batch->samples };
 }
 
 size_t batch_room(const struct batch *batch)

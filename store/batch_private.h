@@ -74,6 +74,7 @@ struct batch {
 	struct batch_locations locations;
 	struct pool stacks; /* the flags, then locations, leaf first: all uint32_t */
 	ARRAY(struct batch_item) items;
+	uint64_t samples; /* the sum of their counts */
 	ARRAY(uint16_t) times;
 	ARRAY(struct batch_gap) gaps;
 	ARRAY(uint32_t) scratch;

@@ -605,10 +605,7 @@ static int append_anywhere(struct store *store, const struct batch *batch, struc
 static void note_appended(struct store *store, struct span *span, const struct batch *batch,
 			  struct source *source)
 {
-	uint64_t samples = 0;
-
-	for (uint32_t i = 0; i < batch->items.count; i++)
-		samples += batch->items.items[i].count;
+	uint64_t samples = batch->samples;
 
 	pthread_mutex_lock(&store->lock);
 	if (span->end_ms == 0 || batch->time.start_unix_ms < span->first_ms)

@@ -17,6 +17,7 @@ enum {
 	BATCH_ENTRY_COUNT_MAX = 1 << 18, /* what a commit takes at ease */
 	TYPE_SIZE_MAX = 512,
 	CACHE_SIZE = 512, /* label sets of one profile: its threads, mostly */
+	STACK_CACHE_SIZE = 8192,
 	NUMBER_NONE = UINT32_MAX,
 	DURATION_MS_DEFAULT = 10000, /* of a profile that does not say, as Pyroscope has it */
 };
@@ -28,6 +29,13 @@ struct cached {
 	uint32_t series, labels;
 };
 
+/* What a stack of these indices came to. */
+struct cached_stack {
+	uint64_t owner; /* of the indices, from 1 */
+	struct otlp_range range;
+	uint32_t number;
+};
+
 struct otlp_intake {
 	struct otlp_intake_options options;
 	struct batch *batch;
@@ -37,10 +45,14 @@ struct otlp_intake {
 	struct otlp_intake_totals totals;
 	uint64_t profile_number;
 	struct cached cache[CACHE_SIZE];
+	struct cached_stack stacks[STACK_CACHE_SIZE];
 
-	/* Numbers in the batch of locations of the tables; NUMBER_NONE: not added yet. */
+	/* Numbers in the batch of the tables' locations, and of their mappings' builds;
+	 * NUMBER_NONE: not added yet. */
 	uint64_t tables_serial;
 	ARRAY(uint32_t) locations;
+	ARRAY(uint32_t) builds;
+	uint64_t stacks_owner;
 
 	/* The type of the profile that is taken. */
 	struct buf type;
@@ -77,6 +89,7 @@ struct otlp_intake *otlp_intake_free(struct otlp_intake *intake)
 	otlp_labels_done(&intake->labels);
 	buf_done(&intake->type);
 	array_done(&intake->locations);
+	array_done(&intake->builds);
 	array_done(&intake->times);
 	free(intake);
 	return NULL;
@@ -105,6 +118,7 @@ static int give(struct otlp_intake *intake)
 	intake->has_time = false;
 	intake->tables_serial = 0;
 	memset(intake->cache, 0, sizeof(intake->cache));
+	memset(intake->stacks, 0, sizeof(intake->stacks));
 	return err;
 }
 
@@ -306,12 +320,29 @@ static int64_t add_named(struct otlp_intake *intake, const struct otlp_tables *t
 	return batch_add_named_location(intake->batch, lines, count);
 }
 
+static int64_t find_build(struct otlp_intake *intake, const struct otlp_mapping *mapping,
+			  uint32_t place)
+{
+	uint32_t *number = &intake->builds.items[place];
+
+	assert(place < intake->builds.count);
+	if (*number == NUMBER_NONE) {
+		struct identity identity = identity_of(mapping);
+		int64_t build =
+			batch_add_build(intake->batch, BUILD_FILE, &identity, mapping->filename);
+
+		if (build < 0)
+			return build;
+		*number = (uint32_t)build;
+	}
+	return *number;
+}
+
 static int64_t add_location(struct otlp_intake *intake, const struct otlp_tables *tables,
 			    const struct otlp_location *location)
 {
 	const struct otlp_mapping *mapping =
 		location->mapping > 0 ? &tables->mappings.items[location->mapping] : NULL;
-	struct identity identity = { 0 };
 	int64_t build;
 
 	if (location->lines.count > 0)
@@ -319,8 +350,7 @@ static int64_t add_location(struct otlp_intake *intake, const struct otlp_tables
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0))
 		return add_nameless(intake, location->frame_type);
-	identity = identity_of(mapping);
-	build = batch_add_build(intake->batch, BUILD_FILE, &identity, mapping->filename);
+	build = find_build(intake, mapping, location->mapping);
 	return build < 0 ? build
 			 : batch_add_location(intake->batch, (uint32_t)build,
 					      file_offset(mapping, location->address));
@@ -330,12 +360,16 @@ static int use_tables(struct otlp_intake *intake, const struct otlp_tables *tabl
 {
 	if (intake->tables_serial == tables->serial)
 		return 0;
-	intake->locations.count = 0;
-	if (array_reserve(&intake->locations, tables->locations.count + 1) < 0)
+	intake->locations.count = intake->builds.count = 0;
+	if (array_reserve(&intake->locations, tables->locations.count + 1) < 0 ||
+	    array_reserve(&intake->builds, tables->mappings.count + 1) < 0)
 		return -ENOMEM;
 	intake->locations.count = tables->locations.count;
+	intake->builds.count = tables->mappings.count;
 	for (uint32_t i = 0; i < intake->locations.count; i++)
 		intake->locations.items[i] = NUMBER_NONE;
+	for (uint32_t i = 0; i < intake->builds.count; i++)
+		intake->builds.items[i] = NUMBER_NONE;
 	intake->tables_serial = tables->serial;
 	return 0;
 }
@@ -372,6 +406,23 @@ static int64_t add_stack(struct otlp_intake *intake, const struct otlp_profile *
 		numbers[i] = (uint32_t)number;
 	}
 	return batch_add_stack(intake->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);
+}
+
+/* The same stack of the table again, as of another thread, or taken as part of another profile. */
+static int64_t find_stack(struct otlp_intake *intake, const struct otlp_profile *profile,
+			  struct otlp_range stack)
+{
+	struct cached_stack *cached =
+		&intake->stacks[(stack.first * UINT32_C(0x9e3779b1) >> 8) % STACK_CACHE_SIZE];
+	int64_t number;
+
+	if (cached->owner == intake->stacks_owner && cached->range.first == stack.first &&
+	    cached->range.count == stack.count)
+		return cached->number;
+	number = add_stack(intake, profile, stack);
+	if (number >= 0)
+		*cached = (struct cached_stack){ intake->stacks_owner, stack, (uint32_t)number };
+	return number;
 }
 
 /* ---- samples ----------------------------------------------------------------------------------
@@ -492,7 +543,7 @@ static int take_sample(struct otlp_intake *intake, const struct otlp_profile *pr
 	err = cached_labels(intake, profile, sample, &labels);
 	if (err)
 		return err;
-	stack = add_stack(intake, profile, sample->stack);
+	stack = find_stack(intake, profile, sample->stack);
 	if (stack < 0)
 		return (int)stack;
 	entry.series = labels.series;
@@ -518,6 +569,10 @@ int otlp_intake_take(void *context, const struct otlp_profile *profile)
 		err = intake->type.error;
 	if (!err)
 		err = use_tables(intake, profile->tables);
+	/* Either all profiles share the tables' stacks, or each has its own. */
+	intake->stacks_owner = profile->stack_indices == profile->tables->indices.items
+				       ? UINT64_MAX
+				       : intake->profile_number;
 	for (size_t i = 0; !err && i < profile->sample_count; i++)
 		err = take_sample(intake, profile, &profile->samples[i]);
 	return err;

@@ -118,6 +118,11 @@ static enum option read_option(const struct interpreter *interpreter, struct str
 								 : OPTION_PASSED;
 }
 
+bool script_is_interpreter(struct str name)
+{
+	return find_interpreter(name) != NULL;
+}
+
 struct str script_of(struct str name, struct str command_line)
 {
 	const struct interpreter *interpreter = find_interpreter(name);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/str.h"
 
 /*
@@ -10,3 +12,6 @@
  * kept: they hold secrets. The answer is a slice of command_line.
  */
 struct str script_of(struct str name, struct str command_line);
+
+/* Whether it is: for others nobody need look at a command line. */
+bool script_is_interpreter(struct str name);

@@ -6,11 +6,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
 #include "base/cleanup.h"
 #include "base/script.h"
+#include "base/table.h"
 #include "web/labels.h"
 #include "web/otlp_wire.h"
 
@@ -63,15 +66,57 @@ static struct str keep(struct buf *texts, struct str value)
 	return (struct str){ made, value.size };
 }
 
+/* What a sender says of a process, besides its number. */
+struct claim {
+	struct str executable, container;
+};
+
+/* Either may be cut short: comm has 15 bytes, and "python3" is a name of python3.11. */
+static bool fits(struct str name, struct str executable)
+{
+	size_t size = name.size < executable.size ? name.size : executable.size;
+
+	return size > 0 && memcmp(name.text, executable.text, size) == 0;
+}
+
+static bool contains(struct str text, struct str part)
+{
+	return part.size > 0 && memmem(text.text, text.size, part.text, part.size) != NULL;
+}
+
+/* The name under which it was started. */
+static struct str first_word(struct str command_line)
+{
+	return str_base_name(
+		(struct str){ command_line.text, strnlen(command_line.text, command_line.size) });
+}
+
+/* Whether what lies below /proc can be the process of the claim. */
+static bool is_credible(const struct claim *claim, const struct window_process *process,
+			struct str cgroups, struct str command_line)
+{
+	struct str id = claim->container;
+
+	/* Some say the short id. */
+	if (id.size > SHORT_ID_SIZE)
+		id.size = SHORT_ID_SIZE;
+	if (id.size > 0 && !contains(cgroups, id))
+		return false;
+	return claim->executable.size == 0 || fits(process->comm, claim->executable) ||
+	       fits(first_word(command_line), claim->executable);
+}
+
 /*
  * What the collector would have called it: by its cgroup, or the script that it runs, or its
- * executable, whose name the sender knows and this process may not ask for. None when it is gone.
+ * executable, whose name the sender knows and this process may not ask for. None when it is gone,
+ * or another one.
  */
-static int find_process(struct otlp_labels *labels, uint64_t pid, struct str executable)
+static int find_process(struct otlp_labels *labels, uint64_t pid, const struct claim *claim)
 {
 	char folder[32];
 	char comm[64], cgroup[PROCESS_TEXT_SIZE], command[PROCESS_TEXT_SIZE];
 	struct window_process process = { 0 };
+	struct str cgroups, command_line = { 0 };
 
 	labels->process_pid = pid;
 	labels->process_count = 0;
@@ -86,10 +131,15 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, struct str exe
 		return 0;
 	if (process.comm.text[process.comm.size - 1] == '\n')
 		process.comm.size--;
-	process.name = executable.size > 0 ? str_base_name(executable) : process.comm;
-	process.cgroup = cgroup_choose(read_text(folder, "cgroup", cgroup, sizeof(cgroup)));
-	process.script =
-		script_of(process.name, read_text(folder, "cmdline", command, sizeof(command)));
+	process.name = claim->executable.size > 0 ? claim->executable : process.comm;
+	cgroups = read_text(folder, "cgroup", cgroup, sizeof(cgroup));
+	/* A hundred processes a request: what is not needed is not opened. */
+	if (script_is_interpreter(process.name) || !fits(process.comm, process.name))
+		command_line = read_text(folder, "cmdline", command, sizeof(command));
+	if (!is_credible(claim, &process, cgroups, command_line))
+		return 0;
+	process.cgroup = cgroup_choose(cgroups);
+	process.script = script_of(process.name, command_line);
 	process.comm = keep(&labels->process_texts, process.comm);
 	process.name = keep(&labels->process_texts, process.name);
 	process.cgroup = keep(&labels->process_texts, process.cgroup);
@@ -295,28 +345,85 @@ static struct str prefixed(struct otlp_labels *labels, struct str name)
 	return (struct str){ made, prefix.size + name.size };
 }
 
+static bool is_machine_id(struct str id)
+{
+	enum { MACHINE_ID_SIZE = 32 };
+
+	for (size_t i = 0; i < id.size; i++)
+		if (!((id.text[i] >= '0' && id.text[i] <= '9') ||
+		      (id.text[i] >= 'a' && id.text[i] <= 'f')))
+			return false;
+	return id.size == MACHINE_ID_SIZE;
+}
+
+/* "web-1" is web-1.example.org; names of hosts know no case. */
+static bool is_same_host(struct str name, struct str ours)
+{
+	size_t size = name.size < ours.size ? name.size : ours.size;
+	struct str rest = name.size < ours.size ? ours : name;
+
+	return strncasecmp(name.text, ours.text, size) == 0 &&
+	       (rest.size == size || rest.text[size] == '.');
+}
+
+/* What is said of the host, if anything, must be said of ours. */
+static bool is_of_this_host(struct otlp_labels *labels, const struct otlp_profile *profile,
+			    const struct otlp_sample *sample)
+{
+	struct str id = value_text(labels, find(profile, sample, STR("host.id")));
+	struct str name = value_text(labels, find(profile, sample, STR("host.name")));
+	struct str ours = str_from(labels->host_name);
+	char text[64];
+
+	if (name.size > 0 && ours.size > 0 && !is_same_host(name, ours))
+		return false;
+	if (id.size == 0)
+		return true;
+	ours = read_text("/etc", "machine-id", text, sizeof(text));
+	if (ours.size > 0 && ours.text[ours.size - 1] == '\n')
+		ours.size--;
+	/* Others are a cloud's, of which nothing is known here. */
+	return !is_machine_id(id) || ours.size == 0 || str_equal(id, ours);
+}
+
+/* The labels of the process, when the sender's number can be the one that /proc knows. */
+static int add_process(struct otlp_labels *labels, const struct otlp_profile *profile,
+		       const struct otlp_sample *sample, const struct claim *claim)
+{
+	const struct otlp_attribute *pid = find(profile, sample, STR("process.pid"));
+	uint64_t said;
+	int err = 0;
+
+	if (!labels->is_local || !pid || pid->value.kind != OTLP_VALUE_INTEGER ||
+	    pid->value.integer <= 0 || pid->value.integer > INT32_MAX ||
+	    !is_of_this_host(labels, profile, sample))
+		return 0;
+	said = table_hash_bytes(claim->executable.text, claim->executable.size, 0);
+	said = table_hash_bytes(claim->container.text, claim->container.size, said);
+	if ((uint64_t)pid->value.integer != labels->process_pid || said != labels->process_said)
+		err = find_process(labels, (uint64_t)pid->value.integer, claim);
+	if (err)
+		return err;
+	labels->process_said = said;
+	for (size_t i = 0; i < labels->process_count; i++)
+		add_series(labels, labels->process[i].name, labels->process[i].value);
+	return 0;
+}
+
 static int add_identity(struct otlp_labels *labels, const struct otlp_profile *profile,
 			const struct otlp_sample *sample)
 {
-	const struct otlp_attribute *pid = find(profile, sample, STR("process.pid"));
 	struct str service = value_text(labels, find(profile, sample, STR("service.name")));
 	struct str container = value_text(labels, find(profile, sample, STR("container.id")));
 	struct str name = value_text(labels, find(profile, sample, STR("process.executable.name")));
 	struct str path = value_text(labels, find(profile, sample, STR("process.executable.path")));
 	struct str executable = str_base_name(name.size > 0 ? name : path);
+	int err;
 
 	add_series(labels, STR("service_name"), service);
-	if (labels->is_local && pid && pid->value.kind == OTLP_VALUE_INTEGER &&
-	    pid->value.integer > 0 && pid->value.integer <= INT32_MAX) {
-		int err = 0;
-
-		if ((uint64_t)pid->value.integer != labels->process_pid)
-			err = find_process(labels, (uint64_t)pid->value.integer, executable);
-		if (err)
-			return err;
-		for (size_t i = 0; i < labels->process_count; i++)
-			add_series(labels, labels->process[i].name, labels->process[i].value);
-	}
+	err = add_process(labels, profile, sample, &(struct claim){ executable, container });
+	if (err)
+		return err;
 	add_series(labels, STR("container_id"), container);
 	add_series(labels, STR("process_name"), executable);
 	add_series(labels, STR("host"),

@@ -14,6 +14,10 @@
  * collector would call it (labels.h), so that both profilers' data of it lie together; one from
  * elsewhere by what its sender says, and else "unknown_service:" and its executable.
  *
+ * A sender may be on this host and still count processes otherwise, in a container with numbers of
+ * its own: a process is taken for the one that /proc has only if nothing that is said of it, host,
+ * container and executable, contradicts what /proc tells.
+ *
  * What tells one thread, process or request from another stays with samples: pid, tid, thread_name,
  * span_id, trace_id, and all other attributes of samples. The rest makes a series, each attribute
  * of resource, scope and profile by its name with '_' for what is no letter or digit.
@@ -30,7 +34,7 @@ struct otlp_labels {
 	struct buf texts;  /* made ones */
 
 	/* The last process that was asked for: profiles of one come together. */
-	uint64_t process_pid;
+	uint64_t process_pid, process_said; /* and a hash of what was said of it */
 	struct buf process_texts;
 	struct label process[8];
 	size_t process_count;

@@ -152,15 +152,16 @@ static void processes_get_their_names(void **state)
 }
 
 /* A resource of one process, and a sample of it. */
-static void make_process(uint64_t pid, const char *executable, struct buf *request)
+static void make_process(uint64_t pid, const char *executable, const char *more,
+			 struct buf *request)
 {
-	char text[256];
+	char text[512];
 	autoclean(buf) struct buf json = BUF(MEMORY);
 
 	snprintf(text, sizeof(text),
 		 "{\"key\":\"process.pid\",\"value\":{\"intValue\":\"%llu\"}},"
-		 "{\"key\":\"process.executable.name\",\"value\":{\"stringValue\":\"%s\"}}",
-		 (unsigned long long)pid, executable);
+		 "{\"key\":\"process.executable.name\",\"value\":{\"stringValue\":\"%s\"}}%s",
+		 (unsigned long long)pid, executable, more);
 	buf_printf(request,
 		   "{\"resourceProfiles\":[{\"resource\":{\"attributes\":[%s]},\"scopeProfiles\":["
 		   "{\"profiles\":[{\"sampleType\":{\"typeStrindex\":1,\"unitStrindex\":2},"
@@ -176,6 +177,51 @@ static void make_process(uint64_t pid, const char *executable, struct buf *reque
 		   text);
 }
 
+#define SAID(key, text) ",{\"key\":\"" key "\",\"value\":{\"stringValue\":\"" text "\"}}"
+
+/*
+ * A sender in a container counts its processes from 1, and so may name any of the host's: what it
+ * says of them tells that it means others.
+ */
+static void a_process_that_is_another_is_called_as_its_sender_says(void **state)
+{
+	static const struct {
+		const char *executable, *more;
+		double samples; /* with a name of ours */
+	} cases[] = {
+		{ "test_otlp_receiver", SAID("service.version", "1"), 3000 },
+		{ "test_otlp_receiver_2", "", 3000 }, /* comm is cut after 15 bytes */
+		{ "nginx", SAID("service.version", "2"), 0 },
+		{ "test_otlp_receiver", SAID("container.id", "0123456789abcdef0123"), 0 },
+		{ "test_otlp_receiver", SAID("host.name", "no-such-host"), 0 },
+		{ "test_otlp_receiver", SAID("host.id", "00000000000000000000000000000001"), 0 },
+		{ "test_otlp_receiver", SAID("host.id", "i-0a1b2c"), 3000 }, /* a cloud's */
+	};
+	struct fixture *fixture = *state;
+	double before = 0;
+	char selector[128];
+
+	(void)snprintf(fixture->small.server.host_name, sizeof(fixture->small.server.host_name),
+		       "here");
+	snprintf(selector, sizeof(selector),
+		 "%%7Bpid%%3D%%22%d%%22,service_name!~%%22unknown.*|0123.*%%22%%7D", (int)getpid());
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(buf) struct buf body = BUF(MEMORY);
+		double after;
+
+		if (strstr(cases[i].more, "host.id") && access("/etc/machine-id", R_OK))
+			continue; /* then nobody can tell */
+		make_process((uint64_t)getpid(), cases[i].executable, cases[i].more, &body);
+		assert_sent(fixture,
+			    &(struct sending){ .type = "application/json", .body = str_of(&body) },
+			    200, "{}");
+		after = total(fixture, CPU, selector);
+		if (after - before != cases[i].samples)
+			fail_msg("%s%s: %.0f", cases[i].executable, cases[i].more, after - before);
+		before = after;
+	}
+}
+
 /* Its own collector would call it by its cgroup; the test's own process is one of this host. */
 static void a_process_of_this_host_is_called_as_ours(void **state)
 {
@@ -184,8 +230,8 @@ static void a_process_of_this_host_is_called_as_ours(void **state)
 	autoclean(buf) struct buf gone = BUF(MEMORY);
 	char selector[128];
 
-	make_process((uint64_t)getpid(), "test_otlp_receiver", &here);
-	make_process(4194303, "test_elsewhere", &gone);
+	make_process((uint64_t)getpid(), "test_otlp_receiver", "", &here);
+	make_process(4194303, "test_elsewhere", "", &gone);
 	assert_sent(fixture, &(struct sending){ .type = "application/json", .body = str_of(&here) },
 		    200, "{}");
 	assert_sent(fixture,
@@ -404,6 +450,9 @@ int main(void)
 						close_with_writer),
 		cmocka_unit_test_setup_teardown(a_process_of_this_host_is_called_as_ours,
 						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(
+			a_process_that_is_another_is_called_as_its_sender_says, open_with_writer,
+			close_with_writer),
 		cmocka_unit_test_setup_teardown(it_comes_packed, open_with_writer,
 						close_with_writer),
 		cmocka_unit_test_setup_teardown(it_comes_by_grpc, open_with_writer,

@@ -75,6 +75,16 @@ static void keeps_arguments_of_a_script_from_standard_input_to_itself(void **sta
 	expect("perl", COMMAND("perl\0-\0secret"), "");
 }
 
+static void knows_interpreters_by_their_names(void **state)
+{
+	(void)state;
+	assert_true(script_is_interpreter(STR("python3.11")));
+	assert_true(script_is_interpreter(STR("sh")));
+	assert_false(script_is_interpreter(STR("nginx")));
+	assert_false(script_is_interpreter(STR("shop")));
+	assert_false(script_is_interpreter(STR("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +92,7 @@ int main(void)
 		cmocka_unit_test(finds_modules_archives_and_classes),
 		cmocka_unit_test(tells_nothing_of_other_programs),
 		cmocka_unit_test(keeps_code_given_on_the_command_line_to_itself),
+		cmocka_unit_test(knows_interpreters_by_their_names),
 		cmocka_unit_test(keeps_arguments_of_a_script_from_standard_input_to_itself),
 	};
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast OpenTelemetry's profiles are received: requests of 1 MB by gRPC, from the frame to the
- * acknowledgement, read, stored, and written to disk; and read alone.
+ * How fast OpenTelemetry's profiles are received: requests of about 1 MB by gRPC, from the frame to
+ * the acknowledgement, read, stored, and written to disk; and read alone. Three kinds: what a
+ * profiler says of a busy host with 64 CPUs, of a calmer one, whose samples have more timestamps
+ * each, and samples that are as many as fit, with stacks drawn at random for each service, which
+ * nobody sends. Files named on the command line are sent, too: captured requests.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,11 +19,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "tests/support/answers.h"
+#include "tests/support/otlp_host.h"
 #include "tests/support/otlp_maker.h"
+#include "tests/support/pprof_maker.h"
 #include "web/ingest.h"
 #include "web/otlp_reader.h"
 
-enum { REQUEST_COUNT = 48, REQUEST_SIZE = 1 << 20, MEMORY = 4 << 20 };
+enum { REQUEST_COUNT = 48, REQUEST_SIZE = 1 << 20, MEMORY = 64 << 20 };
 
 #define GRPC "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
 
@@ -47,25 +52,69 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static struct buf *make_requests(size_t *ret_bytes)
-{
-	struct buf *requests = calloc(REQUEST_COUNT, sizeof(requests[0]));
+struct requests {
+	struct buf items[REQUEST_COUNT]; /* in gRPC's frames */
+	size_t bytes;
+	uint64_t samples, events; /* 0: not known */
+};
 
-	assert_non_null(requests);
-	*ret_bytes = 0;
+static void frame(const struct buf *message, struct buf *framed)
+{
+	*framed = BUF(MEMORY);
+	buf_add_u8(framed, 0);
+	for (int shift = 24; shift >= 0; shift -= 8)
+		buf_add_u8(framed, (uint8_t)(message->size >> shift));
+	buf_add(framed, message->bytes, message->size);
+	assert_int_equal(framed->error, 0);
+}
+
+static void make_scattered(struct requests *requests)
+{
 	for (uint64_t i = 0; i < REQUEST_COUNT; i++) {
 		autoclean(buf) struct buf message = BUF(MEMORY);
 
-		requests[i] = BUF(MEMORY);
 		otlp_make_large(REQUEST_SIZE, i + 1, (uint64_t)clock_unix_ns(), &message);
-		buf_add_u8(&requests[i], 0);
-		for (int shift = 24; shift >= 0; shift -= 8)
-			buf_add_u8(&requests[i], (uint8_t)(message.size >> shift));
-		buf_add(&requests[i], message.bytes, message.size);
-		assert_int_equal(requests[i].error, 0);
-		*ret_bytes += message.size;
+		frame(&message, &requests->items[i]);
+		requests->bytes += message.size;
 	}
-	return requests;
+}
+
+static void make_host(uint32_t samples_per_second, unsigned seconds, struct requests *requests)
+{
+	autoclean(otlp_host) struct otlp_host *host = NULL;
+
+	assert_int_equal(otlp_host_new(1, samples_per_second, clock_unix_ns(), &host), 0);
+	for (size_t i = 0; i < REQUEST_COUNT; i++) {
+		autoclean(buf) struct buf message = BUF(MEMORY);
+		struct otlp_host_totals totals = otlp_host_next(host, seconds, &message);
+
+		frame(&message, &requests->items[i]);
+		requests->bytes += message.size;
+		requests->samples += totals.samples;
+		requests->events += totals.events;
+	}
+}
+
+/* The same again and again, but for a field that nobody knows: else it would be known again. */
+static void make_copies(const char *path, struct requests *requests)
+{
+	autofree uint8_t *bytes = malloc(MEMORY);
+	FILE *file = fopen(path, "rb");
+
+	assert_non_null(bytes);
+	assert_non_null(file);
+
+	size_t size = fread(bytes, 1, MEMORY, file);
+
+	(void)fclose(file);
+	for (uint64_t i = 0; i < REQUEST_COUNT; i++) {
+		autoclean(buf) struct buf message = BUF(MEMORY);
+
+		buf_add(&message, bytes, size);
+		pprof_number(&message, 100, i);
+		frame(&message, &requests->items[i]);
+		requests->bytes += message.size;
+	}
 }
 
 static void send_one(struct fixture *fixture, const struct buf *request)
@@ -81,66 +130,111 @@ static void send_one(struct fixture *fixture, const struct buf *request)
 	assert_int_equal(exchange.reply.body.size, 5);
 }
 
-static int take_nothing(void *context, const struct otlp_profile *profile)
-{
-	uint64_t *samples = context;
+struct counts {
+	uint64_t samples, events;
+};
 
-	*samples += profile->sample_count;
+static int count(void *context, const struct otlp_profile *profile)
+{
+	struct counts *counts = context;
+
+	counts->samples += profile->sample_count;
+	for (size_t i = 0; i < profile->sample_count; i++)
+		counts->events += profile->samples[i].timestamps.count;
 	return 0;
 }
 
-static void receiving(void **state)
+static void read_alone(struct requests *requests, const char *what)
 {
-	struct fixture *fixture;
-	size_t bytes = 0;
-	struct buf *requests = make_requests(&bytes);
-	uint64_t samples = 0;
-	double start, wall, cpu;
+	struct counts counts = { 0 };
+	double cpu = cpu_seconds();
 
-	assert_int_equal(open_all(state), 0);
-	fixture = *state;
-	assert_int_equal(ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
-								.committed = committed,
-								.wish = wish },
-				      &fixture->small.server.ingest),
-			 0);
-
-	cpu = cpu_seconds();
 	for (size_t i = 0; i < REQUEST_COUNT; i++) {
-		struct otlp_reading reading = { .bytes = { (char *)requests[i].bytes + 5,
-							   requests[i].size - 5 },
-						.take = take_nothing,
-						.context = &samples };
+		struct otlp_reading reading = { .bytes = { (char *)requests->items[i].bytes + 5,
+							   requests->items[i].size - 5 },
+						.take = count,
+						.context = &counts };
 		struct otlp_report report;
 		char reason[OTLP_ERROR_SIZE];
 
 		assert_int_equal(otlp_read(&reading, &report, reason), 0);
 	}
 	cpu = cpu_seconds() - cpu;
-	print_message("OTLP read: %.0f MB/s of a core, %.0f samples/MB\n",
-		      (double)bytes / 1e6 / cpu, (double)samples / ((double)bytes / 1e6));
-
-	start = (double)clock_monotonic_ns();
-	cpu = cpu_seconds();
-	for (size_t i = 0; i < REQUEST_COUNT; i++)
-		send_one(fixture, &requests[i]);
-	cpu = cpu_seconds() - cpu;
-	wall = ((double)clock_monotonic_ns() - start) / 1e9;
-	print_message("OTLP received, stored and synced: %.1f MB/s of a core, %.1f MB/s by the "
-		      "clock\n",
-		      (double)bytes / 1e6 / cpu, (double)bytes / 1e6 / wall);
-	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
-	assert_int_equal(close_all(state), 0);
-	for (size_t i = 0; i < REQUEST_COUNT; i++)
-		buf_done(&requests[i]);
-	free(requests);
+	requests->samples = counts.samples;
+	requests->events = counts.events;
+	print_message("OTLP, %s: requests of %.2f MB with %.0f samples and %.0f timestamps\n", what,
+		      (double)requests->bytes / REQUEST_COUNT / 1e6,
+		      (double)counts.samples / REQUEST_COUNT,
+		      (double)counts.events / REQUEST_COUNT);
+	print_message("  read: %.0f MB/s of a core\n", (double)requests->bytes / 1e6 / cpu);
 }
 
-int main(void)
+static void receive(struct fixture *fixture, const struct requests *requests)
+{
+	double start = (double)clock_monotonic_ns();
+	double cpu = cpu_seconds();
+	double wall;
+
+	for (size_t i = 0; i < REQUEST_COUNT; i++)
+		send_one(fixture, &requests->items[i]);
+	cpu = cpu_seconds() - cpu;
+	wall = ((double)clock_monotonic_ns() - start) / 1e9;
+	print_message("  received, stored and synced: %.1f MB/s of a core, %.2f million samples, "
+		      "%.2f million timestamps; %.1f MB/s by the clock\n",
+		      (double)requests->bytes / 1e6 / cpu, (double)requests->samples / 1e6 / cpu,
+		      (double)requests->events / 1e6 / cpu, (double)requests->bytes / 1e6 / wall);
+}
+
+static void measure(struct requests *requests, const char *what)
+{
+	void *state = NULL;
+	struct fixture *fixture;
+
+	read_alone(requests, what);
+	assert_int_equal(open_all(&state), 0);
+	fixture = state;
+	assert_int_equal(ingest_start(&(struct ingest_options){ .server = &fixture->small.server,
+								.committed = committed,
+								.wish = wish },
+				      &fixture->small.server.ingest),
+			 0);
+	receive(fixture, requests);
+	fixture->small.server.ingest = ingest_stop(fixture->small.server.ingest);
+	assert_int_equal(close_all(&state), 0);
+	for (size_t i = 0; i < REQUEST_COUNT; i++)
+		buf_done(&requests->items[i]);
+	*requests = (struct requests){ 0 };
+}
+
+static int file_count;
+static char *const *files;
+
+static void receiving(void **state)
+{
+	static struct requests requests;
+
+	(void)state;
+	for (int i = 0; i < file_count; i++) {
+		make_copies(files[i], &requests);
+		measure(&requests, files[i]);
+	}
+	if (file_count > 0)
+		return;
+	make_host(64 * 97, 4, &requests);
+	measure(&requests, "a host with 64 busy CPUs");
+	make_host(8 * 97, 30, &requests);
+	measure(&requests, "a host with 8 busy CPUs, half a minute");
+	make_scattered(&requests);
+	measure(&requests, "scattered");
+}
+
+int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(receiving),
 	};
 
+	file_count = argument_count - 1;
+	files = arguments + 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -378,6 +378,16 @@ int batch_add_entry(struct batch *batch, const struct batch_entry *entry)
 	return 0;
 }
 
+void batch_shift_times(struct batch *batch, int64_t ms)
+{
+	assert(ms >= 0);
+	for (uint32_t i = 0; i < batch->times.count; i++) {
+		int64_t shifted = batch->times.items[i] + ms;
+
+		batch->times.items[i] = shifted < UINT16_MAX ? (uint16_t)shifted : UINT16_MAX;
+	}
+}
+
 struct batch_totals batch_totals(const struct batch *batch)
 {
 	return (struct batch_totals){ .time = batch->time,

@@ -111,6 +111,9 @@ struct batch_entry {
 };
 int batch_add_entry(struct batch *batch, const struct batch_entry *entry);
 
+/* Times of all entries so far count from so many ms earlier; what is beyond 65535 stays there. */
+void batch_shift_times(struct batch *batch, int64_t ms);
+
 /* What is in it. */
 struct batch_totals {
 	struct batch_time time;

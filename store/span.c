@@ -836,6 +836,14 @@ int sources_note(struct sources *sources, uint64_t source, uint64_t committed)
 {
 	struct source *known = sources_find(sources, source);
 
+	if (known) {
+		struct source *last = &sources->sources.items[sources->sources.count - 1];
+		struct source moved = *known;
+
+		memmove(known, known + 1, (size_t)(last - known) * sizeof(*known));
+		*last = moved;
+		known = last;
+	}
 	if (!known) {
 		if (sources->sources.count >= STORE_SOURCE_COUNT_MAX) {
 			memmove(sources->sources.items, sources->sources.items + 1,

@@ -179,6 +179,8 @@ void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE]);
 int span_protect_file(const char *path);
 
 /* Adds to what is known of a source; the oldest gives way when there are too many. */
+/* The latest ones stand last: of more than there is room for, the one that was silent for the
+ * longest is forgotten. */
 int sources_note(struct sources *sources, uint64_t source, uint64_t committed);
 struct source *sources_find(struct sources *sources, uint64_t source);
 

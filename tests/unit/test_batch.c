@@ -58,6 +58,28 @@ static void label_sets_are_sorted_and_found_again(void **state)
 	assert_int_equal(pool_count(&batch->label_sets), 2);
 }
 
+static void times_and_samples_are_those_of_all_entries(void **state)
+{
+	struct batch *batch = *state;
+	const uint16_t times[] = { 0, 250, 65000 };
+	struct batch_entry entry = { .count = 3, .value = 3, .times_ms = times };
+
+	assert_int_equal(batch_add_labels(batch, NULL, 0), 0);
+	assert_int_equal(batch_add_series(batch, 0, type, 1), 0);
+	assert_int_equal(batch_add_stack(batch, NULL, 0, 0), 0);
+	assert_int_equal(batch_add_entry(batch, &entry), 0);
+	batch_shift_times(batch, 1000);
+	assert_int_equal(batch_add_entry(batch, &entry), 0);
+	assert_int_equal(batch->times.items[0], 1000);
+	assert_int_equal(batch->times.items[1], 1250);
+	assert_int_equal(batch->times.items[2], UINT16_MAX);
+	assert_int_equal(batch->times.items[3], 0);
+	assert_int_equal(batch_totals(batch).samples, 6);
+	batch_clear(batch);
+	assert_int_equal(batch_totals(batch).samples, 0);
+	assert_int_equal(batch_totals(batch).entries, 0);
+}
+
 static void refuses_what_refers_to_nothing(void **state)
 {
 	struct batch *batch = *state;
@@ -216,6 +238,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(label_sets_are_sorted_and_found_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(times_and_samples_are_those_of_all_entries, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(refuses_what_refers_to_nothing, set_up, tear_down),
 		cmocka_unit_test(adds_many_as_one_by_one),

@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "base/table.h"
+#include "store/batch.h"
 #include "web/coding.h"
 #include "web/connect.h"
 #include "web/grpc.h"
@@ -33,8 +35,10 @@ struct export
 	struct reply *reply;
 	bool is_http, is_json;
 	struct otlp_report report;
-	uint64_t bytes; /* unpacked */
-	bool has_added; /* something waits to be committed */
+	uint64_t bytes;	 /* unpacked */
+	bool has_added;	 /* something waits to be committed */
+	uint64_t source; /* of the parts of this request, so that each is stored once */
+	uint64_t part_count;
 	enum otlp_result result;
 	const char *reason;
 	char sentence[SENTENCE_SIZE];
@@ -244,11 +248,21 @@ static void answer(struct export *export)
 /* ---- storing ----------------------------------------------------------------------------------
  */
 
-static int add_batch(void *context, struct batch *batch)
+/*
+ * A request that fails midway, or that a crash ends, leaves what was stored of it, and comes again.
+ * Its parts are numbered for that, so that none is stored twice. Most have one part, which is in
+ * the store whole or not at all.
+ */
+static int add_batch(void *context, struct batch *batch, bool is_last)
 {
 	struct export *export = context;
-	int err = ingest_add(export->server->ingest, batch, false);
+	int err;
 
+	if (!is_last || export->part_count > 0)
+		batch_set_source(batch, export->source, ++export->part_count);
+	err = ingest_add(export->server->ingest, batch, false);
+	if (err == -EALREADY)
+		err = 0;
 	export->has_added |= !err;
 	return err;
 }
@@ -281,6 +295,7 @@ static int read_profiles(struct export *export, struct str body, enum otlp_revis
 
 	if (err)
 		return err;
+	export->source = table_hash_bytes(body.text, body.size, 0) | 1;
 	reading.believed = believed_of(export);
 	reading.context = intake;
 	err = otlp_read(&reading, &export->report, reason);

@@ -41,6 +41,7 @@ struct otlp_intake {
 	struct batch *batch;
 	struct batch_time time;
 	bool has_time;
+	bool is_undated; /* its profiles do not say when they were taken */
 	struct otlp_labels labels;
 	struct otlp_intake_totals totals;
 	uint64_t profile_number;
@@ -106,13 +107,13 @@ struct otlp_intake_totals otlp_intake_totals(const struct otlp_intake *intake)
 /* ---- batches ----------------------------------------------------------------------------------
  */
 
-static int give(struct otlp_intake *intake)
+static int give(struct otlp_intake *intake, bool is_last)
 {
 	int err = 0;
 
 	if (batch_totals(intake->batch).entries > 0) {
 		batch_set_time(intake->batch, intake->time);
-		err = intake->options.add(intake->options.context, intake->batch);
+		err = intake->options.add(intake->options.context, intake->batch, is_last);
 	}
 	batch_clear(intake->batch);
 	intake->has_time = false;
@@ -124,38 +125,67 @@ static int give(struct otlp_intake *intake)
 
 int otlp_intake_finish(struct otlp_intake *intake)
 {
-	return give(intake);
+	return give(intake, true);
 }
 
-/* One that claims to be of 1970 has a clock, or a unit, that is wrong. */
+/* One that claims to be of 1970, or of 2100, has a clock, or a unit, that is wrong. */
+static bool is_dated(const struct otlp_profile *profile)
+{
+	static const uint64_t year_ms = UINT64_C(365) * 24 * 3600 * CLOCK_MS_PER_S;
+	uint64_t start_ms = profile->time_unix_ns / (uint64_t)CLOCK_NS_PER_MS;
+
+	return start_ms >= year_ms && start_ms <= 130 * year_ms;
+}
+
 static struct batch_time time_of(const struct otlp_intake *intake,
 				 const struct otlp_profile *profile)
 {
-	static const int64_t year_ms = INT64_C(365) * 24 * 3600 * CLOCK_MS_PER_S;
+	static const uint64_t year_ms = UINT64_C(365) * 24 * 3600 * CLOCK_MS_PER_S;
 	uint64_t start_ms = profile->time_unix_ns / (uint64_t)CLOCK_NS_PER_MS;
 	uint64_t duration_ms = profile->duration_ns / (uint64_t)CLOCK_NS_PER_MS;
 
-	if (duration_ms == 0 || duration_ms > (uint64_t)year_ms)
+	if (duration_ms == 0 || duration_ms > year_ms)
 		duration_ms = DURATION_MS_DEFAULT;
-	/* 2100 is another way of being wrong. */
-	if (start_ms < (uint64_t)year_ms || start_ms > 130 * (uint64_t)year_ms)
+	if (!is_dated(profile))
 		start_ms = (uint64_t)intake->options.now_ms - duration_ms;
 	return (struct batch_time){ (int64_t)start_ms, (int64_t)(start_ms + duration_ms) };
 }
 
-/* Makes the batch's time hold the profile's, or begins another batch. */
-static int fit_time(struct otlp_intake *intake, struct batch_time time)
+/*
+ * Whether the profile finds room in the batch, in which times are 16 bits of ms. What depends on
+ * the clock never shares one with what does not, so that a request that comes again falls into the
+ * same parts.
+ */
+static bool fits_in(const struct otlp_intake *intake, struct batch_time time, bool is_undated)
 {
+	const struct batch_time *all = &intake->time;
+
+	return time.end_unix_ms - all->start_unix_ms <= BATCH_MS_MAX &&
+	       all->end_unix_ms - time.start_unix_ms <= BATCH_MS_MAX &&
+	       is_undated == intake->is_undated &&
+	       batch_totals(intake->batch).entries <= BATCH_ENTRY_COUNT_MAX;
+}
+
+/* Makes the batch's time hold the profile's, or begins another batch. */
+static int fit_time(struct otlp_intake *intake, const struct otlp_profile *profile)
+{
+	struct batch_time time = time_of(intake, profile);
 	struct batch_time *all = &intake->time;
+	bool is_undated = !is_dated(profile);
 	int err = 0;
 
-	if (intake->has_time && (time.start_unix_ms < all->start_unix_ms ||
-				 time.end_unix_ms - all->start_unix_ms > BATCH_MS_MAX ||
-				 batch_totals(intake->batch).entries > BATCH_ENTRY_COUNT_MAX))
-		err = give(intake);
-	if (!intake->has_time)
+	if (intake->has_time && !fits_in(intake, time, is_undated))
+		err = give(intake, false);
+	if (!intake->has_time) {
 		*all = time;
-	else if (time.end_unix_ms > all->end_unix_ms)
+		intake->is_undated = is_undated;
+	}
+	/* Until January 2026 OpenTelemetry's profiles began with their first sample each. */
+	if (time.start_unix_ms < all->start_unix_ms) {
+		batch_shift_times(intake->batch, all->start_unix_ms - time.start_unix_ms);
+		all->start_unix_ms = time.start_unix_ms;
+	}
+	if (time.end_unix_ms > all->end_unix_ms)
 		all->end_unix_ms = time.end_unix_ms;
 	intake->has_time = true;
 	return err;
@@ -559,7 +589,7 @@ static int take_sample(struct otlp_intake *intake, const struct otlp_profile *pr
 int otlp_intake_take(void *context, const struct otlp_profile *profile)
 {
 	struct otlp_intake *intake = context;
-	int err = fit_time(intake, time_of(intake, profile));
+	int err = fit_time(intake, profile);
 
 	intake->profile_number++;
 	find_type(intake, profile);

@@ -23,8 +23,9 @@ struct otlp_intake_options {
 	const char *host_name;
 	bool is_local;	/* the sender is on this host */
 	int64_t now_ms; /* for profiles that do not say when they were taken */
-	/* Takes a batch that is full, or whose times end; it is cleared afterwards. */
-	int (*add)(void *context, struct batch *batch);
+	/* Takes a batch that is full, or whose times end; it is cleared afterwards. The same bytes
+	 * make the same batches, whenever they come. */
+	int (*add)(void *context, struct batch *batch, bool is_last);
 	void *context;
 };
 

@@ -59,10 +59,9 @@ static uint32_t little_endian(const uint8_t *bytes, size_t size)
 }
 
 /* One whole frame of a kind that counts. */
-static int take_frame(uint8_t kind, const uint8_t *bytes, size_t size, request_sink *take,
-		      void *context)
+static int take_frame(struct snappy *snappy, uint8_t kind, const uint8_t *bytes, size_t size,
+		      request_sink *take, void *context)
 {
-	char room[PLAIN_SIZE_MAX];
 	const char *plain = (const char *)bytes + SUM_SIZE;
 	size_t plain_size = size - SUM_SIZE;
 
@@ -76,10 +75,14 @@ static int take_frame(uint8_t kind, const uint8_t *bytes, size_t size, request_s
 	if (kind == FRAME_PACKED) {
 		size_t packed_size = plain_size;
 
-		plain_size = sizeof(room);
-		if (snappy_uncompress(plain, packed_size, room, &plain_size) != SNAPPY_OK)
+		if (!snappy->room)
+			snappy->room = malloc(PLAIN_SIZE_MAX);
+		if (!snappy->room)
+			return -ENOMEM;
+		plain_size = PLAIN_SIZE_MAX;
+		if (snappy_uncompress(plain, packed_size, snappy->room, &plain_size) != SNAPPY_OK)
 			return -EBADMSG;
-		plain = room;
+		plain = snappy->room;
 	}
 	if (plain_size > PLAIN_SIZE_MAX ||
 	    masked_sum((const uint8_t *)plain, plain_size) != little_endian(bytes, SUM_SIZE))
@@ -116,7 +119,7 @@ static int take_frames(struct snappy *snappy, request_sink *take, void *context)
 			err = -EBADMSG;
 		if (err || here < size)
 			break;
-		err = take_frame(head[0], head + HEAD_SIZE, size, take, context);
+		err = take_frame(snappy, head[0], head + HEAD_SIZE, size, take, context);
 		next += HEAD_SIZE + size;
 	}
 	if (next > 0)
@@ -189,4 +192,6 @@ int snappy_end(struct snappy *snappy, request_sink *take, void *context)
 void snappy_done(struct snappy *snappy)
 {
 	buf_done(&snappy->held);
+	free(snappy->room);
+	snappy->room = NULL;
 }

@@ -22,6 +22,7 @@ struct snappy {
 	enum snappy_shape shape;
 	bool is_framed;	 /* it must be */
 	struct buf held; /* of the frame that is not whole yet, or of the block */
+	char *room;	 /* for what a frame unpacks to: threads of civetweb have small stacks */
 	size_t skip;	 /* bytes of a frame that nobody needs */
 };
 

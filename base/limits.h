@@ -212,6 +212,9 @@ enum {
 	OTLP_REQUEST_SIZE_MAX = 64 << 20,
 	/* Entries of one table, indices of all stacks, values: what 64 MiB can hold of them. */
 	OTLP_ITEM_COUNT_MAX = 32 << 20,
+	/* Of requests that are read into the store at the same time; a larger one is read alone.
+	 * What that takes is some ten times its size. */
+	OTLP_AT_ONCE_SIZE_MAX = 4 << 20,
 	/* JSON becomes a tree in memory, of some twenty times its size. */
 	OTLP_JSON_SIZE_MAX = 8 << 20,
 	/* What the store is given of one request at once: twice the largest request. */

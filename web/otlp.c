@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "base/table.h"
 #include "store/batch.h"
+#include "store/gate.h"
 #include "web/coding.h"
 #include "web/connect.h"
 #include "web/grpc.h"
@@ -368,10 +369,20 @@ static void store(struct export *export, struct str body)
 	answer(export);
 }
 
+static void refuse_crowd(struct export *export)
+{
+	refuse(export,
+	       (struct verdict_of_export){ OTLP_FAILED, CONNECT_UNAVAILABLE, 429, "busy",
+					   LIMIT_PUSHES, true },
+	       "too many requests are being stored; try again later");
+}
+
 /* Slow senders hold no turn: all of the body is here first. */
 static void take_turn(struct export *export, struct spool *spool)
 {
 	struct server *server = export->server;
+	uint64_t deadline_ns = export->request->deadline_monotonic_ns;
+	uint64_t taken = 0;
 	struct str body;
 	int err = spool_read(spool, &body);
 
@@ -379,15 +390,18 @@ static void take_turn(struct export *export, struct spool *spool)
 		refuse_body(export, err);
 		return;
 	}
-	err = slots_enter(server->push_slots, export->request->deadline_monotonic_ns);
+	err = slots_enter(server->push_slots, deadline_ns);
 	if (err) {
-		refuse(export,
-		       (struct verdict_of_export){ OTLP_FAILED, CONNECT_UNAVAILABLE, 429, "busy",
-						   LIMIT_PUSHES, true },
-		       "too many requests are being stored; try again later");
+		refuse_crowd(export);
 		return;
 	}
-	store(export, body);
+	/* Large ones in turn: reading them takes many times their size. */
+	if (gate_enter(server->otlp_gate, body.size, deadline_ns, &taken)) {
+		refuse_crowd(export);
+	} else {
+		store(export, body);
+		gate_leave(server->otlp_gate, taken);
+	}
 	slots_leave(server->push_slots);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/gate.h"
 #include "web/routes.h"
 
 #include <assert.h>
@@ -177,6 +178,7 @@ struct routes {
 	struct audit *audit;
 	struct slots *slots, *push_slots;
 	struct otlp_senders *otlp_senders;
+	struct gate otlp_gate;
 	struct debuginfo *debuginfo;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
@@ -223,6 +225,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 		return -ENOMEM;
 	assert(settings && !server->request_counters);
 	routes->server = server;
+	gate_init(&routes->otlp_gate, OTLP_AT_ONCE_SIZE_MAX);
 	guard_init(&routes->guard, settings->http, server->host_name, settings->allowed_hosts);
 	if (settings->path_prefix[0] && !prefix_is_sound(settings->path_prefix)) {
 		snprintf(reterr, ROUTES_ERROR_SIZE,
@@ -245,6 +248,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 	server->request_counters = routes->counters;
 	server->push_slots = routes->push_slots;
 	server->otlp_senders = routes->otlp_senders;
+	server->otlp_gate = &routes->otlp_gate;
 	server->debuginfo = routes->debuginfo;
 	*ret = TAKE(routes);
 	return 0;
@@ -261,6 +265,9 @@ struct routes *routes_free(struct routes *routes)
 		routes->server->push_slots = NULL;
 	if (routes->server->otlp_senders == routes->otlp_senders)
 		routes->server->otlp_senders = NULL;
+	if (routes->server->otlp_gate == &routes->otlp_gate)
+		routes->server->otlp_gate = NULL;
+	gate_done(&routes->otlp_gate);
 	otlp_senders_free(routes->otlp_senders);
 	slots_free(routes->slots);
 	slots_free(routes->push_slots);

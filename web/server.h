@@ -64,13 +64,14 @@ struct server {
 	struct packages *packages;	     /* NULL: nobody knows what to install */
 	struct jit_processes *jit;	     /* NULL: code that processes make has no names */
 	struct server_counters counters;
-	struct records *records;		   /* beside profiles; NULL: nothing is kept */
-	struct ingest *ingest;			   /* the way into the store; NULL: there is none */
-	_Atomic bool is_importing;		   /* one at a time */
-	_Atomic bool is_exporting;		   /* a span file: the same */
-	struct slots *push_slots;		   /* while HTTP is served */
-	struct otlp_senders *otlp_senders;	   /* the same */
-	struct debuginfo *debuginfo;		   /* the same */
+	struct records *records;	   /* beside profiles; NULL: nothing is kept */
+	struct ingest *ingest;		   /* the way into the store; NULL: there is none */
+	_Atomic bool is_importing;	   /* one at a time */
+	_Atomic bool is_exporting;	   /* a span file: the same */
+	struct slots *push_slots;	   /* while HTTP is served */
+	struct otlp_senders *otlp_senders; /* the same */
+	struct gate *otlp_gate;		   /* the same: bytes of OTLP that are read at once */
+	struct debuginfo *debuginfo;	   /* the same */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

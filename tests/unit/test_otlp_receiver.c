@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenTelemetry's profiles by HTTP and gRPC: what is in the store when they are answered, whose it
  * is, and what who sent something wrong is told. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "store/store.h"
+#include "store/gate.h"
 #include "tests/support/answers.h"
 #include "tests/support/otlp_maker.h"
 #include "tests/support/pprof_maker.h"
@@ -441,6 +444,40 @@ static void a_crowd_is_told_to_come_again(void **state)
 	check_store(fixture, 1);
 }
 
+static void *send_in_a_thread(void *context)
+{
+	struct fixture *fixture = context;
+	autoclean(buf) struct buf body = BUF(MEMORY);
+
+	otlp_make(OTLP_R1_10, 0, &body);
+	assert_sent(fixture, &(struct sending){ .body = str_of(&body) }, 200, NULL);
+	return NULL;
+}
+
+/* Reading takes many times a request's size, so that large ones are read one after the other. */
+static void requests_wait_until_there_is_room_to_read_them(void **state)
+{
+	struct fixture *fixture = *state;
+	struct gate *gate = fixture->small.server.otlp_gate;
+	uint64_t taken = 0, waiting = 0;
+	pthread_t thread;
+
+	assert_int_equal(gate_enter(gate, OTLP_AT_ONCE_SIZE_MAX, 0, &taken), 0);
+	assert_int_equal(pthread_create(&thread, NULL, send_in_a_thread, fixture), 0);
+	while (waiting < 2) { /* tickets that were given out */
+		sched_yield();
+		(void)pthread_mutex_lock(&gate->lock);
+		waiting = gate->next_ticket;
+		(void)pthread_mutex_unlock(&gate->lock);
+	}
+	check_store(fixture, 0);
+	gate_leave(gate, taken);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	check_store(fixture, 1);
+	gate_figures(gate, &taken, &waiting);
+	assert_int_equal(taken, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +498,8 @@ int main(void)
 						close_with_writer),
 		cmocka_unit_test_setup_teardown(what_is_wrong_is_told, open_with_writer,
 						close_with_writer),
+		cmocka_unit_test_setup_teardown(requests_wait_until_there_is_room_to_read_them,
+						open_with_writer, close_with_writer),
 		cmocka_unit_test_setup_teardown(a_crowd_is_told_to_come_again, open_with_writer,
 						close_with_writer),
 	};

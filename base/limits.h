@@ -104,7 +104,8 @@ enum {
 	/* A gzip or zstd stream is no bomb as long as it becomes not more than so many times its
 	 * size; asked once past 1 MiB, since small texts pack very well. */
 	REQUEST_RATIO_MAX = 200,
-	/* A block of snappy, which is held whole, packed and unpacked: frames have no such limit. */
+	/* A block of snappy, which is held whole, packed and unpacked: frames have no such limit.
+	 */
 	CODING_BLOCK_SIZE_MAX = 16 << 20,
 	/* A body, however its sender trickles it; and so many bytes a second on the average once
 	 * the grace is over, since a sender holds a thread. */

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "store/batch_private.h"
+#include "store/named_place.h"
 
 enum {
 	/* Of one thing; deep recursions reach hundreds. */
-	LINE_COUNT_MAX = 256,
+	LINE_COUNT_MAX = NAMED_PLACE_LINE_COUNT_MAX,
 	STACK_DEPTH_MAX = 4096,
 	TEXT_SIZE_MAX = 65535,
 	GAP_COUNT_MAX = 1024,
@@ -321,6 +322,18 @@ int64_t batch_add_named_location(struct batch *batch, const struct named_line *l
 	struct batch_location location = { .build = BATCH_NAMED, .address = (uint64_t)number };
 
 	return add_location(batch, &location, location_hash(&location));
+}
+
+int64_t batch_add_named_place(struct batch *batch, const struct named_line *lines,
+			      const struct named_function *functions, size_t count,
+			      const struct named_binary *binary)
+{
+	struct named_line coded[NAMED_PLACE_LINE_COUNT_MAX];
+
+	if (count > NAMED_LINE_COUNT_MAX)
+		return -E2BIG;
+	return batch_add_named_location(batch, coded,
+					named_place_code(lines, functions, count, binary, coded));
 }
 
 int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,

@@ -82,7 +82,7 @@ int batch_add_locations(struct batch *batch, const struct batch_place *places, s
 /*
  * A location that brings its names: one line for each inlined function, innermost first. A last
  * one without a function, behind others, names the binary by its file: "kernel", "kernel/ext4" for
- * a module of it, a path.
+ * a module of it, a path (store/named_place.h).
  */
 struct named_line {
 	struct str function;
@@ -90,6 +90,42 @@ struct named_line {
 	uint32_t line;
 };
 int64_t batch_add_named_location(struct batch *batch, const struct named_line *lines, size_t count);
+
+/*
+ * The same with all that a pprof profile knows of it, in plain words: a function's name as the
+ * linker has it and where it begins (one for each line; NULL: nothing is known, and the names are
+ * the functions' own), and the binary (NULL: none).
+ */
+enum { NAMED_LINE_COUNT_MAX = 255 };
+
+struct named_function {
+	struct str system_name;
+	uint32_t start_line;
+};
+
+enum binary_flags {
+	BINARY_HAS_FUNCTIONS = 1,
+	BINARY_HAS_FILENAMES = 2,
+	BINARY_HAS_LINES = 4,
+	BINARY_HAS_INLINES = 8,
+	/* Somebody said these four, who may know better than what is seen. */
+	BINARY_FLAGS_TOLD = 16,
+	BINARY_FLAGS = 31,
+};
+
+struct named_binary {
+	struct str path;
+	struct str build_id; /* a text: digits, or whatever its sender made of them */
+	unsigned flags;
+	/* Where it was in memory, and the place in it; zeros, unless names may still come for it.
+	 */
+	uint64_t address;
+	uint64_t start, limit, offset;
+};
+
+int64_t batch_add_named_place(struct batch *batch, const struct named_line *lines,
+			      const struct named_function *functions, size_t count,
+			      const struct named_binary *binary);
 
 enum stack_flags {
 	/* Its root is not a start of process or thread: callers are missing, and why is not known.

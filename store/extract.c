@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "store/named_place.h"
 #include "store/naming.h"
 #include "store/reader.h"
 
@@ -16,7 +17,7 @@ enum {
 	FOUND_COUNT_MAX = 1 << 19,
 	PAIR_COUNT_MAX = 8 << 20,
 	LABEL_COUNT_MAX = 64,
-	LINE_COUNT_MAX = 256,
+	LINE_COUNT_MAX = NAMED_PLACE_LINE_COUNT_MAX,
 	DEPTH_MAX = 4096,
 	/* A binary of the kernel's own is told by where it lies. */
 	MODULE_PATH_SIZE = 300,
@@ -228,8 +229,9 @@ static int64_t add_catalog_lines(struct extraction *extraction, const struct cat
 		return -EBADMSG;
 	for (size_t i = 0; i < count; i++)
 		lines[i] =
-			(struct named_line){ catalog_text(catalog, known[i].function),
-					     catalog_text(catalog, known[i].file), known[i].line };
+			(struct named_line){ .function = catalog_text(catalog, known[i].function),
+					     .file = catalog_text(catalog, known[i].file),
+					     .line = known[i].line };
 	return batch_add_named_location(extraction->batch, lines, count);
 }
 

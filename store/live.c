@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/batch_private.h"
+#include "store/named_place.h"
 
 int live_new(struct live **ret)
 {
@@ -128,9 +129,10 @@ static int64_t add_sequence(struct live *live, enum catalog_kind kind, const str
 {
 	const uint32_t *numbers = (const void *)item.text;
 	size_t count = item.size / sizeof(numbers[0]);
-	uint32_t mapped[1024];
+	uint32_t mapped[3 * NAMED_PLACE_LINE_COUNT_MAX];
 
-	static_assert(sizeof(mapped) >= 256 * sizeof(struct batch_line), "what a batch allows");
+	static_assert(sizeof(mapped) >= NAMED_PLACE_LINE_COUNT_MAX * sizeof(struct batch_line),
+		      "what a batch allows");
 	assert(count <= sizeof(mapped) / sizeof(mapped[0]));
 	for (size_t i = 0; i < count; i++) {
 		bool is_line = kind == CATALOG_NAME && i % 3 == 2;

@@ -15,8 +15,9 @@ static uint64_t hash_key(const struct merge *merge, const struct merge_node *nod
 	if (merge->by_module)
 		hash ^= node->module * UINT64_C(0xff51afd7ed558ccd);
 	if (merge->by_line)
-		hash ^= ((uint64_t)node->file << 32 | node->line) * UINT64_C(0xc2b2ae3d27d4eb4f);
-
+		hash ^= (((uint64_t)node->file << 32 | node->line) ^
+			 (uint64_t)node->detail * UINT64_C(0x165667b19e3779f9)) *
+			UINT64_C(0xc2b2ae3d27d4eb4f);
 	return hash ^ hash >> 32;
 }
 
@@ -28,7 +29,9 @@ static bool equals(const void *context, uint32_t number, const void *key)
 
 	return node->parent == wanted->parent && node->name == wanted->name &&
 	       (!merge->by_module || node->module == wanted->module) &&
-	       (!merge->by_line || (node->file == wanted->file && node->line == wanted->line)) &&
+	       (!merge->by_line ||
+		(node->file == wanted->file && node->line == wanted->line &&
+		 node->detail == wanted->detail && node->inlined == wanted->inlined)) &&
 	       number != MERGE_ROOT;
 }
 
@@ -38,6 +41,7 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 		.parent = parent,
 		.name = frame.name,
 		.module = frame.module,
+		.detail = frame.detail,
 		.file = frame.file,
 		.line = frame.line,
 		.kind = frame.kind,
@@ -270,9 +274,10 @@ static int compare_siblings(const void *a, const void *b, void *context)
 	int order = str_compare(naming_get(layout->naming, x->name),
 				naming_get(layout->naming, y->name));
 
-	return order ? order
-		     : str_compare(naming_get(layout->naming, x->module),
-				   naming_get(layout->naming, y->module));
+	if (!order)
+		order = str_compare(naming_get(layout->naming, x->module),
+				    naming_get(layout->naming, y->module));
+	return order ? order : (x > y) - (x < y);
 }
 
 static int layout_init(struct layout *layout)
@@ -315,6 +320,11 @@ struct writer {
 	uint32_t *texts; /* and back */
 	uint32_t name_count;
 	size_t text_size;
+	/* Of graphs by_line: the naming's numbers to the answer's, 0 for none yet, and what they
+	 * say. */
+	uint32_t *place_of, *binary_of;
+	ARRAY(struct flame_place) places;
+	ARRAY(struct flame_binary) binaries;
 };
 
 static uint32_t write_name(struct writer *writer, const struct naming *naming, uint32_t text)
@@ -327,6 +337,61 @@ static uint32_t write_name(struct writer *writer, const struct naming *naming, u
 		writer->text_size += naming_get(naming, text).size;
 	}
 	return writer->names[text];
+}
+
+static int64_t write_binary(struct writer *writer, const struct naming *naming, uint32_t number)
+{
+	struct naming_binary binary = naming_binary(naming, number);
+
+	if (number == 0 || writer->binary_of[number])
+		return writer->binary_of[number];
+	if (array_reserve(&writer->binaries, 1) < 0)
+		return -ENOMEM;
+	writer->binaries.items[writer->binaries.count] =
+		(struct flame_binary){ .path = write_name(writer, naming, binary.path),
+				       .build_id = write_name(writer, naming, binary.build_id),
+				       .flags = binary.flags,
+				       .start = binary.start,
+				       .limit = binary.limit,
+				       .offset = binary.offset };
+	writer->binary_of[number] = writer->binaries.count;
+	return writer->binaries.count++;
+}
+
+static int64_t write_place(struct writer *writer, const struct naming *naming, uint32_t number)
+{
+	struct naming_detail detail = naming_detail(naming, number);
+
+	if (number == 0 || writer->place_of[number])
+		return writer->place_of[number];
+
+	int64_t binary = write_binary(writer, naming, detail.binary);
+
+	if (binary < 0)
+		return binary;
+	if (array_reserve(&writer->places, 1) < 0)
+		return -ENOMEM;
+	writer->places.items[writer->places.count] = (struct flame_place){
+		.system_name = detail.system_name == NAMING_OWN_NAME
+				       ? (uint32_t)FLAME_OWN_NAME
+				       : write_name(writer, naming, detail.system_name),
+		.start_line = detail.start_line,
+		.binary = (uint32_t)binary,
+		.address = detail.address,
+		.is_bare = detail.is_bare,
+	};
+	writer->place_of[number] = writer->places.count;
+	return writer->places.count++;
+}
+
+static int write_places(const struct layout *layout, struct writer *writer)
+{
+	int64_t place = 0;
+
+	for (uint32_t i = 0; place >= 0 && i < layout->order_count; i++)
+		place = write_place(writer, layout->naming,
+				    layout->merge->nodes.items[layout->order[i]].detail);
+	return place < 0 ? (int)place : 0;
 }
 
 static uint32_t write_node(struct layout *layout, struct writer *writer, uint32_t number,
@@ -342,6 +407,7 @@ static uint32_t write_node(struct layout *layout, struct writer *writer, uint32_
 		.module = write_name(writer, layout->naming, node->module),
 		.file = write_name(writer, layout->naming, node->file),
 		.line = node->line,
+		.place = writer->place_of ? writer->place_of[node->detail] : 0,
 		.kind = node->kind,
 		.inlined = node->inlined,
 	};
@@ -408,10 +474,12 @@ static int write_nodes(struct layout *layout, struct writer *writer, uint32_t mo
 	return 0;
 }
 
-/* Nodes, names and texts in one piece of memory. */
+/* All that the answer consists of in one piece of memory, what wants the most alignment first. */
 static int copy_out(const struct naming *naming, const struct writer *writer, struct flame *ret)
 {
 	size_t size = writer->count * sizeof(struct flame_node) +
+		      writer->places.count * sizeof(struct flame_place) +
+		      writer->binaries.count * sizeof(struct flame_binary) +
 		      writer->name_count * sizeof(struct str) + writer->text_size;
 	uint8_t *memory = malloc(size);
 
@@ -419,8 +487,13 @@ static int copy_out(const struct naming *naming, const struct writer *writer, st
 		return -ENOMEM;
 	ret->memory = memory;
 	ret->nodes = (struct flame_node *)memory;
-	ret->names = (struct str *)(ret->nodes + writer->count);
+	ret->places = (struct flame_place *)(ret->nodes + writer->count);
+	ret->binaries = (struct flame_binary *)(ret->places + writer->places.count);
+	ret->names = (struct str *)(ret->binaries + writer->binaries.count);
 	memcpy(ret->nodes, writer->nodes, writer->count * sizeof(ret->nodes[0]));
+	memcpy(ret->places, writer->places.items, writer->places.count * sizeof(ret->places[0]));
+	memcpy(ret->binaries, writer->binaries.items,
+	       writer->binaries.count * sizeof(ret->binaries[0]));
 
 	char *next = (char *)(ret->names + writer->name_count);
 
@@ -434,6 +507,8 @@ static int copy_out(const struct naming *naming, const struct writer *writer, st
 	}
 	ret->node_count = writer->count;
 	ret->name_count = writer->name_count;
+	ret->place_count = writer->places.count;
+	ret->binary_count = writer->binaries.count;
 	for (uint32_t i = 0; i < writer->count; i++) {
 		const struct flame_node *node = &ret->nodes[i];
 
@@ -444,25 +519,50 @@ static int copy_out(const struct naming *naming, const struct writer *writer, st
 	return 0;
 }
 
+/* The first place and the first binary say nothing. */
+static int start_places(struct writer *writer, const struct layout *layout)
+{
+	if (array_reserve(&writer->places, 1) < 0 || array_reserve(&writer->binaries, 1) < 0)
+		return -ENOMEM;
+	writer->places.items[writer->places.count++] =
+		(struct flame_place){ .system_name = FLAME_OWN_NAME };
+	writer->binaries.items[writer->binaries.count++] = (struct flame_binary){ 0 };
+	return writer->place_of ? write_places(layout, writer) : 0;
+}
+
 static int write_layout(struct layout *layout, struct flame *ret)
 {
 	int64_t more_text = naming_text(layout->naming, STR("more"));
 	uint32_t text_count = naming_count(layout->naming);
+	uint32_t detail_count = naming_detail_count(layout->naming);
+	bool by_line = layout->merge->by_line;
 	/* Each node that is kept may have one "more". */
 	autofree struct flame_node *nodes =
 		calloc(2 * ((size_t)layout->order_count + 1), sizeof(nodes[0]));
 	autofree uint32_t *names = calloc((size_t)text_count * 2 + 1, sizeof(names[0]));
+	autofree uint32_t *places =
+		by_line ? calloc((size_t)detail_count + naming_binary_count(layout->naming),
+				 sizeof(places[0]))
+			: NULL;
 	struct writer writer = { .nodes = nodes, .names = names, .name_count = 1 };
 
 	if (more_text < 0)
 		return (int)more_text;
-	if (!nodes || !names)
+	if (!nodes || !names || (by_line && !places))
 		return -ENOMEM;
 	writer.texts = names + text_count;
+	writer.place_of = places;
+	writer.binary_of = places ? places + detail_count : NULL;
 
-	int err = write_nodes(layout, &writer, (uint32_t)more_text);
+	int err = start_places(&writer, layout);
 
-	return err ? err : copy_out(layout->naming, &writer, ret);
+	if (!err)
+		err = write_nodes(layout, &writer, (uint32_t)more_text);
+	if (!err)
+		err = copy_out(layout->naming, &writer, ret);
+	array_done(&writer.places);
+	array_done(&writer.binaries);
+	return err;
 }
 
 int merge_lay_out(struct merge *merge, struct naming *naming, uint32_t node_count_max,

@@ -21,6 +21,7 @@ struct merge_node {
 	uint32_t parent;
 	uint32_t name; /* texts of the naming */
 	uint32_t module;
+	uint32_t detail; /* of the naming; by_line */
 	uint64_t self;
 	uint64_t total;
 	uint64_t placed; /* the weight of what said so: the heaviest */
@@ -38,7 +39,7 @@ struct merge {
 	struct table table;
 	uint64_t sample_count;
 	bool by_module; /* functions of one name in different modules are two */
-	bool by_line;	/* and one's places in the source, too */
+	bool by_line;	/* and one's places, too: in the source, in which binary, inlined or not */
 };
 
 /* Makes the root, which is named "total". The memory of a graph that was there before is used
@@ -64,6 +65,7 @@ static inline struct frame_name merge_frame(const struct merge_node *node)
 {
 	return (struct frame_name){ .name = node->name,
 				    .module = node->module,
+				    .detail = node->detail,
 				    .file = node->file,
 				    .line = node->line,
 				    .inlined = node->inlined,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/verdict.h"
 #include "store/array.h"
+#include "store/named_place.h"
 #include "store/store.h"
 #include "store/tree.h"
 #include "symbols/symbols.h"
@@ -32,12 +33,16 @@ struct build_key {
 };
 
 static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
+static_assert(sizeof(struct naming_detail) == 24, "hashed as bytes: no padding");
+static_assert(sizeof(struct naming_binary) == 40, "hashed as bytes: no padding");
 
 struct naming_build {
 	struct symbol_module *module; /* NULL when there are no names for it */
 	struct identity identity;
 	uint32_t module_name;
-	uint8_t kind; /* enum build_kind */
+	uint32_t path;
+	uint32_t detail; /* of what has names there; 0: not made yet */
+	uint8_t kind;	 /* enum build_kind */
 	bool has_names;
 	bool was_asked; /* for its module, by this question */
 };
@@ -67,15 +72,23 @@ struct naming {
 	struct table locations;
 	ARRAY(struct location) location_items; /* one for each in locations */
 	ARRAY(struct frame_name) frames;
+	struct pool details;	     /* struct naming_detail */
+	struct pool binaries;	     /* struct naming_binary */
 	ARRAY(uint32_t) span_builds; /* catalog's build to ours, + 1; 0: not seen yet */
 };
 
 /* Knowing nothing. */
 static int begin(struct naming *naming, uint64_t now_ns)
 {
+	static const struct naming_detail no_detail = { .system_name = NAMING_OWN_NAME };
+	static const struct naming_binary no_binary = { 0 };
 	int64_t number = naming_text(naming, (struct str){ 0 });
 
-	assert(number <= NAMING_TEXT_EMPTY);
+	if (number >= 0)
+		number = pool_add(&naming->details, &no_detail, sizeof(no_detail));
+	if (number >= 0)
+		number = pool_add(&naming->binaries, &no_binary, sizeof(no_binary));
+	assert(number <= 0);
 	/* Before any name is asked for: what changes from now on changes this. */
 	naming->generation = naming->symbols ? symbols_generation(naming->symbols) : 0;
 	naming->since_ns = now_ns;
@@ -92,6 +105,8 @@ int naming_new(struct symbols *symbols, struct naming **ret)
 	naming->room = text_room;
 	pool_init(&naming->texts, TEXT_COUNT_MAX, &naming->room);
 	pool_init(&naming->builds, BUILD_COUNT_MAX, NULL);
+	pool_init(&naming->details, LOCATION_COUNT_MAX, NULL);
+	pool_init(&naming->binaries, BUILD_COUNT_MAX, NULL);
 	table_init(&naming->locations, LOCATION_COUNT_MAX);
 
 	int err = begin(naming, clock_monotonic_ns());
@@ -122,6 +137,8 @@ struct naming *naming_free(struct naming *naming)
 	release_modules(naming);
 	pool_done(&naming->texts);
 	pool_done(&naming->builds);
+	pool_done(&naming->details);
+	pool_done(&naming->binaries);
 	table_done(&naming->locations);
 	array_done(&naming->build_items);
 	array_done(&naming->location_items);
@@ -157,6 +174,8 @@ int naming_resume(struct naming *naming, uint64_t now_ns)
 		return 0;
 	pool_clear(&naming->texts);
 	pool_clear(&naming->builds);
+	pool_clear(&naming->details);
+	pool_clear(&naming->binaries);
 	table_clear(&naming->locations);
 	naming->build_items.count = 0;
 	naming->location_items.count = 0;
@@ -168,6 +187,7 @@ int naming_resume(struct naming *naming, uint64_t now_ns)
 size_t naming_memory(const struct naming *naming)
 {
 	return pool_memory(&naming->texts) + pool_memory(&naming->builds) +
+	       pool_memory(&naming->details) + pool_memory(&naming->binaries) +
 	       naming->locations.slot_count * sizeof(naming->locations.slots[0]) +
 	       naming->build_items.capacity * sizeof(naming->build_items.items[0]) +
 	       naming->location_items.capacity * sizeof(naming->location_items.items[0]) +
@@ -209,6 +229,32 @@ struct frame_name naming_frame(const struct naming *naming, uint32_t index)
 	return naming->frames.items[index];
 }
 
+struct naming_detail naming_detail(const struct naming *naming, uint32_t detail)
+{
+	struct naming_detail found;
+
+	memcpy(&found, pool_get(&naming->details, detail).text, sizeof(found));
+	return found;
+}
+
+uint32_t naming_detail_count(const struct naming *naming)
+{
+	return pool_count(&naming->details);
+}
+
+struct naming_binary naming_binary(const struct naming *naming, uint32_t binary)
+{
+	struct naming_binary found;
+
+	memcpy(&found, pool_get(&naming->binaries, binary).text, sizeof(found));
+	return found;
+}
+
+uint32_t naming_binary_count(const struct naming *naming)
+{
+	return pool_count(&naming->binaries);
+}
+
 static int64_t add_build(struct naming *naming, const struct catalog *catalog, uint32_t build)
 {
 	struct catalog_build known = catalog_build(catalog, build);
@@ -235,6 +281,7 @@ static int64_t add_build(struct naming *naming, const struct catalog *catalog, u
 	naming->build_items.items[naming->build_items.count++] = (struct naming_build){
 		.identity = known.identity,
 		.module_name = (uint32_t)module_name,
+		.path = key.path,
 		.kind = known.kind,
 		.has_names = naming->symbols &&
 			     (known.kind == BUILD_FILE || catalog_build_is_kernel(&known)),
@@ -350,6 +397,89 @@ static int add_truncation(struct naming *naming, uint64_t reason)
 	return add_frame(naming, verdict_text(verdict, text), NAMING_TEXT_EMPTY, FLAME_TRUNCATED);
 }
 
+/* ---- what else is known of a place ---------------------------------------------------------- */
+
+static int64_t add_detail(struct naming *naming, const struct naming_detail *detail)
+{
+	return pool_add(&naming->details, detail, sizeof(*detail));
+}
+
+/* The binary of a build: its id in digits. */
+static int64_t add_binary(struct naming *naming, const struct naming_build *build, unsigned flags)
+{
+	char buffer[IDENTITY_TEXT_SIZE];
+	struct str digits = { 0 };
+	struct naming_binary binary = { .path = build->path, .flags = flags };
+
+	if (build->identity.kind == IDENTITY_GNU_BUILD_ID)
+		digits = str_from(strchr(identity_text(&build->identity, buffer), ':') + 1);
+
+	int64_t text = naming_text(naming, digits);
+
+	if (text < 0)
+		return text;
+	binary.build_id = (uint32_t)text;
+	return pool_add(&naming->binaries, &binary, sizeof(binary));
+}
+
+/* Of functions that symbols name: their binary. */
+static int64_t detail_of_build(struct naming *naming, uint32_t number)
+{
+	struct naming_build *build = &naming->build_items.items[number];
+	struct naming_detail detail = { .system_name = NAMING_OWN_NAME };
+
+	if (build->detail)
+		return build->detail;
+
+	int64_t binary = add_binary(naming, build, 0);
+
+	if (binary < 0)
+		return binary;
+	detail.binary = (uint32_t)binary;
+
+	int64_t made = add_detail(naming, &detail);
+
+	if (made > 0)
+		build->detail = (uint32_t)made;
+	return made;
+}
+
+/* Of what has no name: where it is in which binary. */
+static int64_t detail_of_address(struct naming *naming, uint32_t number, uint64_t address)
+{
+	const struct naming_build *build = &naming->build_items.items[number];
+	struct naming_detail detail = { .system_name = NAMING_OWN_NAME,
+					.is_bare = true,
+					.address = address };
+	int64_t binary = add_binary(naming, build, BINARY_FLAGS_TOLD);
+
+	if (binary < 0)
+		return binary;
+	detail.binary = (uint32_t)binary;
+	return add_detail(naming, &detail);
+}
+
+/* Of the frames of a build's location that were added since. */
+static int describe(struct naming *naming, uint32_t build, uint64_t address, uint32_t first)
+{
+	int kind = naming->build_items.items[build].kind;
+	int64_t detail = 0;
+
+	if (kind != BUILD_FILE && kind != BUILD_KERNEL && kind != BUILD_KERNEL_MODULE)
+		return 0;
+	for (uint32_t i = first; i < naming->frames.count; i++) {
+		detail = naming->frames.items[i].kind == FLAME_UNNAMED
+				 ? detail_of_address(naming, build, address)
+				 : detail_of_build(naming, build);
+		if (detail < 0)
+			return (int)detail;
+		naming->frames.items[i].detail = (uint32_t)detail;
+	}
+	return 0;
+}
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
 /* The function of the symbol table, or what stands for it. */
 static int add_function(struct naming *naming, const struct naming_build *build, uint32_t function,
 			uint64_t address)
@@ -444,39 +574,86 @@ static enum flame_kind kind_of(struct str path)
 		       : FLAME_NATIVE;
 }
 
+/* A text of the catalog as one of ours. */
+static int64_t take_text(struct naming *naming, const struct catalog *catalog, uint32_t text)
+{
+	return naming_text(naming, catalog_text(catalog, text));
+}
+
+static int64_t add_told_binary(struct naming *naming, const struct catalog *catalog,
+			       const struct named_place *place)
+{
+	int64_t path = take_text(naming, catalog, place->path);
+	int64_t build_id = path < 0 ? path : take_text(naming, catalog, place->build_id);
+	struct naming_binary binary = { .path = (uint32_t)path,
+					.build_id = (uint32_t)build_id,
+					.flags = place->flags,
+					.start = place->start,
+					.limit = place->limit,
+					.offset = place->offset };
+
+	return build_id < 0 ? build_id : pool_add(&naming->binaries, &binary, sizeof(binary));
+}
+
+/* Of the place's line with this number. */
+static int64_t add_told_detail(struct naming *naming, const struct catalog *catalog,
+			       const struct named_place *place, uint32_t binary, size_t line)
+{
+	struct naming_detail detail = { .system_name = NAMING_OWN_NAME,
+					.binary = binary,
+					.address = place->address };
+
+	if (place->has_no_system_names)
+		detail.system_name = NAMING_TEXT_EMPTY;
+	if (place->functions) {
+		int64_t name = take_text(naming, catalog, place->functions[line].function);
+
+		if (name < 0)
+			return name;
+		detail.system_name = (uint32_t)name;
+		detail.start_line = place->functions[line].line;
+	}
+	return add_detail(naming, &detail);
+}
+
 /* What came with its names: innermost first in the catalog. */
 static int add_lines(struct naming *naming, const struct catalog *catalog, uint64_t number)
 {
 	enum flame_kind kind = FLAME_NAMED;
 	int64_t module = NAMING_TEXT_EMPTY;
-	size_t count = 0;
+	int64_t binary = 0;
+	struct named_place place;
+	int err = named_place_read(catalog, number, &place);
 
-	if (number == 0 || number >= catalog_count(catalog, CATALOG_NAME))
-		return -EBADMSG;
-
-	const struct catalog_line *lines = catalog_lines(catalog, (uint32_t)number, &count);
-
-	if (count > 1 && lines[count - 1].function == 0) {
-		struct str path = catalog_text(catalog, lines[--count].file);
+	if (err)
+		return err;
+	if (place.path) {
+		struct str path = catalog_text(catalog, place.path);
 
 		kind = kind_of(path);
 		module = naming_text(naming, str_base_name(path));
 	}
-	if (count == 0)
-		return -EBADMSG;
-	if (module < 0)
-		return (int)module;
-	for (size_t i = count; i > 0; i--) {
-		int err = add_frame(naming, catalog_text(catalog, lines[i - 1].function),
-				    (uint32_t)module, kind);
-		if (!err)
-			err = set_place(naming, catalog_text(catalog, lines[i - 1].file),
-					lines[i - 1].line);
-		if (!err)
-			naming->frames.items[naming->frames.count - 1].inlined = i < count;
+	if (place.has_binary && module >= 0)
+		binary = add_told_binary(naming, catalog, &place);
+	if (module < 0 || binary < 0)
+		return (int)(module < 0 ? module : binary);
+	for (size_t i = place.count; !err && i > 0; i--) {
+		const struct catalog_line *line = &place.lines[i - 1];
+		int64_t detail = add_told_detail(naming, catalog, &place, (uint32_t)binary, i - 1);
 
+		if (detail < 0)
+			return (int)detail;
+		err = add_frame(naming, catalog_text(catalog, line->function), (uint32_t)module,
+				kind);
+		if (!err)
+			err = set_place(naming, catalog_text(catalog, line->file), line->line);
 		if (err)
 			return err;
+
+		struct frame_name *frame = &naming->frames.items[naming->frames.count - 1];
+
+		frame->inlined = i < place.count;
+		frame->detail = (uint32_t)detail;
 	}
 	return 0;
 }
@@ -512,6 +689,8 @@ static int add_location(struct naming *naming, const struct catalog *catalog,
 	else if (!err)
 		err = key.is_named ? add_lines(naming, catalog, key.address)
 				   : add_symbol(naming, key.build, key.address);
+	if (!err && !is_folded && !key.is_named)
+		err = describe(naming, key.build, key.address, first);
 	if (!err)
 		err = table_add(&naming->locations, location_hash(key));
 	if (err)

@@ -34,6 +34,7 @@ struct frame_name {
 	uint32_t module; /* base name of the binary, or NAMING_TEXT_EMPTY */
 	uint32_t file;	 /* of the source, or NAMING_TEXT_EMPTY */
 	uint32_t line;	 /* there; 0: not known */
+	uint32_t detail; /* what else is known of its place: naming_detail(); 0: nothing */
 	uint8_t kind;	 /* enum flame_kind */
 	bool inlined;	 /* its compiler put it in place of the call to it */
 };
@@ -72,5 +73,28 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		uint64_t address, struct frame_names *ret);
 
 struct frame_name naming_frame(const struct naming *naming, uint32_t index);
+
+/* What a profile for others says besides names. Equal ones have one number; they follow from 0. */
+struct naming_detail {
+	uint32_t system_name; /* text, as the linker has it; NAMING_OWN_NAME */
+	uint32_t start_line;
+	uint32_t binary;  /* naming_binary(); 0: none */
+	uint32_t is_bare; /* its name says no more than binary and address do */
+	uint64_t address; /* in the binary, as that has it; 0: not told */
+};
+
+struct naming_binary {
+	uint32_t path, build_id; /* texts */
+	uint32_t flags;		 /* enum binary_flags */
+	uint32_t zero;
+	uint64_t start, limit, offset;
+};
+
+enum { NAMING_OWN_NAME = UINT32_MAX };
+
+struct naming_detail naming_detail(const struct naming *naming, uint32_t detail);
+uint32_t naming_detail_count(const struct naming *naming);
+struct naming_binary naming_binary(const struct naming *naming, uint32_t binary);
+uint32_t naming_binary_count(const struct naming *naming);
 
 DEFINE_CLEANUP(struct naming *, naming, naming_free)

@@ -308,15 +308,37 @@ struct flame_node {
 	uint32_t hidden; /* of FLAME_MORE: how many nodes it stands for */
 	uint32_t file;	 /* index into names: of the source; 0, which is "", when not known */
 	uint32_t line;	 /* there; of several the heaviest */
+	uint32_t place;	 /* index into places: of graphs by_line; else 0 */
 	uint8_t kind;	 /* enum flame_kind */
 	bool inlined;	 /* its compiler put it in place of the call to it; mostly */
 };
 
+/* What a profile for others says of a frame besides names. The texts are indexes into names. */
+struct flame_place {
+	uint32_t system_name; /* as the linker has it; FLAME_OWN_NAME: the node's */
+	uint32_t start_line;
+	uint32_t binary;  /* index into binaries; 0: none */
+	uint64_t address; /* in it; 0: not told */
+	bool is_bare;	  /* the node's name says no more than binary and address do */
+};
+
+enum { FLAME_OWN_NAME = UINT32_MAX };
+
+struct flame_binary {
+	uint32_t path, build_id; /* the latter a text of anybody's */
+	unsigned flags;		 /* enum binary_flags (store/batch.h) */
+	uint64_t start, limit, offset;
+};
+
 struct flame {
 	struct flame_node *nodes;
-	struct str *names; /* names[0] is "" */
+	struct str *names;	       /* names[0] is "" */
+	struct flame_place *places;    /* places[0] says nothing */
+	struct flame_binary *binaries; /* binaries[0] is none */
 	uint32_t node_count;
 	uint32_t name_count;
+	uint32_t place_count;
+	uint32_t binary_count;
 	uint64_t max_self;
 	uint64_t sample_count; /* behind the root's total */
 	uint64_t rolled_count; /* of these, those that come out of roll-ups (store/roll.h) */
@@ -332,7 +354,7 @@ struct flame_options {
 	const struct str *call_site; /* keep only stacks that begin so, root first (names) */
 	size_t call_site_count;
 	bool by_module;	   /* functions of one name in different modules are two */
-	bool by_line;	   /* and one's lines, too */
+	bool by_line;	   /* and one's lines, and whatever else tells places apart */
 	bool is_bottom_up; /* what ran stands below the root (or the rows), and below each function
 			      its callers; self is what had no caller */
 };

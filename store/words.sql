@@ -49,7 +49,7 @@ CREATE TABLE build (
 
 -- Locations that brought their names. lines: varints, function, file (texts) and line for each
 -- function that was inlined there, innermost first; a last one without a function names the binary
--- by its file
+-- by its file, and may say of lines before it what else they are (store/named_place.h)
 CREATE TABLE name (
 	id INTEGER PRIMARY KEY,
 	lines BLOB NOT NULL

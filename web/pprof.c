@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/table.h"
+#include "store/batch.h"
 #include "store/store.h"
 
 /* The texts of a type that stand in the table behind "" and the flame's names. */
@@ -24,30 +25,35 @@ struct making {
 	struct arena *arena;
 	Pprof__Profile *profile;
 	const struct pprof_options *options;
-	struct table functions; /* of profile->function, by function_keys */
-	struct table locations; /* of profile->location, by their lines */
+	struct table functions; /* of profile->function, by all that they say */
+	struct table locations; /* of profile->location, likewise */
 	struct table samples;	/* of profile->sample, by their locations */
-	struct function_key {
-		uint32_t name;
-		uint32_t module;
-		uint32_t file;
-	} * function_keys;
-	uint32_t *function_of; /* each node's, its number */
-	uint64_t *location_of; /* of what runs in each node; 0: not asked for yet */
-	uint32_t *outermost;   /* the node that stands for that location's function itself */
-	uint64_t *mapping_of;  /* each name's, as a module; 0: none yet */
-	Pprof__Line **lines;   /* of the location that is looked for */
-	uint64_t *stack;       /* of the sample that is looked for */
+	uint32_t *function_of;	/* each node's, its id */
+	uint64_t *location_of;	/* of what runs in each node; 0: not asked for yet */
+	uint32_t *outermost;	/* the node that stands for that location's function itself */
+	uint64_t *mapping_of;	/* each binary's; 0: none yet */
+	Pprof__Line **lines;	/* of the location that is looked for */
+	uint64_t *stack;	/* of the sample that is looked for */
+};
+
+/* What tells functions apart: numbers of texts, and a line. */
+struct function_key {
+	uint32_t name, system_name, file, start_line;
 };
 
 static bool function_is(const void *context, uint32_t number, const void *key)
 {
-	return memcmp(&((const struct making *)context)->function_keys[number], key,
-		      sizeof(struct function_key)) == 0;
+	const Pprof__Function *function =
+		((const struct making *)context)->profile->function[number];
+	const struct function_key *wanted = key;
+
+	return function->name == wanted->name && function->system_name == wanted->system_name &&
+	       function->filename == wanted->file && function->start_line == wanted->start_line;
 }
 
-/* Lines of a location: what it is known by. */
+/* What tells locations apart. */
 struct location_key {
+	uint64_t mapping, address;
 	Pprof__Line **lines;
 	size_t count;
 };
@@ -57,7 +63,9 @@ static bool location_is(const void *context, uint32_t number, const void *key)
 	const struct making *making = context;
 	const Pprof__Location *location = making->profile->location[number];
 	const struct location_key *wanted = key;
-	bool is_same = location->n_line == wanted->count;
+	bool is_same = location->n_line == wanted->count &&
+		       location->mapping_id == wanted->mapping &&
+		       location->address == wanted->address;
 
 	for (size_t i = 0; is_same && i < wanted->count; i++)
 		is_same = location->line[i]->function_id == wanted->lines[i]->function_id &&
@@ -123,40 +131,41 @@ static Pprof__ValueType *make_value_type(struct making *making, int type, int un
 	return value;
 }
 
-/* The mapping's number; 0 for a function without a module. */
-static uint64_t find_mapping(struct making *making, uint32_t module)
+static const struct flame_place *place_of(const struct making *making, uint32_t node)
 {
-	Pprof__Profile *profile = making->profile;
-	Pprof__Mapping *mapping = NULL;
+	uint32_t place = making->flame->nodes[node].place;
 
-	if (module == 0 || making->mapping_of[module])
-		return making->mapping_of[module];
+	assert(place < making->flame->place_count);
+	return &making->flame->places[place];
+}
+
+/* The mapping's id; 0 for none, and without memory. */
+static uint64_t find_mapping(struct making *making, uint32_t number)
+{
+	const struct flame_binary *binary = &making->flame->binaries[number];
+	Pprof__Profile *profile = making->profile;
+	Pprof__Mapping *mapping;
+
+	if (number == 0 || making->mapping_of[number])
+		return making->mapping_of[number];
 	mapping = arena_take(making->arena, 1, sizeof(*mapping));
 	if (!mapping)
 		return 0;
 	pprof__mapping__init(mapping);
 	mapping->id = profile->n_mapping + 1;
-	mapping->filename = module;
-	mapping->has_functions = true;
+	mapping->memory_start = binary->start;
+	mapping->memory_limit = binary->limit;
+	mapping->file_offset = binary->offset;
+	mapping->filename = binary->path;
+	mapping->build_id = binary->build_id;
+	mapping->has_functions =
+		!(binary->flags & BINARY_FLAGS_TOLD) || binary->flags & BINARY_HAS_FUNCTIONS;
+	mapping->has_filenames = binary->flags & BINARY_HAS_FILENAMES;
+	mapping->has_line_numbers = binary->flags & BINARY_HAS_LINES;
+	mapping->has_inline_frames = binary->flags & BINARY_HAS_INLINES;
 	profile->mapping[profile->n_mapping++] = mapping;
-	making->mapping_of[module] = mapping->id;
+	making->mapping_of[number] = mapping->id;
 	return mapping->id;
-}
-
-static bool add_function(struct making *making, const struct function_key *key)
-{
-	Pprof__Profile *profile = making->profile;
-	Pprof__Function *function = arena_take(making->arena, 1, sizeof(*function));
-
-	if (!function)
-		return false;
-	pprof__function__init(function);
-	function->id = profile->n_function + 1;
-	function->name = key->name;
-	function->system_name = key->name;
-	function->filename = key->file;
-	profile->function[profile->n_function++] = function;
-	return true;
 }
 
 /* The place of a key in its table, made when it is new; TABLE_NONE without memory. */
@@ -176,36 +185,55 @@ static uint32_t enter(struct making *making, struct table *table, uint64_t hash,
 	return found;
 }
 
+static bool add_function(struct making *making, const struct function_key *key)
+{
+	Pprof__Profile *profile = making->profile;
+	Pprof__Function *function = arena_take(making->arena, 1, sizeof(*function));
+
+	if (!function)
+		return false;
+	pprof__function__init(function);
+	function->id = profile->n_function + 1;
+	function->name = key->name;
+	function->system_name = key->system_name;
+	function->filename = key->file;
+	function->start_line = key->start_line;
+	profile->function[profile->n_function++] = function;
+	return true;
+}
+
 static bool find_function(struct making *making, uint32_t number)
 {
 	const struct flame_node *node = &making->flame->nodes[number];
-	struct function_key function = { .name = node->kind == FLAME_MORE
-							 ? (uint32_t)own_text(making, TEXT_OTHER)
-							 : node->name,
-					 .module = node->module,
-					 .file = node->file };
+	const struct flame_place *place = place_of(making, number);
+	uint32_t name =
+		node->kind == FLAME_MORE ? (uint32_t)own_text(making, TEXT_OTHER) : node->name;
+	struct function_key key = {
+		.name = name,
+		.system_name = place->system_name == FLAME_OWN_NAME ? name : place->system_name,
+		.file = node->file,
+		.start_line = place->start_line,
+	};
 	bool is_new;
-	uint32_t place =
-		enter(making, &making->functions, table_hash_bytes(&function, sizeof(function), 0),
-		      &function, function_is, &is_new);
+	uint32_t found = enter(making, &making->functions, table_hash_bytes(&key, sizeof(key), 0),
+			       &key, function_is, &is_new);
 
-	if (place == TABLE_NONE)
+	if (found == TABLE_NONE)
 		return false;
-	making->function_keys[place] = function;
-	making->function_of[number] = place + 1;
-	return !is_new || add_function(making, &function);
+	making->function_of[number] = found + 1;
+	return !is_new || add_function(making, &key);
 }
 
 /* ---- locations --------------------------------------------------------------------------------
  */
 
-/* What the mapping of a location may say of itself. */
-static void tell_of(struct making *making, const Pprof__Location *location)
+/* What the mapping of a location may say of itself, if nobody else did. */
+static void tell_of(struct making *making, const Pprof__Location *location, uint32_t binary)
 {
 	Pprof__Profile *profile = making->profile;
 	Pprof__Mapping *mapping;
 
-	if (location->mapping_id == 0)
+	if (location->mapping_id == 0 || making->flame->binaries[binary].flags & BINARY_FLAGS_TOLD)
 		return;
 	mapping = profile->mapping[location->mapping_id - 1];
 	mapping->has_inline_frames |= location->n_line > 1;
@@ -217,7 +245,7 @@ static void tell_of(struct making *making, const Pprof__Location *location)
 	}
 }
 
-static bool add_location(struct making *making, const struct location_key *key, uint32_t module)
+static bool add_location(struct making *making, const struct location_key *key)
 {
 	Pprof__Profile *profile = making->profile;
 	Pprof__Location *location = arena_take(making->arena, 1, sizeof(*location));
@@ -232,19 +260,23 @@ static bool add_location(struct making *making, const struct location_key *key, 
 	}
 	pprof__location__init(location);
 	location->id = profile->n_location + 1;
-	location->mapping_id = find_mapping(making, module);
+	location->mapping_id = key->mapping;
+	location->address = key->address;
 	location->line = list;
 	location->n_line = key->count;
 	profile->location[profile->n_location++] = location;
-	tell_of(making, location);
-	return !making->arena->error;
+	return true;
 }
 
-/* Of these lines, innermost first; 0 without memory. */
-static uint64_t enter_location(struct making *making, size_t count, uint32_t module)
+/* At this place, of so many of the lines, innermost first; 0 without memory. */
+static uint64_t enter_location(struct making *making, const struct flame_place *place, size_t count)
 {
-	struct location_key key = { .lines = making->lines, .count = count };
-	uint64_t hash = count;
+	struct location_key key = { .mapping = find_mapping(making, place->binary),
+				    .address = place->address,
+				    .lines = making->lines,
+				    .count = count };
+	const uint64_t where[] = { key.mapping, key.address };
+	uint64_t hash = table_hash_bytes(where, sizeof(where), count);
 	bool is_new;
 
 	for (size_t i = 0; i < count; i++) {
@@ -254,33 +286,49 @@ static uint64_t enter_location(struct making *making, size_t count, uint32_t mod
 		hash = table_hash_bytes(words, sizeof(words), hash);
 	}
 
-	uint32_t place = enter(making, &making->locations, hash, &key, location_is, &is_new);
+	uint32_t found = enter(making, &making->locations, hash, &key, location_is, &is_new);
 
-	if (place == TABLE_NONE || (is_new && !add_location(making, &key, module)))
+	if (found == TABLE_NONE || making->arena->error || (is_new && !add_location(making, &key)))
 		return 0;
-	return place + 1;
+	if (is_new)
+		tell_of(making, making->profile->location[found], place->binary);
+	return found + 1;
+}
+
+/* Whether a node's function was put into that of its parent: what claims to stand in another
+ * binary's code, or elsewhere in it, does not. */
+static bool is_inlined(const struct making *making, uint32_t node)
+{
+	const struct flame_node *nodes = making->flame->nodes;
+	uint32_t parent = nodes[node].parent;
+
+	return nodes[node].inlined && parent > 0 &&
+	       place_of(making, parent)->binary == place_of(making, node)->binary &&
+	       place_of(making, parent)->address == place_of(making, node)->address;
 }
 
 /* A node's calls that were inlined are one location with the function that they were put into. */
 static uint64_t find_location(struct making *making, uint32_t number, bool has_line)
 {
 	const struct flame_node *nodes = making->flame->nodes;
+	const struct flame_place *place = place_of(making, number);
 	uint32_t node = number;
 	size_t count = 0;
 
+	making->outermost[number] = number;
+	if (place->is_bare)
+		return enter_location(making, place, 0);
 	for (;; node = nodes[node].parent) {
 		Pprof__Line *line = making->lines[count++];
 
 		pprof__line__init(line);
 		line->function_id = making->function_of[node];
 		line->line = count > 1 || has_line ? nodes[node].line : 0;
-		/* What claims to stand in another module's code does not. */
-		if (!nodes[node].inlined || nodes[node].parent == 0 ||
-		    nodes[nodes[node].parent].module != nodes[node].module)
+		if (!is_inlined(making, node))
 			break;
 	}
 	making->outermost[number] = node;
-	return enter_location(making, count, nodes[number].module);
+	return enter_location(making, place, count);
 }
 
 /* ---- samples ----------------------------------------------------------------------------------
@@ -294,14 +342,14 @@ static size_t find_stack(struct making *making, uint32_t number)
 	size_t count = 0;
 
 	for (uint32_t i = number; i > 0; i = nodes[making->outermost[i]].parent) {
-		bool is_bare = count == 0 && options->has_no_leaf_lines;
-		uint64_t location = is_bare ? 0 : making->location_of[i];
+		bool loses_line = count == 0 && options->has_no_leaf_lines;
+		uint64_t location = loses_line ? 0 : making->location_of[i];
 
 		if (!location)
-			location = find_location(making, i, !is_bare);
+			location = find_location(making, i, !loses_line);
 		if (!location)
 			return 0;
-		if (!is_bare)
+		if (!loses_line)
 			making->location_of[i] = location;
 		making->stack[count++] = location;
 		if (count == options->kept_locations)
@@ -370,12 +418,11 @@ static bool take_scratch(struct making *making)
 	struct arena *arena = making->arena;
 	size_t node_count = making->flame->node_count;
 
-	making->function_keys = arena_take(arena, node_count, sizeof(making->function_keys[0]));
 	making->function_of = arena_take(arena, node_count, sizeof(making->function_of[0]));
 	making->location_of = arena_take(arena, node_count, sizeof(making->location_of[0]));
 	making->outermost = arena_take(arena, node_count, sizeof(making->outermost[0]));
 	making->mapping_of =
-		arena_take(arena, making->flame->name_count, sizeof(making->mapping_of[0]));
+		arena_take(arena, making->flame->binary_count, sizeof(making->mapping_of[0]));
 	if (arena->error)
 		return false;
 
@@ -401,7 +448,7 @@ static bool take_tables(struct making *making)
 	profile->location = arena_take(arena, node_count, sizeof(profile->location[0]));
 	profile->function = arena_take(arena, node_count, sizeof(profile->function[0]));
 	profile->mapping =
-		arena_take(arena, making->flame->name_count, sizeof(profile->mapping[0]));
+		arena_take(arena, making->flame->binary_count, sizeof(profile->mapping[0]));
 	profile->sample_type = arena_take(arena, 1, sizeof(profile->sample_type[0]));
 	return !arena->error;
 }
@@ -416,7 +463,7 @@ static bool fill(struct making *making, const struct pprof_options *options)
 	/* Parents stand before their children. */
 	for (uint32_t i = 0; i < flame->node_count; i++) {
 		assert(flame->nodes[i].kind != FLAME_GROUP);
-		if ((i > 0 && !find_function(making, i)) ||
+		if ((i > 0 && !place_of(making, i)->is_bare && !find_function(making, i)) ||
 		    (flame->nodes[i].self > 0 && !add_value(making, i)))
 			return false;
 	}

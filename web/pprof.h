@@ -11,10 +11,11 @@
 struct flame;
 
 /*
- * A flame graph as a pprof profile: a sample for each node with a value of its own, a location for
- * each function with the calls that were inlined into it, a function for each name in each module,
- * a mapping for each module. Rows by a label, and where callers are missing, are no functions and
- * should not be in the graph; what was left out becomes "other".
+ * A flame graph, by_line, as a pprof profile: a sample for each node with a value of its own, a
+ * location for each function with the calls that were inlined into it, a mapping for each binary,
+ * all as it was told by whoever pushed it. What has no name is a location without lines, for
+ * whoever has the binary to name. Rows by a label, and where callers are missing, are no functions
+ * and should not be in the graph; what was left out becomes "other".
  * https://github.com/google/pprof/blob/main/proto/README.md
  */
 struct pprof_options {

@@ -79,6 +79,7 @@ struct pprof_input {
 	ARRAY(struct str) texts;
 	struct arena repaired; /* of the texts, those that were not UTF-8 */
 	struct buf joined;     /* names of a location, with their files */
+	struct buf source;     /* of a build id that tells of its source */
 	struct pprof_things mappings, locations, functions;
 	struct pprof_value_type types[PPROF_SAMPLE_TYPE_COUNT_MAX];
 	struct pprof_sample_type sample_types[PPROF_SAMPLE_TYPE_COUNT_MAX];

@@ -4,16 +4,17 @@
 #include <inttypes.h>
 
 #include "base/parse.h"
+#include "web/json_writer.h"
 #include "web/pprof_inside.h"
 #include "web/utf8_mend.h"
 #include "web/wire.h"
 
-enum { LINE_COUNT_MAX = 256 /* what a batch takes of one location */ };
-
-static int read_line(struct pprof_input *input, struct str message, struct named_line *ret)
+static int read_line(struct pprof_input *input, struct str message, struct named_line *ret,
+		     struct named_function *ret_function)
 {
 	uint64_t id = 0;
 	uint64_t line = 0;
+	uint64_t start = 0;
 	int err = pprof_read_number(input, message, 1, "a line", &id);
 
 	*ret = (struct named_line){ 0 };
@@ -29,21 +30,24 @@ static int read_line(struct pprof_input *input, struct str message, struct named
 				    "a location is in function %" PRIu64 ", which is not there",
 				    id);
 	err = pprof_read_text(input, function->bytes, 2, "a function's name", &ret->function);
-	/* Some have only the one that the linker sees. */
-	if (!err && ret->function.size == 0)
+	if (!err)
 		err = pprof_read_text(input, function->bytes, 3, "a function's name",
-				      &ret->function);
+				      &ret_function->system_name);
 	if (!err)
 		err = pprof_read_text(input, function->bytes, 4, "a function's file", &ret->file);
+	if (!err)
+		err = pprof_read_number(input, function->bytes, 5, "a function", &start);
+	/* Some have only the one that the linker sees. */
 	if (ret->function.size == 0)
-		ret->function = STR("[unknown]");
+		ret->function = ret_function->system_name;
 	ret->line = line <= UINT32_MAX ? (uint32_t)line : 0;
+	ret_function->start_line = start <= UINT32_MAX ? (uint32_t)start : 0;
 	return err;
 }
 
-/* The lines of a location, and the binary behind them: the batch's own, count of them. */
+/* The functions of a location: the batch's own, count of them. */
 static int read_lines(struct pprof_input *input, struct str message, struct named_line *lines,
-		      size_t *ret_count)
+		      struct named_function *functions, size_t *ret_count)
 {
 	struct bytes bytes = bytes_from(message.text, message.size);
 	struct wire_field field;
@@ -52,15 +56,16 @@ static int read_lines(struct pprof_input *input, struct str message, struct name
 	while (wire_next(&bytes, &field) > 0) {
 		if (field.number != 4 || field.type != WIRE_SIZED)
 			continue;
-		if (*ret_count == LINE_COUNT_MAX - 1)
+		if (*ret_count == NAMED_LINE_COUNT_MAX)
 			return pprof_refuse(input, -E2BIG,
 					    "more than %d functions are inlined into each other",
-					    LINE_COUNT_MAX - 1);
+					    NAMED_LINE_COUNT_MAX);
 
-		int err = read_line(input, field.bytes, &lines[(*ret_count)++]);
+		int err = read_line(input, field.bytes, &lines[*ret_count], &functions[*ret_count]);
 
 		if (err)
 			return err;
+		(*ret_count)++;
 	}
 	return 0;
 }
@@ -117,60 +122,124 @@ static int read_identity(struct pprof_input *input, struct str mapping, struct i
 }
 
 /* A location without a line: binary and offset in its file. */
-static int64_t add_address(struct pprof_input *input, struct str message, struct str mapping,
-			   struct str path)
+static int64_t add_address(struct pprof_input *input, struct str mapping,
+			   const struct named_binary *binary)
 {
 	struct identity identity;
-	uint64_t address = 0;
-	uint64_t start = 0;
-	uint64_t offset = 0;
-	int err = pprof_read_number(input, message, 3, "a location", &address);
+	int err = read_identity(input, mapping, &identity);
 
-	if (!err)
-		err = pprof_read_number(input, mapping, 2, "a mapping", &start);
-	if (!err)
-		err = pprof_read_number(input, mapping, 4, "a mapping", &offset);
-	if (!err)
-		err = read_identity(input, mapping, &identity);
 	if (err)
 		return err;
 
 	int64_t build = batch_add_build(input->batch, mapping.size ? BUILD_FILE : BUILD_UNMAPPED,
-					&identity, path);
+					&identity, binary->path);
 
 	return build < 0 ? build
 			 : batch_add_location(input->batch, (uint32_t)build,
-					      address - start + offset);
+					      binary->address - binary->start + binary->offset);
+}
+
+static struct str label_of(const struct pprof_origin *origin, struct str name)
+{
+	for (size_t i = 0; i < origin->label_count; i++)
+		if (str_equal(origin->labels[i].name, name))
+			return origin->labels[i].value;
+	return (struct str){ 0 };
+}
+
+/*
+ * A service that says which source it is built of says it of its binaries, too, as clients want to
+ * find it: in place of the build id.
+ */
+static int add_source(struct pprof_input *input, struct str *build_id)
+{
+	const struct {
+		const char *key;
+		struct str value;
+	} said[] = {
+		{ "repository", label_of(input->origin, STR("service_repository")) },
+		{ "git_ref", label_of(input->origin, STR("service_git_ref")) },
+		{ "build_id", *build_id },
+		{ "root_path", label_of(input->origin, STR("service_root_path")) },
+	};
+	struct json_writer json = JSON_WRITER(&input->source);
+
+	if (said[0].value.size + said[1].value.size + said[3].value.size == 0)
+		return 0;
+	buf_clear(&input->source);
+	json_begin_object(&json);
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		if (said[i].value.size > 0) {
+			json_key(&json, said[i].key);
+			json_text(&json, said[i].value);
+		}
+	json_end_object(&json);
+	*build_id = (struct str){ (const char *)input->source.bytes, input->source.size };
+	return input->source.error;
+}
+
+/* All that a mapping says. What has names has no need of addresses. */
+static int read_binary(struct pprof_input *input, struct str message, struct str mapping,
+		       struct named_binary *ret)
+{
+	static const unsigned flags[] = { BINARY_HAS_FUNCTIONS, BINARY_HAS_FILENAMES,
+					  BINARY_HAS_LINES, BINARY_HAS_INLINES };
+	uint64_t *const numbers[] = { &ret->start, &ret->limit, &ret->offset };
+	int err = pprof_read_number(input, message, 3, "a location", &ret->address);
+
+	for (uint64_t i = 0; !err && i < 3; i++)
+		err = pprof_read_number(input, mapping, 2 + i, "a mapping", numbers[i]);
+	if (!err)
+		err = pprof_read_text(input, mapping, 5, "a mapping's file", &ret->path);
+	if (!err)
+		err = pprof_read_text(input, mapping, 6, "a mapping's build id", &ret->build_id);
+	ret->flags = BINARY_FLAGS_TOLD;
+	for (uint64_t i = 0; !err && i < sizeof(flags) / sizeof(flags[0]); i++) {
+		uint64_t has = 0;
+
+		err = pprof_read_number(input, mapping, 7 + i, "a mapping", &has);
+		ret->flags |= has ? flags[i] : 0;
+	}
+	return err;
+}
+
+static int64_t add_named(struct pprof_input *input, struct named_line *lines,
+			 const struct named_function *functions, size_t count,
+			 struct named_binary *binary)
+{
+	int err = input->origin->naming != PPROF_NAMES_ALONE ? join_names(input, lines, count) : 0;
+
+	if (!err && binary)
+		err = add_source(input, &binary->build_id);
+	if (err)
+		return err;
+	if (binary && binary->flags & BINARY_HAS_FUNCTIONS)
+		binary->address = binary->start = binary->limit = binary->offset = 0;
+	return batch_add_named_place(input->batch, lines, functions, count, binary);
 }
 
 static int64_t add_location(struct pprof_input *input, struct str message)
 {
-	struct named_line lines[LINE_COUNT_MAX];
+	struct named_line lines[NAMED_LINE_COUNT_MAX];
+	struct named_function functions[NAMED_LINE_COUNT_MAX];
+	struct named_binary binary = { 0 };
 	struct str mapping = { 0 };
-	struct str path = { 0 };
 	uint64_t mapping_id = 0;
 	size_t count = 0;
 	int err = pprof_read_number(input, message, 2, "a location", &mapping_id);
 	const struct pprof_thing *found =
 		err ? NULL : pprof_find_thing(&input->mappings, mapping_id);
 
-	if (found) {
+	if (found)
 		mapping = found->bytes;
-		err = pprof_read_text(input, mapping, 5, "a mapping's file", &path);
-	}
 	if (!err)
-		err = read_lines(input, message, lines, &count);
+		err = read_binary(input, message, mapping, &binary);
+	if (!err)
+		err = read_lines(input, message, lines, functions, &count);
 	if (err)
 		return err;
-	if (count > 0 && input->origin->naming != PPROF_NAMES_ALONE)
-		err = join_names(input, lines, count);
-	if (err)
-		return err;
-	if (count == 0)
-		return add_address(input, message, mapping, path);
-	if (path.size > 0)
-		lines[count++] = (struct named_line){ .file = path };
-	return batch_add_named_location(input->batch, lines, count);
+	return count == 0 ? add_address(input, mapping, &binary)
+			  : add_named(input, lines, functions, count, found ? &binary : NULL);
 }
 
 int64_t pprof_find_location(struct pprof_input *input, uint64_t id)

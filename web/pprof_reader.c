@@ -679,6 +679,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 				     .summary = &summary,
 				     .repaired = ARENA(REPAIRED_TEXT_SIZE_MAX),
 				     .joined = BUF(REPAIRED_TEXT_SIZE_MAX),
+				     .source = BUF(REPAIRED_TEXT_SIZE_MAX),
 				     .reason = reterr };
 
 	assert(origin->time_unix_ms >= 0 && (origin->labels || origin->label_count == 0));
@@ -700,6 +701,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 	arena_done(&input.repaired);
 	buf_done(&input.type_ids);
 	buf_done(&input.joined);
+	buf_done(&input.source);
 	summary.sample_types = input.type_count;
 	if (!err)
 		*ret = summary;

@@ -174,6 +174,7 @@ static int compare_names(const void *a, const void *b)
 struct label_set {
 	const struct str *values;
 	size_t count;
+	size_t weight; /* what goes before all else */
 };
 
 /* As lists of (name, value), absent ones left out: by the first difference, the shorter first. */
@@ -183,6 +184,8 @@ static int compare_sets(const void *a, const void *b)
 	const struct label_set *second = b;
 
 	assert(first->count == second->count);
+	if (first->weight != second->weight)
+		return first->weight < second->weight ? -1 : 1;
 	for (size_t i = 0; i < first->count; i++) {
 		struct str left = first->values[i];
 		struct str right = second->values[i];
@@ -208,8 +211,18 @@ static int compare_sets(const void *a, const void *b)
 	return 0;
 }
 
+static size_t count_labels(const struct label_set *set)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < set->count; i++)
+		count += set->values[i].size > 0;
+	return count;
+}
+
+/* Where names are asked for, sets with fewer of them come first; whole sets are in plain order. */
 static int answer_sets(struct connect_call *call, const struct store_rows *rows,
-		       const struct querier_group *group)
+		       const struct querier_group *group, bool are_whole)
 {
 	Pyroscope__SeriesResponse answer = PYROSCOPE__SERIES_RESPONSE__INIT;
 	Pyroscope__Labels *items = arena_take(&call->arena, rows->count, sizeof(items[0]));
@@ -217,8 +230,11 @@ static int answer_sets(struct connect_call *call, const struct store_rows *rows,
 
 	if (!sets)
 		return -ENOMEM;
-	for (size_t i = 0; i < rows->count; i++)
-		sets[i] = (struct label_set){ rows->rows[i].values, group->count };
+	for (size_t i = 0; i < rows->count; i++) {
+		sets[i] =
+			(struct label_set){ .values = rows->rows[i].values, .count = group->count };
+		sets[i].weight = are_whole ? 0 : count_labels(&sets[i]);
+	}
 	qsort(sets, rows->count, sizeof(*sets), compare_sets);
 
 	answer.labels_set = arena_take(&call->arena, rows->count, sizeof(answer.labels_set[0]));
@@ -286,7 +302,7 @@ void querier_series(struct server *server, struct request *request, struct reply
 			       &rows);
 
 	if (!err) {
-		err = answer_sets(&call, &rows, &group);
+		err = answer_sets(&call, &rows, &group, asked->n_label_names == 0);
 		store_rows_done(&rows);
 	}
 	if (err)

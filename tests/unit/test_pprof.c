@@ -26,23 +26,23 @@ static struct str names[] = { STR(""),	    STR("total"), STR("main"), STR("outer
 
 /*
  * main calls outer, in which middle stands, in which inner stands, which calls leaf of another
- * module; each but main ran itself. In that module something claims to stand in what it can't.
+ * binary; each but main ran itself. In that binary something claims to stand in what it can't.
  */
 static struct flame_node nodes[] = {
 	{ .total = 100, .name = TOTAL, .kind = FLAME_ROOT },
-	{ .total = 100, .parent = 0, .name = MAIN, .module = PROG, .file = SOURCE, .line = 10 },
+	{ .total = 100, .name = MAIN, .place = 1, .file = SOURCE, .line = 10 },
 	{ .self = 1,
 	  .total = 100,
 	  .parent = 1,
 	  .name = OUTER,
-	  .module = PROG,
+	  .place = 1,
 	  .file = SOURCE,
 	  .line = 20 },
 	{ .self = 2,
 	  .total = 99,
 	  .parent = 2,
 	  .name = MIDDLE,
-	  .module = PROG,
+	  .place = 1,
 	  .file = SOURCE,
 	  .line = 30,
 	  .inlined = true },
@@ -50,15 +50,27 @@ static struct flame_node nodes[] = {
 	  .total = 97,
 	  .parent = 3,
 	  .name = INNER,
-	  .module = PROG,
+	  .place = 1,
 	  .file = SOURCE,
 	  .line = 40,
 	  .inlined = true },
-	{ .self = 93, .total = 93, .parent = 4, .name = LEAF, .module = LIBM, .inlined = true },
+	{ .self = 93, .total = 93, .parent = 4, .name = LEAF, .place = 2, .inlined = true },
+};
+
+static struct flame_binary binaries[] = { { 0 }, { .path = PROG }, { .path = LIBM } };
+
+static struct flame_place places[] = {
+	{ .system_name = FLAME_OWN_NAME },
+	{ .system_name = FLAME_OWN_NAME, .binary = 1 },
+	{ .system_name = FLAME_OWN_NAME, .binary = 2 },
 };
 
 static const struct flame flame = { .nodes = nodes,
 				    .names = names,
+				    .places = places,
+				    .binaries = binaries,
+				    .place_count = sizeof(places) / sizeof(places[0]),
+				    .binary_count = sizeof(binaries) / sizeof(binaries[0]),
 				    .node_count = sizeof(nodes) / sizeof(nodes[0]),
 				    .name_count = sizeof(names) / sizeof(names[0]) };
 

@@ -336,10 +336,10 @@ static void inlined_calls_are_one_location(void **state)
 	fill_with_lines(*state);
 	call(*state, "SelectMergeProfile", JSON, STR("{" ASK "}"), &whole);
 	assert_non_null(strstr(exchange_text(&whole),
-			       "\"sample\":[{\"locationId\":[\"1\",\"2\"],\"value\":[\"2\"]},"
-			       "{\"locationId\":[\"3\",\"2\"],\"value\":[\"1\"]}]"));
+			       "\"sample\":[{\"locationId\":[\"1\",\"2\"],\"value\":[\"1\"]},"
+			       "{\"locationId\":[\"3\",\"2\"],\"value\":[\"2\"]}]"));
 	assert_non_null(strstr(exchange_text(&whole),
-			       "{\"id\":\"1\",\"line\":[{\"functionId\":\"3\",\"line\":\"8\"},"
+			       "{\"id\":\"1\",\"line\":[{\"functionId\":\"3\",\"line\":\"7\"},"
 			       "{\"functionId\":\"2\",\"line\":\"20\"}]}"));
 	/* Without the leaf's lines and all callers, both are the same. */
 	call(*state, "SelectMergeProfile", JSON,
@@ -351,6 +351,81 @@ static void inlined_calls_are_one_location(void **state)
 	assert_non_null(strstr(exchange_text(&kept),
 			       "{\"id\":\"1\",\"line\":[{\"functionId\":\"3\"},"
 			       "{\"functionId\":\"2\",\"line\":\"20\"}]}"));
+}
+
+/* A function that its binary calls otherwise, one without any name, and one that symbols may still
+ * name: all are told as they came. */
+static void fill_with_places(struct fixture *fixture)
+{
+	struct batch *batch = fixture->batch;
+	const struct label service = { STR("service_name"), STR("x") };
+	const struct named_line lines[] = {
+		{ .function = STR("run"), .file = STR("r.c"), .line = 7 },
+		{ .function = STR("") },
+	};
+	const struct named_function functions[] = {
+		{ .system_name = STR("_Zrun"), .start_line = 5 },
+		{ .system_name = STR("") },
+	};
+	const struct named_binary named = { .path = STR("/bin/a"),
+					    .build_id = STR("feed"),
+					    .flags = BINARY_FLAGS_TOLD | BINARY_HAS_FUNCTIONS };
+	const struct named_binary told = { .path = STR("/bin/b"),
+					   .flags = BINARY_FLAGS_TOLD,
+					   .address = UINT64_C(0x7f0000001234),
+					   .start = UINT64_C(0x7f0000000000),
+					   .limit = UINT64_C(0x7f0000400000),
+					   .offset = 0x2000 };
+	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID, .size = 2, .bytes = { 1, 2 } };
+
+	batch_clear(batch);
+	batch_set_time(batch, (struct batch_time){ BASE_MS, BASE_MS + 1000 });
+
+	int64_t labels = batch_add_labels(batch, &service, 1);
+	int64_t series = batch_add_series(batch, (uint32_t)labels, str_from(CPU), 1);
+	int64_t build = batch_add_build(batch, BUILD_FILE, &identity, STR("/lib/c.so"));
+	uint32_t locations[] = {
+		(uint32_t)batch_add_location(batch, (uint32_t)build, 0x1234),
+		(uint32_t)batch_add_named_place(batch, lines, functions, 2, &named),
+		(uint32_t)batch_add_named_place(batch, lines, NULL, 1, &told),
+	};
+	struct batch_entry entry = {
+		.series = (uint32_t)series,
+		.sample_labels = (uint32_t)batch_add_labels(batch, NULL, 0),
+		.stack = (uint32_t)batch_add_stack(batch, locations, 3, 0),
+		.count = 1,
+		.value = 1,
+	};
+
+	assert_int_equal(batch_add_entry(batch, &entry), 0);
+	assert_int_equal(store_append(fixture->small.server.store, batch), 0);
+}
+
+static void places_come_back_as_they_were_told(void **state)
+{
+	static const char *const expected[] = {
+		"\"sample\":[{\"locationId\":[\"1\",\"2\",\"3\"],\"value\":[\"1\"]}]",
+		"\"mapping\":[{\"id\":\"1\",\"filename\":\"5\",\"buildId\":\"6\"},"
+		"{\"id\":\"2\",\"filename\":\"2\",\"buildId\":\"3\",\"hasFunctions\":true},"
+		"{\"id\":\"3\",\"memoryStart\":\"139637976727552\",\"memoryLimit\":"
+		"\"139637980921856\","
+		"\"fileOffset\":\"8192\",\"filename\":\"1\"}]",
+		"\"location\":[{\"id\":\"1\",\"mappingId\":\"1\",\"address\":\"4660\"},"
+		"{\"id\":\"2\",\"mappingId\":\"2\",\"line\":[{\"functionId\":\"3\",\"line\":\"7\"},"
+		"{\"functionId\":\"2\"}]},"
+		"{\"id\":\"3\",\"mappingId\":\"3\",\"address\":\"139637976732212\","
+		"\"line\":[{\"functionId\":\"1\",\"line\":\"7\"}]}]",
+		"{\"id\":\"3\",\"name\":\"8\",\"systemName\":\"4\",\"filename\":\"10\","
+		"\"startLine\":\"5\"}",
+		"\"/bin/b\",\"/bin/a\",\"feed\",\"_Zrun\",\"/lib/c.so\",\"0102\"",
+	};
+	autoclean(exchange) struct exchange whole;
+
+	fill_with_places(*state);
+	call(*state, "SelectMergeProfile", JSON, STR("{" ASK "}"), &whole);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		if (!strstr(exchange_text(&whole), expected[i]))
+			fail_msg("no %s in %s", expected[i], exchange_text(&whole));
 }
 
 /* ---- the oldest calls -------------------------------------------------------------------------
@@ -434,6 +509,7 @@ int main(void)
 		TEST(refuses_heat_maps_of_nothing),
 		TEST(compares_two_profiles),
 		TEST(inlined_calls_are_one_location),
+		TEST(places_come_back_as_they_were_told),
 		TEST(renders_a_flame_graph_with_its_timeline),
 		TEST(renders_two_on_top_of_each_other),
 		TEST(refuses_what_can_not_be_rendered),

@@ -29,6 +29,8 @@ struct timeline {
 	int64_t *recorded_ms; /* of each piece; 0: nothing */
 	int64_t recorded_total_ms;
 	uint32_t cpu_count;
+	bool is_cpu; /* what is told is CPU time */
+	struct str unit;
 };
 
 static bool read_labels(struct timeline *timeline, struct page_question *question,
@@ -123,6 +125,16 @@ static void write_point(struct json_writer *json, const struct timeline *timelin
 		json_null_value(json);
 }
 
+/* A value that is no CPU time, as it is: what its senders brought in each piece. */
+static void write_value(struct json_writer *json, const struct timeline *timeline, size_t index,
+			uint64_t value)
+{
+	if (timeline->recorded_ms[index] > 0)
+		json_u64(json, value);
+	else
+		json_null_value(json);
+}
+
 static void write_row(struct json_writer *json, const struct timeline *timeline,
 		      const struct store_row *row)
 {
@@ -141,10 +153,27 @@ static void write_row(struct json_writer *json, const struct timeline *timeline,
 	for (size_t i = 0; i < timeline->grid.point_count; i++)
 		write_point(json, timeline, i, row->points[i]);
 	json_end_array(json);
+	if (!timeline->is_cpu) {
+		json_key(json, "values");
+		json_begin_array(json);
+		for (size_t i = 0; i < timeline->grid.point_count; i++)
+			write_value(json, timeline, i, row->points[i]);
+		json_end_array(json);
+	}
 	json_key(json, "kernel_cores_total");
 	json_fixed(json, page_cores(row->kernel_total, timeline->recorded_total_ms),
 		   PAGE_CORES_DECIMALS);
 	json_end_object(json);
+}
+
+/* What the rows that are not shown have together. */
+static uint64_t sum_hidden(const struct timeline *timeline, size_t index)
+{
+	uint64_t sum = 0;
+
+	for (size_t k = timeline->shown_count; k < timeline->rows.count; k++)
+		sum += timeline->rows.rows[k].points[index];
+	return sum;
 }
 
 static void write_more(struct json_writer *json, const struct timeline *timeline)
@@ -159,14 +188,16 @@ static void write_more(struct json_writer *json, const struct timeline *timeline
 	json_u64(json, hidden_count);
 	json_key(json, "cores");
 	json_begin_array(json);
-	for (size_t i = 0; hidden_count > 0 && i < timeline->grid.point_count; i++) {
-		uint64_t sum = 0;
-
-		for (size_t k = timeline->shown_count; k < timeline->rows.count; k++)
-			sum += timeline->rows.rows[k].points[i];
-		write_point(json, timeline, i, sum);
-	}
+	for (size_t i = 0; hidden_count > 0 && i < timeline->grid.point_count; i++)
+		write_point(json, timeline, i, sum_hidden(timeline, i));
 	json_end_array(json);
+	if (!timeline->is_cpu) {
+		json_key(json, "values");
+		json_begin_array(json);
+		for (size_t i = 0; hidden_count > 0 && i < timeline->grid.point_count; i++)
+			write_value(json, timeline, i, sum_hidden(timeline, i));
+		json_end_array(json);
+	}
 	json_end_object(json);
 }
 
@@ -181,6 +212,8 @@ static void write_timeline(struct reply *reply, const struct timeline *timeline)
 	json_i64(&json, timeline->grid.step_ms);
 	json_key(&json, "cpus");
 	json_u64(&json, timeline->cpu_count);
+	json_key(&json, "unit");
+	json_text(&json, timeline->unit);
 	json_key(&json, "series");
 	json_begin_array(&json);
 	for (size_t i = 0; i < timeline->shown_count; i++)
@@ -204,6 +237,8 @@ void page_timeline(struct server *server, struct request *request, struct reply 
 	    !read_labels(&timeline, &question, request, reply) ||
 	    !read_grid(&timeline, &question, request, reply))
 		return;
+	timeline.is_cpu = str_equal(question.question.type, PROFILE_TYPE_CPU);
+	timeline.unit = question.type.parts[PROFILE_TYPE_SAMPLE_UNIT];
 
 	int err = recorded_time_init(&recorded, server->store, timeline.from_ms,
 				     question.range.to_ms);

@@ -27,6 +27,7 @@ await wholeTest(async (browser) => {
   await step("the heap is shown in bytes", async () => {
     await page.goto(`${address}/#/explore?from=now-15m&type=${HEAP}`);
     await says(page, "#when-title", /4\.00 MB/);
+    assert.match(await text(page, ".when .sr"), /^Sums of each .*: at most 4\.00.MB/);
     const words = await cardWords(page);
     assert.match(words, /Total ?4\.00 MB/);
     assert.doesNotMatch(words, /core|of host/);
@@ -46,6 +47,7 @@ await wholeTest(async (browser) => {
     await until("the other type", async () => /lock/.test(await text(page, "#flame-words")));
     assert.match(await text(page, "#flame-words"), /2\.50 s\. Hottest function: lock, 2\.50 s, 100\.0 %/);
     assert.doesNotMatch(await text(page, "main"), /\d cores/);
+    assert.match(await text(page, ".when .sr"), /at most 2\.50.s/);
   });
   await page.close();
 });

@@ -89,6 +89,55 @@ static void tells_when_the_cpu_was_used(void **state)
 	assert_int_equal(json_value_count(json_value_member(answer, "gaps")), 0);
 }
 
+/* What is no CPU time stands in its own unit as well, step by step, the rest together. */
+static void tells_what_else_there_was_when(void **state)
+{
+	static const char heap[] = "memory:inuse_space:bytes:space:bytes";
+	static const int64_t sizes[] = { 3000000, 1000000, 500000 };
+	static const char *const names[] = { "x", "y", "z" };
+	struct fixture *fixture = *state;
+	const struct named_line line = { .function = STR("main") };
+
+	fill_with_seconds(fixture);
+	batch_clear(fixture->batch);
+	batch_set_time(fixture->batch, (struct batch_time){ BASE_MS + 1000, BASE_MS + 2000 });
+	for (size_t i = 0; i < 3; i++) {
+		const struct label service = { STR("service_name"), str_from(names[i]) };
+		uint32_t location = (uint32_t)batch_add_named_location(fixture->batch, &line, 1);
+		int64_t labels = batch_add_labels(fixture->batch, &service, 1);
+		struct batch_entry entry = {
+			.series = (uint32_t)batch_add_series(fixture->batch, (uint32_t)labels,
+							     str_from(heap), 1),
+			.sample_labels = (uint32_t)batch_add_labels(fixture->batch, NULL, 0),
+			.stack = (uint32_t)batch_add_stack(fixture->batch, &location, 1, 0),
+			.count = 1,
+			.value = (uint64_t)sizes[i],
+		};
+
+		assert_int_equal(batch_add_entry(fixture->batch, &entry), 0);
+	}
+	assert_int_equal(store_append(fixture->small.server.store, fixture->batch), 0);
+
+	autoclean(json_value) struct json_value *answer =
+		get(fixture, "/api/v1/timeline?" RANGE "&step_ms=3000&by=service_name&limit=1&type="
+			     "memory%3Ainuse_space%3Abytes%3Aspace%3Abytes");
+	const struct json_value *row = json_value_item(json_value_member(answer, "series"), 0);
+	const struct json_value *shown = json_value_member(row, "values");
+	const struct json_value *more = json_value_member(answer, "more");
+	const struct json_value *hidden = json_value_member(more, "values");
+	size_t at = (size_t)(BASE_MS % 3000 + 1000) / 3000;
+	double value = 0;
+
+	assert_text(answer, "unit", "bytes");
+	assert_text(json_value_member(row, "labels"), "service_name", "x");
+	assert_true(number(more, "rows") == 2);
+	assert_true(json_value_number(json_value_item(shown, at), &value) && value == 3000000);
+	assert_true(json_value_number(json_value_item(hidden, at), &value) && value == 1500000);
+	/* In another step that was recorded nothing came, and later none was. */
+	assert_true(json_value_number(json_value_item(shown, 1 - at), &value) && value == 0);
+	assert_false(json_value_number(json_value_item(shown, 3), &value));
+}
+
 /* Whatever the range begins and ends with: values are of the time that they are divided by. */
 static void edges_of_a_range_count_no_window_more(void **state)
 {
@@ -668,6 +717,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 		TEST(tells_who_uses_the_cpu),
 		TEST(tells_when_the_cpu_was_used),
+		TEST(tells_what_else_there_was_when),
 		TEST(edges_of_a_range_count_no_window_more),
 		TEST(questions_are_measured_and_ended),
 		TEST(draws_the_flame_graph_in_columns),

@@ -172,8 +172,10 @@ export interface Timeline {
   from_ms: number;
   step_ms: number;
   cpus: number;
-  series: { labels: Record<string, string>; cores: (number | null)[]; kernel_cores?: (number | null)[] }[];
-  more?: { rows: number; cores: (number | null)[] };
+  unit: string;
+  /** values: of types that are no CPU time, the sum of each step in the unit. */
+  series: { labels: Record<string, string>; cores: (number | null)[]; values?: (number | null)[] }[];
+  more?: { rows: number; cores: (number | null)[]; values?: (number | null)[] };
   gaps: Gap[];
 }
 

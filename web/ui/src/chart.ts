@@ -2,10 +2,11 @@
 // The canvas of the timeline: stacked bands, hatched gaps that say why, and the time that is shown.
 import uPlot from "uplot";
 import type { Gap, Timeline } from "./api";
-import { clock, duration, range as rangeWords } from "./format";
+import { clock, cores, duration, range as rangeWords } from "./format";
 import { hueOf, REST_HUE } from "./parts";
 import type { Range } from "./state";
 import { color } from "./theme";
+import { amount } from "./values";
 
 const DRAG_MIN_PX = 6, UNRECORDED_STEPS_MIN = 3;
 
@@ -25,28 +26,34 @@ export const reasonOf = (gap: Gap) => REASONS[gap.reason] ?? "nothing recorded";
 export interface Band {
   name: string;
   hue: string;
-  cores: (number | null)[];
+  values: (number | null)[]; // cores; or what the type counts, in its unit
 }
+
+/** Whether the values are no cores. */
+export const isOwnUnit = (answer: Timeline) => answer.series.some((row) => row.values);
+
+/** A value of the bands in words. */
+export const sayValue = (answer: Timeline, value: number) => (isOwnUnit(answer) ? amount(value, answer) : cores(value));
 
 /** The services in the order in which they first appeared: bands do not change places. */
 export function bandsOf(answer: Timeline, label: string, order: string[]): Band[] {
   const nameless = label === "service_name" ? "no service" : "no name";
-  const found = new Map(answer.series.map((row) => [row.labels[label] ?? nameless, row.cores]));
+  const found = new Map(answer.series.map((row) => [row.labels[label] ?? nameless, row.values ?? row.cores]));
   for (const name of found.keys()) if (!order.includes(name)) order.push(name);
-  const bands: Band[] = order.filter((name) => found.has(name)).map((name) => ({ name, hue: hueOf(name), cores: found.get(name)! }));
-  if (answer.more && answer.more.rows > 0) bands.push({ name: "others", hue: REST_HUE, cores: answer.more.cores });
+  const bands: Band[] = order.filter((name) => found.has(name)).map((name) => ({ name, hue: hueOf(name), values: found.get(name)! }));
+  if (answer.more && answer.more.rows > 0) bands.push({ name: "others", hue: REST_HUE, values: answer.more.values ?? answer.more.cores });
   return bands;
 }
 
 /** Stacked: each line is the sum of its band and those below. Where nothing was recorded, none, and
  * none for a step that is not yet over: it would look like a fall. */
 function stacked(answer: Timeline, bands: Band[], newestMs: number): uPlot.AlignedData {
-  const count = Math.max(0, ...bands.map((band) => band.cores.length));
+  const count = Math.max(0, ...bands.map((band) => band.values.length));
   const times = Array.from({ length: count }, (_, i) => (answer.from_ms + (i + 0.5) * answer.step_ms) / 1000);
   const recorded = times.map((_, i) => answer.from_ms + (i + 1) * answer.step_ms <= newestMs &&
-    bands.some((band) => (band.cores[i] ?? null) !== null));
+    bands.some((band) => (band.values[i] ?? null) !== null));
   const sum = new Array<number>(count).fill(0);
-  const lines = bands.map((band) => recorded.map((is, i) => (is ? (sum[i] += band.cores[i] ?? 0) : null)));
+  const lines = bands.map((band) => recorded.map((is, i) => (is ? (sum[i] += band.values[i] ?? 0) : null)));
   return [times, ...lines];
 }
 
@@ -92,6 +99,7 @@ export interface ChartEvents {
 export class Chart {
   private plot: uPlot | null = null;
   private shape = "";
+  private answer: Timeline | null = null;
   private bands: Band[] = [];
   private gaps: Gap[] = [];
   private shown: Shown | null = null;
@@ -123,7 +131,8 @@ export class Chart {
     this.bands = bands;
     this.gaps = gapsOf(answer, data);
     this.shown = shown;
-    const shape = String(bands.length);
+    this.answer = answer;
+    const shape = `${bands.length} ${isOwnUnit(answer) ? answer.unit : ""}`;
     if (this.plot && this.shape === shape) {
       this.plot.setData(data);
     } else {
@@ -135,7 +144,7 @@ export class Chart {
   }
 
   private options(): uPlot.Options {
-    const font = `11px ${this.family}`;
+    const font = `11px ${this.family}`, isOwn = this.answer !== null && isOwnUnit(this.answer);
     const axis = { stroke: () => color("text-3"), font, ticks: { show: false } };
     const lines = this.bands.map((_, i): uPlot.Series => ({
       stroke: () => color(this.bands[i]?.hue ?? REST_HUE),
@@ -151,11 +160,11 @@ export class Chart {
       bands: lines.slice(1).map((_, i): uPlot.Band => ({ series: [i + 2, i + 1] })),
       scales: {
         x: { time: true },
-        y: { range: (_plot, _low, high) => [0, Math.max(0.1, (high || 0) * 1.12)] },
+        y: { range: (_plot, _low, high) => [0, Math.max(isOwn ? 4 : 0.1, (high || 0) * 1.12)] },
       },
       axes: [
         { ...axis, size: 22, gap: 4, space: 90, grid: { show: false }, values: (plot, at, _axis, _space, step) => at.map((s) => (isNearEdge(plot, s) ? "" : clock(s * 1000, step < 60))) },
-        { ...axis, size: 34, gap: 6, space: 30, grid: { stroke: () => color("line"), width: 1 }, values: (_plot, at) => at.map((v) => String(Math.round(v * 100) / 100)) },
+        { ...axis, size: isOwn ? 62 : 34, gap: 6, space: 30, grid: { stroke: () => color("line"), width: 1 }, values: (_plot, at) => at.map((v) => (isOwn ? amount(v, this.answer!) : String(Math.round(v * 100) / 100))) },
       ],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAG_MIN_PX } },
       hooks: {

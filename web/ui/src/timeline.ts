@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cores over time. A drag picks a range; its edges are sliders for hand and keyboard.
+// Cores over time, or what else the type counts. A drag picks a range; its edges are sliders for hand and keyboard.
 import { signal } from "@preact/signals";
 import { html } from "htm/preact";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Timeline } from "./api";
-import { type Band, bandsOf, Chart, type Shown } from "./chart";
-import { clock, cores } from "./format";
+import { type Band, bandsOf, Chart, isOwnUnit, sayValue, type Shown } from "./chart";
+import { clock, duration } from "./format";
 import { bandLabel, contextRange, hostNow, paused, shownRange, status, timelineOf } from "./live";
 import { swatch } from "./parts";
 import { page, range, type Range } from "./state";
@@ -26,22 +26,23 @@ function Legend({ answer, bands }: { answer: Timeline; bands: Band[] }) {
   return html`<span class="legend">
     ${at !== null && html`<span class="faint">${clock(answer.from_ms + at * answer.step_ms, true)}</span>`}
     ${bands.map((band) => {
-      const value = at === null ? null : band.cores[at] ?? null;
-      return html`<span key=${band.name}>${swatch(band.hue)}<span class="name">${band.name}</span>${value !== null && html`<b>${cores(value)}</b>`}</span>`;
+      const value = at === null ? null : band.values[at] ?? null;
+      return html`<span key=${band.name}>${swatch(band.hue)}<span class="name">${band.name}</span>${value !== null && html`<b>${sayValue(answer, value)}</b>`}</span>`;
     })}</span>`;
 }
 
 /** The same in words, for who cannot see the chart. */
 function summary(answer: Timeline, bands: Band[]): string {
   let most = 0, mostAt = 0, newest = 0;
-  const count = Math.max(0, ...bands.map((band) => band.cores.length));
+  const count = Math.max(0, ...bands.map((band) => band.values.length));
   for (let i = 0; i < count; i++) {
-    const sum = bands.reduce((total, band) => total + (band.cores[i] ?? 0), 0);
-    if (bands.some((band) => band.cores[i] != null)) newest = sum;
+    const sum = bands.reduce((total, band) => total + (band.values[i] ?? 0), 0);
+    if (bands.some((band) => band.values[i] != null)) newest = sum;
     if (sum > most) [most, mostAt] = [sum, i];
   }
   const names = bands.map((band) => band.name).join(", ");
-  return `Cores in use over time: at most ${cores(most)}, at ${clock(answer.from_ms + mostAt * answer.step_ms, true)}; ${cores(newest)} at the end. Of ${names}.`;
+  const what = isOwnUnit(answer) ? `Sums of each ${duration(answer.step_ms)}` : "Cores in use over time";
+  return `${what}: at most ${sayValue(answer, most)}, at ${clock(answer.from_ms + mostAt * answer.step_ms, true)}; ${sayValue(answer, newest)} at the end. Of ${names}.`;
 }
 
 const clamp = (value: number, low: number, high: number) => Math.max(low, Math.min(high, value));
@@ -119,7 +120,7 @@ export function TimelinePanel({ title, words, children }: { title: ComponentChil
   useEffect(() => chart.current?.mark(shown), [range.value, draft.value, isPicked]);
   useEffect(() => chart.current?.restyle(), [theme]);
   return html`<section class=${"panel when" + (timelineOf.isStale.value ? " waiting" : "")} aria-labelledby="when-title">
-    <header><h2 id="when-title">${title}</h2><span class="muted">${words}</span><span class="spacer"></span>${children}
+    <header><h2 id="when-title">${title}</h2><span class="muted">${words}${answer && isOwnUnit(answer) && `, each ${duration(answer.step_ms)}`}</span><span class="spacer"></span>${children}
       ${answer && !isEmpty && html`<${Legend} answer=${answer} bands=${bands} />`}</header>
     <div class="chart" hidden=${isEmpty}><div class="plot" ref=${box}></div>
       ${!isNow && !isEmpty && html`<${Edge} edge="from" at=${marked} context=${context} stepMs=${answer!.step_ms} /><${Edge} edge="to" at=${marked} context=${context} stepMs=${answer!.step_ms} />`}

@@ -21,7 +21,7 @@ function seconds(ns: number): string {
 }
 
 /** A value of a profile that is not of CPU time. */
-export function amount(value: number, answer: Measured): string {
+export function amount(value: number, answer: Pick<Measured, "unit">): string {
   if (answer.unit === "nanoseconds") return seconds(value);
   if (answer.unit === "bytes") return bytes(value);
   if (answer.unit === "milliseconds") return duration(value);

@@ -126,7 +126,7 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
   };
 }
 
-export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] ?? "";
+export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] || "[unknown]";
 /** "/src/a.c:12": where in the source the frame mostly stood; "" when nobody knows. */
 export function placeOf(tree: Tree, node: number): string {
   const file = tree.names[tree.file?.[node] ?? 0] ?? "", line = tree.line?.[node] ?? 0;

@@ -36,7 +36,8 @@ int named_stacks_begin(struct named_stacks *stacks, struct batch *batch,
 			    str_equal(parsed.parts[PROFILE_TYPE_SAMPLE_UNIT], STR("count")),
 		.scale = scale,
 		.summary = { .time = { origin->time_unix_ms, origin->time_unix_ms + 1 },
-			     .sample_types = 1 },
+			     .sample_types = 1,
+			     .service = pprof_origin_label(origin, STR("service_name")) },
 		.mended = BUF((size_t)3 * NAME_SIZE_MAX),
 	};
 	batch_set_time(batch, stacks->summary.time);

@@ -139,14 +139,6 @@ static int64_t add_address(struct pprof_input *input, struct str mapping,
 					      binary->address - binary->start + binary->offset);
 }
 
-static struct str label_of(const struct pprof_origin *origin, struct str name)
-{
-	for (size_t i = 0; i < origin->label_count; i++)
-		if (str_equal(origin->labels[i].name, name))
-			return origin->labels[i].value;
-	return (struct str){ 0 };
-}
-
 /*
  * A service that says which source it is built of says it of its binaries, too, as clients want to
  * find it: in place of the build id.
@@ -157,10 +149,10 @@ static int add_source(struct pprof_input *input, struct str *build_id)
 		const char *key;
 		struct str value;
 	} said[] = {
-		{ "repository", label_of(input->origin, STR("service_repository")) },
-		{ "git_ref", label_of(input->origin, STR("service_git_ref")) },
+		{ "repository", pprof_origin_label(input->origin, STR("service_repository")) },
+		{ "git_ref", pprof_origin_label(input->origin, STR("service_git_ref")) },
 		{ "build_id", *build_id },
-		{ "root_path", label_of(input->origin, STR("service_root_path")) },
+		{ "root_path", pprof_origin_label(input->origin, STR("service_root_path")) },
 	};
 	struct json_writer json = JSON_WRITER(&input->source);
 

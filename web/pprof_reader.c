@@ -49,6 +49,14 @@ int pprof_refuse(struct pprof_input *input, int err, const char *format, ...)
 	return err;
 }
 
+struct str pprof_origin_label(const struct pprof_origin *origin, struct str name)
+{
+	for (size_t i = 0; i < origin->label_count; i++)
+		if (str_equal(origin->labels[i].name, name))
+			return origin->labels[i].value;
+	return (struct str){ 0 };
+}
+
 /* ---- words about what is wrong ------------------------------------------------------------------
  */
 
@@ -703,6 +711,7 @@ int pprof_read(struct str bytes, const struct pprof_origin *origin, struct batch
 	buf_done(&input.joined);
 	buf_done(&input.source);
 	summary.sample_types = input.type_count;
+	summary.service = pprof_origin_label(origin, STR("service_name"));
 	if (!err)
 		*ret = summary;
 	return err;

@@ -69,11 +69,15 @@ struct pprof_origin {
 	void *context;
 };
 
+/* The value of a label of all its series; a NULL text when there is none. */
+struct str pprof_origin_label(const struct pprof_origin *origin, struct str name);
+
 struct pprof_summary {
 	struct batch_time time;
 	uint64_t samples; /* stacks that went in, with a value */
 	uint64_t skipped; /* without one, or with a negative one */
 	uint32_t sample_types;
+	struct str service; /* the origin's */
 	uint64_t repairs[PPROF_REPAIR_COUNT];
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "store/store.h"
 #include "web/coding.h"
 #include "web/compression.h"
@@ -17,27 +18,39 @@
 #include "web/slots.h"
 #include "web/spool.h"
 
-const char *push_repair_name(unsigned repair)
-{
-	static const char *const names[PUSH_REPAIR_COUNT] = {
-		[PPROF_REPAIRED_TEXT] = "text",
-		[PPROF_REPAIRED_TYPE] = "sample_type",
-		[PPROF_REPAIRED_LABEL] = "sample_label_left_out",
-		[PPROF_REPAIRED_TIME] = "time",
-		[PPROF_REPAIRED_DEPTH] = "stack_depth",
-		[PPROF_REPAIR_COUNT + PUSH_LABEL_TEXT] = "label_text",
-		[PPROF_REPAIR_COUNT + PUSH_LABEL_DUPLICATE] = "label_twice",
-		[PPROF_REPAIR_COUNT + PUSH_LABEL_SERVICE] = "service_name",
-	};
+enum {
+	REPAIRS_TEXT_SIZE_MAX = 1024,
+	SERVICE_SIZE_MAX = 60, /* of its name in the log */
+};
 
-	assert(repair < PUSH_REPAIR_COUNT);
-	return names[repair];
+/* Counts what was mended, and says so when it was not said lately. */
+static void tell_repairs(struct server *server, struct str service, const uint64_t *repairs,
+			 unsigned first, unsigned count)
+{
+	autoclean(buf) struct buf text = BUF(REPAIRS_TEXT_SIZE_MAX);
+	char name[SERVICE_SIZE_MAX + 1] = "";
+
+	for (unsigned i = 0; i < count; i++)
+		server->counters.push_repairs[first + i] += repairs[i];
+	if (!push_repairs_due(&server->push_told, service, repairs, first, count,
+			      clock_monotonic_ns() / CLOCK_NS_PER_S))
+		return;
+	/* In plain letters, whatever it is called. */
+	for (size_t i = 0; i < service.size && i < SERVICE_SIZE_MAX; i++)
+		name[i] = service.text[i] > ' ' && service.text[i] < 0x7f ? service.text[i] : '?';
+	push_repairs_write(repairs, first, count, &text);
+	log_notice("what '%s' pushed was mended: %.*s", name, (int)text.size,
+		   (const char *)text.bytes);
 }
 
 void push_count_labels(struct server *server, const struct push_labels *labels)
 {
-	for (unsigned i = 0; i < PUSH_LABEL_REPAIR_COUNT; i++)
-		server->counters.push_repairs[PPROF_REPAIR_COUNT + i] += labels->repairs[i];
+	struct str service = { 0 };
+
+	for (size_t i = 0; i < labels->count; i++)
+		if (str_equal(labels->labels[i].name, STR("service_name")))
+			service = labels->labels[i].value;
+	tell_repairs(server, service, labels->repairs, PPROF_REPAIR_COUNT, PUSH_LABEL_REPAIR_COUNT);
 }
 
 /* Who reads a profile. */
@@ -102,8 +115,7 @@ int push_batch(struct server *server, struct batch *batch, const struct pprof_su
 	server->counters.push_bytes += size;
 	server->counters.push_stacks += summary->samples;
 	server->counters.push_stacks_skipped += summary->skipped;
-	for (unsigned i = 0; i < PPROF_REPAIR_COUNT; i++)
-		server->counters.push_repairs[i] += summary->repairs[i];
+	tell_repairs(server, summary->service, summary->repairs, 0, PPROF_REPAIR_COUNT);
 	return 0;
 }
 

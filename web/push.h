@@ -8,6 +8,7 @@
 #include "store/batch.h"
 #include "web/pprof_reader.h"
 #include "web/push_labels.h"
+#include "web/push_repairs.h"
 #include "web/request.h"
 
 struct server;
@@ -24,10 +25,6 @@ void push_ingest(struct server *server, struct request *request, struct reply *r
  */
 
 enum { PUSH_ERROR_SIZE = 240 };
-
-/* What was mended, for /metrics: first those of pprof_reader.h, then those of push_labels.h. */
-enum { PUSH_REPAIR_COUNT = PPROF_REPAIR_COUNT + PUSH_LABEL_REPAIR_COUNT };
-const char *push_repair_name(unsigned repair);
 
 /*
  * Reads a profile, packed by gzip or plain, which may lie in the body that is let go, and appends
@@ -48,7 +45,7 @@ int push_batch(struct server *server, struct batch *batch, const struct pprof_su
 /* Writes what was appended to disk. */
 int push_commit(struct server *server);
 
-/* Counts what was mended of labels. */
+/* Counts and tells what was mended of labels. */
 void push_count_labels(struct server *server, const struct push_labels *labels);
 
 /*

@@ -56,6 +56,7 @@ struct server_counters {
 };
 
 struct server {
+	struct push_told push_told;
 	const struct settings *settings; /* as at the start, whatever SIGHUP changed since */
 	struct store *store;
 	struct symbols *symbols;

@@ -277,6 +277,7 @@ static int read_profile(struct input *input, const struct json_value *profile)
 		input->summary.repairs[i] += input->stacks->summary.repairs[i];
 	input->summary.time = input->stacks->summary.time;
 	input->summary.sample_types = 1;
+	input->summary.service = input->stacks->summary.service;
 	named_stacks_done(input->stacks);
 	return err;
 }

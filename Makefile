@@ -39,7 +39,7 @@ endif
 
 # To build and run; node and npm are added where the machine has none.
 PACKAGES_BUILD := gcc libc6-dev linux-libc-dev libdw-dev libseccomp-dev git ca-certificates pkg-config clang llvm bpftool libbpf-dev \
-                  libelf-dev zlib1g-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
+                  libelf-dev zlib1g-dev libdeflate-dev libcivetweb-dev libsqlite3-dev libzstd-dev libpcre2-dev \
                   libjansson-dev libnghttp2-dev libssl-dev libxxhash-dev liblz4-dev libsnappy-dev libiberty-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblzma-dev
 # To pass the tests and checks.
 PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium fonts-dejavu-core clang-tidy clang-format \
@@ -50,7 +50,7 @@ PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian
 PACKAGES_RPM     := rpm dpkg-dev
 PACKAGES_INSTALL := mmdebstrap systemd-container debian-archive-keyring curl jq
 
-LIBRARIES := libbpf zlib sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
+LIBRARIES := libbpf zlib libdeflate sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
 
 LIBRARIES += libdw libelf libseccomp liblz4 snappy
 

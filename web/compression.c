@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <libdeflate.h>
 #include <strings.h>
 #define ZLIB_CONST
 #include <zlib.h>
@@ -14,11 +15,10 @@
 enum {
 	/* About what fits into one packet. */
 	SIZE_MIN = 1024,
-	/* The fastest of both: a flame graph takes a fifth of the time of gzip's default, and a
-	   tenth more room. */
+	/* The fastest: a flame graph takes half the time and nine tenths of the room that zlib's
+	   fastest takes, which took a fifth of the time of its default. */
 	LEVEL = 1,
 	WINDOW_BITS_GZIP = 15 + 16,
-	MEMORY_LEVEL = 8,
 	UNPACK_SIZE = 65536,
 };
 
@@ -78,27 +78,24 @@ bool compression_takes_gzip(const struct request *request)
 
 int compression_gzip(struct buf *buf)
 {
+	struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(LEVEL);
 	struct buf packed = BUF(buf->limit);
-	z_stream stream = { 0 };
+	int err = compressor ? 0 : -ENOMEM;
 
 	assert(!buf->error);
-	if (deflateInit2(&stream, LEVEL, Z_DEFLATED, WINDOW_BITS_GZIP, MEMORY_LEVEL,
-			 Z_DEFAULT_STRATEGY) != Z_OK)
-		return -ENOMEM;
-	stream.next_in = buf->bytes;
-	stream.avail_in = (uInt)buf->size;
-	stream.next_out = buf_grow(&packed, deflateBound(&stream, buf->size));
-	stream.avail_out = (uInt)packed.size;
-	if (!packed.error) {
-		int code = deflate(&stream, Z_FINISH);
+	if (!err) {
+		size_t room = libdeflate_gzip_compress_bound(compressor, buf->size);
 
-		assert(code == Z_STREAM_END);
-		packed.size = stream.total_out;
+		buf_grow(&packed, room);
+		err = packed.error;
 	}
-	(void)deflateEnd(&stream);
-	if (packed.error) {
-		int err = packed.error;
-
+	if (!err) {
+		packed.size = libdeflate_gzip_compress(compressor, buf->bytes, buf->size,
+						       packed.bytes, packed.size);
+		assert(packed.size > 0);
+	}
+	libdeflate_free_compressor(compressor);
+	if (err) {
 		buf_done(&packed);
 		return err;
 	}

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "web/json.h"
@@ -250,7 +249,8 @@ static int begin_series(struct input *input, const struct json_value *profile)
 		if (str_equal(origin.labels[i].name, STR("profile_name")))
 			name.size = 0;
 	if (name.size > 0 && name.size <= NAME_SIZE_MAX && origin.label_count < LABEL_COUNT_MAX) {
-		memcpy(labels, origin.labels, origin.label_count * sizeof(labels[0]));
+		for (size_t i = 0; i < origin.label_count; i++)
+			labels[i] = origin.labels[i];
 		labels[origin.label_count] = (struct label){ STR("profile_name"), name };
 		origin.labels = labels;
 		origin.label_count++;

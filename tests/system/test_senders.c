@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -142,12 +143,34 @@ static void node_pushes(void **state)
 	assert_at_least(hearth, "node-sdk", NODE_CPU, "./push.mjs:burnInNode:5", 5e8);
 }
 
+static void rust_pushes(void **state)
+{
+	const struct hearth *hearth = *state;
+	char folder[256], command[512];
+
+	(void)build_path("tests/clients/rust", folder, sizeof(folder));
+	snprintf(command, sizeof(command), "%s/debug/hearth-push", folder);
+	/* It takes minutes, of crates without number. */
+	if (access(command, X_OK) && !getenv("HEARTH_CLIENTS"))
+		skip_without("Rust's client is not built: make test-clients builds it");
+	if (shell_output(output, sizeof(output),
+			 "CARGO_TARGET_DIR='%s' cargo build --quiet --locked "
+			 "--manifest-path tests/clients/rust/Cargo.toml 2>&1",
+			 folder))
+		skip_without(
+			"Rust's client could not be built (rustup, or cargo of at least 1.85)");
+	snprintf(command, sizeof(command), "timeout 90 '%s/debug/hearth-push'", folder);
+	run(command, hearth->port);
+	assert_at_least(hearth, "rust-sdk", CPU, "hearth_push::burn_in_rust", 5e8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(go_pushes),
 		cmocka_unit_test(python_pushes),
 		cmocka_unit_test(node_pushes),
+		cmocka_unit_test(rust_pushes),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -433,8 +433,28 @@ static int take_profile_field(struct otlp_profile_input *profile, const struct o
 	}
 }
 
-/* What needs no table. */
-static int read_head(struct otlp_profile_input *profile, struct str message)
+/* What takes places of tables: those of stacks, since samples take slices of them; … */
+static int take_list(struct otlp_profile_input *profile, const struct otlp_row *row,
+		     const struct otlp_wire_field *field)
+{
+	if (row->field == OTLP_F_LOCATION_INDICES)
+		return take_stack_indices(profile, row, field);
+	if (row->field == OTLP_F_ATTRIBUTE_INDICES)
+		return take_attribute_indices(profile, row, field, &profile->profile.attributes);
+	return 0;
+}
+
+/* … and these. */
+static int take_sample(struct otlp_profile_input *profile, const struct otlp_row *row,
+		       const struct otlp_wire_field *field)
+{
+	return row->field == OTLP_F_SAMPLES ? read_sample(profile, field->bytes) : 0;
+}
+
+typedef int take_field(struct otlp_profile_input *profile, const struct otlp_row *row,
+		       const struct otlp_wire_field *field);
+
+static int walk_over(struct otlp_profile_input *profile, struct str message, take_field *take)
 {
 	struct otlp_input *input = profile->input;
 	struct otlp_wire wire = otlp_wire_from(message);
@@ -443,39 +463,20 @@ static int read_head(struct otlp_profile_input *profile, struct str message)
 	int more;
 	int err = 0;
 
-	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, message, &field, &row)) != 0) {
-		if (more < 0)
-			return more;
-		err = take_profile_field(profile, row, &field);
-	}
-	/* Of several, which only the old revisions have, the last one counts in the new. */
-	if (!input->base && profile->type_count > 1) {
-		profile->types[0] = profile->types[profile->type_count - 1];
-		profile->type_count = 1;
-	}
+	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, message, &field, &row)) != 0)
+		err = more < 0 ? more : take(profile, row, &field);
 	return err;
 }
 
-/* What does: places of stacks first, since samples take slices of them. */
-static int read_lists(struct otlp_profile_input *profile, struct str message, bool reads_samples)
+/* What needs no table. */
+static int read_head(struct otlp_profile_input *profile, struct str message)
 {
-	struct otlp_input *input = profile->input;
-	struct otlp_wire wire = otlp_wire_from(message);
-	struct otlp_wire_field field;
-	const struct otlp_row *row;
-	int more;
-	int err = 0;
+	int err = walk_over(profile, message, take_profile_field);
 
-	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, message, &field, &row)) != 0) {
-		if (more < 0)
-			return more;
-		if (reads_samples && row->field == OTLP_F_SAMPLES)
-			err = read_sample(profile, field.bytes);
-		else if (!reads_samples && row->field == OTLP_F_LOCATION_INDICES)
-			err = take_stack_indices(profile, row, &field);
-		else if (!reads_samples && row->field == OTLP_F_ATTRIBUTE_INDICES)
-			err = take_attribute_indices(profile, row, &field,
-						     &profile->profile.attributes);
+	/* Of several, which only the old revisions have, the last one counts in the new. */
+	if (!profile->input->base && profile->type_count > 1) {
+		profile->types[0] = profile->types[profile->type_count - 1];
+		profile->type_count = 1;
 	}
 	return err;
 }
@@ -548,10 +549,10 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 	if (told->duration_ns == 0 && profile->container_end > profile->container_start)
 		told->duration_ns = profile->container_end - profile->container_start;
 	if (!err)
-		err = read_lists(profile, message, false);
+		err = walk_over(profile, message, take_list);
 	profile->slice_count = profile->stack_indices.count;
 	if (!err)
-		err = read_lists(profile, message, true);
+		err = walk_over(profile, message, take_sample);
 	if (err)
 		return err;
 	if (profile->raw.count > 0)

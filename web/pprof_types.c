@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "web/label_split.h"
 #include "web/pprof_inside.h"
 
 enum {
 	TYPE_SIZE_MAX = 512,
-	SERIES_LABEL_COUNT_MAX = 64, /* what a batch takes */
 };
 
 static bool holds(struct str text, struct str part)
@@ -201,25 +201,9 @@ int pprof_add_types(struct pprof_input *input)
 /* ---- whose a sample is ------------------------------------------------------------------------
  */
 
-/* What ties a sample to a trace; "profile_id" is what old clients call a span's id. */
-static struct str trace_name(struct str name)
-{
-	if (str_equal(name, STR("span_id")) || str_equal(name, STR("profile_id")))
-		return STR("span_id");
-	return str_equal(name, STR("trace_id")) ? name : (struct str){ 0 };
-}
-
-static bool has_name(const struct label *labels, size_t count, struct str name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (str_equal(labels[i].name, name))
-			return true;
-	return false;
-}
-
 /* A series of its own for what the sample's labels add to the origin's, which win. */
 static int place_in_series(struct pprof_input *input, struct pprof_sample *sample,
-			   struct label *labels, size_t count)
+			   const struct label *labels, size_t count)
 {
 	int64_t number = batch_add_labels(input->batch, labels, count);
 	int err = number < 0 ? (int)number : 0;
@@ -236,37 +220,18 @@ static int place_in_series(struct pprof_input *input, struct pprof_sample *sampl
 static int split_labels(struct pprof_input *input, struct pprof_sample *sample)
 {
 	const struct pprof_origin *origin = input->origin;
-	struct label labels[SERIES_LABEL_COUNT_MAX];
-	struct label trace[2];
-	size_t count = origin->label_count;
-	size_t trace_count = 0;
+	struct label_split split;
+	int64_t number;
 
-	assert(origin->label_count <= SERIES_LABEL_COUNT_MAX);
-	if (count)
-		memcpy(labels, origin->labels, count * sizeof(labels[0]));
-	for (uint32_t i = 0; i < sample->label_count; i++) {
-		struct label label = sample->labels[i];
-		struct str name = trace_name(label.name);
-
-		if (name.size > 0) {
-			if (!has_name(trace, trace_count, name))
-				trace[trace_count++] = (struct label){ name, label.value };
-		} else if (has_name(labels, count, label.name)) {
-			continue;
-		} else if (count == SERIES_LABEL_COUNT_MAX) {
-			input->summary->repairs[PPROF_REPAIRED_LABEL]++;
-		} else {
-			labels[count++] = label;
-		}
-	}
-
-	int64_t number = batch_add_labels(input->batch, trace, trace_count);
-
+	label_split(&split, origin->labels, origin->label_count, sample->labels,
+		    sample->label_count);
+	input->summary->repairs[PPROF_REPAIRED_LABEL] += split.left_out;
+	number = batch_add_labels(input->batch, split.trace, split.trace_count);
 	if (number < 0)
 		return (int)number;
 	sample->sample_labels = (uint32_t)number;
-	if (count > origin->label_count)
-		return place_in_series(input, sample, labels, count);
+	if (split.series_count > origin->label_count)
+		return place_in_series(input, sample, split.series, split.series_count);
 	return 0;
 }
 

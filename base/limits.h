@@ -176,6 +176,16 @@ enum {
 	/* Frames of one stack; the root side of deeper ones is cut, and the stack says so. */
 	PPROF_STACK_DEPTH_MAX = 4096,
 
+	/* Java flight recordings, of a chunk: a JDK 25 has 250 types with 1,500 fields, and 5,000
+	 * texts about them. Of each kind of constant; a day of a large service has 100,000 stacks.
+	 */
+	JFR_TYPE_COUNT_MAX = 65536,
+	JFR_FIELD_COUNT_MAX = 1 << 20,
+	JFR_TEXT_COUNT_MAX = 1 << 18,
+	JFR_CONSTANT_COUNT_MAX = 1 << 20,
+	/* Frames of all stacks, those again that are named anew for each batch: seconds of work. */
+	JFR_FRAME_COUNT_MAX = 256 << 20,
+
 	/* ---- pushes: profiles that programs send of themselves ---- */
 
 	/* Of a request on the wire, as Pyroscope has it. gRPC's come in memory; its clients send no

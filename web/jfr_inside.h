@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "web/jfr_chunk.h"
+#include "web/jfr_labels.h"
+#include "web/jfr_reader.h"
+
+/*
+ * For the files of the reader of Java flight recordings alone: jfr_reader.c walks over events and
+ * adds them up, jfr_stacks.c makes stacks of their constants, and labels of whose they are.
+ */
+enum {
+	JFR_NAME_SIZE_MAX = 65535, /* what a batch takes */
+	JFR_SETTING_SIZE = 64,
+};
+
+/* Of a line in a method, its location in the batch. */
+struct frame {
+	uint32_t method; /* number of the constant */
+	uint32_t line;
+	uint32_t location;
+};
+
+/* Whose a sample is: what it says, and the batch's labels that come of it. */
+struct owner_key {
+	uint64_t context, span, span_name, thread;
+};
+
+struct owner {
+	struct owner_key key;
+	uint32_t series_labels, sample_labels;
+};
+
+/* What samples of one stack, profile and owner add up to. */
+struct sum_key {
+	uint32_t stack, profile, series_labels, sample_labels;
+};
+
+struct sum {
+	struct sum_key key;
+	uint64_t count, values[2];
+};
+
+/* A table, and what it is an index of: of one batch; frames and owners of one chunk, too. */
+struct frames {
+	struct table table;
+	ARRAY(struct frame) items;
+};
+
+struct owners {
+	struct table table;
+	ARRAY(struct owner) items;
+};
+
+struct sums {
+	struct table table;
+	ARRAY(struct sum) items;
+};
+
+struct jfr_input {
+	struct str recording;
+	const struct pprof_origin *origin;
+	const struct jfr_form *form;
+	struct batch *batch;
+	size_t batch_memory; /* the batch's room when it was empty */
+	struct pprof_summary *summary;
+	char *reason; /* PPROF_ERROR_SIZE */
+
+	struct jfr_chunk chunk;
+	struct jfr_labels labels;
+	struct frames frames;
+	struct owners owners;
+	struct sums sums;
+	uint32_t locations[PPROF_STACK_DEPTH_MAX];
+	uint64_t frame_count; /* that were named, or found */
+	uint64_t sum_count;   /* of all batches */
+	bool is_checked;      /* all events were looked at */
+
+	char event[JFR_SETTING_SIZE];		/* the one recorded, "" when nothing says so */
+	uint64_t cpu_ns, wall_ns;		/* what a sample is worth */
+	uint64_t interval_ns, wall_interval_ns; /* as the recording says, or 0 */
+	struct buf text, other_text, name, mended;
+};
+
+/* Says what is wrong, with a number, and returns err. */
+int jfr_refuse(struct jfr_input *input, int err, const char *what, uint64_t number);
+
+/*
+ * The batch's number of a stack, by its key; -ENODATA for one that is not there, or is none: what
+ * has no frames, as in Pyroscope.
+ */
+int64_t jfr_find_stack(struct jfr_input *input, uint64_t key);
+
+/* The number in input->owners of whose an event is. */
+int64_t jfr_find_owner(struct jfr_input *input, const struct jfr_value *value);

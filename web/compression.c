@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "base/parse.h"
+#include "web/coding.h"
 #include "web/reply.h"
 
 enum {
@@ -109,6 +110,26 @@ bool compression_is_gzip(struct str bytes)
 	return str_starts_with(bytes, (struct str){ "\x1f\x8b", 2 });
 }
 
+static bool is_lz4(struct str bytes)
+{
+	return str_starts_with(bytes, (struct str){ "\x04\x22\x4d\x18", 4 });
+}
+
+bool compression_is_packed(struct str bytes)
+{
+	return compression_is_gzip(bytes) || is_lz4(bytes);
+}
+
+static int unpack_lz4(struct str packed, request_sink *take, void *context)
+{
+	autoclean(coding) struct coding *coding = NULL;
+	int err = coding_new(STR("lz4"), take, context, &coding);
+
+	if (!err)
+		err = coding_add(coding, packed.text, packed.size);
+	return err ? err : coding_end(coding);
+}
+
 /* 1 at the end of a member, 0 to go on. */
 static int unpack_piece(z_stream *stream, request_sink *take, void *context)
 {
@@ -140,6 +161,8 @@ int compression_unpack(struct str packed, request_sink *take, void *context)
 	int err = 0;
 
 	assert(packed.size <= UINT32_MAX);
+	if (is_lz4(packed))
+		return unpack_lz4(packed, take, context);
 	if (inflateInit2(&stream, WINDOW_BITS_GZIP) != Z_OK)
 		return -ENOMEM;
 	stream.next_in = (const unsigned char *)packed.text;

@@ -9,8 +9,9 @@ bool compression_takes_gzip(const struct request *request);
 /* Packs what is in the buf, as a file of gzip. -ENOMEM, or -EFBIG beyond its limit. */
 int compression_gzip(struct buf *buf);
 
-/* Whether it begins as a file of gzip does. */
+/* Whether it begins as a file of gzip does; as one of gzip, or of LZ4. */
 bool compression_is_gzip(struct str bytes);
+bool compression_is_packed(struct str bytes);
 
 /*
  * Unpacks a file of gzip, several members too, to the end of the buf. -EBADMSG for what is none or
@@ -18,7 +19,9 @@ bool compression_is_gzip(struct str bytes);
  */
 int compression_gunzip(struct str packed, struct buf *buf);
 
-/* The same in pieces, to whoever takes them and fails with -E2BIG when it has enough. */
+/*
+ * The same in pieces, of LZ4, too, to whoever takes them and fails with -E2BIG when it has enough.
+ */
 int compression_unpack(struct str packed, request_sink *take, void *context);
 
 /*

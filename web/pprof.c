@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "store/batch.h"
 #include "store/store.h"
+#include "web/jfr_names.h"
 
 /* The texts of a type that stand in the table behind "" and the flame's names. */
 enum {
@@ -139,6 +140,13 @@ static const struct flame_place *place_of(const struct making *making, uint32_t 
 	return &making->flame->places[place];
 }
 
+/* A runtime's own code lies in no file, and is known by no other name than its own. */
+static bool is_of_runtime(const struct making *making, uint32_t binary)
+{
+	return str_equal(making->flame->names[making->flame->binaries[binary].path],
+			 STR(JFR_JAVA_MODULE));
+}
+
 /* The mapping's id; 0 for none, and without memory. */
 static uint64_t find_mapping(struct making *making, uint32_t number)
 {
@@ -156,7 +164,7 @@ static uint64_t find_mapping(struct making *making, uint32_t number)
 	mapping->memory_start = binary->start;
 	mapping->memory_limit = binary->limit;
 	mapping->file_offset = binary->offset;
-	mapping->filename = binary->path;
+	mapping->filename = is_of_runtime(making, number) ? 0 : binary->path;
 	mapping->build_id = binary->build_id;
 	mapping->has_functions =
 		!(binary->flags & BINARY_FLAGS_TOLD) || binary->flags & BINARY_HAS_FUNCTIONS;
@@ -202,6 +210,14 @@ static bool add_function(struct making *making, const struct function_key *key)
 	return true;
 }
 
+static uint32_t system_name_of(const struct making *making, const struct flame_place *place,
+			       uint32_t name)
+{
+	if (is_of_runtime(making, place->binary))
+		return 0;
+	return place->system_name == FLAME_OWN_NAME ? name : place->system_name;
+}
+
 static bool find_function(struct making *making, uint32_t number)
 {
 	const struct flame_node *node = &making->flame->nodes[number];
@@ -210,7 +226,7 @@ static bool find_function(struct making *making, uint32_t number)
 		node->kind == FLAME_MORE ? (uint32_t)own_text(making, TEXT_OTHER) : node->name;
 	struct function_key key = {
 		.name = name,
-		.system_name = place->system_name == FLAME_OWN_NAME ? name : place->system_name,
+		.system_name = system_name_of(making, place, name),
 		.file = node->file,
 		.start_line = place->start_line,
 	};
@@ -236,6 +252,8 @@ static void tell_of(struct making *making, const Pprof__Location *location, uint
 	if (location->mapping_id == 0 || making->flame->binaries[binary].flags & BINARY_FLAGS_TOLD)
 		return;
 	mapping = profile->mapping[location->mapping_id - 1];
+	if (mapping->filename == 0)
+		return;
 	mapping->has_inline_frames |= location->n_line > 1;
 	for (size_t i = 0; i < location->n_line; i++) {
 		uint64_t function = location->line[i]->function_id;

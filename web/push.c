@@ -13,6 +13,7 @@
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/ingest.h"
+#include "web/jfr_reader.h"
 #include "web/reply.h"
 #include "web/server.h"
 #include "web/slots.h"
@@ -85,7 +86,7 @@ static int unpack(struct server *server, struct str packed, struct spool *spool,
 	static_assert(PUSH_PROFILE_SIZE_MAX == 256 << 20, "the sentence says so");
 	*ret = packed;
 	*spool = SPOOL(server->settings->data, PUSH_PROFILE_SIZE_MAX);
-	if (compression_is_gzip(packed)) {
+	if (compression_is_packed(packed)) {
 		err = compression_unpack(packed, spool_sink, spool);
 		if (!err)
 			err = spool_read(spool, ret);
@@ -95,7 +96,8 @@ static int unpack(struct server *server, struct str packed, struct spool *spool,
 	if (err == -E2BIG)
 		snprintf(reterr, PUSH_ERROR_SIZE, "it is larger than 256 MiB, unpacked");
 	else if (err == -EBADMSG)
-		snprintf(reterr, PUSH_ERROR_SIZE, "it is packed by gzip, and cut short or damaged");
+		snprintf(reterr, PUSH_ERROR_SIZE, "it is packed by %s, and cut short or damaged",
+			 compression_is_gzip(packed) ? "gzip" : "LZ4");
 	return err;
 }
 
@@ -119,8 +121,10 @@ int push_batch(struct server *server, struct batch *batch, const struct pprof_su
 	return 0;
 }
 
-int push_pprof(struct server *server, const struct spool *body, struct str bytes,
-	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE])
+/* Of pprof, or of a recording's form. */
+static int push_unpacked(struct server *server, const struct spool *body, struct str bytes,
+			 const struct pprof_origin *origin, const struct jfr_form *form,
+			 char reterr[static PUSH_ERROR_SIZE])
 {
 	static_assert((int)PPROF_ERROR_SIZE <= (int)PUSH_ERROR_SIZE, "one fits into the other");
 	autoclean(spool) struct spool spool = SPOOL(NULL, 0);
@@ -141,8 +145,22 @@ int push_pprof(struct server *server, const struct spool *body, struct str bytes
 	if (!err && plain.text != bytes.text)
 		let_go(&reader, bytes);
 	if (!err)
-		err = pprof_read(plain, &full, batch, &summary, reterr);
+		err = form ? jfr_read(plain, &full, form, batch, &summary, reterr)
+			   : pprof_read(plain, &full, batch, &summary, reterr);
 	return push_batch(server, batch, &summary, plain.size, err, reterr);
+}
+
+int push_pprof(struct server *server, const struct spool *body, struct str bytes,
+	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE])
+{
+	return push_unpacked(server, body, bytes, origin, NULL, reterr);
+}
+
+int push_recording(struct server *server, const struct spool *body, struct str bytes,
+		   const struct pprof_origin *origin, const struct jfr_form *form,
+		   char reterr[static PUSH_ERROR_SIZE])
+{
+	return push_unpacked(server, body, bytes, origin, form, reterr);
 }
 
 int push_commit(struct server *server)

@@ -11,6 +11,7 @@
 #include "web/push_repairs.h"
 #include "web/request.h"
 
+struct jfr_form;
 struct server;
 struct spool;
 
@@ -34,6 +35,11 @@ enum { PUSH_ERROR_SIZE = 240 };
  */
 int push_pprof(struct server *server, const struct spool *body, struct str bytes,
 	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE]);
+
+/* The same for a Java flight recording, packed by gzip or LZ4 or plain; see jfr_reader.h. */
+int push_recording(struct server *server, const struct spool *body, struct str bytes,
+		   const struct pprof_origin *origin, const struct jfr_form *form,
+		   char reterr[static PUSH_ERROR_SIZE]);
 
 /*
  * The same for what another reader made a batch of: err is what it ended with, and then nothing is

@@ -13,6 +13,7 @@
 #include "web/compression.h"
 #include "web/connect.h"
 #include "web/folded.h"
+#include "web/jfr_reader.h"
 #include "web/json.h"
 #include "web/multipart.h"
 #include "web/profile_type.h"
@@ -29,6 +30,7 @@ enum {
 	TEXTS_SIZE_MAX = 65536,
 	RATE_DEFAULT = 100,
 	CONFIG_SIZE_MAX = 64 << 10, /* of sample_type_config; SDKs send 500 bytes */
+	LABELS_SIZE_MAX = 16 << 20, /* of the labels of a recording, unpacked */
 };
 
 enum format {
@@ -51,7 +53,7 @@ struct ingest_push {
 	struct push_name name;
 	struct push_labels labels;
 	struct str spy;
-	int64_t from_ms;
+	int64_t from_ms, until_ms;
 	uint64_t period_ns; /* of a sample */
 	struct str content_type;
 };
@@ -180,6 +182,7 @@ static bool read_parameters(struct ingest_push *push, const struct request *requ
 	struct str name = { 0 };
 	struct str format = { 0 };
 	struct str from = STR("now");
+	struct str until = STR("now");
 	struct str rate_text = { 0 };
 	uint64_t rate = 0;
 
@@ -187,12 +190,14 @@ static bool read_parameters(struct ingest_push *push, const struct request *requ
 	(void)request_parameter(request, STR("name"), &push->texts, &name);
 	(void)request_parameter(request, STR("format"), &push->texts, &format);
 	(void)request_parameter(request, STR("from"), &push->texts, &from);
+	(void)request_parameter(request, STR("until"), &push->texts, &until);
 	(void)request_parameter(request, STR("sampleRate"), &push->texts, &rate_text);
 	(void)request_parameter(request, STR("spyName"), &push->texts, &push->spy);
 	if (parse_u64(rate_text, &rate) || rate == 0 || rate > (uint64_t)CLOCK_NS_PER_S)
 		rate = RATE_DEFAULT;
 	push->period_ns = (uint64_t)CLOCK_NS_PER_S / rate;
 	push->from_ms = read_time(from, clock_unix_ms());
+	push->until_ms = read_time(until, clock_unix_ms());
 	push->content_type = request_header(request, STR("content-type"));
 	push->format = format_of(format, push->content_type);
 	return read_name(push, name);
@@ -273,6 +278,70 @@ static int read_form(struct ingest_push *push, struct str body, char reason[stat
 		return -EBADMSG;
 	}
 	return read_profile(push, profile.bytes, config, reason);
+}
+
+/* ---- recordings of Java ----------------------------------------------------------------------
+ */
+
+static int read_recording(struct ingest_push *push, struct str bytes, struct str labels,
+			  char reason[static PUSH_ERROR_SIZE])
+{
+	const struct jfr_form form = { .labels = labels,
+				       .period_ns = push->period_ns,
+				       .end_unix_ms = push->until_ms > push->from_ms
+							      ? push->until_ms
+							      : push->from_ms + 1,
+				       .has_lines = true };
+	const struct pprof_origin origin = origin_of(push);
+
+	return push_recording(push->server, push->body, bytes, &origin, &form, reason);
+}
+
+static int unpack_labels(struct str *labels, struct buf *unpacked,
+			 char reason[static PUSH_ERROR_SIZE])
+{
+	int err;
+
+	if (!compression_is_gzip(*labels))
+		return 0;
+	err = compression_gunzip(*labels, unpacked);
+	*labels = (struct str){ (const char *)unpacked->bytes, unpacked->size };
+	if (err == -EBADMSG || err == -E2BIG)
+		snprintf(reason, PUSH_ERROR_SIZE,
+			 err == -E2BIG ? "its labels are larger than %d MiB, unpacked"
+				       : "its labels are packed by gzip, and cut short or damaged",
+			 LABELS_SIZE_MAX >> 20);
+	return err;
+}
+
+/* In a form's part, beside its labels, or all of the body. */
+static int read_recording_form(struct ingest_push *push, struct str body,
+			       char reason[static PUSH_ERROR_SIZE])
+{
+	autoclean(buf) struct buf unpacked = BUF(LABELS_SIZE_MAX);
+	struct str recording = { 0 };
+	struct str labels = { 0 };
+	struct multipart_part part;
+	struct multipart form;
+	int more;
+	int err;
+
+	if (!multipart_begin(&form, push->content_type, body))
+		return read_recording(push, body, labels, reason);
+	while ((more = multipart_next(&form, &part)) > 0) {
+		if (str_equal(part.name, STR("jfr")))
+			recording = part.bytes;
+		else if (str_equal(part.name, STR("labels")))
+			labels = part.bytes;
+	}
+	if (more < 0 || !recording.text) {
+		snprintf(reason, PUSH_ERROR_SIZE,
+			 more < 0 ? "the form is cut short, or is none"
+				  : "the form has no part 'jfr'");
+		return -EBADMSG;
+	}
+	err = unpack_labels(&labels, &unpacked, reason);
+	return err ? err : read_recording(push, recording, labels, reason);
 }
 
 /* ---- texts and trees --------------------------------------------------------------------------
@@ -368,8 +437,7 @@ static int push_body(struct ingest_push *push, struct str body, char reason[stat
 	case FORMAT_FORM:
 		return read_form(push, body, reason);
 	case FORMAT_JFR:
-		snprintf(reason, PUSH_ERROR_SIZE, "recordings of Java (JFR) are not read here");
-		return -EBADMSG;
+		return read_recording_form(push, body, reason);
 	default:
 		return push_text(push, body, reason);
 	}

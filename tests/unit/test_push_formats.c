@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "tests/support/answers.h"
+#include "tests/support/jfr_maker.h"
 #include "tests/support/pprof_maker.h"
 #include "web/compression.h"
 #include "web/multipart.h"
@@ -203,7 +204,7 @@ static void what_is_cut_short_is_refused_in_words(void **state)
 		      "\"events\":[{\"type\":\"C\",\"frame\":0,\"at\":1}]}]}"),
 		  "profile 1: what closes at event 0 makes no sense" },
 		{ "/ingest?name=x&format=pprof" AT, STR("hello"), "" },
-		{ "/ingest?name=x&format=jfr" AT, STR("FLR"), "recordings of Java (JFR)" },
+		{ "/ingest?name=x&format=jfr" AT, STR("FLR"), "this is no recording of Java" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -369,6 +370,64 @@ static void a_form_is_read_part_by_part(void **state)
 	}
 }
 
+/* ---- recordings of Java ----------------------------------------------------------------------
+ */
+
+static uint32_t frame_of(uint32_t stack, uint32_t depth, uint32_t *ret_count)
+{
+	*ret_count = stack + 1;
+	return *ret_count - 1 - depth;
+}
+
+static void make_recording(struct buf *buf)
+{
+	struct jfr_maker maker;
+
+	jfr_make_chunk(&maker, buf, 1, 1000000000);
+	jfr_make_metadata(&maker);
+	jfr_make_pools(&maker, 3, 2, frame_of);
+	jfr_make_execution(&maker, 1, 1, 1);
+	jfr_make_execution(&maker, 2, 2, 1);
+	jfr_make_end(&maker);
+}
+
+#define JAVA_STACKS "C.m0 20000000\nC.m0;C.m1 20000000\n"
+
+static void recordings_come_alone_or_in_a_form(void **state)
+{
+	struct fixture *fixture = *state;
+	autoclean(buf) struct buf recording = BUF(MEMORY);
+	autoclean(buf) struct buf packed = BUF(MEMORY);
+	autoclean(buf) struct buf form = BUF(MEMORY);
+
+	make_recording(&recording);
+	send(fixture, "/ingest?format=jfr&name=plain&sampleRate=50" AT, str_of(&recording));
+	assert_stacks(fixture, CPU, "plain", JAVA_STACKS);
+	buf_add(&packed, recording.bytes, recording.size);
+	assert_int_equal(compression_gzip(&packed), 0);
+	send(fixture, "/ingest?format=jfr&name=packed&sampleRate=50" AT, str_of(&packed));
+	assert_stacks(fixture, CPU, "packed", JAVA_STACKS);
+	buf_printf(&form, "--edge\r\nContent-Disposition: form-data; name=\"labels\"\r\n\r\n"
+			  "\r\n--edge\r\nContent-Disposition: form-data; name=\"jfr\"; "
+			  "filename=\"jfr\"\r\n\r\n");
+	buf_add(&form, packed.bytes, packed.size);
+	buf_printf(&form, "\r\n--edge--\r\n");
+	send_typed(fixture, "/ingest?format=jfr&name=form&sampleRate=50" AT,
+		   "multipart/form-data; boundary=edge", str_of(&form), 200, "");
+	assert_stacks(fixture, CPU, "form", JAVA_STACKS);
+	buf_clear(&form);
+	buf_printf(&form, "--edge\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\n"
+			  "\r\n--edge--\r\n");
+	send_typed(fixture, "/ingest?format=jfr&name=form" AT, "multipart/form-data; boundary=edge",
+		   str_of(&form), 422, "the form has no part 'jfr'");
+	send_typed(fixture, "/ingest?format=jfr&name=bad" AT, NULL, STR("x"), 422,
+		   "\"code\":\"unknown\",\"message\":\"byte 0: this is no recording");
+	recording.size -= 5;
+	send_typed(fixture, "/ingest?format=jfr&name=bad" AT, NULL, str_of(&recording), 422,
+		   "byte 0: its chunk has");
+	assert_true(total(fixture, CPU, "bad") == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +446,8 @@ int main(void)
 						close_with_writer),
 		cmocka_unit_test_setup_teardown(scripts_have_their_files_in_names, open_with_writer,
 						close_with_writer),
+		cmocka_unit_test_setup_teardown(recordings_come_alone_or_in_a_form,
+						open_with_writer, close_with_writer),
 		cmocka_unit_test(a_form_is_read_part_by_part),
 	};
 

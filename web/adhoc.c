@@ -122,18 +122,16 @@ static int read_batch(struct str bytes, struct adhoc *adhoc, char reason[static 
 
 	struct str text = { (const char *)unpacked.bytes, unpacked.size };
 
-	switch (import_format_guess(text)) {
-	case IMPORT_FORMAT_PPROF:
-		err = pprof_read(text, &origin, adhoc->batch, &summary, reason);
-		break;
-	case IMPORT_FORMAT_FOLDED:
-		err = folded_read(text, &origin, STR("folded:samples:count::"),
-				  &(struct folded_form){ 0 }, adhoc->batch, &summary, reason);
-		break;
-	default:
-		snprintf(reason, PPROF_ERROR_SIZE, "it is neither pprof nor folded stacks");
+	enum import_format format = import_format_guess(text);
+
+	if (format == IMPORT_FORMAT_SPAN) {
+		snprintf(reason, PPROF_ERROR_SIZE, "it is a span file of hearth's; import it");
 		return -EBADMSG;
 	}
+	err = import_format_read(format, text, &origin,
+				 format == IMPORT_FORMAT_FOLDED ? STR("folded:samples:count::")
+								: (struct str){ 0 },
+				 adhoc->batch, &summary, reason);
 	if (!err)
 		err = batch_types(adhoc->batch, &adhoc->types);
 	if (!err && adhoc->types.count == 0) {

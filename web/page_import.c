@@ -21,7 +21,6 @@
 #include "store/extract.h"
 #include "store/store.h"
 #include "web/compression.h"
-#include "web/folded.h"
 #include "web/import_format.h"
 #include "web/ingest.h"
 #include "web/json_writer.h"
@@ -29,6 +28,7 @@
 #include "web/pprof_reader.h"
 #include "web/reply.h"
 #include "web/server.h"
+#include "web/spool.h"
 
 enum {
 	LABEL_COUNT_MAX = 32,
@@ -43,12 +43,13 @@ struct import {
 	struct label labels[LABEL_COUNT_MAX];
 	size_t label_count;
 	enum import_format format;
-	struct str type; /* of folded text */
+	struct str type; /* of folded text and speedscope; or "" */
 	struct str name; /* the first part of pprof's types, or "" */
 	int64_t time_ms;
 	struct pprof_summary summary;
 	bool was_there;
-	char path[PATH_SIZE]; /* of the file, while it is read */
+	char path[PATH_SIZE];	       /* of the file, while it is read */
+	struct spool mapped, unpacked; /* the file, which is nobody's to end, and what was in it */
 };
 
 /* ---- what is asked ----------------------------------------------------------------------------
@@ -120,13 +121,11 @@ static bool read_format(struct import *import, struct str format, struct reply *
 {
 	if (format.size == 0)
 		return true;
-	import->format = str_equal(format, STR("pprof"))    ? IMPORT_FORMAT_PPROF
-			 : str_equal(format, STR("folded")) ? IMPORT_FORMAT_FOLDED
-			 : str_equal(format, STR("span"))   ? IMPORT_FORMAT_SPAN
-							    : IMPORT_FORMAT_UNKNOWN;
+	import->format = import_format_named(format);
 	if (import->format != IMPORT_FORMAT_UNKNOWN)
 		return true;
-	reply_error(reply, 400, "format", "format: it must be pprof, folded or span");
+	reply_error(reply, 400, "format",
+		    "format: it must be pprof, folded, jfr, speedscope, perf or span");
 	return false;
 }
 
@@ -144,7 +143,6 @@ static bool read_parameters(struct import *import, const struct request *request
 		return false;
 	}
 	buf_clear(&import->texts);
-	import->type = PROFILE_TYPE_CPU;
 	(void)request_parameter(request, STR("format"), &import->texts, &format);
 	(void)request_parameter(request, STR("at"), &import->texts, &at);
 	(void)request_parameter(request, STR("type"), &import->texts, &import->type);
@@ -153,7 +151,7 @@ static bool read_parameters(struct import *import, const struct request *request
 		reply_error(reply, 400, "at", "at: %s", error);
 		return false;
 	}
-	if (profile_type_parse(import->type, &type, NULL)) {
+	if (import->type.size > 0 && profile_type_parse(import->type, &type, NULL)) {
 		reply_error(reply, 400, "type", "type: it must be of the form %s",
 			    PROFILE_TYPE_FORM);
 		return false;
@@ -217,7 +215,8 @@ static uint64_t source_of(const struct import *import, struct str bytes)
 	return source ? source : 1;
 }
 
-/* ---- pprof and folded text --------------------------------------------------------------------
+/* ---- files of others, each of which is one batch
+ * --------------------------------------------------------------------
  */
 
 /* Everybody's stacks are somebody's. */
@@ -231,13 +230,24 @@ static void add_default_service(struct import *import)
 			(struct label){ STR("service_name"), STR("imported") };
 }
 
+/* Who has the bytes: what was unpacked, or the file that is mapped. */
+static void let_go(void *context, struct str bytes)
+{
+	const struct import *import = context;
+
+	spool_let_go(&import->unpacked, bytes);
+	spool_let_go(&import->mapped, bytes);
+}
+
 static int fill(struct import *import, struct str bytes, struct batch *batch,
 		char reason[static PPROF_ERROR_SIZE])
 {
 	struct pprof_origin origin = { .labels = import->labels,
 				       .label_count = import->label_count,
 				       .name = import->name,
-				       .time_unix_ms = import->time_ms };
+				       .time_unix_ms = import->time_ms,
+				       .walked = let_go,
+				       .context = import };
 
 	if (import->format == IMPORT_FORMAT_UNKNOWN)
 		import->format = import_format_guess(bytes);
@@ -245,10 +255,8 @@ static int fill(struct import *import, struct str bytes, struct batch *batch,
 		snprintf(reason, PPROF_ERROR_SIZE, "a span file is not packed by gzip");
 		return -EBADMSG;
 	}
-	return import->format == IMPORT_FORMAT_PPROF
-		       ? pprof_read(bytes, &origin, batch, &import->summary, reason)
-		       : folded_read(bytes, &origin, import->type, &(struct folded_form){ 0 },
-				     batch, &import->summary, reason);
+	return import_format_read(import->format, bytes, &origin, import->type, batch,
+				  &import->summary, reason);
 }
 
 static void refuse_contents(struct reply *reply, int err, const char *reason)
@@ -298,19 +306,19 @@ static void mark_unrecorded(const struct import *import, struct batch *batch,
 
 static void import_bytes(struct import *import, struct str packed, struct reply *reply)
 {
-	autoclean(buf) struct buf unpacked = BUF(IMPORT_TEXT_SIZE_MAX);
 	autoclean(batch) struct batch *batch = NULL;
 	char reason[PPROF_ERROR_SIZE] = "";
 	struct str bytes = packed;
 	int err = batch_new(IMPORT_BATCH_MEMORY_MAX, &batch);
 
-	if (!err && compression_is_gzip(packed)) {
-		err = compression_gunzip(packed, &unpacked);
-		bytes = (struct str){ (const char *)unpacked.bytes, unpacked.size };
+	if (!err && compression_is_packed(packed)) {
+		err = compression_unpack(packed, spool_sink, &import->unpacked);
+		if (!err)
+			err = spool_read(&import->unpacked, &bytes);
 		if (err == -EBADMSG)
 			snprintf(reason, sizeof(reason),
-				 "it is packed by gzip, and cut short or "
-				 "damaged");
+				 "it is packed by %s, and cut short or damaged",
+				 compression_is_gzip(packed) ? "gzip" : "LZ4");
 	} else if (packed.size > IMPORT_TEXT_SIZE_MAX) {
 		err = -E2BIG;
 	}
@@ -442,9 +450,7 @@ static void write_answer(const struct import *import, struct reply *reply)
 
 	json_begin_object(&json);
 	json_key(&json, "format");
-	json_text(&json, import->format == IMPORT_FORMAT_PPROF	  ? STR("pprof")
-			 : import->format == IMPORT_FORMAT_FOLDED ? STR("folded")
-								  : STR("span"));
+	json_text(&json, str_from(import_format_name(import->format)));
 	json_key(&json, "from_ms");
 	json_i64(&json, import->summary.time.start_unix_ms);
 	json_key(&json, "to_ms");
@@ -471,6 +477,8 @@ static void import_file(struct import *import, int fd, size_t size, struct reply
 		reply_failure(reply, -ENOMEM);
 		return;
 	}
+	import->mapped.mapped = bytes;
+	import->mapped.size = size;
 	if (import->format == IMPORT_FORMAT_SPAN ||
 	    (import->format == IMPORT_FORMAT_UNKNOWN &&
 	     import_format_guess((struct str){ bytes, size }) == IMPORT_FORMAT_SPAN)) {
@@ -516,7 +524,9 @@ static bool may_write(const struct server *server, struct reply *reply)
 
 void page_import(struct server *server, struct request *request, struct reply *reply)
 {
-	struct import import = { .server = server, .texts = BUF(TEXTS_SIZE_MAX) };
+	struct import import = { .server = server,
+				 .texts = BUF(TEXTS_SIZE_MAX),
+				 .unpacked = SPOOL(server->settings->data, IMPORT_TEXT_SIZE_MAX) };
 	autoclose int fd = -1;
 	size_t size = 0;
 	bool is_busy;
@@ -541,5 +551,6 @@ void page_import(struct server *server, struct request *request, struct reply *r
 		(void)unlink(import.path);
 	}
 	buf_done(&import.texts);
+	spool_done(&import.unpacked);
 	server->is_importing = false;
 }

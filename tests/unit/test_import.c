@@ -20,8 +20,10 @@
 #include "symbols/symbols.h"
 #include "tests/support/answers.h"
 #include "tests/support/elf_maker.h"
+#include "tests/support/jfr_maker.h"
 #include "tests/support/pprof_maker.h"
 #include "tests/support/tier.h"
+#include "web/compression.h"
 #include "web/folded.h"
 #include "web/ingest.h"
 #include "web/pprof_reader.h"
@@ -319,6 +321,88 @@ static void exports_come_back_as_they_were(void **state)
 	}
 }
 
+/* A file, guessed to be of a format, and one type of what is in it as folded text. */
+static void assert_imports(struct fixture *fixture, const char *parameters, struct str body,
+			   const char *format, const char *type, const char *stacks)
+{
+	autoclean(exchange) struct exchange posted, exported;
+	char target[512];
+
+	snprintf(target, sizeof(target), "/api/v1/import?at=1700000000000&%s", parameters);
+	if (post(fixture, target, body, &posted) != 200)
+		fail_msg("%s", exchange_text(&posted));
+	assert_says(&posted, format);
+	snprintf(target, sizeof(target), "/api/v1/export?format=folded&" RANGE "&type=%s", type);
+	(void)export(fixture, target, &exported);
+	assert_string_equal(exchange_text(&exported), stacks);
+}
+
+static uint32_t frame_of(uint32_t stack, uint32_t depth, uint32_t *ret_count)
+{
+	*ret_count = stack + 1;
+	return *ret_count - 1 - depth;
+}
+
+static void recordings_of_java_are_imported(void **state)
+{
+	autoclean(buf) struct buf buf = BUF(MEMORY);
+	struct jfr_maker maker;
+
+	jfr_make_chunk(&maker, &buf, INT64_C(1700000000000000000), 1000000000);
+	jfr_make_metadata(&maker);
+	jfr_make_pools(&maker, 3, 2, frame_of);
+	jfr_make_execution(&maker, 1, 1, 1);
+	jfr_make_execution(&maker, 1, 2, 1);
+	jfr_make_execution(&maker, 2, 2, 1);
+	jfr_make_end(&maker);
+	assert_imports(*state, "label=host=a", str_of(&buf), "\"format\":\"jfr\"", CPU,
+		       "C.m0 10000000\nC.m0;C.m1 20000000\n");
+	assert_int_equal(compression_gzip(&buf), 0);
+	assert_imports(*state, "label=host=b", str_of(&buf), "\"stacks\":3", CPU,
+		       "C.m0 20000000\nC.m0;C.m1 40000000\n");
+}
+
+static void speedscope_is_imported(void **state)
+{
+	assert_imports(*state, "",
+		       STR("{\"shared\":{\"frames\":[{\"name\":\"main\"},{\"name\":\"work\"}]},"
+			   "\"profiles\":[{\"type\":\"sampled\",\"name\":\"x\",\"unit\":"
+			   "\"milliseconds\",\"startValue\":0,\"endValue\":9,"
+			   "\"samples\":[[0,1],[0]],\"weights\":[7,2]}]}"),
+		       "\"format\":\"speedscope\"", CPU, "main 2000000\nmain;work 7000000\n");
+}
+
+#define PERF                                                                                       \
+	"# captured on: some day\n"                                                                \
+	"#\n"                                                                                      \
+	"Web Content 1234/1240 [003]  5123.456789:   10101010 cpu-clock:pppH: \n"                  \
+	"\tffffffff81001000 do_syscall_64+0x5b ([kernel.kallsyms])\n"                              \
+	"\t    55d0c0ffee10 std::vector<int, std::allocator<int> >::push_back(int&&)+0x20 "        \
+	"(/usr/bin/x)\n"                                                                           \
+	"\t    55d0c0ffee00 main+0x1 (/usr/bin/x)\n"                                               \
+	"\n"                                                                                       \
+	"swapper     0 [000]  5123.556789:   10101010 cpu-clock:pppH: \n"                          \
+	"\tffffffffc0401000 ext4_read ([ext4])\n"                                                  \
+	"\t    7f0000001000 [unknown] ([unknown])\n"                                               \
+	"\n"                                                                                       \
+	"a.out 77 [001] 5124.0: 3 sched:sched_switch: \n"                                          \
+	"\t    55d0c0ffee00 main (/a.out)\n"
+
+static void what_perf_prints_is_imported(void **state)
+{
+	assert_imports(
+		*state, "", STR(PERF), "\"format\":\"perf\"", CPU,
+		"[unknown];ext4_read 10101010\n"
+		"main;std::vector<int, std::allocator<int> >::push_back(int&&);do_syscall_64 "
+		"10101010\n");
+	assert_imports(*state, "label=host=b&format=perf", STR(PERF), "\"stacks\":3",
+		       "perf:sched_sched_switch:count:sched_sched_switch:count", "main 6\n");
+	/* Without call chains the place stands in the line. */
+	assert_imports(*state, "label=host=c",
+		       STR("a b 7 [001] 9.000000: 250 cycles:u:  55d0c0ffee00 f+0x1 (/a b)\n"),
+		       "\"format\":\"perf\"", "perf:cycles:count:cycles:count", "f 250\n");
+}
+
 static void bad_files_change_nothing(void **state)
 {
 	static const struct {
@@ -335,7 +419,18 @@ static void bad_files_change_nothing(void **state)
 		{ "/api/v1/import", { "", 0 }, 422, "the file is empty" },
 		{ "/api/v1/import", { "\x1f\x8b\x08\x00", 4 }, 422, "packed by gzip, and cut" },
 		{ "/api/v1/import?format=pprof", { "main;a 3\n", 9 }, 422, "no pprof" },
-		{ "/api/v1/import?format=jfr", { "x", 1 }, 400, "must be pprof, folded or span" },
+		{ "/api/v1/import?format=java",
+		  { "x", 1 },
+		  400,
+		  "must be pprof, folded, jfr, speedscope" },
+		{ "/api/v1/import?format=jfr", { "x", 1 }, 422, "this is no recording of Java" },
+		{ "/api/v1/import", { "FLR\0x", 5 }, 422, "this is no recording of Java" },
+		{ "/api/v1/import", { "{\"a\":1}", 7 }, 422, "it has no shared.frames" },
+		{ "/api/v1/import?format=perf",
+		  { "main;a 3\n", 9 },
+		  422,
+		  "line 1: this is no sample" },
+		{ "/api/v1/import", { "\x04\x22\x4d\x18xx", 6 }, 422, "packed by LZ4, and cut" },
 		{ "/api/v1/import?label=host", { "a 1", 3 }, 400, "must be NAME=VALUE" },
 		{ "/api/v1/import?label=__name__=x", { "a 1", 3 }, 400, "must be NAME=VALUE" },
 		{ "/api/v1/import?type=cpu", { "a 1", 3 }, 400, "must be of the form" },
@@ -637,6 +732,9 @@ int main(void)
 		cmocka_unit_test(a_profile_becomes_series_stacks_and_values),
 		cmocka_unit_test(broken_profiles_are_refused_in_words),
 		cmocka_unit_test(what_is_wrong_is_named),
+		TEST(recordings_of_java_are_imported),
+		TEST(speedscope_is_imported),
+		TEST(what_perf_prints_is_imported),
 		TEST(pprof_is_imported_once),
 		TEST(folded_text_is_imported),
 		TEST(exports_come_back_as_they_were),

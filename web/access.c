@@ -143,18 +143,33 @@ static void set_role(struct request *request, enum role role, const char *kind, 
 	snprintf(request->who, sizeof(request->who), "%s%s%s", kind, name[0] ? " " : "", name);
 }
 
+static bool is_trusted_proxy(const struct access *access, const struct peer *peer)
+{
+	struct network_address address;
+
+	return access->trusted.count > 0 && peer->kind != PEER_UNIX &&
+	       network_address_parse(str_from(peer->host), &address) &&
+	       network_ranges_hold(&access->trusted, &address);
+}
+
+struct str access_host(const struct access *access, const struct request *request)
+{
+	struct str host = { 0 };
+
+	if (is_trusted_proxy(access, &request->peer))
+		host = forwarded_host(request);
+	return host.text ? host : request_header(request, STR("host"));
+}
+
 /* Whoever passed it on: the client is the peer, as far as it is known. */
 static void follow_proxies(const struct access *access, struct request *request)
 {
 	struct peer *peer = &request->peer;
-	struct network_address address;
 
 	if (!forwarded_is_there(request))
 		return;
 
-	bool is_trusted = access->trusted.count > 0 && peer->kind != PEER_UNIX &&
-			  network_address_parse(str_from(peer->host), &address) &&
-			  network_ranges_hold(&access->trusted, &address);
+	bool is_trusted = is_trusted_proxy(access, peer);
 
 	peer->kind = PEER_REMOTE;
 	/* The certificate is the proxy's. */

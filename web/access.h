@@ -32,6 +32,12 @@ struct access *access_free(struct access *access);
 bool access_has_tokens(struct access *access);
 
 /*
+ * The Host that the client asked for: what the request says, or what a trusted proxy says that it
+ * did. To be asked before access_judge(), which forgets the proxy. Any thread.
+ */
+struct str access_host(const struct access *access, const struct request *request);
+
+/*
  * Sets request->role and request->who, and puts the client of a trusted proxy in the place of the
  * peer. False when a token was shown that is nobody's. Any thread.
  */

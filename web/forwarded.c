@@ -126,3 +126,22 @@ struct forwarded forwarded_read(const struct request *request, const struct netw
 			request_header(request, STR("x-forwarded-proto")), STR("https"));
 	return forwarded;
 }
+
+struct str forwarded_host(const struct request *request)
+{
+	struct str host = { 0 };
+
+	for (size_t i = request->header_count; i > 0 && !host.text; i--) {
+		struct str line = request->headers[i - 1].value;
+
+		if (equal_caseless(request->headers[i - 1].name, STR("x-forwarded-host"))) {
+			(void)take_last(&line, &host);
+		} else if (equal_caseless(request->headers[i - 1].name, STR("forwarded"))) {
+			struct str element;
+
+			if (take_last(&line, &element))
+				host = pair_value(element, STR("host"));
+		}
+	}
+	return host;
+}

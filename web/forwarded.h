@@ -4,7 +4,10 @@
 #include "web/network.h"
 #include "web/request.h"
 
-/* What proxies say of whom they pass on: X-Forwarded-For and -Proto, and RFC 7239's Forwarded. */
+/*
+ * What proxies say of whom they pass on: X-Forwarded-For, -Proto and -Host, and RFC 7239's
+ * Forwarded.
+ */
 
 /* Whether the request was passed on, by whatever it says itself. */
 bool forwarded_is_there(const struct request *request);
@@ -21,3 +24,6 @@ struct forwarded {
  */
 struct forwarded forwarded_read(const struct request *request,
 				const struct network_ranges *trusted);
+
+/* The Host that the client asked for, as the last proxy says; an absent text when it says none. */
+struct str forwarded_host(const struct request *request);

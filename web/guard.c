@@ -135,9 +135,9 @@ static bool is_navigation(const struct request *request)
 	       str_equal(request_header(request, STR("sec-fetch-dest")), STR("document"));
 }
 
-int guard_check(const struct guard *guard, const struct request *request, const char **ret_reason)
+int guard_check(const struct guard *guard, const struct request *request, struct str host,
+		const char **ret_reason)
 {
-	struct str host = request_header(request, STR("host"));
 	struct str origin = request_header(request, STR("origin"));
 	struct str site = request_header(request, STR("sec-fetch-site"));
 

@@ -32,8 +32,12 @@ struct guard {
 void guard_init(struct guard *guard, const char *listen_addresses, const char *host_name,
 		const char *allowed_hosts);
 
-/* 0, or the status of the refusal and its sentence in *ret_reason, a literal. */
-int guard_check(const struct guard *guard, const struct request *request, const char **ret_reason);
+/*
+ * host is what the client asked for (access_host()). 0, or the status of the refusal and its
+ * sentence in *ret_reason, a literal.
+ */
+int guard_check(const struct guard *guard, const struct request *request, struct str host,
+		const char **ret_reason);
 
 /* On every answer. The page has no inline script or style and is framed by nobody. */
 #define GUARD_HEADERS                                                                              \

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "store/store.h"
 #include "web/access.h"
 #include "web/adhoc.h"
@@ -182,7 +183,7 @@ struct routes {
 	struct debuginfo *debuginfo;
 	struct request_counters *counters;
 	const char *names[ROUTE_COUNT + 1];
-	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "/hearth/" */
+	char prefix_home[SETTING_TEXT_SIZE + 2]; /* "hearth/", as it is from "/hearth" */
 };
 
 static int make_parts(struct routes *routes)
@@ -212,6 +213,18 @@ static bool prefix_is_sound(const char *prefix)
 	       !strstr(prefix, "//");
 }
 
+/* Relative, so that it is right behind whatever further prefix a proxy takes off. */
+static void name_prefix_home(struct routes *routes)
+{
+	struct str prefix = str_from(routes->server->settings->path_prefix);
+	struct str segment;
+
+	while (parse_next(&prefix, '/', &segment))
+		if (segment.size > 0)
+			snprintf(routes->prefix_home, sizeof(routes->prefix_home), "%.*s/",
+				 (int)segment.size, segment.text);
+}
+
 int routes_new(struct server *server, struct routes **ret, char reterr[static ROUTES_ERROR_SIZE])
 {
 	static_assert(QUESTION_WAITING_MAX + QUESTION_RUNNING_MAX < 32,
@@ -232,8 +245,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 			 "path-prefix: '%.60s' is no path such as /hearth", settings->path_prefix);
 		return -EINVAL;
 	}
-	snprintf(routes->prefix_home, sizeof(routes->prefix_home), "%s%s", settings->path_prefix,
-		 str_ends_with(str_from(settings->path_prefix), STR("/")) ? "" : "/");
+	name_prefix_home(routes);
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
 		routes->names[i] = routes_table[i].path;
 	routes->names[ROUTE_NONE] = "none";
@@ -584,7 +596,8 @@ static bool strip_prefix(const struct routes *routes, struct request *request)
 static size_t answer(struct routes *routes, struct request *request, struct reply *reply)
 {
 	const char *reason = NULL;
-	int status = guard_check(&routes->guard, request, &reason);
+	int status =
+		guard_check(&routes->guard, request, access_host(routes->access, request), &reason);
 
 	if (status) {
 		routes->server->counters.requests_refused++;

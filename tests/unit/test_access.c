@@ -381,6 +381,94 @@ static void wants_tokens_of_this_host_when_told_so(void **state)
 	close_fixture(&fixture);
 }
 
+/* A proxy that asks by our own name tells the one that it was asked by; so may everybody else. */
+static void judges_the_name_that_a_trusted_proxy_was_asked_by(void **state)
+{
+	static const struct {
+		const char *peer, *host, *name, *value;
+		int status;
+	} cases[] = {
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "hearth.example", 200 },
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "hearth.example:8443", 200 },
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "rebound.example", 421 },
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "", 200 },
+		{ "192.0.2.9", "backend", "X-Forwarded-Host", "hearth.example", 200 },
+		/* What stands before the last one the client may have written. */
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "hearth.example, rebound.example",
+		  421 },
+		{ "192.0.2.9", "localhost", "X-Forwarded-Host", "rebound.example, hearth.example",
+		  200 },
+		{ "192.0.2.9", "localhost", "Forwarded", "for=192.0.2.1;host=hearth.example", 200 },
+		{ "192.0.2.9", "localhost", "Forwarded", "host=\"rebound.example:80\"", 421 },
+		{ "192.0.2.9", "localhost", "Forwarded", "for=192.0.2.1", 200 },
+		{ "192.0.2.9", "rebound.example", "Forwarded", "for=192.0.2.1", 421 },
+		{ "203.0.113.5", "localhost", "X-Forwarded-Host", "rebound.example", 200 },
+		{ "203.0.113.5", "rebound.example", "X-Forwarded-Host", "hearth.example", 421 },
+	};
+	struct fixture fixture;
+	char error[ROUTES_ERROR_SIZE] = "";
+
+	(void)state;
+	open_fixture(&fixture, true);
+	fixture.routes = routes_free(fixture.routes);
+	snprintf(fixture.small.settings.allowed_hosts, sizeof(fixture.small.settings.allowed_hosts),
+		 "hearth.example");
+	assert_int_equal(routes_new(&fixture.small.server, &fixture.routes, error), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(exchange) struct exchange exchange;
+
+		exchange_init(&exchange, "GET", "/healthz");
+		exchange.request.headers[0].value = str_from(cases[i].host);
+		exchange.request.peer.kind = PEER_REMOTE;
+		snprintf(exchange.request.peer.host, sizeof(exchange.request.peer.host), "%s",
+			 cases[i].peer);
+		exchange_header(&exchange, cases[i].name, cases[i].value);
+		routes_answer(fixture.routes, &exchange.request, &exchange.reply);
+		if (exchange.reply.status != cases[i].status)
+			fail_msg("%zu: %d", i, exchange.reply.status);
+	}
+	close_fixture(&fixture);
+}
+
+/* The page's own links are relative to its folder, and so is the way to it. */
+static void leads_to_the_folder_of_a_prefix(void **state)
+{
+	static const struct {
+		const char *prefix, *path, *location;
+		int status;
+	} cases[] = {
+		{ "/hearth", "/hearth", "hearth/", 308 },     { "/a/b/", "/a/b", "b/", 308 },
+		{ "/hearth", "/hearth/healthz", NULL, 200 },  { "/hearth", "/healthz", NULL, 200 },
+		{ "/a/b/", "/a/b/healthz", NULL, 200 },	      { "/a/b/", "/a/healthz", NULL, 404 },
+		{ "/hearth", "/hearthx/healthz", NULL, 404 }, { "/", "/healthz", NULL, 200 },
+	};
+	struct fixture fixture;
+	char error[ROUTES_ERROR_SIZE] = "";
+
+	(void)state;
+	open_fixture(&fixture, true);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(exchange) struct exchange exchange;
+		struct str location = { 0 };
+
+		fixture.routes = routes_free(fixture.routes);
+		snprintf(fixture.small.settings.path_prefix,
+			 sizeof(fixture.small.settings.path_prefix), "%s", cases[i].prefix);
+		assert_int_equal(routes_new(&fixture.small.server, &fixture.routes, error), 0);
+		exchange_init(&exchange, "GET", cases[i].path);
+		routes_answer(fixture.routes, &exchange.request, &exchange.reply);
+		for (size_t h = 0; h < exchange.reply.header_count; h++)
+			if (str_equal(exchange.reply.headers[h].name, STR("Location")))
+				location = exchange.reply.headers[h].value;
+		if (exchange.reply.status != cases[i].status)
+			fail_msg("%s below %s: %d", cases[i].path, cases[i].prefix,
+				 exchange.reply.status);
+		assert_true(cases[i].location ? str_equal(location, str_from(cases[i].location))
+					      : !location.text);
+	}
+	close_fixture(&fixture);
+}
+
 static void names_the_setting_that_is_wrong(void **state)
 {
 	autofree struct settings *settings = calloc(1, sizeof(*settings));
@@ -405,6 +493,8 @@ int main(void)
 		cmocka_unit_test(tells_how_to_get_in),
 		cmocka_unit_test(takes_a_password_for_a_token),
 		cmocka_unit_test(wants_tokens_of_this_host_when_told_so),
+		cmocka_unit_test(judges_the_name_that_a_trusted_proxy_was_asked_by),
+		cmocka_unit_test(leads_to_the_folder_of_a_prefix),
 		cmocka_unit_test(names_the_setting_that_is_wrong),
 	};
 

@@ -186,11 +186,13 @@ void hearth_start_again(struct hearth *hearth, const char *command, const char *
 		arguments[count++] = *options;
 	assert_true(count < 32);
 	child_start(&hearth->child, arguments, 0);
-	if (!child_says(&hearth->child, "ready at http://127.0.0.1:", 20))
+	/* "ready at http://127.0.0.1:PORT/", or https. */
+	if (!child_says(&hearth->child, "ready at http", 20) ||
+	    !child_says(&hearth->child, "://127.0.0.1:", 20))
 		fail_msg("hearth is not ready; it said: %s", hearth->child.said);
 
-	const char *at = strstr(hearth->child.said, "ready at http://127.0.0.1:");
-	struct str digits = str_from(at + strlen("ready at http://127.0.0.1:"));
+	const char *at = strstr(hearth->child.said, "://127.0.0.1:");
+	struct str digits = str_from(at + strlen("://127.0.0.1:"));
 	uint64_t port;
 
 	digits.size = strspn(digits.text, "0123456789");

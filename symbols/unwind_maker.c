@@ -73,7 +73,8 @@ static int add_debug_frame(struct elf_file *elf, struct unwind_rows *rows, uint1
 	return err;
 }
 
-int unwind_maker_make(struct elf_file *elf, const struct identity *identity, struct buf *buf)
+int unwind_maker_make(struct elf_file *elf, struct elf_file *debug, const struct identity *identity,
+		      struct buf *buf)
 {
 	struct unwind_table_header about = {
 		.identity = *identity,
@@ -94,6 +95,8 @@ int unwind_maker_make(struct elf_file *elf, const struct identity *identity, str
 	/* Go's own says the same as its table, but for changes of stacks. */
 	if (!err && !(about.sources & UNWIND_FROM_PCLNTAB))
 		err = add_debug_frame(elf, &rows, &about.sources);
+	if (!err && debug && !(about.sources & UNWIND_FROM_PCLNTAB))
+		err = add_debug_frame(debug, &rows, &about.sources);
 	if (!err)
 		err = unwind_code_add(elf, &rows, &about.sources);
 	return err ? err : unwind_rows_build(&rows, &about, buf);

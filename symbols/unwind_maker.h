@@ -11,8 +11,10 @@
  */
 
 /*
- * Appends the table (base/unwind_table.h) to an empty buf. -ENODATA when the file says nothing
+ * Appends the table (base/unwind_table.h) to an empty buf. debug: the file's debug file, which may
+ * have the .debug_frame that was stripped off, or NULL. -ENODATA when the file says nothing
  * about its frames, -ENOTSUP for a machine that we have no rules for, -EFBIG beyond a limit,
  * -ENOMEM.
  */
-int unwind_maker_make(struct elf_file *elf, const struct identity *identity, struct buf *buf);
+int unwind_maker_make(struct elf_file *elf, struct elf_file *debug, const struct identity *identity,
+		      struct buf *buf);

@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/table.h"
+#include "symbols/debug_folder.h"
+#include "symbols/debug_link.h"
 #include "symbols/elf_file.h"
 #include "symbols/unwind_maker.h"
 
@@ -38,6 +40,7 @@ struct function_list {
 
 struct unwind_tables {
 	struct unwind_cache *cache;
+	char *debug_folders;
 	pthread_mutex_t functions_lock;
 	/* guarded by functions_lock: */
 	struct function_list lists[UNWIND_TABLES_FUNCTIONS_COUNT_MAX];
@@ -150,10 +153,56 @@ uint64_t unwind_tables_generation(struct unwind_tables *tables)
 
 /* ---- making one ---- */
 
+/* The debug file of this build id. */
+static bool is_debug_file(int fd, const struct identity *identity)
+{
+	autoclean(elf_file) struct elf_file *debug = NULL;
+
+	if (elf_file_open_debug(fd, &debug))
+		return false;
+
+	struct identity found = elf_file_build_id(debug);
+
+	return identity_equal(&found, identity);
+}
+
+/* By build id, or by name when the checksum is right. */
+static int open_debug(const struct unwind_tables *tables, struct elf_file *elf, int fd,
+		      const struct identity *identity, int *ret_fd)
+{
+	autoclose int same_id = -1;
+	struct debug_link link;
+	int err = -ENOENT;
+
+	if (debug_folder_open(tables->debug_folders, identity, &same_id) == 0 &&
+	    is_debug_file(same_id, identity)) {
+		*ret_fd = TAKE_FD(same_id);
+		return 0;
+	}
+	if (debug_link_read(elf, &link))
+		return -ENOENT;
+	for (uint32_t place = 0; err == -ENOENT; place++) {
+		autoclose int debug_fd = -1;
+
+		err = debug_folder_open_linked(tables->debug_folders, fd, str_from(link.name),
+					       place, &debug_fd);
+		if (err)
+			continue;
+		if (debug_link_fits(&link, debug_fd)) {
+			*ret_fd = TAKE_FD(debug_fd);
+			return 0;
+		}
+		err = -ENOENT;
+	}
+	return err;
+}
+
 /* The table as it is on disk afterwards, under the best identity that the file has. */
-static int find_or_make(struct unwind_tables *tables, struct elf_file *elf,
+static int find_or_make(struct unwind_tables *tables, struct elf_file *elf, int fd,
 			const struct identity *identity, struct buf *table, bool *ret_made)
 {
+	autoclean(elf_file) struct elf_file *debug = NULL;
+	autoclose int debug_fd = -1;
 	int err = unwind_cache_read(tables->cache, identity, table);
 
 	*ret_made = false;
@@ -161,7 +210,9 @@ static int find_or_make(struct unwind_tables *tables, struct elf_file *elf,
 		return 0;
 	/* Whatever the disk says, the file itself is at hand. */
 	buf_clear(table);
-	err = unwind_maker_make(elf, identity, table);
+	if (open_debug(tables, elf, fd, identity, &debug_fd) == 0)
+		(void)elf_file_open_debug(debug_fd, &debug);
+	err = unwind_maker_make(elf, debug, identity, table);
 	if (err)
 		return err;
 	*ret_made = true;
@@ -221,7 +272,8 @@ static void answer_question(struct unwind_tables *tables, const struct question 
 	if (!answer->error)
 		answer->error = elf_file_identify(elf, &question->identity, &identity);
 	if (!answer->error)
-		answer->error = find_or_make(tables, elf, &identity, &answer->table, &made);
+		answer->error =
+			find_or_make(tables, elf, question->fd, &identity, &answer->table, &made);
 	/* So that its functions are found by what the store calls it. */
 	if (!answer->error && !identity_equal(&identity, &question->identity))
 		(void)unwind_cache_alias(tables->cache, &question->identity, &identity);
@@ -293,17 +345,21 @@ static int start_worker(struct unwind_tables *tables)
 
 /* ---- the object ---- */
 
-int unwind_tables_open(const char *folder, struct unwind_tables **ret)
+int unwind_tables_open(const char *folder, const char *debug_folders, struct unwind_tables **ret)
 {
 	autoclean(unwind_tables) struct unwind_tables *tables = calloc(1, sizeof(*tables));
 
 	if (!tables)
 		return -ENOMEM;
+	tables->debug_folders = strdup(debug_folders);
 	pthread_mutex_init(&tables->lock, NULL);
 	pthread_mutex_init(&tables->functions_lock, NULL);
 	pthread_cond_init(&tables->changed, NULL);
 
-	int err = unwind_cache_open(folder, CACHE_SIZE_MAX, &tables->cache);
+	int err = tables->debug_folders ? 0 : -ENOMEM;
+
+	if (!err)
+		err = unwind_cache_open(folder, CACHE_SIZE_MAX, &tables->cache);
 	if (!err)
 		err = start_worker(tables);
 	if (err)
@@ -346,6 +402,7 @@ struct unwind_tables *unwind_tables_close(struct unwind_tables *tables)
 	pthread_cond_destroy(&tables->changed);
 	pthread_mutex_destroy(&tables->functions_lock);
 	pthread_mutex_destroy(&tables->lock);
+	free(tables->debug_folders);
 	free(tables);
 	return NULL;
 }

@@ -36,8 +36,11 @@ struct unwind_answer {
 	struct buf table; /* as it goes over the link */
 };
 
-/* The folder of the tables on disk is made when it is not there. Starts the worker. */
-int unwind_tables_open(const char *folder, struct unwind_tables **ret);
+/*
+ * The folder of the tables on disk is made when it is not there. Starts the worker. debug_folders:
+ * as of debug_folder_open(), for what was stripped off.
+ */
+int unwind_tables_open(const char *folder, const char *debug_folders, struct unwind_tables **ret);
 struct unwind_tables *unwind_tables_close(struct unwind_tables *tables);
 
 /*

@@ -118,7 +118,7 @@ static int open_store(struct server *server)
 		return log_error_errno(err, "cannot use the folder '%s'", path);
 	symbols_limit_files(server->symbols, settings->symbols_size);
 	snprintf(path, sizeof(path), "%s/unwind", settings->data);
-	err = unwind_tables_open(path, &server->unwind_tables);
+	err = unwind_tables_open(path, folders, &server->unwind_tables);
 
 	if (err)
 		return log_error_errno(err, "cannot use the folder '%s'", path);

@@ -39,7 +39,7 @@ static int make_table(int fd, struct buf *buf)
 
 	struct identity identity = elf_file_build_id(elf);
 
-	return unwind_maker_make(elf, &identity, buf);
+	return unwind_maker_make(elf, NULL, &identity, buf);
 }
 
 static void count_table(const struct unwind_table *table, struct totals *totals)

@@ -93,7 +93,7 @@ static void make_table(struct question *question)
 
 	question->err = elf_file_open(question->fd, &elf);
 	if (!question->err)
-		question->err = unwind_maker_make(elf, &question->identity, &question->table);
+		question->err = unwind_maker_make(elf, NULL, &question->identity, &question->table);
 }
 
 static void *make_tables(void *context)

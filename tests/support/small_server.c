@@ -30,7 +30,7 @@ static void open_parts(struct small_server *small)
 	assert(!err);
 	size = snprintf(path, sizeof(path), "%s/unwind", small->folder);
 	assert(size > 0 && (size_t)size < sizeof(path));
-	err = unwind_tables_open(path, &small->server.unwind_tables);
+	err = unwind_tables_open(path, "", &small->server.unwind_tables);
 	assert(!err);
 	symbols_use_unwind_tables(small->server.symbols, small->server.unwind_tables);
 	err = jit_processes_new(&small->server.jit);

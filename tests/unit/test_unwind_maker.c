@@ -102,7 +102,7 @@ static void make(const char *path, struct buf *buf, struct unwind_table *ret,
 	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(*ret_fd >= 0);
 	assert_int_equal(elf_file_open(*ret_fd, ret_elf), 0);
-	assert_int_equal(unwind_maker_make(*ret_elf, &identity, buf), 0);
+	assert_int_equal(unwind_maker_make(*ret_elf, NULL, &identity, buf), 0);
 	assert_int_equal(unwind_table_check(buf->bytes, buf->size, ret), 0);
 }
 

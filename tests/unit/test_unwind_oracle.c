@@ -373,7 +373,7 @@ static void compare_all(struct elf_file *elf, Dwarf_CFI *cfi, const char *path,
 	struct identity identity = elf_file_build_id(elf);
 	struct comparison comparison = { .path = path, .elf = elf, .cfi = cfi, .counts = counts };
 
-	int err = unwind_maker_make(elf, &identity, &buf);
+	int err = unwind_maker_make(elf, NULL, &identity, &buf);
 
 	/* Data only, as ICU's. */
 	if (err == -ENODATA)

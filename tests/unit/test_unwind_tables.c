@@ -40,7 +40,7 @@ static void wake(void *context)
 
 static void open_tables(struct scene *scene)
 {
-	assert_int_equal(unwind_tables_open(scene->folder, &scene->tables), 0);
+	assert_int_equal(unwind_tables_open(scene->folder, scene->folder, &scene->tables), 0);
 	unwind_tables_on_answer(scene->tables, wake, scene);
 }
 
@@ -345,6 +345,73 @@ static void the_start_of_a_function_is_known(void **state)
 	symbols_close(symbols);
 }
 
+/* ---- what was stripped off ----------------------------------------------------------------- */
+
+/* The sources of a file's table, made anew; *ret_rows: how many rows it has. */
+static unsigned sources_of(struct scene *scene, const char *path, const struct identity *identity,
+			   uint32_t *ret_rows)
+{
+	static uint64_t number = 100;
+	struct unwind_answer answer;
+	struct unwind_table table;
+
+	assert_int_equal(unwind_tables_ask(scene->tables, number++, identity, open_file(path)), 0);
+	answer = await_answer(scene);
+	assert_int_equal(answer.error, 0);
+	assert_int_equal(unwind_table_check(answer.table.bytes, answer.table.size, &table), 0);
+
+	unsigned sources = table.header->sources;
+
+	*ret_rows = table.header->row_count;
+	unwind_answer_cleanup(&answer);
+	return sources;
+}
+
+static void make(const char *format, const char *folder)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), "f=%s; %s", folder, format);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+static void a_debug_file_has_the_frames_that_were_stripped_off(void **state)
+{
+	struct scene *scene = *state;
+	struct identity inode = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 3 } };
+	char path[128];
+	uint32_t rows, more;
+
+	snprintf(path, sizeof(path), "%s/named", scene->folder);
+	make("printf '#include <stdio.h>\\n__attribute__((noinline)) int work(int a) "
+	     "{ char b[64]; return a > 1 ? work(a - 1) + snprintf(b, a, \"%%d\", a) : a; }\\n"
+	     "int main(int c, char **v) { return (int)!v + work(c); }\\n' >$f/a.c; "
+	     "gcc -g -O2 -fno-asynchronous-unwind-tables -fno-unwind-tables "
+	     "-Wl,--build-id=none -o $f/named $f/a.c && cd $f && "
+	     "objcopy --only-keep-debug named named.debug && "
+	     "strip --strip-all named && objcopy --add-gnu-debuglink=named.debug named",
+	     scene->folder);
+	/* Of another build: what it says would be wrong. */
+	make("cp $f/named.debug $f/right && printf x >>$f/named.debug", scene->folder);
+	assert_false(sources_of(scene, path, &inode, &rows) & UNWIND_FROM_DEBUG_FRAME);
+	make("mv $f/right $f/named.debug", scene->folder);
+	inode.bytes[0]++;
+	assert_true(sources_of(scene, path, &inode, &more) & UNWIND_FROM_DEBUG_FRAME);
+	assert_true(more > rows + 2);
+
+	snprintf(path, sizeof(path), "%s/by-id", scene->folder);
+	make("gcc -g -O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -Wl,--build-id=0x"
+	     "ab0123456789abcdef0123456789abcdef012345 -o $f/by-id $f/a.c && cd $f && "
+	     "mkdir -p .build-id/ab && objcopy --only-keep-debug by-id "
+	     ".build-id/ab/0123456789abcdef0123456789abcdef012345.debug && strip --strip-all by-id",
+	     scene->folder);
+
+	struct identity identity = build_id_of(path);
+
+	assert_true(sources_of(scene, path, &identity, &more) & UNWIND_FROM_DEBUG_FRAME);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +424,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_start_of_a_function_is_known, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_debug_file_has_the_frames_that_were_stripped_off,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static void make_table(struct mapping *mapping)
 	mapping->table = BUF(32 << 20);
 	if (fd < 0 || elf_file_open(fd, &elf))
 		return;
-	assert_int_equal(unwind_maker_make(elf, &identity, &mapping->table), 0);
+	assert_int_equal(unwind_maker_make(elf, NULL, &identity, &mapping->table), 0);
 }
 
 static int read_mappings(void **state)

@@ -18,7 +18,7 @@ export async function start(command, ...options) {
   const address = await new Promise((resolve, reject) => {
     child.stderr.on("data", (piece) => {
       said += piece;
-      const ready = /ready at (http:\/\/\S+)/.exec(said);
+      const ready = /ready at (https?:\/\/\S+)/.exec(said);
       if (ready) resolve(ready[1].replace(/\/$/, ""));
     });
     child.on("exit", (code) => reject(new Error(`hearth ended with ${code}: ${said}`)));

@@ -14,6 +14,6 @@ for program in "$BUILD"/tests/bench/bench_*; do
 	case $program in *.d | *'*') continue ;; esac
 	"$program"
 done
-for script in start door query push page overhead flame build processes; do
+for script in start door connections query push page overhead flame build processes; do
 	node "tests/bench/$script.mjs"
 done

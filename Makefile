@@ -48,7 +48,8 @@ PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium
 # To make packages, and to install them in roots of their own: for the targets that do so.
 PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian
 PACKAGES_RPM     := rpm dpkg-dev
-PACKAGES_INSTALL := mmdebstrap systemd-container debian-archive-keyring curl jq
+PACKAGES_ROOT    := mmdebstrap systemd-container debian-archive-keyring
+PACKAGES_INSTALL := $(PACKAGES_ROOT) curl jq podman runc
 
 LIBRARIES := libbpf zlib libdeflate sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
 
@@ -312,17 +313,23 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 644 packaging/systemd/hearth.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/hearth.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/hearth.service packaging/systemd/hearth-collector.service
 
+# For another architecture, or another Debian, packages are made in a root that is made for it.
+SUITE        ?=
+ARCHITECTURE ?=
+in_root       = $(if $(SUITE)$(ARCHITECTURE),sh packaging/build_root.sh $(or $(SUITE),bookworm) $(or $(ARCHITECTURE),$$(dpkg --print-architecture)) \
+                  env SUITE=$(SUITE) ARCHITECTURE=$(ARCHITECTURE)) sh
+
 .PHONY: deb
-deb: ## build/hearth_VERSION_ARCH.deb, for the Debian that this runs on
-	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_DEB) --node
+deb: ## build/hearth_VERSION_ARCH.deb; SUITE=trixie, ARCHITECTURE=arm64 for another than this Debian's
+	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_DEB) $(if $(SUITE)$(ARCHITECTURE),$(PACKAGES_ROOT)) --node
 	$(Q)$(MAKE) --no-print-directory $(PAGE)/index.html
-	$(Q)sh packaging/deb.sh $(PAGE) $(BUILD)
+	$(Q)$(in_root) packaging/deb.sh $(PAGE) $(BUILD)
 
 .PHONY: rpm
-rpm: ## build/hearth-VERSION-1.ARCH.rpm, for EL 9 and later and for Fedora; on Debian 12
-	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_RPM) --node
+rpm: ## build/hearth-VERSION-1.ARCH.rpm, for EL 9 and later and for Fedora; elsewhere than on Debian 12: SUITE=bookworm
+	$(Q)sh packaging/deps.sh $(PACKAGES_BUILD) $(PACKAGES_RPM) $(if $(SUITE)$(ARCHITECTURE),$(PACKAGES_ROOT)) --node
 	$(Q)$(MAKE) --no-print-directory $(PAGE)/index.html
-	$(Q)sh packaging/rpm.sh $(PAGE) $(BUILD)
+	$(Q)$(in_root) packaging/rpm.sh $(PAGE) $(BUILD)
 
 .PHONY: clean
 clean: ## remove everything that was built

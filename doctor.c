@@ -123,7 +123,14 @@ static void check_kernel(const struct doctor *doctor, struct finding *ret)
 		return;
 	}
 	find(ret, LEVEL_OK, "Linux %s, %s", name.release, name.machine);
-	if (strcmp(name.machine, "x86_64") != 0 && strcmp(name.machine, "aarch64") != 0) {
+	if (strcmp(name.machine, "aarch64") == 0) {
+		find(ret, LEVEL_WARN,
+		     "Linux %s, aarch64: unwind information is not used on this machine, so that "
+		     "stacks end where a program keeps no frame pointers",
+		     name.release);
+		advise(ret, "build what matters with -fno-omit-frame-pointer, as most "
+			    "distributions do for arm64");
+	} else if (strcmp(name.machine, "x86_64") != 0) {
 		find(ret, LEVEL_FAIL, "Linux %s on %s", name.release, name.machine);
 		advise(ret, "hosts of x86_64 can be profiled; here only profiles of others are "
 			    "kept and shown");

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes the package for EL 9 and later and for Fedora, on Debian 12: rpm.sh PAGE OUTPUT. PAGE is the folder of the built
-# page. RPM_VERSION takes the place of the changelog's version; RPM_FOLDER is where the tree is built.
+# page. RPM_VERSION takes the place of the changelog's version; RPM_FOLDER is where the tree is built;
+# ARCHITECTURE is Debian's name of the one that it is for, where that is another.
 #
 # The program is for glibc 2.34. Libraries that EL 9 has in its base repository are taken from there, and get their
 # security updates there; the others, and SQLite, which is older there than we need, are linked in, or shipped beside it
@@ -17,8 +18,9 @@ SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l debian/changelog -S Timestamp)
 export SOURCE_DATE_EPOCH
 folder=${RPM_FOLDER:-$output/rpm}
 tree=$folder/hearth-$version
-multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
-machine=$(dpkg-architecture -qDEB_HOST_GNU_CPU)
+architecture=${ARCHITECTURE:-$(dpkg --print-architecture)}
+multiarch=$(dpkg-architecture -a "$architecture" -qDEB_HOST_MULTIARCH 2>/dev/null)
+machine=$(dpkg-architecture -a "$architecture" -qDEB_HOST_GNU_CPU 2>/dev/null)
 cross='' compiler=${CC:-gcc}
 [ "$multiarch" = "$(dpkg-architecture -qDEB_BUILD_MULTIARCH)" ] || cross=$multiarch- compiler=$multiarch-gcc
 
@@ -33,7 +35,10 @@ for package in libbpf-dev libsqlite3-dev libjansson-dev libxxhash-dev libprotobu
 	cp "/usr/share/doc/$package/copyright" "$folder/notices/$package.txt"
 done
 
-hardening="-fstack-clash-protection $([ "$machine" = x86_64 ] && echo -fcf-protection)"
+case $machine in
+aarch64) hardening="-fstack-clash-protection -mbranch-protection=standard" ;;
+*) hardening="-fstack-clash-protection -fcf-protection" ;;
+esac
 rpmbuild -bb --quiet --target "$machine-linux" \
 	--define "_topdir $folder/top" --define "_rpmdir $folder/made" --define "_dbpath $folder/db" \
 	--define "hearth_version $version" --define "tree $tree" --define "page $folder/page" --define "strip ${cross}strip" \
@@ -45,7 +50,7 @@ rpmbuild -bb --quiet --target "$machine-linux" \
 	exit 1
 }
 
-newest=$(objdump -T "$tree/build/hearth" "/usr/lib/$multiarch/libcivetweb.so.1" | sed -n 's/.*(GLIBC_\([0-9.]*\)).*/\1/p' | sort -Vu | tail -n 1)
+newest=$("${cross}objdump" -T "$tree/build/hearth" "/usr/lib/$multiarch/libcivetweb.so.1" | sed -n 's/.*(GLIBC_\([0-9.]*\)).*/\1/p' | sort -Vu | tail -n 1)
 if [ "$(printf '%s\n' "$newest" "$GLIBC_MAX" | sort -V | tail -n 1)" != "$GLIBC_MAX" ]; then
 	echo "packaging/rpm.sh: the program wants glibc $newest, EL 9 has $GLIBC_MAX; build it on Debian 12" >&2
 	exit 1

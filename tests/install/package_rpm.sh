@@ -7,7 +7,7 @@ package=$1
 . tests/install/checks.sh
 
 # In the base repository of EL 9, with the symbols that we use; of the others it brings what it needs.
-there="ld-linux-x86-64.so.2 libc.so.6 libcrypto.so.3 libdl.so.2 libdw.so.1 libelf.so.1 liblzma.so.5 libm.so.6 libnghttp2.so.14 libpcre2-8.so.0 libpthread.so.0 librt.so.1 libseccomp.so.2 libssl.so.3 libz.so.1 libzstd.so.1"
+there="ld-linux-x86-64.so.2 libc.so.6 libcrypto.so.3 libdl.so.2 libdw.so.1 libelf.so.1 liblz4.so.1 liblzma.so.5 libm.so.6 libnghttp2.so.14 libpcre2-8.so.0 libpthread.so.0 librt.so.1 libseccomp.so.2 libsnappy.so.1 libssl.so.3 libz.so.1 libzstd.so.1"
 
 needed() { find "$folder/root" -type f \( -name hearth -o -name '*.so.*' \) -exec readelf -d {} + 2>/dev/null | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort -u; }
 lacking() { needed | grep -vxF -e libcivetweb.so.1 -e "$(echo "$there" | tr ' ' '\n')"; }

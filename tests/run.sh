@@ -101,6 +101,7 @@ install() {
 		run "install/rpm_$suite" sh tests/install/boot.sh "$suite" "$rpm" "$before/before.rpm" "$deb"
 	done
 	run install/container sh tests/install/container.sh bookworm "$deb"
+	run install/image sh tests/install/image.sh "$deb"
 	rm -r "$before"
 }
 

@@ -9,78 +9,9 @@
 
 #include "store/asking.h"
 #include "store/selector.h"
+#include "store/view.h"
 
 enum { PAIR_COUNT_MAX = 8 << 20 };
-
-/* ---- which spans ----------------------------------------------------------------------------- */
-
-struct view_span {
-	struct span *span;
-	struct live *live;
-};
-
-struct view {
-	ARRAY(struct view_span) spans;
-	struct picks picks;
-};
-
-static bool overlaps(const struct span *span, const struct store_question *asked)
-{
-	return span->live || (span->end_ms != 0 && span->first_ms <= asked->to_unix_ms &&
-			      span->last_ms >= asked->from_unix_ms);
-}
-
-static struct chronicle_wish wish_of(const struct reader_question *question)
-{
-	struct chronicle_wish wish = question->chronicle_wish;
-
-	if (question->asked->is_exact && wish.use == CHRONICLE_WHERE_POSSIBLE)
-		wish.use = CHRONICLE_WHEN_GONE;
-	return wish;
-}
-
-/* References to everything that may hold an answer, as of one moment. */
-static int view_open(struct store *store, const struct reader_question *question, struct view *view)
-{
-	const struct store_question *asked = question->asked;
-	int err = 0;
-
-	pthread_mutex_lock(&store->lock);
-	err = picks_find(store, asked, wish_of(question), &view->picks);
-	if (!err && array_reserve(&view->spans, store->spans.spans.count) < 0)
-		err = -ENOMEM;
-	for (uint32_t i = 0; !err && i < store->spans.spans.count; i++) {
-		struct span *span = store->spans.spans.items[i];
-
-		if (span->is_damaged || !overlaps(span, asked) ||
-		    picks_cover_span(&view->picks, span))
-			continue;
-		store_span_hold(span);
-		if (span->live)
-			span->live->references++;
-		view->spans.items[view->spans.count++] = (struct view_span){ span, span->live };
-	}
-	pthread_mutex_unlock(&store->lock);
-	return err;
-}
-
-static void view_close(struct store *store, struct view *view)
-{
-	for (uint32_t i = 0; i < view->spans.count; i++) {
-		struct view_span *seen = &view->spans.items[i];
-		bool is_last = false;
-
-		pthread_mutex_lock(&store->lock);
-		if (seen->live)
-			is_last = --seen->live->references == 0;
-		pthread_mutex_unlock(&store->lock);
-		if (is_last)
-			live_free(seen->live);
-		store_span_release(store, seen->span);
-	}
-	array_done(&view->spans);
-	picks_done(store, &view->picks);
-}
 
 /* ---- locks, time, verdicts ------------------------------------------------------------------- */
 
@@ -903,6 +834,7 @@ static int ask_chronicles(struct reader *reader, const struct view *view, uint32
 
 int reader_ask(struct store *store, const struct reader_question *question)
 {
+	struct chronicle_wish wish = view_wish(question->asked, question->chronicle_wish);
 	struct view view = { 0 };
 	autoclean(codec) struct codec *codec = NULL;
 	autoclean(codec) struct codec *detail_codec = NULL;
@@ -911,13 +843,13 @@ int reader_ask(struct store *store, const struct reader_question *question)
 	if (!err)
 		err = codec_new(&detail_codec);
 	if (!err) {
-		err = view_open(store, question, &view);
+		err = view_open(store, question->asked, wish, &view);
 
 		struct reader reader = { .store = store,
 					 .question = question,
 					 .codec = codec,
 					 .detail_codec = detail_codec,
-					 .use = wish_of(question).use,
+					 .use = wish.use,
 					 .picks = &view.picks };
 
 		uint32_t chronicle_count = 0;

@@ -45,6 +45,7 @@ void jfr_chunk_init(struct jfr_chunk *chunk)
 void jfr_chunk_done(struct jfr_chunk *chunk)
 {
 	jfr_types_done(&chunk->types);
+	array_done(&chunk->constants);
 	for (int i = 0; i < JFR_POOL_COUNT; i++) {
 		table_done(&chunk->pools[i].table);
 		array_done(&chunk->pools[i].items);
@@ -117,12 +118,29 @@ bool jfr_chunk_next(struct jfr_chunk *chunk, size_t *place, struct jfr_event *re
 	return true;
 }
 
-/* Where they end, and which of them is the metadata. */
+static int note_constants(struct jfr_chunk *chunk, size_t place)
+{
+	if (array_reserve(&chunk->constants, 1) < 0)
+		return -ENOMEM;
+	chunk->constants.items[chunk->constants.count++] = (uint32_t)place;
+	return 0;
+}
+
+static void note_extent(struct jfr_extent *extent, size_t from, size_t to)
+{
+	if (extent->to == 0)
+		extent->from = (uint32_t)from;
+	extent->to = (uint32_t)to;
+}
+
+/* Where they end, and which of them are metadata and constants. */
 static int look_at_events(struct jfr_chunk *chunk, char *reason)
 {
 	size_t place = JFR_HEADER_SIZE;
 
 	chunk->metadata = (struct str){ 0 };
+	chunk->constants.count = 0;
+	memset(chunk->extents, 0, sizeof(chunk->extents));
 	while (place < chunk->bytes.size) {
 		struct jfr_bytes bytes;
 		uint64_t type;
@@ -139,6 +157,10 @@ static int look_at_events(struct jfr_chunk *chunk, char *reason)
 		if (type == EVENT_METADATA)
 			chunk->metadata =
 				(struct str){ (const char *)bytes.bytes.next, bytes.bytes.left };
+		else if (type == EVENT_CONSTANTS && note_constants(chunk, place))
+			return -ENOMEM;
+		else if (type < JFR_NEAR_ID_COUNT)
+			note_extent(&chunk->extents[type], place, place + size);
 		place += size;
 		tell_walked(chunk, place);
 	}
@@ -264,41 +286,34 @@ static int read_constants(struct jfr_chunk *chunk, size_t place, struct jfr_byte
 		       : 0;
 }
 
-static uint64_t settings_id(const struct jfr_chunk *chunk)
+/* Of a type with a large id nobody noted where its events are: among all. */
+static void find_settings(struct jfr_chunk *chunk)
 {
 	uint32_t type = chunk->types.of_kind[JFR_SETTING];
+	uint64_t id = type == TABLE_NONE ? 0 : chunk->types.types.items[type].id;
 
-	return type == TABLE_NONE ? EVENT_METADATA : chunk->types.types.items[type].id;
-}
-
-static void note_settings(struct jfr_chunk *chunk, size_t from, size_t to)
-{
-	if (chunk->settings_to == 0)
-		chunk->settings_from = from;
-	chunk->settings_to = to;
+	chunk->settings_from = JFR_HEADER_SIZE;
+	chunk->settings_to = type == TABLE_NONE ? 0 : chunk->bytes.size;
+	if (type != TABLE_NONE && id < JFR_NEAR_ID_COUNT) {
+		chunk->settings_from = chunk->extents[id].from;
+		chunk->settings_to = chunk->extents[id].to;
+	}
 }
 
 static int read_all_constants(struct jfr_chunk *chunk, char *reason)
 {
-	const uint64_t settings = settings_id(chunk);
-	size_t place = JFR_HEADER_SIZE;
 	int err = 0;
 
-	chunk->settings_from = chunk->settings_to = 0;
-
-	while (!err && place < chunk->bytes.size) {
+	for (uint32_t i = 0; !err && i < chunk->constants.count; i++) {
 		struct jfr_bytes bytes = { 0 };
 		uint64_t type = 0;
+		size_t place = chunk->constants.items[i];
 		size_t size = 0;
 
 		if (!read_event(chunk, place, &bytes, &type, &size))
 			assert(!"all of them were looked at");
-		if (type == EVENT_CONSTANTS)
-			err = read_constants(chunk, place, &bytes, reason);
-		else if (type == settings && type != EVENT_METADATA)
-			note_settings(chunk, place, place + size);
-		place += size;
-		tell_walked(chunk, place);
+		err = read_constants(chunk, place, &bytes, reason);
+		tell_walked(chunk, place + size);
 	}
 	return err;
 }
@@ -402,6 +417,7 @@ int jfr_chunk_open(struct jfr_chunk *chunk, struct str recording, size_t offset,
 	if (err)
 		return err;
 	chunk->walked_to = chunk->bytes.text;
+	find_settings(chunk);
 	err = read_all_constants(chunk, reterr);
 	chunk->walked_to = chunk->bytes.text;
 	return err;

@@ -36,9 +36,14 @@ struct jfr_chunk {
 	int64_t start_unix_ns; /* and for how long, which may be 0 */
 	int64_t duration_ns;
 	uint64_t ticks_per_second;
-	struct str metadata; /* the last such event */
+	struct str metadata;	   /* the last such event */
+	ARRAY(uint32_t) constants; /* places of such events */
 	/* Among these events are all that tell settings; they stand anywhere. */
 	size_t settings_from, settings_to;
+	/* Of the events of each type, by its id: the first's place, and the last's end. */
+	struct jfr_extent {
+		uint32_t from, to;
+	} extents[JFR_NEAR_ID_COUNT];
 	struct jfr_types types;
 	struct jfr_pool pools[JFR_POOL_COUNT];
 	/* Told now and then of what was walked over, as in pprof_reader.h. */
@@ -49,6 +54,7 @@ struct jfr_chunk {
 
 enum { JFR_HEADER_SIZE = 68 };
 
+/* Some 50 kB: on the heap. */
 void jfr_chunk_init(struct jfr_chunk *chunk);
 void jfr_chunk_done(struct jfr_chunk *chunk);
 
@@ -76,6 +82,17 @@ bool jfr_chunk_next(struct jfr_chunk *chunk, size_t *place, struct jfr_event *re
 
 /* NULL for a key that is not there. */
 struct jfr_constant *jfr_chunk_find(struct jfr_chunk *chunk, enum jfr_kind pool, uint64_t key);
+
+/* Asks memory for one that will be looked for soon. */
+static inline void jfr_chunk_prefetch(const struct jfr_chunk *chunk, enum jfr_kind pool,
+				      uint64_t key)
+{
+	const struct jfr_pool *constants = &chunk->pools[pool];
+
+	if (constants->items.count > 0 &&
+	    key - constants->items.items[0].key < constants->items.count)
+		__builtin_prefetch(&constants->items.items[key - constants->items.items[0].key]);
+}
 
 /* Of a constant: where its value begins, and what of it has a slot. */
 struct jfr_bytes jfr_chunk_bytes(const struct jfr_chunk *chunk,

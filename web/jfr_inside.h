@@ -32,20 +32,41 @@ struct owner_key {
 
 struct owner {
 	struct owner_key key;
+	bool is_filed; /* the labels are the batch's */
 	uint32_t series_labels, sample_labels;
 };
 
-/* What samples of one stack, profile and owner add up to. */
+/* What samples of one stack, profile and owner add up to: numbers of constants and owners. */
 struct sum_key {
-	uint32_t stack, profile, series_labels, sample_labels;
+	uint32_t trace, owner, profile;
 };
 
+/* Half a line of the cache: most events do no more than come by here. */
 struct sum {
-	struct sum_key key;
-	uint64_t count, values[2];
+	uint32_t trace, owner;
+	uint32_t next; /* of the same stack; JFR_NO_NUMBER */
+	uint32_t profile : 4;
+	uint32_t events : 28; /* a recording of 256 MiB has fewer */
+	uint64_t count, weight;
 };
 
-/* A table, and what it is an index of: of one batch; frames and owners of one chunk, too. */
+/*
+ * A sample on its way into its sum. Both the stack and the sum are wherever in memory: samples wait
+ * in a queue, are looked up in the middle of it and added at its end, so that memory is asked
+ * early.
+ */
+struct waiting_sample {
+	uint32_t place; /* of the event */
+	uint32_t owner;
+	uint32_t profile;
+	bool is_found;
+	struct jfr_constant *trace; /* NULL: there is none */
+	uint64_t trace_key, count, weight;
+};
+
+enum { JFR_WAITING_COUNT = 16 };
+
+/* A table, and what it is an index of: all of one chunk, and frames of one batch, too. */
 struct frames {
 	struct table table;
 	ARRAY(struct frame) items;
@@ -75,10 +96,13 @@ struct jfr_input {
 	struct frames frames;
 	struct owners owners;
 	struct sums sums;
+	struct waiting_sample waiting[JFR_WAITING_COUNT];
+	uint64_t waiting_first, waiting_end;
 	uint32_t locations[PPROF_STACK_DEPTH_MAX];
-	uint64_t frame_count; /* that were named, or found */
-	uint64_t sum_count;   /* of all batches */
-	bool is_checked;      /* all events were looked at */
+	uint64_t frame_count;	/* that were named, or found */
+	uint64_t entry_count;	/* of all batches */
+	uint32_t batch_entries; /* of this one */
+	bool is_checked;	/* all events were looked at */
 
 	char event[JFR_SETTING_SIZE];		/* the one recorded, "" when nothing says so */
 	uint64_t cpu_ns, wall_ns;		/* what a sample is worth */
@@ -90,10 +114,13 @@ struct jfr_input {
 int jfr_refuse(struct jfr_input *input, int err, const char *what, uint64_t number);
 
 /*
- * The batch's number of a stack, by its key; -ENODATA for one that is not there, or is none: what
- * has no frames, as in Pyroscope.
+ * The batch's number of a stack; -ENODATA for one that is none: what has no frames, as in
+ * Pyroscope.
  */
-int64_t jfr_find_stack(struct jfr_input *input, uint64_t key);
+int64_t jfr_find_stack(struct jfr_input *input, struct jfr_constant *trace);
 
 /* The number in input->owners of whose an event is. */
 int64_t jfr_find_owner(struct jfr_input *input, const struct jfr_value *value);
+
+/* Its labels in the batch. */
+int jfr_file_owner(struct jfr_input *input, struct owner *owner);

@@ -15,8 +15,10 @@
 
 enum {
 	/* A batch that is handed over, as in pprof_reader.c. */
-	BATCH_SUM_COUNT_MAX = 1 << 15,
-	BATCH_SUM_SIZE = 2 * 48, /* what the entries of one take of it, at most */
+	BATCH_ENTRY_COUNT_MAX = 1 << 16,
+	/* Sums that are kept before they go into a batch: 16 MB. */
+	SUM_COUNT_MAX = 1 << 18,
+	CHAIN_COUNT_MAX = 8,
 	MEMO_COUNT_MAX = 8 << 20,
 	PERIOD_NS_DEFAULT = 10 * 1000 * 1000,
 };
@@ -152,75 +154,177 @@ static void read_settings(struct jfr_input *input)
 /* ---- sums -------------------------------------------------------------------------------------
  */
 
-static bool sum_equals(const void *context, uint32_t number, const void *key)
+static bool sum_equals(const void *context, uint32_t number, const void *other)
 {
-	return memcmp(&((const struct sums *)context)->items.items[number].key, key,
-		      sizeof(struct sum_key)) == 0;
+	const struct sum *sum = &((const struct sums *)context)->items.items[number];
+	const struct sum_key *key = other;
+
+	return sum->trace == key->trace && sum->owner == key->owner && sum->profile == key->profile;
 }
 
-static struct sum *find_sum(struct jfr_input *input, const struct sum_key *key, int *ret_err)
+/*
+ * Most stacks have few sums, which are a chain that begins with the stack; the rest are found by
+ * the table.
+ */
+static struct sum *find_in_chain(struct sums *sums, uint32_t first, const struct sum_key *key)
+{
+	for (int i = 0; i < CHAIN_COUNT_MAX && first != JFR_NO_NUMBER; i++) {
+		struct sum *sum = &sums->items.items[first];
+
+		if (sum->profile == key->profile && sum->owner == key->owner)
+			return sum;
+		first = sum->next;
+	}
+	return NULL;
+}
+
+static struct sum *find_sum(struct jfr_input *input, struct jfr_constant *trace,
+			    const struct sum_key *key, int *ret_err)
 {
 	struct sums *sums = &input->sums;
-	uint64_t hash = table_hash_bytes(key, sizeof(*key), 0);
-	uint32_t number = table_find(&sums->table, hash, key, sum_equals, sums);
-	uint64_t count_max = input->origin->take ? PUSH_VALUE_COUNT_MAX : IMPORT_VALUE_COUNT_MAX;
+	struct sum *sum = find_in_chain(sums, trace->number, key);
+	uint64_t hash;
+	uint32_t number;
 
+	if (sum)
+		return sum;
+	hash = table_hash_bytes(key, sizeof(*key), 0);
+	number = table_find(&sums->table, hash, key, sum_equals, sums);
 	if (number != TABLE_NONE)
 		return &sums->items.items[number];
-	if (++input->sum_count > count_max)
-		*ret_err = jfr_refuse(input, -E2BIG, "it has more values than", count_max);
-	else if (array_reserve(&sums->items, 1) < 0)
-		*ret_err = -ENOMEM;
-	else
+	*ret_err = array_reserve(&sums->items, 1);
+	if (!*ret_err)
 		*ret_err = table_add(&sums->table, hash);
 	if (*ret_err)
 		return NULL;
-	sums->items.items[sums->items.count++] = (struct sum){ .key = *key };
-	return &sums->items.items[sums->items.count - 1];
+	number = sums->items.count++;
+	sums->items.items[number] = (struct sum){ .trace = key->trace,
+						  .owner = key->owner,
+						  .profile = key->profile & 15,
+						  .next = trace->number };
+	trace->number = number;
+	return &sums->items.items[number];
 }
 
-static int add_to_sum(struct sum *sum, uint64_t count, const uint64_t values[static 2])
+static int add_to_sum(struct sum *sum, uint64_t count, uint64_t weight)
 {
+	sum->events++;
 	if (__builtin_add_overflow(sum->count, count, &sum->count) ||
-	    __builtin_add_overflow(sum->values[0], values[0], &sum->values[0]) ||
-	    __builtin_add_overflow(sum->values[1], values[1], &sum->values[1]) ||
-	    sum->values[0] > INT64_MAX || sum->values[1] > INT64_MAX)
+	    __builtin_add_overflow(sum->weight, weight, &sum->weight) || sum->count > INT64_MAX ||
+	    sum->weight > INT64_MAX)
 		return -E2BIG;
 	return 0;
 }
 
-/* Entries of what was added up, which then begins anew. */
-static int add_entries(struct jfr_input *input)
+static uint64_t period_of(const struct jfr_input *input, enum profile profile)
 {
-	struct sums *sums = &input->sums;
+	if (!profiles[profile].is_time)
+		return 1;
+	return profile == PROFILE_WALL ? input->wall_ns : input->cpu_ns;
+}
 
-	for (uint32_t i = 0; i < 2 * sums->items.count; i++) {
-		const struct sum *sum = &sums->items.items[i / 2];
-		const char *type = profiles[sum->key.profile].types[i % 2];
-		bool is_time = profiles[sum->key.profile].is_time;
+/* Its one or two entries. */
+static int add_entries(struct jfr_input *input, const struct sum *sum, uint32_t stack)
+{
+	const struct owner *owner = &input->owners.items.items[sum->owner];
+	uint64_t period = period_of(input, sum->profile);
+	uint64_t values[2] = { 0, sum->weight };
+
+	if (__builtin_mul_overflow(sum->count, period, &values[0]) || values[0] > INT64_MAX)
+		return jfr_refuse(input, -E2BIG,
+				  "samples add up to more than 63 bits, in the chunk at byte",
+				  input->chunk.offset);
+	for (int i = 0; i < 2; i++) {
+		const char *type = profiles[sum->profile].types[i];
 		int64_t series;
 		int err;
 
-		if (!type || sum->values[i % 2] == 0)
+		if (!type || values[i] == 0)
 			continue;
-		series = batch_add_series(input->batch, sum->key.series_labels, str_from(type),
-					  !is_time			     ? 1
-					  : sum->key.profile == PROFILE_WALL ? input->wall_ns
-									     : input->cpu_ns);
+		series = batch_add_series(input->batch, owner->series_labels, str_from(type),
+					  period);
 		if (series < 0)
 			return (int)series;
-		err = batch_add_entry(input->batch, &(struct batch_entry){
-							    .series = (uint32_t)series,
-							    .sample_labels = sum->key.sample_labels,
-							    .stack = sum->key.stack,
-							    .count = sum->count,
-							    .value = sum->values[i % 2] });
+		err = batch_add_entry(input->batch,
+				      &(struct batch_entry){ .series = (uint32_t)series,
+							     .sample_labels = owner->sample_labels,
+							     .stack = stack,
+							     .count = sum->count,
+							     .value = values[i] });
 		if (err)
 			return err;
+		input->entry_count++;
+		input->batch_entries++;
 	}
-	table_clear(&sums->table);
-	sums->items.count = 0;
 	return 0;
+}
+
+static int hand_over(struct jfr_input *input, size_t place);
+
+static void forget_numbers(struct jfr_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->items.count; i++)
+		pool->items.items[i].number = JFR_NO_NUMBER;
+}
+
+static bool is_full(const struct jfr_input *input)
+{
+	/* A quarter is more than what a stack brings, but for the deepest of new names. */
+	return input->origin->take && (input->batch_entries >= BATCH_ENTRY_COUNT_MAX ||
+				       batch_room(input->batch) < input->batch_memory / 4);
+}
+
+/* place: up to where the chunk's events were read. */
+static int add_sum(struct jfr_input *input, const struct sum *sum, size_t place)
+{
+	uint64_t count_max = input->origin->take ? PUSH_VALUE_COUNT_MAX : IMPORT_VALUE_COUNT_MAX;
+	int64_t stack;
+	int err = is_full(input) ? hand_over(input, place) : 0;
+
+	if (err)
+		return err;
+	if (input->entry_count >= count_max)
+		return jfr_refuse(input, -E2BIG, "it has more values than", count_max);
+	stack = jfr_find_stack(input, &input->chunk.pools[JFR_STACK_TRACE].items.items[sum->trace]);
+	if (stack == -ENODATA) {
+		input->summary->samples -= sum->events;
+		input->summary->skipped += sum->events;
+		return 0;
+	}
+	if (stack < 0)
+		return (int)stack;
+	err = jfr_file_owner(input, &input->owners.items.items[sum->owner]);
+	return err ? err : add_entries(input, sum, (uint32_t)stack);
+}
+
+static int by_trace(const void *a, const void *b)
+{
+	const struct sum *first = a;
+	const struct sum *second = b;
+
+	return (first->trace > second->trace) - (first->trace < second->trace);
+}
+
+/*
+ * What was added up goes into the batch, or several, by stacks, so that each is named once for most
+ * of them; then adding up begins anew.
+ */
+static int add_sums(struct jfr_input *input, size_t place)
+{
+	struct sums *sums = &input->sums;
+	int err = 0;
+
+	/* From here on a stack's number is the batch's. */
+	forget_numbers(&input->chunk.pools[JFR_STACK_TRACE]);
+	if (input->origin->take && sums->items.count > 0)
+		qsort(sums->items.items, sums->items.count, sizeof(sums->items.items[0]), by_trace);
+	for (uint32_t i = 0; !err && i < sums->items.count; i++)
+		err = add_sum(input, &sums->items.items[i], place);
+	forget_numbers(&input->chunk.pools[JFR_STACK_TRACE]);
+	table_clear(&sums->table);
+	table_clear(&input->owners.table);
+	sums->items.count = input->owners.items.count = 0;
+	return err;
 }
 
 /* ---- events -----------------------------------------------------------------------------------
@@ -255,41 +359,77 @@ static uint64_t ns_of(const struct jfr_input *input, uint64_t ticks)
 	return ns > INT64_MAX ? INT64_MAX : (uint64_t)ns;
 }
 
+static void look_up(struct jfr_input *input, struct waiting_sample *sample)
+{
+	if (sample->is_found)
+		return;
+	sample->is_found = true;
+	sample->trace = jfr_chunk_find(&input->chunk, JFR_STACK_TRACE, sample->trace_key);
+	if (sample->trace && sample->trace->number != JFR_NO_NUMBER)
+		__builtin_prefetch(&input->sums.items.items[sample->trace->number], 1);
+}
+
+/* The one that has waited for the longest. */
+static int add_waiting(struct jfr_input *input)
+{
+	struct waiting_sample *sample = &input->waiting[input->waiting_first++ % JFR_WAITING_COUNT];
+	struct sum_key key = { .owner = sample->owner, .profile = sample->profile };
+	struct sum *sum;
+	int err = 0;
+
+	look_up(input, sample);
+	if (!sample->trace) {
+		input->summary->skipped++;
+		return 0;
+	}
+	key.trace = (uint32_t)(sample->trace - input->chunk.pools[JFR_STACK_TRACE].items.items);
+	sum = find_sum(input, sample->trace, &key, &err);
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	input->summary->samples++;
+	if (add_to_sum(sum, sample->count, sample->weight))
+		return jfr_refuse(input, -E2BIG, "its values add up to more than 63 bits, at byte",
+				  input->chunk.offset + sample->place);
+	return 0;
+}
+
+static int add_all_waiting(struct jfr_input *input)
+{
+	int err = 0;
+
+	while (!err && input->waiting_first < input->waiting_end)
+		err = add_waiting(input);
+	return err;
+}
+
 /* A number of samples; weight is what they weigh together. */
 static int add_sample(struct jfr_input *input, const struct jfr_event *event,
 		      const struct jfr_value *value, enum profile profile, uint64_t count,
 		      uint64_t weight)
 {
-	uint64_t period = profile == PROFILE_WALL ? input->wall_ns : input->cpu_ns;
-	uint64_t values[2] = { count, weight };
-	int64_t owner, stack;
-	struct sum *sum;
+	struct waiting_sample sample = { .place = event->place,
+					 .profile = profile,
+					 .trace_key = value->numbers[JFR_SAMPLE_TRACE],
+					 .count = count,
+					 .weight = weight };
+	int64_t owner;
 	int err = 0;
 
-	if (weight > INT64_MAX ||
-	    (profiles[profile].is_time && __builtin_mul_overflow(count, period, &values[0])))
+	if (weight > INT64_MAX || count > INT64_MAX)
 		return jfr_refuse(input, -E2BIG, "more than 63 bits hold is counted at byte",
 				  offset_of(input, event));
-	stack = jfr_find_stack(input, value->numbers[JFR_SAMPLE_TRACE]);
-	owner = stack < 0 ? stack : jfr_find_owner(input, value);
-	if (owner == -ENODATA) {
-		input->summary->skipped++;
-		return 0;
-	}
+	jfr_chunk_prefetch(&input->chunk, JFR_STACK_TRACE, sample.trace_key);
+	owner = jfr_find_owner(input, value);
 	if (owner < 0)
 		return (int)owner;
-	sum = find_sum(input,
-		       &(struct sum_key){ (uint32_t)stack, profile,
-					  input->owners.items.items[owner].series_labels,
-					  input->owners.items.items[owner].sample_labels },
-		       &err);
-	if (err)
-		return err == -ENOSPC ? -E2BIG : err;
-	input->summary->samples++;
-	if (add_to_sum(sum, count, values))
-		return jfr_refuse(input, -E2BIG, "its values add up to more than 63 bits, at byte",
-				  offset_of(input, event));
-	return 0;
+	sample.owner = (uint32_t)owner;
+	if (input->waiting_end - input->waiting_first == JFR_WAITING_COUNT)
+		err = add_waiting(input);
+	input->waiting[input->waiting_end++ % JFR_WAITING_COUNT] = sample;
+	if (input->waiting_end - input->waiting_first > JFR_WAITING_COUNT / 2)
+		look_up(input, &input->waiting[(input->waiting_end - JFR_WAITING_COUNT / 2 - 1) %
+					       JFR_WAITING_COUNT]);
+	return err;
 }
 
 /* A sleeping thread is one of wall clock profiles, which come as the others do. */
@@ -352,7 +492,7 @@ static int take_sample(struct jfr_input *input, const struct jfr_event *event, e
 static int read_event(struct jfr_input *input, struct jfr_event *event, bool is_checking,
 		      struct jfr_chunk *chunk)
 {
-	struct jfr_value value = { 0 };
+	struct jfr_value value;
 	enum jfr_kind kind;
 
 	if (event->type == TABLE_NONE)
@@ -360,6 +500,7 @@ static int read_event(struct jfr_input *input, struct jfr_event *event, bool is_
 	kind = chunk->types.types.items[event->type].kind;
 	if (kind < JFR_EXECUTION_SAMPLE || kind >= JFR_SETTING)
 		return 0;
+	memset(value.numbers, 0, sizeof(value.numbers)); /* no sample has texts */
 	jfr_types_walk(&chunk->types, event->type, &event->bytes, &value);
 	if (event->bytes.bytes.error)
 		return jfr_refuse(input, -EBADMSG, "an event does not end where it should, at byte",
@@ -392,20 +533,22 @@ static int check_events(struct jfr_input *input, struct jfr_chunk *chunk, size_t
 
 static int check_chunks(struct jfr_input *input, size_t offset)
 {
-	struct jfr_chunk chunk;
-	int err = 0;
+	autofree struct jfr_chunk *chunk = calloc(1, sizeof(*chunk));
+	int err = chunk ? 0 : -ENOMEM;
 
-	jfr_chunk_init(&chunk);
-	chunk.is_checked_only = true;
+	if (err)
+		return err;
+	jfr_chunk_init(chunk);
+	chunk->is_checked_only = true;
 	while (!err && offset < input->recording.size) {
-		err = open_chunk(input, &chunk, offset);
+		err = open_chunk(input, chunk, offset);
 		if (!err)
-			err = check_events(input, &chunk, JFR_HEADER_SIZE);
-		offset = chunk.next_offset;
+			err = check_events(input, chunk, JFR_HEADER_SIZE);
+		offset = chunk->next_offset;
 		if (err == -ENODATA)
 			err = 0;
 	}
-	jfr_chunk_done(&chunk);
+	jfr_chunk_done(chunk);
 	return err;
 }
 
@@ -420,34 +563,17 @@ static int check_rest(struct jfr_input *input, size_t place)
 	return err;
 }
 
-/* What belongs to a chunk that is over, or to a batch that was handed over. */
-static void forget(struct jfr_input *input)
+static void forget_frames(struct jfr_input *input)
 {
 	table_clear(&input->frames.table);
-	table_clear(&input->owners.table);
-	input->frames.items.count = input->owners.items.count = 0;
+	input->frames.items.count = 0;
 }
 
-static void forget_numbers(struct jfr_pool *pool)
-{
-	for (uint32_t i = 0; i < pool->items.count; i++)
-		pool->items.items[i].number = JFR_NO_NUMBER;
-}
-
-static bool is_full(const struct jfr_input *input)
-{
-	return input->origin->take &&
-	       (input->sums.items.count >= BATCH_SUM_COUNT_MAX ||
-		batch_room(input->batch) <
-			input->batch_memory / 4 + (size_t)input->sums.items.count * BATCH_SUM_SIZE);
-}
-
+/* The batch's numbers of before mean nothing in the one that is begun. */
 static int hand_over(struct jfr_input *input, size_t place)
 {
 	int err = input->is_checked ? 0 : check_rest(input, place);
 
-	if (!err)
-		err = add_entries(input);
 	if (err)
 		return err;
 	batch_set_time(input->batch, input->summary->time);
@@ -455,10 +581,20 @@ static int hand_over(struct jfr_input *input, size_t place)
 	if (err)
 		return err;
 	batch_clear(input->batch);
-	forget(input);
+	input->batch_entries = 0;
+	forget_frames(input);
 	forget_numbers(&input->chunk.pools[JFR_METHOD]);
 	forget_numbers(&input->chunk.pools[JFR_STACK_TRACE]);
+	for (uint32_t i = 0; i < input->owners.items.count; i++)
+		input->owners.items.items[i].is_filed = false;
 	return 0;
+}
+
+static int end_sums(struct jfr_input *input, size_t place)
+{
+	int err = add_all_waiting(input);
+
+	return err ? err : add_sums(input, place);
 }
 
 static int read_chunk(struct jfr_input *input)
@@ -467,14 +603,15 @@ static int read_chunk(struct jfr_input *input)
 	struct jfr_event event;
 	int err = 0;
 
-	forget(input);
+	forget_frames(input);
 	read_settings(input);
 	while (!err && jfr_chunk_next(&input->chunk, &place, &event)) {
 		err = read_event(input, &event, false, &input->chunk);
-		if (!err && is_full(input))
-			err = hand_over(input, place);
+		if (!err && (input->sums.items.count >= SUM_COUNT_MAX ||
+			     input->owners.items.count >= SUM_COUNT_MAX))
+			err = end_sums(input, place);
 	}
-	return err;
+	return err ? err : end_sums(input, place);
 }
 
 /* From the first chunk's start to the last one's end. */
@@ -540,8 +677,6 @@ static int read_all(struct jfr_input *input)
 	input->summary->time = time;
 	if (!err)
 		err = read_chunks(input);
-	if (!err)
-		err = add_entries(input);
 	if (err == -E2BIG && !input->reason[0])
 		jfr_refuse(input, err, "it is too large for one import; in the chunk at byte",
 			   input->chunk.offset);

@@ -176,9 +176,10 @@ static int64_t add_stack(struct jfr_input *input, const struct jfr_constant *tra
 	if (count == 0)
 		return -ENODATA;
 	while (depth < count && depth < PPROF_STACK_DEPTH_MAX) {
-		struct jfr_value frame = { 0 };
+		struct jfr_value frame;
 		int64_t location;
 
+		memset(frame.numbers, 0, sizeof(frame.numbers));
 		jfr_types_walk(&chunk->types, chunk->types.of_kind[JFR_STACK_FRAME], &bytes,
 			       &frame);
 		assert(!bytes.bytes.error);
@@ -196,15 +197,12 @@ static int64_t add_stack(struct jfr_input *input, const struct jfr_constant *tra
 			       is_cut || depth < count ? STACK_TRUNCATED : 0);
 }
 
-int64_t jfr_find_stack(struct jfr_input *input, uint64_t key)
+int64_t jfr_find_stack(struct jfr_input *input, struct jfr_constant *trace)
 {
-	struct jfr_constant *trace = jfr_chunk_find(&input->chunk, JFR_STACK_TRACE, key);
-	int64_t number;
+	int64_t number = trace->number;
 
-	if (!trace)
-		return -ENODATA;
 	if (trace->number != JFR_NO_NUMBER)
-		return trace->number;
+		return number;
 	number = add_stack(input, trace);
 	if (number >= 0)
 		trace->number = (uint32_t)number;
@@ -292,8 +290,7 @@ static void add_label(struct label *labels, size_t *count, size_t count_max, str
 		labels[(*count)++] = label;
 }
 
-/* What a sample of this owner is filed under. */
-static int make_owner(struct jfr_input *input, struct owner *owner)
+int jfr_file_owner(struct jfr_input *input, struct owner *owner)
 {
 	const struct pprof_origin *origin = input->origin;
 	struct label labels[PPROF_LABEL_COUNT_MAX + 2];
@@ -304,6 +301,8 @@ static int make_owner(struct jfr_input *input, struct owner *owner)
 	size_t own_count = 0;
 	int64_t number;
 
+	if (owner->is_filed)
+		return 0;
 	label_split(&split, origin->labels, origin->label_count, labels,
 		    origin->splits_series ? count : 0);
 	input->summary->repairs[PPROF_REPAIRED_LABEL] += split.left_out;
@@ -325,6 +324,7 @@ static int make_owner(struct jfr_input *input, struct owner *owner)
 	if (number < 0)
 		return (int)number;
 	owner->sample_labels = (uint32_t)number;
+	owner->is_filed = true;
 	return 0;
 }
 
@@ -346,9 +346,7 @@ int64_t jfr_find_owner(struct jfr_input *input, const struct jfr_value *value)
 	number = table_find(&owners->table, hash, &owner.key, owner_equals, owners);
 	if (number != TABLE_NONE)
 		return number;
-	err = make_owner(input, &owner);
-	if (!err && array_reserve(&owners->items, 1) < 0)
-		err = -ENOMEM;
+	err = array_reserve(&owners->items, 1);
 	if (!err)
 		err = table_add(&owners->table, hash);
 	if (err)

@@ -16,7 +16,6 @@ enum {
 	ELEMENT_DEPTH_MAX = 16,
 	TEXT_SIZE_MAX = 1 << 20, /* one that is not UTF-8 as it stands, */
 	KEPT_SIZE_MAX = 4 << 20, /* and all of them */
-	PACKED_SIZE_MAX = 9,
 };
 
 /* How a field's value lies in the file. */
@@ -40,14 +39,14 @@ enum {
 /* ---- numbers and texts ------------------------------------------------------------------------
  */
 
-uint64_t jfr_packed_slow(struct bytes *bytes)
+uint64_t jfr_packed_near_end(struct bytes *bytes)
 {
 	uint64_t value = 0;
 
-	for (unsigned i = 0; i < PACKED_SIZE_MAX; i++) {
+	for (unsigned i = 0; i < JFR_PACKED_SIZE_MAX; i++) {
 		uint8_t byte = bytes_u8(bytes);
 
-		if (i == PACKED_SIZE_MAX - 1)
+		if (i == JFR_PACKED_SIZE_MAX - 1)
 			return value | (uint64_t)byte << (7 * i);
 		value |= (uint64_t)(byte & 0x7f) << (7 * i);
 		if (byte < 0x80)
@@ -430,7 +429,7 @@ static bool has_id(const void *context, uint32_t number, const void *key)
 	       *(const uint64_t *)key;
 }
 
-uint32_t jfr_types_find(const struct jfr_types *types, uint64_t id)
+uint32_t jfr_types_find_far(const struct jfr_types *types, uint64_t id)
 {
 	return table_find(&types->table, table_hash_bytes(&id, sizeof(id), 0), &id, has_id, types);
 }
@@ -456,6 +455,8 @@ static int add_type(struct metadata *metadata, const struct element *element)
 		types->of_kind[kind] = types->types.count;
 	else
 		kind = JFR_OTHER;
+	if (element->id < JFR_NEAR_ID_COUNT)
+		types->near[element->id] = types->types.count;
 	types->types.items[types->types.count++] =
 		(struct jfr_type){ .id = element->id,
 				   .name = element->attribute_name,
@@ -652,6 +653,8 @@ int jfr_types_read(struct jfr_types *types, struct str event, bool is_packed,
 	reterr[0] = '\0';
 	types->is_packed = is_packed;
 	table_clear(&types->table);
+	memset(types->near, 0xff, sizeof(types->near));
+	static_assert(TABLE_NONE == UINT32_MAX, "all bits");
 	types->types.count = types->fields.count = types->field_types.count = 0;
 	types->texts.count = 0;
 	arena_done(&types->kept);

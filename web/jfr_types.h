@@ -28,16 +28,30 @@ struct jfr_bytes {
 	bool is_packed;
 };
 
-uint64_t jfr_packed_slow(struct bytes *bytes);
+enum { JFR_PACKED_SIZE_MAX = 9 };
 
-/* Of no more than nine bytes. */
+uint64_t jfr_packed_near_end(struct bytes *bytes);
+
 static inline uint64_t jfr_packed(struct bytes *bytes)
 {
-	if (bytes->left > 0 && bytes->next[0] < 0x80) {
-		bytes->left--;
-		return *bytes->next++;
+	const uint8_t *next = bytes->next;
+	uint64_t value, byte;
+	unsigned shift = 0;
+
+	if (bytes->left < JFR_PACKED_SIZE_MAX)
+		return jfr_packed_near_end(bytes);
+	value = *next++;
+	if (value >= 0x80) {
+		value &= 0x7f;
+		do {
+			shift += 7;
+			byte = *next++;
+			value |= (shift < 56 ? byte & 0x7f : byte) << shift;
+		} while (byte >= 0x80 && shift < 56);
 	}
-	return jfr_packed_slow(bytes);
+	bytes->left -= (size_t)(next - bytes->next);
+	bytes->next = next;
+	return value;
 }
 
 uint64_t jfr_fixed(struct bytes *bytes, unsigned size);
@@ -129,9 +143,13 @@ struct jfr_type {
 	uint32_t packed; /* all its fields are so many packed numbers; 0: they are not */
 };
 
+/* Types with ids below are found without a search: those of the JDK end at 2,000. */
+enum { JFR_NEAR_ID_COUNT = 4096 };
+
 struct jfr_types {
 	bool is_packed;
 	struct table table;
+	uint32_t near[JFR_NEAR_ID_COUNT]; /* numbers by id */
 	ARRAY(struct jfr_type) types;
 	ARRAY(struct jfr_field) fields;
 	uint32_t of_kind[JFR_KIND_COUNT]; /* numbers of types, TABLE_NONE where there is none */
@@ -156,7 +174,12 @@ int jfr_types_read(struct jfr_types *types, struct str event, bool is_packed,
 		   char reterr[static JFR_ERROR_SIZE]);
 
 /* TABLE_NONE for one that is not there. */
-uint32_t jfr_types_find(const struct jfr_types *types, uint64_t id);
+uint32_t jfr_types_find_far(const struct jfr_types *types, uint64_t id);
+
+static inline uint32_t jfr_types_find(const struct jfr_types *types, uint64_t id)
+{
+	return id < JFR_NEAR_ID_COUNT ? types->near[id] : jfr_types_find_far(types, id);
+}
 
 /*
  * A value's fields, those with a slot: a number, which of a reference is its key; or, of what is

@@ -652,7 +652,7 @@ static uint32_t digit_of(uint32_t stack, uint32_t depth, uint32_t *ret_count)
 
 static void large_ones_come_in_several_batches(void **state)
 {
-	enum { STACKS = 50000 };
+	enum { STACKS = 150000 };
 	autoclean(batch) struct batch *batch = NULL;
 	autoclean(buf) struct buf buf = BUF(SIZE_MAX_MADE);
 	struct taker taker = { 0 };

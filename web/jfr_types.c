@@ -39,20 +39,25 @@ enum {
 /* ---- numbers and texts ------------------------------------------------------------------------
  */
 
+/* Fewer bytes are left than a number may have: one that does not end there is none. */
 uint64_t jfr_packed_near_end(struct bytes *bytes)
 {
 	uint64_t value = 0;
 
-	for (unsigned i = 0; i < JFR_PACKED_SIZE_MAX; i++) {
-		uint8_t byte = bytes_u8(bytes);
+	assert(bytes->left < JFR_PACKED_SIZE_MAX);
+	for (size_t i = 0; i < bytes->left; i++) {
+		uint8_t byte = bytes->next[i];
 
-		if (i == JFR_PACKED_SIZE_MAX - 1)
-			return value | (uint64_t)byte << (7 * i);
 		value |= (uint64_t)(byte & 0x7f) << (7 * i);
-		if (byte < 0x80)
-			break;
+		if (byte >= 0x80)
+			continue;
+		bytes->next += i + 1;
+		bytes->left -= i + 1;
+		return value;
 	}
-	return value;
+	bytes->error = -EBADMSG;
+	bytes->left = 0;
+	return 0;
 }
 
 uint64_t jfr_fixed(struct bytes *bytes, unsigned size)

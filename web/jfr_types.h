@@ -38,17 +38,18 @@ static inline uint64_t jfr_packed(struct bytes *bytes)
 	uint64_t value, byte;
 	unsigned shift = 0;
 
+	if (bytes->left > 0 && *next < 0x80) {
+		bytes->left--;
+		return *bytes->next++;
+	}
 	if (bytes->left < JFR_PACKED_SIZE_MAX)
 		return jfr_packed_near_end(bytes);
-	value = *next++;
-	if (value >= 0x80) {
-		value &= 0x7f;
-		do {
-			shift += 7;
-			byte = *next++;
-			value |= (shift < 56 ? byte & 0x7f : byte) << shift;
-		} while (byte >= 0x80 && shift < 56);
-	}
+	value = *next++ & 0x7f;
+	do {
+		shift += 7;
+		byte = *next++;
+		value |= (shift < 56 ? byte & 0x7f : byte) << shift;
+	} while (byte >= 0x80 && shift < 56);
 	bytes->left -= (size_t)(next - bytes->next);
 	bytes->next = next;
 	return value;

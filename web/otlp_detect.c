@@ -631,6 +631,16 @@ static const char *find_newer(const struct detection *detection, bool asks_sampl
 		       : NULL;
 }
 
+/* What 1.9 would read as a link stands for the only number that a sample has. */
+static bool has_value_alone(const struct detection *detection)
+{
+	return has(detection, PLACE_SAMPLE, 4, OTLP_WIRE_VARINT) &&
+	       !has(detection, PLACE_SAMPLE, 2, OTLP_WIRE_SIZED) &&
+	       !has(detection, PLACE_SAMPLE, 2, OTLP_WIRE_VARINT) &&
+	       !has(detection, PLACE_SAMPLE, 5, OTLP_WIRE_SIZED) &&
+	       !has(detection, PLACE_SAMPLE, 5, OTLP_WIRE_64);
+}
+
 static int decide_newer(struct detection *detection, const char *newer)
 {
 	bool has_old_sample = has(detection, PLACE_SAMPLE, 3, OTLP_WIRE_SIZED) ||
@@ -650,6 +660,12 @@ static int decide_newer(struct detection *detection, const char *newer)
 		detection->samples_repeat || has(detection, PLACE_SAMPLE, 2, OTLP_WIRE_VARINT);
 	if (detection->finding->is_unpacked)
 		return decide_unpacked(detection);
+	if (has_value_alone(detection)) {
+		/* async-profiler sends so. */
+		detection->finding->is_unpacked = true;
+		return decide(detection, OTLP_R1_10,
+			      "%s, and no sample would count anything in 1.9", newer);
+	}
 	if (has_old_sample && has_new_sample)
 		return refuse(detection,
 			      "fields 3 and 4 of samples are those of 1.9 and of 1.10 at once");

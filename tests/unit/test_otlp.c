@@ -517,6 +517,36 @@ static void numbers_tell_1_9_from_1_10(void **state)
 	}
 }
 
+/* async-profiler writes a list of one number as a number, and samples have nothing else. */
+static void values_that_come_alone_are_those_of_1_10(void **state)
+{
+	autoclean(buf) struct buf request = BUF(TEXT_SIZE_MAX);
+	autoclean(buf) struct buf profile = BUF(TEXT_SIZE_MAX);
+	autoclean(buf) struct buf scope = BUF(TEXT_SIZE_MAX);
+	autoclean(buf) struct buf resource = BUF(TEXT_SIZE_MAX);
+	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+	struct parts parts = small_parts();
+	char reason[OTLP_ERROR_SIZE];
+	struct otlp_report report;
+
+	(void)state;
+	add_type(&profile);
+	pprof_sized(&profile, 2, STR("\x08\x01\x20\x07"));
+	buf_add_varint(&profile, 3 << 3 | 1);
+	buf_add_u64(&profile, OTLP_MAKER_TIME_NS);
+	pprof_sized(&scope, 2, bytes_of(&profile));
+	pprof_sized(&resource, 2, bytes_of(&scope));
+	pprof_sized(&request, 1, bytes_of(&resource));
+	pprof_sized(&request, 2, bytes_of(&parts.dictionary));
+	assert_int_equal(read_text(bytes_of(&request), OTLP_REVISION_NONE, &report, &text, reason),
+			 0);
+	assert_int_equal(report.revision, OTLP_R1_10);
+	assert_int_equal(report.samples, 1);
+	assert_non_null(strstr(as_text(&text), " 7"));
+	buf_done(&parts.dictionary);
+	buf_done(&parts.samples);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +557,7 @@ int main(void)
 		cmocka_unit_test(tables_are_mended),
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(numbers_tell_1_9_from_1_10),
+		cmocka_unit_test(values_that_come_alone_are_those_of_1_10),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

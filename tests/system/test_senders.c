@@ -164,6 +164,49 @@ static void rust_pushes(void **state)
 	assert_at_least(hearth, "rust-sdk", CPU, "hearth_push::burn_in_rust", 5e8);
 }
 
+/* The agent's two ways. By OTLP it sends no name. */
+static void java_pushes(void **state)
+{
+	const struct hearth *hearth = *state;
+	char classes[256], fetched[256], command[2048];
+	double longer, shorter;
+
+	(void)build_path("tests/clients/java", classes, sizeof(classes));
+	(void)build_path("tests/clients/maven", fetched, sizeof(fetched));
+	if (shell_output(
+		    output, sizeof(output),
+		    "mkdir -p '%s' '%s' && javac -d '%s' tests/clients/java/Shares.java 2>&1 && "
+		    "timeout 200 mvn -q -B -f tests/clients/java/pom.xml -Dfetched=\"$(realpath "
+		    "'%s')\" dependency:copy 2>&1",
+		    classes, fetched, classes, fetched))
+		skip_without("Java's agent could not be fetched (openjdk-17-jdk-headless, maven)");
+	for (int i = 0; i < 2; i++) {
+		snprintf(command, sizeof(command),
+			 "run() { PYROSCOPE_SERVER_ADDRESS=$1 PYROSCOPE_PROFILER_EVENT=itimer "
+			 "PYROSCOPE_UPLOAD_INTERVAL=4s timeout 120 java -javaagent:'%s/agent.jar' "
+			 "-cp '%s' Shares 14; }; export %s; run",
+			 fetched, classes,
+			 i == 0 ? "PYROSCOPE_FORMAT=jfr PYROSCOPE_APPLICATION_NAME=java-sdk "
+				  "PYROSCOPE_PROFILER_ALLOC=64k PYROSCOPE_PROFILER_LOCK=1ms "
+				  "PYROSCOPE_LABELS=region=eu"
+				: "PYROSCOPE_FORMAT=otlp");
+		run(command, hearth->port);
+	}
+	longer = value_of(hearth, "java-sdk", CPU, "Shares.burnLong");
+	shorter = value_of(hearth, "java-sdk", CPU, "Shares.burnShort");
+	if (longer + shorter < 1e9 || longer / (longer + shorter) < 0.65 ||
+	    longer / (longer + shorter) > 0.75)
+		fail_msg("%.2f and %.2f s", longer / 1e9, shorter / 1e9);
+	assert_at_least(hearth, "java-sdk", "memory:alloc_in_new_tlab_bytes:bytes:space:bytes",
+			"Shares.allocate", 1 << 20);
+	assert_at_least(hearth, "java-sdk", "mutex:delay:nanoseconds:mutex:count", "Shares.hold",
+			1e9);
+	assert_at_least(hearth, "java-sdk", "block:contentions:count:block:count", "Shares.park",
+			10);
+	assert_at_least(hearth, "unknown_service", "itimer:itimer:ns:itimer:ns", "Shares.burnLong",
+			5e8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +214,7 @@ int main(void)
 		cmocka_unit_test(python_pushes),
 		cmocka_unit_test(node_pushes),
 		cmocka_unit_test(rust_pushes),
+		cmocka_unit_test(java_pushes),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * A program whose shares are known: seven tenths of its work are burnLong's, three burnShort's; another thread allocates,
- * two want one lock, and one parks. The argument is for how many seconds.
+ * two want one monitor, and two one lock, for which they park. The argument is for how many seconds.
  */
 public final class Shares {
     private static final Object LOCK = new Object();
+    private static final ReentrantLock QUEUE = new ReentrantLock();
     private static volatile boolean isOver;
     private static volatile long sink;
-
 
     // No compiler may put one loop in the place of both calls: each has one of its own.
     static void burnLong() {
@@ -41,8 +41,13 @@ public final class Shares {
         }
     }
 
-    static void park() {
-        LockSupport.parkNanos(20_000_000);
+    static void park() throws InterruptedException {
+        QUEUE.lock();
+        try {
+            Thread.sleep(20);
+        } finally {
+            QUEUE.unlock();
+        }
     }
 
     private interface Step {
@@ -65,7 +70,8 @@ public final class Shares {
     public static void main(String[] arguments) throws InterruptedException {
         long end = System.nanoTime() + Long.parseLong(arguments[0]) * 1_000_000_000L;
         List<Thread> threads = List.of(start("allocator", () -> { allocate(); Thread.sleep(5); }), start("holder-1", Shares::hold),
-            start("holder-2", Shares::hold), start("parker", Shares::park));
+            start("holder-2", Shares::hold), start("parker-1", Shares::park),
+            start("parker-2", Shares::park));
 
         while (System.nanoTime() < end) {
             burnLong();

@@ -200,6 +200,7 @@ test-long: ## the same with hours of kills, faults, random questions and fuzzing
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)HEARTH_LONG=1 $(MAKE) --no-print-directory test-built
 	$(Q)$(MAKE) --no-print-directory test-install
+	$(Q)$(MAKE) --no-print-directory soak
 
 .PHONY: test-built test-programs
 test-programs: all $(UNIT_TESTS) $(FUZZERS) $(FAULT_TESTS) $(LIVE_TESTS) $(SYSTEM_TESTS) $(UI_PROGRAMS) $(TARGETS)
@@ -269,6 +270,11 @@ test-install: deb rpm ## install both packages in a Debian 12 and a Debian 13 of
 	$(Q)sh packaging/deps.sh $(PACKAGES_INSTALL)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/live/targets/burn
 	$(Q)BUILD=$(BUILD) sh tests/run.sh install
+
+.PHONY: soak
+SOAK_SECONDS ?= 7200
+soak: all $(TARGETS) ## does anything grow? Two hours of mixed load, or SOAK_SECONDS
+	$(Q)BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) sh tests/run.sh soak
 
 .PHONY: fuzz
 fuzz: ## hunt with one fuzzer: make fuzz TARGET=selector SECONDS=60

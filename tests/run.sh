@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui] [install], all of
-# them but the last without an argument. Every program speaks TAP; the last line counts what they said.
+# Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui] [install]
+# [soak], all of them but the last two without an argument. Every program speaks TAP; the last line counts what they said.
 #
 # HEARTH_LONG=1 (make test-long) gives tests that draw or repeat more of both, and hunts with every fuzzer
 # for FUZZ_SECONDS (60).
@@ -16,7 +16,7 @@ export TSAN_OPTIONS="halt_on_error=1:suppressions=tests/thread.supp:${TSAN_OPTIO
 
 : "${HEARTH_LONG:=}" "${FUZZ_SECONDS:=60}"
 export HEARTH_LONG
-TIME_LIMIT_S=300
+TIME_LIMIT_S=600
 [ "$HEARTH_LONG" != 1 ] || TIME_LIMIT_S=7200
 passed=0 failed=0 skipped=0
 output=$(mktemp) || exit 1
@@ -113,6 +113,11 @@ for kind; do
 	shape) run shape sh tests/shape.sh ;;
 	ui) ui ;;
 	install) install ;;
+	soak)
+		TIME_LIMIT_S=$((${SOAK_SECONDS:-300} + 300))
+		run soak unshare --pid --fork --mount-proc --kill-child node tests/soak.mjs
+		grep '^#' "$output"
+		;;
 	*)
 		echo "tests/run.sh: unknown kind of test '$kind'" >&2
 		exit 64

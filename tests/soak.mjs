@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does anything grow that should not? A real `hearth run` under mixed load (programs that come and go, questions of the
+// page and of Grafana, profiles pushed, clients that leave) for SOAK_SECONDS: what grows an hour is printed. In a pid namespace of its own
+// (unshare --pid --fork --mount-proc), what else the host does is left out. TAP.
+import { spawn } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { build, programs, sleep, start } from "./bench/hearth.mjs";
+
+const SECONDS = Number(process.env.SOAK_SECONDS ?? 300);
+const LONG = 2 * 3600; // from here on what grows is told from what settles
+const WARM_UP = SECONDS >= LONG ? SECONDS / 4 : SECONDS / 3;
+const EVERY = Math.max(1, SECONDS / 720);
+// An hour, of the mean; in the few minutes of a short run: in all.
+const GROWTH_MAX = 0.01, SHORT_GROWTH_MAX = 0.15;
+// The server collects a segment of ten minutes in memory: in a short run that grows, up to this.
+const SERVER_KIB_MAX = 96 << 10;
+
+let number = 0, failures = 0;
+function check(what, holds, said) {
+  console.log(`${holds ? "ok" : "not ok"} ${++number} - ${what}`);
+  if (!holds) { failures++; console.log(`# ${said}`); }
+}
+
+/** Below a folder. */
+function files(folder) {
+  return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) =>
+    sum + (entry.isDirectory() ? files(join(folder, entry.name)) : 1), 0);
+}
+
+function state(pid) {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const of = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)[1]);
+  return { rss: of("VmRSS"), anonymous: of("RssAnon"), threads: of("Threads"), descriptors: readdirSync(`/proc/${pid}/fd`).length };
+}
+
+/** Of [seconds, value] points: the mean, and the least-squares slope a second. */
+function trend(points) {
+  const mean = (of) => points.reduce((sum, point) => sum + point[of], 0) / points.length;
+  const x = mean(0), y = mean(1);
+  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  return { mean: y, slope: points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread };
+}
+
+// 99 Hz, on a machine that is not busy: one program at work a third of the time, four started a second.
+const load = spawn("sh", ["-c", `
+  i=0
+  while :; do
+    timeout 0.35 "$0" 1 >/dev/null 2>&1 &
+    sleep 1
+    sh -c ':'; ls / >/dev/null
+    i=$((i + 1))
+    [ $((i % 20)) != 0 ] || "${process.execPath}" -e '0'
+  done`, `${build}/tests/live/targets/burn`], { stdio: "ignore", detached: true });
+const hearth = await start("run");
+const counts = { questions: 0, pushes: 0, gone: 0, failed: 0 };
+let isOver = false;
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => { isOver = true; });
+
+async function ask(path, options) {
+  counts.questions++;
+  try {
+    const answer = await fetch(hearth.address + path, { signal: AbortSignal.timeout(20000), ...options });
+    await answer.arrayBuffer();
+    if (answer.status !== 200) { counts.failed++; console.log(`# ${path}: ${answer.status}`); }
+  } catch (error) { counts.failed++; console.log(`# ${path}: ${error}`); }
+}
+async function again(seconds, task) {
+  while (!isOver) { await task(); await sleep(seconds); }
+}
+const pages = ["flame?from=now-1h", "processes?from=now-1h", "timeline?from=now-1h", "functions?from=now-15m", "modules?from=now-1h", "changes?from=now-1h", "status"];
+const selector = JSON.stringify({ profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: "{}", start: 0, end: 0, maxNodes: 4096 });
+const grafana = () => {
+  const now = Date.now();
+  return ask("/querier.v1.QuerierService/SelectMergeStacktraces", {
+    method: "POST", headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...JSON.parse(selector), start: String(now - 3600000), end: String(now) }),
+  });
+};
+let pushed = 0;
+async function push() {
+  const until = Math.floor(Date.now() / 1000);
+  const lines = Array.from({ length: 50 }, (_, i) => `main;step${(pushed + i) % 97};leaf${i} ${1 + i}`).join("\n");
+  counts.pushes++;
+  pushed++;
+  await ask(`/ingest?name=soak&format=folded&from=${until - 10}&until=${until}&units=samples&sampleRate=100`, { method: "POST", body: lines });
+}
+/** A question whose asker is gone before the answer, and a head that is never ended. */
+async function leave() {
+  const port = new URL(hearth.address).port;
+  for (const text of ["GET /api/v1/flame?from=now-1h HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /api"]) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(text);
+    await sleep(0.05);
+    socket.destroy();
+    counts.gone++;
+  }
+}
+
+try {
+  let page = 0;
+  const tasks = [again(1, () => ask("/api/v1/" + pages[page++ % pages.length])), again(5, grafana), again(2, push), again(3, leave), again(15, () => ask("/metrics"))];
+  await sleep(3);
+  const running = programs(hearth.child.pid);
+  const ids = { collector: running["hearth-collect"], server: running["hearth-serve"] };
+  check("both programs run", ids.collector && ids.server, JSON.stringify(running));
+  const series = {};
+  const began = Date.now();
+  while (!isOver && Date.now() - began < SECONDS * 1000) {
+    await sleep(EVERY);
+    const at = (Date.now() - began) / 1000;
+    const note = (name, value) => { if (at >= WARM_UP) (series[name] ??= []).push([at, value]); };
+    for (const [who, pid] of Object.entries(ids)) {
+      const now = state(pid);
+      for (const what of ["rss", "anonymous", "threads", "descriptors"]) note(`${who} ${what}`, now[what]);
+    }
+    note("files", files(hearth.data));
+  }
+  isOver = true;
+  await Promise.all(tasks);
+
+  console.log(`# ${SECONDS} s, the first ${Math.round(WARM_UP)} to warm up; ${JSON.stringify(counts)}`);
+  for (const [name, points] of Object.entries(series)) {
+    const { mean, slope } = trend(points);
+    const hours = (points.at(-1)[0] - points[0][0]) / 3600;
+    const growth = SECONDS >= LONG ? slope * 3600 / mean : slope * 3600 * hours / mean;
+    const isSegment = SECONDS < LONG && /^server (rss|anonymous)/.test(name);
+    // Files of the store come with the data: segments and spans, which age takes away again.
+    const bar = name === "files" ? Infinity : SECONDS >= LONG ? GROWTH_MAX : SHORT_GROWTH_MAX;
+    console.log(`# ${name.padEnd(22)} mean ${mean.toFixed(1).padStart(9)}${/rss|anonymous/.test(name) ? " KiB" : "    "}  slope ${(slope * 3600).toFixed(1).padStart(8)} an hour = ${(slope * 360000 / mean).toFixed(2)} %`);
+    if (isSegment) check(`${name} is within its bar`, mean <= SERVER_KIB_MAX, `${mean} KiB`);
+    else if (bar < Infinity) check(`${name} does not grow`, growth <= bar, `${(growth * 100).toFixed(2)} %`);
+  }
+  const now = programs(hearth.child.pid);
+  check("both are the ones of the start", now["hearth-collect"] === ids.collector && now["hearth-serve"] === ids.server, JSON.stringify(now));
+  check("every question was answered", counts.failed === 0 && counts.questions > SECONDS / 2, JSON.stringify(counts));
+  const status = await hearth.get("/api/v1/status");
+  const lost = Object.values(status.collector.lost).reduce((a, b) => a + b, 0);
+  check("no more than a thousandth of the samples is lost", lost <= status.collector.samples / 1000, `${lost} of ${status.collector.samples}`);
+} finally {
+  isOver = true;
+  try { process.kill(-load.pid, "SIGKILL"); } catch { /* it has ended */ }
+  await hearth.stop();
+}
+console.log(`1..${number}`);
+process.exit(failures ? 1 : 0);

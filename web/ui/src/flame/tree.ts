@@ -126,7 +126,8 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
   };
 }
 
-export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] || "[unknown]";
+/** A frame that was pushed with an empty name says so; rows without a label, cuts, and what stands for many nodes have none. */
+export const nameOf = (tree: Tree, node: number) => tree.names[tree.name[node]] || (isFrame(tree.kind[node]) && tree.kind[node] !== CUT ? "[unknown]" : "");
 /** "/src/a.c:12": where in the source the frame mostly stood; "" when nobody knows. */
 export function placeOf(tree: Tree, node: number): string {
   const file = tree.names[tree.file?.[node] ?? 0] ?? "", line = tree.line?.[node] ?? 0;

@@ -207,6 +207,24 @@ static void serves_without_the_rights_for_bpf(void **state)
 	remove_folder(folder);
 }
 
+/* What runs before the program is in the kernel is not seen. */
+static void wait_for_samples(const struct hearth *hearth)
+{
+	double end = now_seconds() + 20;
+	bool is_sampling = false;
+
+	while (!is_sampling && now_seconds() < end) {
+		json_t *status = hearth_get(hearth, "/api/v1/status");
+		const char *collector = json_string_value(
+			json_object_get(json_object_get(status, "collector"), "state"));
+
+		is_sampling = collector && !strcmp(collector, "sampling");
+		json_decref(status);
+		sleep_seconds(0.1);
+	}
+	assert_true(is_sampling);
+}
+
 static void profiles_this_host_from_start_to_stop(void **state)
 {
 	struct hearth hearth;
@@ -214,20 +232,7 @@ static void profiles_this_host_from_start_to_stop(void **state)
 	(void)state;
 	need_bpf();
 	hearth_start(&hearth, "run", NULL);
-
-	double end = now_seconds() + 20;
-	bool sampling = false;
-
-	while (!sampling && now_seconds() < end) {
-		json_t *status = hearth_get(&hearth, "/api/v1/status");
-		const char *collector = json_string_value(
-			json_object_get(json_object_get(status, "collector"), "state"));
-
-		sampling = collector && !strcmp(collector, "sampling");
-		json_decref(status);
-		sleep_seconds(0.1);
-	}
-	assert_true(sampling);
+	wait_for_samples(&hearth);
 	assert_true(hearth_program(&hearth, "hearth-collect") > 0);
 	assert_true(hearth_program(&hearth, "hearth-serve") > 0);
 	assert_int_equal(hearth_stop(&hearth), 0);
@@ -262,6 +267,7 @@ static void replays_what_it_recorded(void **state)
 				    "2", NULL };
 
 	hearth_start(&hearth, "run", record);
+	wait_for_samples(&hearth);
 	child_start(&burn, arguments, 0);
 	snprintf(query, sizeof(query), "%%7Bpid%%3D%%22%d%%22%%7D", (int)burn.pid);
 	assert_int_equal(child_wait(&burn, 20), 0);

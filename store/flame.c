@@ -160,43 +160,71 @@ static int add_block(void *context, struct reader *reader, struct block *block)
 	return err;
 }
 
-/* The open segment's sums; which of them match is a question of its root and its key. */
-static int add_sums(struct flame_question *question, struct reader *reader,
-		    const struct segment *segment)
+bool flame_is_by_service(const struct flame_question *question)
 {
-	uint32_t key_count = pool_count(&segment->sum_keys);
-	uint32_t node_count = segment->tree.nodes.count;
-	uint32_t *roots = question->mapped.items; /* not needed for anything else yet */
-	/* For each service and key: 0 unknown, 1 no, 2 yes. Roots are few, and stand anywhere. */
-	autofree uint8_t *verdicts = NULL;
-	uint32_t root_count = 0;
-	int err = 0;
+	return question->asked->selector && selector_count(question->asked->selector) > 0;
+}
 
-	assert(question->mapped.capacity >= node_count);
-	for (uint32_t i = 0; i < node_count; i++) {
-		uint32_t parent = segment->tree.nodes.items[i].parent;
+/* Which root each node stands below, counted from 0; how many there are. */
+static uint32_t number_roots(const struct tree *tree, uint32_t *roots)
+{
+	uint32_t root_count = 0;
+
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		uint32_t parent = tree->nodes.items[i].parent;
 
 		roots[i] = parent == TREE_NO_PARENT ? root_count++ : roots[parent];
 	}
-	verdicts = calloc((size_t)root_count * key_count + 1, 1);
-	if (!verdicts)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < node_count; i++) {
-		if (!tree_is_root(&segment->tree, i))
+	return root_count;
+}
+
+/* Whether each root's sums of each key match. */
+static void judge_sums(const struct flame_question *question, const struct catalog *catalog,
+		       const struct segment *segment, const uint32_t *roots, bool *verdicts)
+{
+	const struct tree *tree = &segment->tree;
+	uint32_t key_count = pool_count(&segment->sum_keys);
+
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		if (!tree_is_root(tree, i))
 			continue;
 		for (uint32_t k = 0; k < key_count; k++) {
 			struct sum_key key;
 
 			memcpy(&key, pool_get(&segment->sum_keys, k).text, sizeof(key));
-			verdicts[(size_t)roots[i] * key_count + k] =
-				block_may_match(question->asked, reader->catalog,
-						segment->tree.nodes.items[i].location, key.type);
+			verdicts[(roots ? (size_t)roots[i] * key_count : 0) + k] = block_may_match(
+				question->asked, catalog, tree->nodes.items[i].location, key.type);
 		}
+		if (!roots)
+			break;
 	}
+}
+
+/* The open segment's sums; which of them match is a question of the key, and of the root if
+ * services were named. */
+static int add_sums(struct flame_question *question, struct reader *reader,
+		    const struct segment *segment)
+{
+	uint32_t key_count = pool_count(&segment->sum_keys);
+	uint32_t *roots = NULL;
+	autofree bool *verdicts = NULL;
+	uint32_t root_count = 1;
+	int err = 0;
+
+	if (flame_is_by_service(question)) {
+		assert(question->mapped.capacity >= segment->tree.nodes.count);
+		roots = question->mapped.items; /* not needed for anything else yet */
+		root_count = number_roots(&segment->tree, roots);
+	}
+	verdicts = calloc((size_t)root_count * key_count + 1, sizeof(verdicts[0]));
+	if (!verdicts)
+		return -ENOMEM;
+	judge_sums(question, reader->catalog, segment, roots, verdicts);
 	for (uint32_t i = 0; !err && i < segment->sums.count; i++) {
 		const struct segment_sum *sum = &segment->sums.items[i];
+		size_t row = roots ? (size_t)roots[sum->node] * key_count : 0;
 
-		if (verdicts[(size_t)roots[sum->node] * key_count + sum->key])
+		if (verdicts[row + sum->key])
 			err = add_value(question, 0, sum->node, sum->count, sum->value);
 	}
 	return err;

@@ -7,7 +7,6 @@
 
 #include "store/block_labels.h"
 #include "store/flame_private.h"
-#include "store/selector.h"
 
 /*
  * Flame graphs out of chronicles: the lists of all pieces that were picked are summed by node of
@@ -17,17 +16,12 @@
 
 #define LONG_MS INT64_C(86400000)
 
-static bool is_by_service(const struct flame_question *question)
-{
-	return question->asked->selector && selector_count(question->asked->selector) > 0;
-}
-
 struct chronicle_wish flame_chronicle_wish(const struct flame_question *question)
 {
 	const struct store_question *asked = question->asked;
 	bool is_long = asked->to_unix_ms - asked->from_unix_ms > LONG_MS;
 	struct chronicle_wish wish = { .use = CHRONICLE_WHEN_GONE,
-				       .by_service = is_by_service(question) };
+				       .by_service = flame_is_by_service(question) };
 
 	/* Labels of processes, and rows by them, are in no list. */
 	if (!question->reads_blocks)
@@ -106,7 +100,7 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 {
 	int err = 0;
 
-	if (scope == CHRONICLE_HOST && is_by_service(question))
+	if (scope == CHRONICLE_HOST && flame_is_by_service(question))
 		err = find_roots(question);
 	for (uint32_t i = 0; !err && i < count; i++)
 		if (level == UINT32_MAX || picks[i].piece.level == level)
@@ -177,7 +171,7 @@ int flame_add_chronicle(void *context, struct reader *reader, const struct pick 
 	assert(question->rows != ROWS_LABEL);
 	flame_start_span(question, reader);
 	question->summary_type = 0;
-	if (!is_by_service(question)) {
+	if (!flame_is_by_service(question)) {
 		err = add_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
 	} else {
 		err = add_services(question, reader, picks, count);

@@ -75,6 +75,9 @@ int flame_reserve_scratch(struct flame_question *question, size_t count);
 /* Another span has other numbers. */
 void flame_start_span(struct flame_question *question, struct reader *reader);
 
+/* Whether labels are asked for, and not everything. */
+bool flame_is_by_service(const struct flame_question *question);
+
 /* Whether a service, or a block of it, may hold something that is asked for. */
 bool flame_wants_service(void *context, struct reader *reader, uint32_t service);
 bool flame_wants_block(void *context, struct reader *reader, uint32_t service, uint32_t type);

@@ -47,7 +47,17 @@ try {
       }
       return [times[0], median(times.slice(1))].map((ms) => ms.toFixed(1)).join(" ");
     };
+    const rolled = async () => (await fetch(`${hearth.address}/api/v1/flame?${range}`)).headers.get("x-hearth-query").match(/rolled=(\d+)/)[1];
+    // The hour came in seconds. What a server that runs sums up while the next ten minutes come is made up for first.
+    const behind = await ask(`/api/v1/flame?${range}`);
+    for (let before = "", same = 0; same < 3; await sleep(5)) {
+      const now = await rolled();
+      same = now === before ? same + 1 : 0;
+      before = now;
+    }
     figure("flame graph of an hour, whole host, first and median of 20", await ask(`/api/v1/flame?${range}`), "ms", "≤ 20");
+    figure("  while the hour that came at once is summed up", behind, "ms");
+    figure("  samples out of sums", `${await rolled()} of ${status.store.samples}`, "");
     figure("  one service", await ask(`/api/v1/flame?${range}&query=${encodeURIComponent('{service_name="service0"}')}`), "ms");
     figure("  the processes of that hour", await ask(`/api/v1/processes?${range}`), "ms");
     figure("  bytes a sample", (status.store.bytes / status.store.samples).toFixed(1), "B");

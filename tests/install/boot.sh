@@ -10,11 +10,8 @@ kind=${package##*.}
 roots=${HEARTH_ROOTS:-build/roots}
 root=$roots/$suite-$$
 : "${BUILD:=build}"
+. tests/install/tap.sh
 
-skip() {
-	echo "1..0 # SKIP $1"
-	exit 0
-}
 [ "$(id -u)" = 0 ] || skip "no rights: systems are booted by root"
 
 sh tests/install/root.sh "$suite" "$deb" >&2
@@ -25,7 +22,7 @@ tar -C "$root" -xf "$roots/$suite.tar"
 
 cp "$before" "$root/root/before.$kind"
 cp "$package" "$root/root/now.$kind"
-cp "tests/install/inside_$kind.sh" tests/install/steps.sh "$BUILD/tests/live/targets/burn" "$root/root/"
+cp "tests/install/inside_$kind.sh" tests/install/steps.sh tests/install/tap.sh "$BUILD/tests/live/targets/burn" "$root/root/"
 cat >"$root/etc/systemd/system/inside.service" <<END
 [Unit]
 After=multi-user.target

@@ -7,23 +7,8 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/root"
 program=$folder/root/usr/bin/hearth
-number=0
+. tests/install/tap.sh
 
-# check WHAT COMMAND…: one test. What the command says is shown when it fails.
-check() {
-	what=$1
-	shift
-	number=$((number + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $number - $what"
-	else
-		echo "not ok $number - $what"
-		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
-	fi
-}
-
-equals() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
-at_most() { [ "$1" -le "$2" ] || { echo "$1 is more than $2"; return 1; }; }
 silent() {
 	if said_of_it=$("$@" 2>&1) && [ -z "$said_of_it" ]; then
 		return 0

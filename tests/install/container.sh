@@ -8,26 +8,10 @@ cd "$(dirname "$0")/../.." || exit 1
 suite=$1 package=$2
 roots=${HEARTH_ROOTS:-build/roots}
 root=$roots/container-$$
-number=0
+. tests/install/tap.sh
 
-skip() {
-	echo "1..0 # SKIP $1"
-	exit 0
-}
 [ "$(id -u)" = 0 ] || skip "no rights: containers are made by root"
 [ -f "$roots/$suite.tar" ] || skip "there is no root of $suite yet"
-
-check() {
-	what=$1
-	shift
-	number=$((number + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $number - $what"
-	else
-		echo "not ok $number - $what"
-		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
-	fi
-}
 
 finish() { rm -rf --one-file-system "$root"; }
 trap finish EXIT

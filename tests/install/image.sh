@@ -10,10 +10,6 @@ base=docker.io/library/debian:bookworm-slim name=hearth-test-$$
 port=$((20000 + $$ % 20000))
 . tests/install/checks.sh
 
-skip() {
-	echo "1..0 # SKIP $1"
-	exit 0
-}
 pod() { podman --runtime runc --cgroup-manager=cgroupfs --root "$folder/images" --runroot "$folder/run" "$@"; }
 # Limits that a host allows us to set, where its own are below podman's.
 start() { pod run --ulimit nofile=16384:16384 --ulimit nproc=4096:4096 "$@"; }

@@ -4,20 +4,8 @@
 set -u
 exec >/root/result.tap 2>&1
 page=http://127.0.0.1:4040
-number=0
-
-# check WHAT COMMAND…: one test. What the command says is shown when it fails.
-check() {
-	what=$1
-	shift
-	number=$((number + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $number - $what"
-	else
-		echo "not ok $number - $what"
-		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/install/tap.sh
+. /root/tap.sh
 
 # within SECONDS COMMAND…: tried until it succeeds.
 within() {
@@ -39,5 +27,3 @@ status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$(main_pid "$1")/status"; }
 # The answer of the server to a question is such that jq says true.
 says() { ask "$1" | jq -e "$2"; }
 is_burning='any(.rows[]; .process_name == "burn" and .cores > 0)'
-
-equals() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }

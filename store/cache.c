@@ -146,3 +146,13 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 	}
 	pthread_mutex_unlock(&cache->lock);
 }
+
+size_t cache_size(struct cache *cache)
+{
+	pthread_mutex_lock(&cache->lock);
+
+	size_t size = cache->size;
+
+	pthread_mutex_unlock(&cache->lock);
+	return size;
+}

@@ -61,4 +61,7 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);
 
+/* What it holds now. */
+size_t cache_size(struct cache *cache);
+
 DEFINE_CLEANUP(struct cached *, cached, cached_release)

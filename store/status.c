@@ -57,6 +57,7 @@ void store_status(struct store *store, struct store_status *ret)
 	pthread_mutex_unlock(&store->lock);
 	gate_figures(&store->gate, &ret->question_memory, &ret->question_memory_peak);
 	ret->kept_memory = scratches_memory(&store->scratches);
+	ret->cache_memory = cache_size(store->cache);
 }
 
 int64_t store_newest_ms(struct store *store)

@@ -174,6 +174,7 @@ struct store_status {
 	uint64_t folded_samples;  /* … and those of which rare frames were folded */
 	uint64_t question_memory, question_memory_peak; /* estimates of those that run */
 	uint64_t kept_memory;				/* for the next ones */
+	uint64_t cache_memory;				/* of finished segments */
 };
 void store_status(struct store *store, struct store_status *ret);
 

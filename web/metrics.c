@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -192,6 +193,8 @@ static void add_questions(struct buf *buf, const struct server_counters *counter
 		  "The same at its highest since the start.");
 	add_gauge(buf, "hearth_question_kept_bytes", (double)status->kept_memory,
 		  "Memory and names that are kept for the next ones.");
+	add_gauge(buf, "hearth_store_cache_bytes", (double)status->cache_memory,
+		  "Memory that trees of finished segments are kept in.");
 }
 
 static void add_pushes(struct buf *buf, const struct server_counters *counters)
@@ -363,6 +366,14 @@ static void add_process(struct buf *buf)
 	(void)getrusage(RUSAGE_SELF, &usage); /* can't fail with these arguments */
 	add_gauge(buf, "process_resident_memory_bytes", (double)resident_bytes(),
 		  "Resident memory of the server.");
+
+	/* Whether memory that grows is held, or lies between what is held. */
+	struct mallinfo2 heap = mallinfo2();
+
+	add_gauge(buf, "hearth_heap_used_bytes", (double)heap.uordblks + (double)heap.hblkhd,
+		  "Memory of the server that something holds.");
+	add_gauge(buf, "hearth_heap_free_bytes", (double)heap.fordblks,
+		  "Memory that was given back to the heap, and not to the kernel.");
 	add_head(buf, "process_cpu_seconds_total", "counter", "CPU time of the server.");
 	buf_printf(buf, "process_cpu_seconds_total %.6f\n",
 		   seconds(usage.ru_utime) + seconds(usage.ru_stime));

@@ -6,7 +6,7 @@
 . /root/steps.sh
 export DEBIAN_FRONTEND=noninteractive
 
-install() { apt-get -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$1"; }
+install() { apt-get -o Dpkg::Use-Pty=0 install -y --no-install-recommends --allow-downgrades "$1"; }
 
 /root/burn 600 &
 
@@ -53,6 +53,14 @@ check "with its version" says /api/v1/status ".version == \"$(dpkg-deb -f /root/
 check "and what was sampled before is still there" within 10 says "/api/v1/processes?from=now-1h&to=$upgraded" "$is_burning"
 check "the settings were left alone" equals "$(stat -c %i /etc/hearth/hearth.conf)" "$kept"
 check "samples go on" within 15 says "/api/v1/processes?from=$(date +%s%3N)" "$is_burning"
+
+downgraded=$(date +%s%3N)
+check "the package before goes over it" install /root/before.deb
+check "it samples" within 15 says /api/v1/status '.collector.state == "sampling"'
+check "it runs with what is stored" within 15 says "/api/v1/processes?from=now-1h&to=$upgraded" "$is_burning"
+check "of which nothing is damaged" says /api/v1/status '.store.damaged == 0'
+check "samples go on after that, too" within 15 says "/api/v1/processes?from=$downgraded" "$is_burning"
+check "and no unit has failed by it" equals "$(systemctl --failed --no-legend | grep hearth)" ""
 
 check "removing" apt-get -o Dpkg::Use-Pty=0 remove -y hearth
 check "stops both" equals "$(pgrep -x hearth)" ""

@@ -233,6 +233,7 @@ WRAPPED_parts := $(WRAPPED_clock)
 WRAPPED_power := clock_unix_ns fsync rename unlink
 WRAPPED_unit_store := clock_monotonic_ns
 WRAPPED_unit_store_rollup := $(WRAPPED_clock)
+WRAPPED_unit_deletion := $(WRAPPED_clock)
 WRAPPED_unit_model := $(WRAPPED_clock)
 WRAPPED_memory := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)

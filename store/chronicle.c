@@ -144,6 +144,24 @@ static int take(struct picks *picks, struct span *chronicle, const struct piece 
 	return 0;
 }
 
+/* A deletion of which its lists do not tell exactly what is left. */
+static bool is_inexact(const struct store *store, const struct span *chronicle,
+		       const struct piece *piece)
+{
+	const struct deletion_rules *rules = store->rules;
+
+	for (uint32_t i = 0; rules && i < rules->count; i++) {
+		const struct deletion_rule *rule = &rules->rules[i];
+
+		if (rule->number > chronicle->clean_until && rule->from_ms <= piece->last_ms &&
+		    rule->to_ms >= piece->first_ms &&
+		    !(rule->is_by_block && rule->from_ms <= piece->first_ms &&
+		      rule->to_ms >= piece->end_ms))
+			return true;
+	}
+	return false;
+}
+
 static int take_level(struct store *store, const struct store_question *asked,
 		      const struct chronicle_wish *wish, const struct pool *there, uint32_t level,
 		      struct picks *picks)
@@ -164,6 +182,8 @@ static int take_level(struct store *store, const struct store_question *asked,
 			    piece->last_ms > asked->to_unix_ms ||
 			    covers(&picks->taken, piece->identity, 0) ||
 			    covers(&picks->taken, piece->identity, piece->segment) ||
+			    (covers(there, piece->identity, 0) &&
+			     is_inexact(store, chronicle, piece)) ||
 			    !is_wanted(&here, chronicle, piece, there))
 				continue;
 			err = take(picks, chronicle, piece);

@@ -736,7 +736,7 @@ static int write_schema(struct compacting *compacting)
 static int write_meta(struct compacting *compacting)
 {
 	autoclean(buf) struct buf sql = BUF(1024);
-	int err = copy_rows(compacting, "SELECT key, value FROM meta",
+	int err = copy_rows(compacting, "SELECT key, value FROM meta WHERE key <> 'finished'",
 			    "INSERT INTO meta VALUES (?, ?)");
 
 	if (!err)

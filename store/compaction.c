@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,19 +34,41 @@ static int remove_file(const struct store *store, const char *name)
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Whether a file's compact successor is there, and no other file by that name. */
-static bool is_replaced(const struct store *store, const char *name)
+static bool is_name(const char *name)
 {
-	char compact[SPAN_NAME_SIZE];
+	size_t size = strlen(name);
+
+	return str_ends_with(str_from(name), STR(".db")) && size < SPAN_NAME_SIZE - 30 &&
+	       size >= 4 && span_name_number(name) > 0;
+}
+
+/* Whether one file took another's place, by their names: it is compact, or lacks more. */
+static bool is_later(const char *name, const char *other)
+{
+	size_t stem = (size_t)(strchr(name, '-') - name) + 1;
+
+	stem += strspn(name + stem, "0123456789");
+	if (strncmp(name, other, stem) != 0 || (other[stem] >= '0' && other[stem] <= '9'))
+		return false;
+
+	bool is_compact = name[stem] == 'c';
+	bool other_is_compact = other[stem] == 'c';
+	uint64_t removed = 0, other_removed = 0;
+
+	(void)sscanf(name + stem + is_compact, "d%" SCNu64, &removed);
+	(void)sscanf(other + stem + other_is_compact, "d%" SCNu64, &other_removed);
+	return is_compact == other_is_compact ? other_removed > removed : other_is_compact;
+}
+
+/* Whether the other file took this one's place. */
+static bool is_replaced(const struct store *store, const char *name, const char *other)
+{
 	char path[STORE_PATH_SIZE_MAX];
 	uint64_t identity = 0;
 
-	if (!str_ends_with(str_from(name), STR(".db")) || strlen(name) >= SPAN_NAME_SIZE - 8 ||
-	    strlen(name) < 4)
+	if (!is_name(name) || !is_name(other) || !is_later(name, other))
 		return false;
-	span_compact_name(name, compact);
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, compact) >= sizeof(path) ||
-	    access(path, F_OK))
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, other) >= sizeof(path))
 		return false;
 	/* One that can't be read is no successor. */
 	identity = span_file_identity(path);
@@ -60,22 +83,33 @@ static int tidy_file(struct store *store, const char *name)
 
 	if (number >= store->next_file)
 		store->next_file = number + 1;
-	if (str_ends_with(str_from(name), STR(SPAN_UNFINISHED_SUFFIX)) || is_replaced(store, name))
-		return remove_file(store, name);
-	return 0;
+	return str_ends_with(str_from(name), STR(SPAN_UNFINISHED_SUFFIX)) ? remove_file(store, name)
+									  : 0;
 }
 
 int store_tidy_files(struct store *store)
 {
-	DIR *folder = opendir(store->folder);
-	int err = 0;
+	struct dirent **entries = NULL;
+	int count = scandir(store->folder, &entries, NULL, alphasort);
+	int err = count < 0 ? -errno : 0;
 
-	if (!folder)
-		return -errno;
 	store->next_file = 1;
-	for (struct dirent *entry; !err && (entry = readdir(folder));)
-		err = tidy_file(store, entry->d_name);
-	closedir(folder);
+	for (int i = 0; !err && i < count; i++)
+		err = tidy_file(store, entries[i]->d_name);
+	/* Those of one number stand beside each other, and are few. */
+	for (int i = 0; !err && i < count; i++) {
+		uint32_t number = span_name_number(entries[i]->d_name);
+		bool is_old = false;
+
+		for (int k = 0; number && !is_old && k < count; k++)
+			is_old = span_name_number(entries[k]->d_name) == number &&
+				 is_replaced(store, entries[i]->d_name, entries[k]->d_name);
+		if (is_old)
+			err = remove_file(store, entries[i]->d_name);
+	}
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
 	return err;
 }
 
@@ -94,10 +128,17 @@ static void *run(void *context)
 								       : NULL,
 					   .cancel = &compaction->cancel };
 
+	const struct remove_options removal = { .from = compaction->span,
+					       .to = compaction->path,
+					       .rules = compaction->removes,
+					       .clean_until = compaction->removed_until,
+					       .cancel = &compaction->cancel };
+
 	(void)pthread_setname_np(pthread_self(), "compactor");
 	/* Of this thread only, on Linux. */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
-	compaction->result = compaction->chronicle
+	compaction->result = compaction->removes ? remove_deleted(&removal, &compaction->removal)
+			     : compaction->chronicle
 				     ? roll_up(&roll, &compaction->piece, &compaction->labels,
 					       &compaction->is_about_chronicle)
 				     : compact_span(&options);
@@ -115,6 +156,7 @@ static struct span *find_span(struct store *store, int64_t now_unix_ms)
 		struct span *span = store->spans.spans.items[i];
 
 		if (span->is_sealed && !span->is_compact && !span->stays && !span->is_damaged &&
+		    (!store_may_hide(store, span) || span->cant_remove) &&
 		    span->end_ms < now_unix_ms - store->detail_ms &&
 		    (!oldest || span->end_ms < oldest->end_ms))
 			oldest = span;
@@ -165,15 +207,13 @@ static int start(struct store *store, struct span *span, struct span *chronicle)
 }
 
 /* The new file gets its name and a place in the list; the old one has none any more. */
-static int replace(struct store *store, struct span *old, const char *unfinished)
+static int replace(struct store *store, struct span *old, const char *unfinished, const char *name)
 {
-	char name[SPAN_NAME_SIZE];
 	char path[STORE_PATH_SIZE_MAX];
 	struct sources known = { 0 };
 	struct span *span = NULL;
 	int err = 0;
 
-	span_compact_name(old->name, name);
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", store->folder, name) >= sizeof(path))
 		return -ENAMETOOLONG;
 	/* Names are not given twice: this is somebody else's, and stays. */
@@ -204,10 +244,12 @@ static int replace(struct store *store, struct span *old, const char *unfinished
 static void finish_compact(struct store *store, struct compaction *done, int *err)
 {
 	struct span *span = done->span;
+	char name[SPAN_NAME_SIZE];
 
+	span_compact_name(span->name, name);
 	/* Retention may have let it go meanwhile. */
 	if (!*err && span->is_listed)
-		*err = replace(store, span, done->path);
+		*err = replace(store, span, done->path, name);
 	(void)unlink(done->path);
 	free(done->path);
 	done->path = NULL;
@@ -219,6 +261,39 @@ static void finish_compact(struct store *store, struct compaction *done, int *er
 	}
 }
 
+/* Nothing is left in it. */
+static void drop_empty(struct store *store, struct span *span)
+{
+	pthread_mutex_lock(&store->lock);
+	span->is_gone = true;
+	pthread_mutex_unlock(&store->lock);
+	store_drop_span(store, span);
+}
+
+static void finish_removal(struct store *store, struct compaction *done, int *err)
+{
+	struct span *span = done->span;
+	char name[SPAN_NAME_SIZE];
+
+	span_removed_name(span->name, done->removed_until, name);
+	if (!*err && done->removal.is_clean)
+		store_note_clean(store, span, done->removed_until);
+	else if (!*err && span->is_listed && done->removal.is_empty)
+		drop_empty(store, span);
+	else if (!*err && span->is_listed)
+		*err = replace(store, span, done->path, name);
+	if (!*err)
+		store_note_removed(store, done->removal.samples);
+	(void)unlink(done->path);
+	free(done->path);
+	done->path = NULL;
+	done->removes = deletion_rules_release(done->removes);
+	/* It stays hidden; what had no room is tried again. */
+	if (*err && !error_is_damage(*err) && *err != -ENOSPC && *err != -ECANCELED &&
+	    *err != -ENOMEM)
+		span->cant_remove = true;
+}
+
 static int finish(struct store *store)
 {
 	struct compaction *done = &store->compaction;
@@ -228,7 +303,9 @@ static int finish(struct store *store)
 	pthread_join(done->thread, NULL);
 	set_running(store, false);
 	err = done->result;
-	if (done->chronicle)
+	if (done->removes)
+		finish_removal(store, done, &err);
+	else if (done->chronicle)
 		err = store_rolled(store, done, err);
 	else
 		finish_compact(store, done, &err);
@@ -262,6 +339,38 @@ static int roll(struct store *store, struct span *span, int64_t now_unix_ms)
 	return start(store, span, store->chronicle);
 }
 
+/* One of which something deleted may have to be removed. */
+static struct span *find_to_remove(struct store *store)
+{
+	struct spans *lists[] = { &store->spans, &store->chronicles };
+	struct span *found = NULL;
+
+	pthread_mutex_lock(&store->lock);
+	for (unsigned k = 0; !found && k < 2; k++)
+		for (uint32_t i = 0; !found && i < lists[k]->spans.count; i++) {
+			struct span *span = lists[k]->spans.items[i];
+
+			if (span->is_sealed && !span->is_damaged && !span->cant_remove &&
+			    store_may_hide(store, span))
+				found = span;
+		}
+	if (found)
+		store_span_hold(found);
+	pthread_mutex_unlock(&store->lock);
+	return found;
+}
+
+/* Takes over the reference. */
+static void start_removal(struct store *store, struct span *span)
+{
+	struct compaction *compaction = &store->compaction;
+
+	compaction->removes = deletion_rules_hold(store->rules);
+	compaction->removed_until = store->rules->rules[store->rules->count - 1].number;
+	if (start(store, span, NULL))
+		compaction->removes = deletion_rules_release(compaction->removes);
+}
+
 void store_compact(struct store *store, int64_t now_unix_ms)
 {
 	struct span *span = NULL;
@@ -269,6 +378,15 @@ void store_compact(struct store *store, int64_t now_unix_ms)
 	if (store->compaction.is_running) {
 		if (atomic_load(&store->compaction.is_done))
 			store_note_write(store, finish(store));
+		return;
+	}
+	span = find_to_remove(store);
+	if (span) {
+		start_removal(store, span);
+		return;
+	}
+	if (store_has_finished_deletions(store)) {
+		store_note_write(store, store_finish_deletions(store));
 		return;
 	}
 	/* Details are dropped for their age, which a clock that jumped does not know. */

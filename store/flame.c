@@ -454,7 +454,8 @@ void flame_start_span(struct flame_question *question, struct reader *reader)
 	uint32_t text = pool_find(&reader->catalog->pools[CATALOG_TEXT], type->text, type->size);
 
 	reader_unlock(reader, was_taken);
-	question->summary_type = question->reads_summaries && text != TABLE_NONE ? text : 0;
+	question->summary_type =
+		question->reads_summaries && text != TABLE_NONE && !reader_hides(reader) ? text : 0;
 	naming_start_span(question->naming);
 	question->last_ordinal = reader->ordinal;
 	question->has_ordinal = true;
@@ -503,7 +504,7 @@ static int start_segment(void *context, struct reader *reader, const struct read
 		return 1;
 	}
 	memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
-	if (!reading->is_inside || !question->reads_blocks)
+	if (!reading->is_inside || !question->reads_blocks || reader_hides(reader))
 		return 0;
 	if (reading->open)
 		err = add_sums(question, reader, reading->open);
@@ -519,7 +520,7 @@ static int add_whole(void *context, struct reader *reader, const struct segment_
 	struct flame_question *question = context;
 	int err = 0;
 
-	if (!question->reads_blocks)
+	if (!question->reads_blocks || reader_hides(reader))
 		return 0;
 	err = reader_blocks(reader, row, flame_wants_block, add_block);
 	return err ? err : 1;

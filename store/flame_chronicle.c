@@ -44,8 +44,10 @@ static void match_roots(struct flame_question *question, struct reader *reader, 
 
 	for (uint32_t i = 0; i < tree->nodes.count; i++)
 		if (tree_is_root(tree, i))
-			question->root_matches[root++] = flame_wants_block(
-				question, reader, tree->nodes.items[i].location, type);
+			question->root_matches[root++] =
+				flame_wants_block(question, reader, tree->nodes.items[i].location,
+						  type) &&
+				!reader_hides_list(reader, tree->nodes.items[i].location, type);
 }
 
 static int add_list(void *context, struct reader *reader, struct block *block)
@@ -56,6 +58,9 @@ static int add_list(void *context, struct reader *reader, struct block *block)
 
 	if (asked->type.size > 0 &&
 	    !str_equal(asked->type, catalog_text(reader->catalog, block->type)))
+		return 0;
+	if (question->scope != CHRONICLE_HOST &&
+	    reader_hides_list(reader, (uint32_t)question->scope, block->type))
 		return 0;
 	if (question->roots)
 		match_roots(question, reader, block->type);
@@ -100,11 +105,15 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 {
 	int err = 0;
 
-	if (scope == CHRONICLE_HOST && flame_is_by_service(question))
+	question->scope = scope;
+	if (scope == CHRONICLE_HOST && (flame_is_by_service(question) || reader_hides(reader)))
 		err = find_roots(question);
 	for (uint32_t i = 0; !err && i < count; i++)
-		if (level == UINT32_MAX || picks[i].piece.level == level)
+		if (level == UINT32_MAX || picks[i].piece.level == level) {
+			reader->piece = &picks[i].piece;
 			err = reader_lists(reader, picks[i].piece.number, scope, add_list);
+		}
+	reader->piece = NULL;
 	free(question->roots);
 	free(question->root_matches);
 	question->roots = NULL;

@@ -88,13 +88,20 @@ static int64_t take(void *context, const struct catalog_sample *sample)
 }
 
 /* Whole segments have a list; of others the runs are read. */
+/* Some of its times were deleted: which of its runs are left is looked at. */
+static bool is_partly_hidden(const struct reader *reader)
+{
+	return hiding_all_of(&reader->hiding, reader->hiding.mask, reader->span->first_ms,
+			     reader->span->last_ms) != reader->hiding.mask;
+}
+
 static int take_segment(void *context, struct reader *reader, const struct reading *reading)
 {
 	struct labels_question *question = context;
 	struct verdict verdict;
 	int err = 0;
 
-	if (!reading->is_inside)
+	if (!reading->is_inside || is_partly_hidden(reader))
 		return 0;
 	if (reading->open) {
 		const struct pool *pairs = &reading->open->pairs;
@@ -125,8 +132,15 @@ static int take_pieces(void *context, struct reader *reader, const struct pick *
 
 	for (uint32_t i = 0; !err && i < count; i++) {
 		err = reader_piece_pairs(reader, picks[i].piece.number, &question->pairs);
-		for (uint32_t k = 0; !err && k < question->pairs.pairs.count; k++)
+		for (uint32_t k = 0; !err && k < question->pairs.pairs.count; k++) {
+			const struct slice all = { picks[i].piece.first_ms,
+						   picks[i].piece.last_ms };
+
 			err = reader_judge(reader, question->pairs.pairs.items[k], &verdict);
+			if (!err)
+				err = reader_sees(reader, &all, &verdict);
+			err = err < 0 ? err : 0;
+		}
 		if (!err)
 			err = reader_check_time(reader);
 	}

@@ -58,7 +58,19 @@ static int64_t judge_new(struct reader *reader, struct pair pair, struct verdict
 		(asked->type.size == 0 ||
 		 str_equal(asked->type, catalog_text(catalog, series.type))) &&
 		(!asked->selector || selector_matches(asked->selector, catalog_lookup, &sample));
-	if (ret->matches && reader->question->group)
+	if (ret->matches && reader_hides(reader)) {
+		uint64_t hidden = hiding_of_series(&reader->hiding, catalog, pair.series);
+		int64_t first_ms = reader->span->first_ms, last_ms = reader->span->last_ms;
+
+		if (asked->from_unix_ms > first_ms)
+			first_ms = asked->from_unix_ms;
+		if (asked->to_unix_ms < last_ms)
+			last_ms = asked->to_unix_ms;
+		ret->matches = !hiding_all_of(&reader->hiding, hidden, first_ms, last_ms);
+		ret->hidden = hidden;
+		ret->is_ungrouped = hidden != 0;
+	}
+	if (ret->matches && !ret->is_ungrouped && reader->question->group)
 		group = reader->question->group(reader->question->context, &sample);
 	ret->group = (uint32_t)group;
 	return group < 0 ? group : 0;
@@ -71,7 +83,7 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 	if (number < 0)
 		return (int)number;
 	if (number == reader->verdicts.count) {
-		struct verdict verdict = { 0 };
+		struct verdict verdict = { .number = (uint32_t)number };
 		bool was_taken = reader_lock(reader);
 		int64_t err = judge_new(reader, pair, &verdict);
 
@@ -84,6 +96,58 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 	}
 	*ret = reader->verdicts.items[number];
 	return 0;
+}
+
+static int group_late(struct reader *reader, struct verdict *verdict)
+{
+	const struct pair *pair =
+		(const void *)pool_get(&reader->pairs, verdict->number).text;
+	struct catalog_sample sample = { reader->catalog, pair->series, pair->labels };
+	bool was_taken = reader_lock(reader);
+	int64_t group = reader->question->group
+				? reader->question->group(reader->question->context, &sample)
+				: 0;
+
+	reader_unlock(reader, was_taken);
+	if (group < 0)
+		return (int)group;
+	verdict->group = (uint32_t)group;
+	verdict->is_ungrouped = false;
+	reader->verdicts.items[verdict->number] = *verdict;
+	return 0;
+}
+
+int reader_sees(struct reader *reader, const struct slice *slice, struct verdict *verdict)
+{
+	uint64_t hidden = verdict->hidden;
+
+	if (!verdict->matches)
+		return 0;
+	if (hidden && (reader->span->is_chronicle
+			       ? hiding_some_of(&reader->hiding, hidden, slice->start_ms,
+						slice->end_ms)
+			       : hiding_at(&reader->hiding, hidden, slice->start_ms)))
+		return 0;
+	if (verdict->is_ungrouped) {
+		/* Another copy of it may have been seen. */
+		if (reader->verdicts.items[verdict->number].is_ungrouped) {
+			int err = group_late(reader, verdict);
+
+			if (err)
+				return err;
+		}
+		*verdict = reader->verdicts.items[verdict->number];
+	}
+	return 1;
+}
+
+bool reader_hides_list(const struct reader *reader, uint32_t service, uint32_t type)
+{
+	uint64_t rules = hiding_of_block(&reader->hiding, service, type);
+
+	return rules && reader->piece &&
+	       hiding_some_of(&reader->hiding, rules, reader->piece->first_ms,
+			      reader->piece->last_ms);
 }
 
 /* ---- one span -------------------------------------------------------------------------------- */
@@ -138,10 +202,22 @@ static int reader_open(struct reader *reader)
 		err = hold_generation(reader);
 	if (err)
 		return err;
-	if (!reader->live)
-		return load_catalog(reader);
-	reader->catalog = &reader->live->catalog;
-	return 0;
+	if (reader->live) {
+		/* A deletion closed what was written to then. */
+		reader->catalog = &reader->live->catalog;
+		return 0;
+	}
+	err = load_catalog(reader);
+	if (err)
+		return err;
+	pthread_mutex_lock(&reader->store->lock);
+
+	uint64_t clean_until = reader->span->clean_until;
+	int64_t first_ms = reader->span->first_ms, last_ms = reader->span->last_ms;
+
+	pthread_mutex_unlock(&reader->store->lock);
+	return hiding_find(reader->rules, clean_until, first_ms, last_ms, reader->catalog,
+			   &reader->hiding);
 }
 
 static void reader_close(struct reader *reader)
@@ -158,6 +234,7 @@ static void reader_close(struct reader *reader)
 	array_done(&reader->segment_pairs.pairs);
 	array_done(&reader->segment_verdicts);
 	detail_reader_done(&reader->detail);
+	hiding_done(&reader->hiding);
 }
 
 static bool in_range(const struct reader *reader, int64_t start_ms)
@@ -196,6 +273,12 @@ static int visit_run(struct reader *reader, const struct run *run, struct entry_
 	if (entries)
 		entry_reader_start_list(entries);
 	if (!is_wanted || !verdict.matches || is_other_profile(reader, slice, &verdict))
+		is_wanted = false;
+	else
+		err = reader_sees(reader, slice, &verdict);
+	if (err < 0)
+		return err;
+	if (!is_wanted || err == 0)
 		return entries ? entry_reader_skip(entries, run->entry_count, run->valued) : 0;
 	return question->run(question->context, reader, slice, run, &verdict, entries);
 }
@@ -275,6 +358,8 @@ static int visit_running(struct reader *reader)
 				       &verdict);
 
 		if (!err && verdict.matches && !is_other_profile(reader, slice, &verdict))
+			err = reader_sees(reader, slice, &verdict);
+		if (err > 0)
 			err = question->entry(question->context, reader, slice, entry, &verdict);
 		if (err)
 			return err;
@@ -391,7 +476,7 @@ static int visit_active(struct reader *reader)
 	visit_slices(reader, reader->activity.slices.items, reader->activity.slices.count);
 	for (uint32_t i = 0; !err && i < reader->activity.runs.count; i++) {
 		const struct activity_run *active = &reader->activity.runs.items[i];
-		const struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
+		struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
 		const struct slice *slice = &reader->activity.slices.items[active->slice];
 		struct run run = { .samples = active->samples,
 				   .kernel_samples = active->kernel_samples,
@@ -401,6 +486,9 @@ static int visit_active(struct reader *reader)
 
 		if (!verdict->matches || !in_range(reader, slice->start_ms) ||
 		    is_other_profile(reader, slice, verdict))
+			continue;
+		err = reader_sees(reader, slice, verdict);
+		if (err <= 0)
 			continue;
 		err = question->run(question->context, reader, slice, &run, verdict, NULL);
 		if (asker)
@@ -424,7 +512,7 @@ static int visit_occurrences(struct reader *reader, const struct entry *entry, b
 	int more = detail_start_entry(&reader->detail, entry);
 
 	while (!more && (more = detail_next(&reader->detail, is_valued, &occurrence)) > 0) {
-		const struct verdict *verdict = &reader->segment_verdicts.items[occurrence.pair];
+		struct verdict *verdict = &reader->segment_verdicts.items[occurrence.pair];
 		struct running_entry found = { .node = entry->node,
 					       .count = occurrence.count,
 					       .value = occurrence.value };
@@ -440,6 +528,9 @@ static int visit_occurrences(struct reader *reader, const struct entry *entry, b
 			continue;
 		if (!is_valued)
 			found.value = saturated_product(found.count, verdict->period);
+		more = reader_sees(reader, slice, verdict);
+		if (more <= 0)
+			continue;
 		more = question->entry(question->context, reader, slice, &found, verdict);
 	}
 	return more;
@@ -850,7 +941,8 @@ int reader_ask(struct store *store, const struct reader_question *question)
 					 .codec = codec,
 					 .detail_codec = detail_codec,
 					 .use = wish.use,
-					 .picks = &view.picks };
+					 .picks = &view.picks,
+					 .rules = view.rules };
 
 		uint32_t chronicle_count = 0;
 

@@ -20,7 +20,10 @@ struct reader;
 /* What a question makes of series and sample labels that occur together. */
 struct verdict {
 	bool matches;
-	uint32_t group; /* what reader_group gave */
+	bool is_ungrouped; /* until it is seen, since some of it is hidden: see reader_sees() */
+	uint32_t number;
+	uint32_t group;	 /* what reader_group gave */
+	uint64_t hidden; /* at some times: deletions, as bits of the reader's hiding */
 	uint64_t period;
 	uint64_t series_hash; /* where single profiles are asked for */
 };
@@ -126,6 +129,9 @@ struct reader {
 	enum chronicle_use use;
 	const struct picks *picks; /* what is read from chronicles, and not here */
 	uint32_t generation;	   /* of a chronicle: the last piece that it has */
+	const struct deletion_rules *rules;
+	struct hiding hiding; /* what of the span was deleted */
+	const struct piece *piece; /* of a chronicle, whose lists are read; or NULL */
 };
 
 /*
@@ -143,6 +149,21 @@ void reader_unlock(struct reader *reader, bool was_taken);
 
 /* -EBADMSG for numbers that the catalog does not have. */
 int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
+
+/*
+ * Whether what matches is there at a time, or was deleted; its group is known then. 1, 0, or a
+ * negative errno. Of a chronicle's slices each that a deletion touches is hidden.
+ */
+int reader_sees(struct reader *reader, const struct slice *slice, struct verdict *verdict);
+
+/* Something in the span was deleted: only its details tell what is left. */
+static inline bool reader_hides(const struct reader *reader)
+{
+	return reader->hiding.mask != 0;
+}
+
+/* Of a chronicle's lists: whether what a service has of a type in the reader's piece is hidden. */
+bool reader_hides_list(const struct reader *reader, uint32_t service, uint32_t type);
 
 /* A column that names a text of the catalog; false for a number that it does not have. */
 bool reader_text_column(struct reader *reader, sqlite3_stmt *row, int column, uint32_t *ret);

@@ -19,6 +19,7 @@ enum record_kind {
 	RECORD_SETTING = 1,
 	RECORD_RULE = 2,
 	RECORD_AD_HOC = 3,
+	RECORD_DELETION = 4, /* store/deletions.c, in a file of its own */
 };
 
 enum { RECORD_NAME_SIZE_MAX = 1024 };

@@ -31,8 +31,9 @@ int store_resume_chronicles(struct store *store)
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
 		struct span *chronicle = store->chronicles.spans.items[i];
 
-		/* What an earlier program began is sealed, and a new one begins. */
-		if (!chronicle->is_sealed && chronicle->version == SPAN_VERSION &&
+		/* What an earlier program began is sealed, or what a deletion ended; a new one
+		   begins. */
+		if (!chronicle->is_sealed && chronicle->clean_until >= store_last_deletion(store) && chronicle->version == SPAN_VERSION &&
 		    (!store->chronicle || store->chronicle->from_ms <= chronicle->from_ms))
 			store->chronicle = chronicle;
 	}
@@ -134,7 +135,7 @@ bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
 		struct span *span = store->spans.spans.items[i];
 
 		/* One that is full and not sealed yet waits for its readers to go. */
-		if (span->is_damaged || span->cant_roll || (!span->live && !span->is_sealed))
+		if (span->is_damaged || span->cant_roll || store_may_hide(store, span) || (!span->live && !span->is_sealed))
 			continue;
 		if (segments)
 			found = find_segment(store, span, ret_row);
@@ -154,7 +155,8 @@ int store_need_chronicle(struct store *store, int64_t now_unix_ms)
 {
 	struct span_range range = { .from_ms = start_of_month(now_unix_ms, 0),
 				    .until_ms = start_of_month(now_unix_ms, 1),
-				    .is_chronicle = true };
+				    .is_chronicle = true,
+				    .clean_until = store_last_deletion(store) };
 	struct span *chronicle = NULL;
 	int err;
 

@@ -221,10 +221,12 @@ static int write_schema(struct span *span)
 	buf_printf(&sql,
 		   "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s"
 		   "INSERT INTO meta VALUES ('from', %" PRId64 "), ('until', %" PRId64
-		   "), ('late', %d), ('identity', %" PRIu64 "), ('chronicle', %d); COMMIT;",
+		   "), ('late', %d), ('identity', %" PRIu64
+		   "), ('chronicle', %d), ('clean', %" PRIu64 "); COMMIT;",
 		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span,
 		   span->is_chronicle ? store_chronicle_span : store_schema_span, span->from_ms,
-		   span->until_ms, span->is_late, span->identity, span->is_chronicle);
+		   span->until_ms, span->is_late, span->identity, span->is_chronicle,
+		   span->clean_until);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(span->writer, (const char *)sql.bytes);
 }
@@ -294,6 +296,7 @@ int span_create(const char *folder, struct span_range range, uint32_t *number, s
 	span->until_ms = range.until_ms;
 	span->is_late = range.is_late;
 	span->is_chronicle = range.is_chronicle;
+	span->clean_until = range.clean_until;
 	span->version = SPAN_VERSION;
 	err = make_identity(&span->identity);
 	if (!err)
@@ -389,6 +392,20 @@ static int read_range(struct span *span, sqlite3 *database)
 	span->is_late = is_late != 0;
 	span->is_chronicle = is_chronicle != 0;
 	span->identity = (uint64_t)identity;
+	return err == -ENODATA ? 0 : err;
+}
+
+/* Files from before there were any, or that were never written anew, do not say. */
+static int read_deletions(struct span *span, sqlite3 *database)
+{
+	int64_t number = 0;
+	int err = database_number(database, "SELECT value FROM meta WHERE key = 'clean'", &number);
+
+	if (!err)
+		span->clean_until = (uint64_t)number;
+	if (!err || err == -ENODATA)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",
+				      &span->finished_ms);
 	return err == -ENODATA ? 0 : err;
 }
 
@@ -545,6 +562,8 @@ static int read_summary(struct span *span, sqlite3 *database, struct sources *so
 {
 	int err = read_range(span, database);
 
+	if (!err)
+		err = read_deletions(span, database);
 	if (span->is_chronicle)
 		return err ? err : read_pieces(span, database);
 	if (!err)
@@ -598,6 +617,8 @@ static int open_unfinished(struct span *span, struct sources *sources)
 		err = check_unfinished(span);
 	if (!err)
 		err = read_range(span, span->writer);
+	if (!err && span->is_chronicle)
+		err = read_deletions(span, span->writer);
 	if (!err && span->is_chronicle) {
 		err = read_pieces(span, span->writer);
 		close_writer(span);
@@ -634,7 +655,7 @@ static int open_sealed(struct span *span, struct sources *sources)
 	span->is_sealed = true;
 	span->pool_is_immutable = true;
 	span->bytes = span_file_bytes(span->path);
-	if (!span->is_compact)
+	if (!span->finished_ms)
 		span->finished_ms = span_file_time(span->path);
 	return err;
 }
@@ -726,13 +747,34 @@ int span_protect_file(const char *path)
 	return err ? err : sync_folder_of(path);
 }
 
-/* "20260822T060000-1.db" to "20260822T060000-1c.db". */
+/* Up to the letters behind the number. */
+static int stem_size(const char *name)
+{
+	const char *dash = strchr(name, '-');
+	int size = (int)strlen(name) - 3;
+
+	if (dash)
+		size = (int)(dash + 1 - name) + (int)strspn(dash + 1, "0123456789");
+	assert(size > 0 && size < SPAN_NAME_SIZE - 28);
+	return size;
+}
+
+/* "20260822T060000-1.db" to "20260822T060000-1c.db", and "…-1d3.db" to "…-1cd3.db". */
 void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
 {
-	int stem = (int)strlen(name) - 3;
+	int stem = stem_size(name);
 
-	assert(stem > 0 && stem < SPAN_NAME_SIZE - 8);
-	snprintf(ret, SPAN_NAME_SIZE, "%.*sc.db", stem, name);
+	snprintf(ret, SPAN_NAME_SIZE, "%.*sc%.*s", stem, name, SPAN_NAME_SIZE - 30, name + stem);
+}
+
+/* "20260822T060000-1c.db" to "20260822T060000-1cd3.db". */
+void span_removed_name(const char *name, uint64_t deletion, char ret[static SPAN_NAME_SIZE])
+{
+	int stem = stem_size(name);
+	bool is_compact = name[stem] == 'c';
+
+	snprintf(ret, SPAN_NAME_SIZE, "%.*s%sd%" PRIu64 ".db", stem, name, is_compact ? "c" : "",
+		 deletion);
 }
 
 int span_seal(struct span *span)

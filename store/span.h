@@ -61,9 +61,11 @@ struct span {
 	uint32_t version;  /* of its schema */
 	bool cant_roll;	   /* the writer's: what is in it finds no room in a chronicle */
 	uint64_t identity; /* see span_file_identity() */
+	bool cant_remove;  /* the writer's: what is deleted in it can't be removed */
 
 	/* guarded by the store's lock */
 	unsigned references;
+	uint64_t clean_until; /* of deletions (store/deletions.h) */
 	bool is_listed; /* not dropped or set aside */
 	bool is_gone;	/* its file goes with it */
 	bool stays;	/* it can't be written anew */
@@ -106,6 +108,7 @@ struct span_range {
 	int64_t until_ms;
 	bool is_late;
 	bool is_chronicle;
+	uint64_t clean_until; /* the last deletion that there was */
 };
 
 /*
@@ -173,6 +176,8 @@ void span_release(struct span *span, sqlite3 *connection);
 
 /* The name of the compact file that takes a file's place, and of what is not finished yet. */
 void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE]);
+/* The same for the file without what was deleted. */
+void span_removed_name(const char *name, uint64_t deletion, char ret[static SPAN_NAME_SIZE]);
 #define SPAN_UNFINISHED_SUFFIX ".unfinished"
 
 /* Read only, as all closed files are, and on disk with its name. */

@@ -149,12 +149,25 @@ static int open_all(struct store *store)
  */
 static int resume(struct store *store)
 {
+	/* A number is not given twice, even when the list of deletions was lost. */
+	for (uint32_t i = 0; i < store->spans.spans.count; i++)
+		if (store->spans.spans.items[i]->clean_until > store->last_deletion)
+			store->last_deletion = store->spans.spans.items[i]->clean_until;
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		struct span *span = store->spans.spans.items[i];
 		struct span **place = span->is_late ? &store->late : &store->open;
 
 		if (span->is_sealed)
 			continue;
+		/* What was deleted may be in it: it takes nothing more. */
+		if (span->clean_until < store->last_deletion) {
+			int err = store_close_span(store, &span);
+
+			if (err)
+				return err;
+			i -= i < store->spans.spans.count && store->spans.spans.items[i] != span;
+			continue;
+		}
 		if (*place && (*place)->from_ms <= span->from_ms) {
 			int err = store_close_span(store, place);
 
@@ -209,11 +222,17 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = make_folder(store->folder);
 	if (!err)
 		err = space_init(&store->space, options->folder);
+	if (!err && asprintf(&store->deletions_path, "%s/deletions.db", options->folder) < 0) {
+		store->deletions_path = NULL;
+		err = -ENOMEM;
+	}
 	pool_init(&store->rolled, ROLLED_COUNT_MAX, NULL);
 	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
 			   STORE_SERIES_PER_SERVICE_MAX);
 	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
+	if (!err)
+		err = store_open_deletions(store);
 	if (!err)
 		err = store_tidy_files(store);
 	if (!err)
@@ -253,6 +272,7 @@ struct store *store_close(struct store *store)
 	array_done(&store->chronicles.spans);
 	pool_done(&store->rolled);
 	array_done(&store->sources.sources);
+	store_close_deletions(store);
 	cache_free(store->cache);
 	space_done(&store->space);
 	series_limits_done(&store->series_limits);
@@ -438,7 +458,7 @@ int store_close_span(struct store *store, struct span **place)
 }
 
 /* Late data comes in bursts: its file ends with the one that it was late for. */
-static int close_spans(struct store *store)
+int store_close_spans(struct store *store)
 {
 	int err = store->open ? store_close_span(store, &store->open) : 0;
 
@@ -457,7 +477,8 @@ static int64_t align_down(int64_t time_ms, int64_t step_ms)
 static int make_span(struct store *store, int64_t time_ms, bool is_late, struct span **ret)
 {
 	int64_t from_ms = align_down(time_ms, store->span_ms);
-	struct span_range range = { from_ms, from_ms + store->span_ms, is_late, false };
+	struct span_range range = { from_ms, from_ms + store->span_ms, is_late, false,
+				    store_last_deletion(store) };
 	struct span *span = NULL;
 	int err = 0;
 
@@ -496,7 +517,7 @@ static int find_span(struct store *store, int64_t time_ms, struct span **ret)
 	int err = 0;
 
 	if (!is_late && store->open && time_ms >= store->open->until_ms)
-		err = close_spans(store);
+		err = store_close_spans(store);
 	if (!err && !*place)
 		err = make_span(store, time_ms, is_late, place);
 	if (err)
@@ -788,7 +809,7 @@ static int seal_when_asked(struct store *store)
 	if (!is_wanted || steady_ms < store->next_seal_ms)
 		return 0;
 	if (!store->is_sealing)
-		err = close_spans(store);
+		err = store_close_spans(store);
 	if (!err)
 		err = store_seal_chronicles(store, false);
 	if (err)
@@ -854,7 +875,7 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		err = seal_when_asked(store);
 	if (!err && store->open &&
 	    (is_full(store, store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
-		err = close_spans(store);
+		err = store_close_spans(store);
 	if (!err && store->late && is_full(store, store->late, now_unix_ms))
 		err = store_close_span(store, &store->late);
 	if (!err)

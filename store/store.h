@@ -11,6 +11,7 @@
 #include "store/batch.h"
 
 struct selector;
+struct store_question;
 struct symbols;
 
 /*
@@ -175,11 +176,47 @@ struct store_status {
 	uint64_t question_memory, question_memory_peak; /* estimates of those that run */
 	uint64_t kept_memory;				/* for the next ones */
 	uint64_t cache_memory;				/* of finished segments */
+	uint64_t deletions, deletions_pending;		/* all; that are not removed yet */
+	uint64_t removed_samples;			/* from files, since the start */
 };
 void store_status(struct store *store, struct store_status *ret);
 
 /* Why the state is not STORE_OK, and what to do; "" when it is. For people. */
 void store_state_text(const struct store_status *status, char *text, size_t size);
+
+/*
+ * Deleting: what the selector names is in no answer from then on, and is removed from the files in
+ * the background. What is appended later is not part of it.
+ */
+struct store_deletion {
+	uint64_t number; /* from 1 */
+	struct str selector;
+	int64_t from_unix_ms, to_unix_ms; /* a window is meant when its start lies in [from, to] */
+	int64_t deleted_ms;		  /* when it was asked for, … */
+	struct str by;			  /* … and by whom */
+	uint64_t series, samples;	  /* that it hid */
+	bool is_removed;
+	int64_t removed_ms;
+};
+
+/* What a deletion would hide: its selector and times are asked for. */
+struct store_deletion_extent {
+	uint64_t series, samples;
+	bool is_of_samples; /* the selector speaks of labels that single samples have */
+	char label[64];	    /* one of these */
+};
+int store_deletion_extent(struct store *store, const struct store_question *question,
+			  struct store_deletion_extent *ret);
+
+/*
+ * The writer's. *ret: its number. -EINVAL: not a selector, or one that matches what has none of its
+ * labels; -EBUSY: too many are not removed yet; -ENOSPC, -EIO, …: nothing was deleted.
+ */
+int store_delete(struct store *store, const struct store_deletion *deletion, uint64_t *ret);
+
+/* Ascending by number; the texts are good during the call. Any thread. */
+typedef int store_deletion_visit(void *context, const struct store_deletion *deletion);
+int store_each_deletion(struct store *store, store_deletion_visit *visit, void *context);
 
 /* ---- questions ----------------------------------------------------------------------------------
  */

@@ -10,7 +10,9 @@
 
 #include "store/cache.h"
 #include "store/compact.h"
+#include "store/deletions.h"
 #include "store/gate.h"
+#include "store/remove.h"
 #include "store/scratch.h"
 #include "store/series_limit.h"
 #include "store/space.h"
@@ -61,6 +63,9 @@ struct compaction {
 	struct span *span;	 /* with a reference */
 	struct span *chronicle;	 /* it is rolled up into this one; or NULL */
 	struct segment_row row;	 /* what is rolled up; number 0: all of the span */
+	struct deletion_rules *removes; /* what is removed from the span; or NULL */
+	uint64_t removed_until;		/* of them the last */
+	struct removal removal;		/* what came of it */
 	struct piece piece;	 /* that came of it, … */
 	struct pool labels;	 /* … and names of samples' own labels in it */
 	bool is_about_chronicle; /* the result */
@@ -97,7 +102,12 @@ struct store {
 	struct leaf_source leaves;
 	uint32_t nodes_together; /* never changes */
 
+	struct records *records; /* deletions; NULL: there are none */
+	char *deletions_path;
+	uint64_t last_deletion;
+
 	pthread_mutex_t lock; /* guards what follows */
+	struct deletion_rules *rules; /* deletions that are not removed yet, or NULL */
 	struct spans spans;
 	struct spans chronicles;
 	struct sources sources;
@@ -160,6 +170,9 @@ const char *store_damage_text(int err);
  * it is, and puts what is finished in the old one's place.
  */
 void store_compact(struct store *store, int64_t now_unix_ms);
+
+/* Closes the spans that are written to. The writer's. */
+int store_close_spans(struct store *store);
 
 /* Stops what is under way; it begins again after the next start. */
 void store_stop_compacting(struct store *store);

@@ -22,6 +22,7 @@ int view_open(struct store *store, const struct store_question *asked, struct ch
 	int err = 0;
 
 	pthread_mutex_lock(&store->lock);
+	view->rules = deletion_rules_hold(store->rules);
 	err = picks_find(store, asked, wish, &view->picks);
 	if (!err && array_reserve(&view->spans, store->spans.spans.count) < 0)
 		err = -ENOMEM;
@@ -55,5 +56,6 @@ void view_close(struct store *store, struct view *view)
 		store_span_release(store, seen->span);
 	}
 	array_done(&view->spans);
+	deletion_rules_release(view->rules);
 	picks_done(store, &view->picks);
 }

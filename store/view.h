@@ -17,6 +17,7 @@ struct view_span {
 struct view {
 	ARRAY(struct view_span) spans;
 	struct picks picks;
+	struct deletion_rules *rules; /* or NULL */
 };
 
 /* What of a wish is left to a question that wants exact answers. */

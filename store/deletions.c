@@ -461,5 +461,6 @@ int store_delete(struct store *store, const struct store_deletion *wanted, uint6
 	if (err)
 		return err;
 	*ret = deletion.number;
+	store->last_deletion = deletion.number;
 	return read_rules(store);
 }

@@ -8,6 +8,7 @@
 #include "store/array.h"
 #include "store/catalog.h"
 #include "store/columns.h"
+#include "store/store.h"
 
 struct selector;
 struct span;
@@ -24,7 +25,7 @@ struct deletion_rule {
 	bool is_by_block; /* it speaks of nothing but service and type */
 };
 
-enum { DELETION_RULE_COUNT_MAX = 64 };
+enum { DELETION_RULE_COUNT_MAX = STORE_DELETION_PENDING_MAX };
 
 struct deletion_rules {
 	atomic_uint references;

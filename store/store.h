@@ -205,6 +205,7 @@ struct store_deletion_extent {
 	bool is_of_samples; /* the selector speaks of labels that single samples have */
 	char label[64];	    /* one of these */
 };
+enum { STORE_DELETION_PENDING_MAX = 64 };
 int store_deletion_extent(struct store *store, const struct store_question *question,
 			  struct store_deletion_extent *ret);
 

@@ -21,6 +21,8 @@ struct guest {
 	struct guest *next;
 	struct batch *batch; /* or NULL */
 	enum guest_wish wish;
+	int (*act)(void *context); /* in place of both; or NULL */
+	void *context;
 	bool is_waiting;
 	int err;
 };
@@ -101,6 +103,11 @@ static void let_in(struct guests *guests, struct guest *guest)
 	uint64_t due_ns = clock_monotonic_ns();
 
 	guest->next = NULL;
+	if (guest->act) {
+		guest->err = guest->act(guest->context);
+		answer(guests, guest, 0);
+		return;
+	}
 	if (guest->batch)
 		guest->err = append(guests, guest->batch);
 	if (guest->wish == GUEST_APPENDS || (guest->err && guest->err != -EALREADY)) {
@@ -168,10 +175,8 @@ void guests_close(struct guests *guests)
 	answer(guests, guest, -ECANCELED);
 }
 
-int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch,
-		 enum guest_wish wish)
+static int bring(struct guests *guests, struct queue *queue, struct guest *guest)
 {
-	struct guest guest = { .batch = batch, .wish = wish, .is_waiting = true };
 	bool announces;
 	int err = 0;
 
@@ -180,7 +185,7 @@ int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch
 		pthread_mutex_unlock(&guests->lock);
 		return -ECANCELED;
 	}
-	add(&guests->arrived, &guest);
+	add(&guests->arrived, guest);
 	announces = !guests->is_announced;
 	guests->is_announced = true;
 	pthread_mutex_unlock(&guests->lock);
@@ -191,8 +196,24 @@ int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch
 		announces = err == -ETIMEDOUT;
 	}
 	pthread_mutex_lock(&guests->lock);
-	while (guest.is_waiting)
+	while (guest->is_waiting)
 		pthread_cond_wait(&guests->done, &guests->lock);
 	pthread_mutex_unlock(&guests->lock);
-	return guest.err;
+	return guest->err;
+}
+
+int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch,
+		 enum guest_wish wish)
+{
+	struct guest guest = { .batch = batch, .wish = wish, .is_waiting = true };
+
+	return bring(guests, queue, &guest);
+}
+
+int guests_act(struct guests *guests, struct queue *queue, int (*act)(void *context),
+	       void *context)
+{
+	struct guest guest = { .act = act, .context = context, .is_waiting = true };
+
+	return bring(guests, queue, &guest);
 }

@@ -56,6 +56,10 @@ void guests_done(struct guests *guests);
 int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch,
 		 enum guest_wish wish);
 
+/* Any thread: has the writer do something, and waits; as above, else what that returned. */
+int guests_act(struct guests *guests, struct queue *queue, int (*act)(void *context),
+	       void *context);
+
 /* The writer: those that have come; how long it may wait for more; what is due. */
 void guests_let_in(struct guests *guests);
 int guests_wait_ms(const struct guests *guests, int otherwise_ms);

@@ -203,6 +203,11 @@ int ingest_commit_soon(struct ingest *ingest)
 	return guests_bring(&ingest->guests, ingest->queue, NULL, GUEST_MAY_COMMIT_LATER);
 }
 
+int ingest_act(struct ingest *ingest, int (*act)(void *context), void *context)
+{
+	return guests_act(&ingest->guests, ingest->queue, act, context);
+}
+
 static void *run(void *context)
 {
 	struct ingest *ingest = context;

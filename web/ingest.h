@@ -63,4 +63,10 @@ int ingest_add(struct ingest *ingest, struct batch *batch, bool commits);
  */
 int ingest_commit_soon(struct ingest *ingest);
 
+/*
+ * Has the writer's thread call it, between two batches, and waits: what it returned, or -ECANCELED
+ * when the writer ends. Any thread.
+ */
+int ingest_act(struct ingest *ingest, int (*act)(void *context), void *context);
+
 DEFINE_CLEANUP(struct ingest *, ingest, ingest_stop)

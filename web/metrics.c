@@ -251,6 +251,12 @@ static void add_store(struct buf *buf, const struct store_status *status)
 		buf_printf(buf, "hearth_store_dropped_spans_total{reason=\"%s\"} %" PRIu64 "\n",
 			   metrics_drop_reason((enum store_drop_reason)reason),
 			   status->dropped_spans[reason]);
+	add_counter(buf, "hearth_store_deletions_total", status->deletions,
+		    "Deletions that were asked for, ever.");
+	add_gauge(buf, "hearth_store_deletions_pending", (double)status->deletions_pending,
+		  "Deletions that are hidden, and not removed from every file yet.");
+	add_counter(buf, "hearth_store_removed_samples_total", status->removed_samples,
+		    "Samples that were removed from files since the start, being deleted.");
 	add_head(buf, "hearth_store_class_bytes", "gauge", "Size on disk, by class of span file.");
 	for (int class = 0; class < STORE_CLASS_COUNT; class ++)
 		buf_printf(buf, "hearth_store_class_bytes{class=\"%s\"} %" PRIu64 "\n",

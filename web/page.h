@@ -31,6 +31,8 @@ struct settings;
 void page_import_tidy(const struct settings *settings);
 void page_export_tidy(const struct settings *settings);
 void page_labels(struct server *server, struct request *request, struct reply *reply);
+void page_delete(struct server *server, struct request *request, struct reply *reply);
+void page_deletions(struct server *server, struct request *request, struct reply *reply);
 void page_types(struct server *server, struct request *request, struct reply *reply);
 
 /* ---- what the handlers share ------------------------------------------------------------------

@@ -83,6 +83,8 @@ static const struct route routes_table[] = {
 
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status", page_status },
 	{ ROLE_WRITER, ROUTE_DO, "/api/v1/store/seal", page_store_seal },
+	{ ROLE_ADMIN, ROUTE_DO, "/api/v1/delete", page_delete },
+	{ ROLE_READER, ROUTE_READ, "/api/v1/deletions", page_deletions },
 	{ ROLE_READER, ROUTE_FILE, "/api/v1/export/span", page_export_span },
 	{ ROLE_WRITER, ROUTE_BRING, "/api/v1/import", page_import },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/processes", page_processes },

@@ -8,6 +8,7 @@
 #include "collector/collect.h"
 #include "command.h"
 #include "decode_tool.h"
+#include "delete_tool.h"
 #include "doctor.h"
 #include "record_tool.h"
 #include "grafana_tool.h"
@@ -46,6 +47,7 @@ struct tool {
 static const struct tool tools[] = {
 	{ "store", store_tool_main, STORE_TOOL_HELP },
 	{ "symbols", symbols_tool_main, SYMBOLS_TOOL_HELP },
+	{ "delete", delete_tool_main, DELETE_TOOL_HELP },
 	{ "token", token_tool_main, TOKEN_TOOL_HELP },
 	{ "tls", tls_tool_main, TLS_TOOL_HELP },
 	{ "doctor", doctor_main, DOCTOR_HELP },

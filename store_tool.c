@@ -376,14 +376,17 @@ static bool is_plain_file(struct tool *tool, const char *path)
 	return lstat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* What people keep beside the profiles: rules, settings, profiles to look at. */
-static int copy_records(struct tool *tool)
+/*
+ * What people keep beside the profiles: rules, settings, profiles to look at; and what they
+ * deleted, without which that would be seen again.
+ */
+static int copy_records(struct tool *tool, const char *name)
 {
 	char from[PATH_SIZE], to[PATH_SIZE];
 	int err;
 
-	snprintf(from, sizeof(from), "%s/records.db", tool->settings.data);
-	snprintf(to, sizeof(to), "%s/records.db", tool->target);
+	snprintf(from, sizeof(from), "%s/%s", tool->settings.data, name);
+	snprintf(to, sizeof(to), "%s/%s", tool->target, name);
 	err = records_copy(from, to);
 	if (err == -ENOENT)
 		return 0;
@@ -423,13 +426,16 @@ static int back_up(struct tool *tool)
 			return code;
 	}
 	log_info("copying");
-	err = copy_folder(tool, "data", is_for_backup);
+	/* First: what is said to be removed is not in files that are copied later. */
+	err = copy_records(tool, "deletions.db");
+	if (!err)
+		err = copy_folder(tool, "data", is_for_backup);
 	/* Names of functions: they come again while their files are there, not for those of last
 	 * week. */
 	if (!err)
 		err = copy_folder(tool, "symbols", is_plain_file);
 	if (!err)
-		err = copy_records(tool);
+		err = copy_records(tool, "records.db");
 	if (!err)
 		err = sync_folder(tool->target);
 	if (err)

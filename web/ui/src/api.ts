@@ -205,6 +205,16 @@ export interface Flame {
   gaps?: Gap[];
 }
 
+/** What was deleted, or would be. */
+export interface Deletion {
+  deletion: number | null;
+  query: string;
+  from_ms: number;
+  to_ms: number;
+  series: number;
+  samples: number;
+}
+
 /** The server answered, and said no: its own sentence, and the parameter at fault. */
 export class Refused extends Error {
   constructor(readonly status: number, message: string, readonly parameter?: string) {
@@ -229,13 +239,18 @@ export function addressOf(path: string, parameters: Parameters): string {
   return `api/v1/${path}${text && "?" + text}`;
 }
 
-export async function get<T>(path: string, parameters: Parameters, signal: AbortSignal): Promise<T> {
+export const get = <T>(path: string, parameters: Parameters, signal: AbortSignal) => ask<T>("GET", path, parameters, signal);
+
+/** Asks the server to change something. */
+export const post = <T>(path: string, parameters: Parameters) => ask<T>("POST", path, parameters, new AbortController().signal);
+
+async function ask<T>(method: string, path: string, parameters: Parameters, signal: AbortSignal): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
   const abort = () => late.abort();
   signal.addEventListener("abort", abort);
   try {
-    const answer = await fetch(addressOf(path, parameters), { signal: late.signal, cache: "no-store" });
+    const answer = await fetch(addressOf(path, parameters), { method, signal: late.signal, cache: "no-store" });
     const body: unknown = await answer.json();
     if (answer.ok) return body as T;
     const said = body as { error?: string; parameter?: string };

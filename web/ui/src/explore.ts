@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { answer } from "./answer";
 import { addressOf } from "./api";
+import { Delete } from "./delete";
 import { cores, counted, percentSign, range as rangeWords } from "./format";
 import { FunctionTable } from "./functions";
 import { Completeness, fileName, Graph, handle, Legend, matches, savePng, saveSvg } from "./graph";
@@ -115,7 +116,7 @@ export function ExplorePage() {
   if (!status.value) return html`<h1 class="sr">Explore</h1><${Loading} />`;
   if (isStarting()) return html`<h1 class="sr">Explore</h1><${Starting} />`;
   return html`<h1 class="sr">Explore</h1>
-    <div class="top"><${Selectors} /><${Export} /></div>
+    <div class="top"><${Selectors} /><span class="ends"><${Delete} /><${Export} /></span></div>
     <${TimelinePanel} title=${title()} words=${period()} />
     <section class=${"panel where-panel" + (flameOf.isStale.value ? " waiting" : "")} aria-label="Functions and flame graph" aria-busy=${flameOf.isStale.value}>
       <${Tools} /><${Completeness} />

@@ -132,6 +132,8 @@ static void *run(void *context)
 					       .to = compaction->path,
 					       .rules = compaction->removes,
 					       .clean_until = compaction->removed_until,
+					       .identities = compaction->identities.items,
+					       .identity_count = compaction->identities.count,
 					       .cancel = &compaction->cancel };
 
 	(void)pthread_setname_np(pthread_self(), "compactor");
@@ -270,12 +272,29 @@ static void drop_empty(struct store *store, struct span *span)
 	store_drop_span(store, span);
 }
 
+/* Whether all spans are there whose pieces may have gone, since these can be made anew. */
+static bool has_all(const struct store *store, const struct compaction *done)
+{
+	for (uint32_t i = 0; i < done->identities.count; i++) {
+		bool is_there = false;
+
+		for (uint32_t k = 0; !is_there && k < store->spans.spans.count; k++)
+			is_there = store->spans.spans.items[k]->identity ==
+				   done->identities.items[i];
+		if (!is_there)
+			return false;
+	}
+	return true;
+}
+
 static void finish_removal(struct store *store, struct compaction *done, int *err)
 {
 	struct span *span = done->span;
 	char name[SPAN_NAME_SIZE];
 
 	span_removed_name(span->name, done->removed_until, name);
+	if (!*err && span->is_chronicle && !has_all(store, done))
+		*err = -ECANCELED;
 	if (!*err && done->removal.is_clean)
 		store_note_clean(store, span, done->removed_until);
 	else if (!*err && span->is_listed && done->removal.is_empty)
@@ -284,6 +303,10 @@ static void finish_removal(struct store *store, struct compaction *done, int *er
 		*err = replace(store, span, done->path, name);
 	if (!*err)
 		store_note_removed(store, done->removal.samples);
+	/* Pieces that went are rolled up again. */
+	if (!*err && span->is_chronicle)
+		*err = store_find_rolled(store);
+	array_done(&done->identities);
 	(void)unlink(done->path);
 	free(done->path);
 	done->path = NULL;
@@ -365,6 +388,14 @@ static void start_removal(struct store *store, struct span *span)
 {
 	struct compaction *compaction = &store->compaction;
 
+	array_done(&compaction->identities);
+	if (array_reserve(&compaction->identities, store->spans.spans.count) < 0) {
+		store_span_release(store, span);
+		return;
+	}
+	for (uint32_t i = 0; i < store->spans.spans.count; i++)
+		compaction->identities.items[compaction->identities.count++] =
+			store->spans.spans.items[i]->identity;
 	compaction->removes = deletion_rules_hold(store->rules);
 	compaction->removed_until = store->rules->rules[store->rules->count - 1].number;
 	if (start(store, span, NULL))

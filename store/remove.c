@@ -32,7 +32,8 @@ struct removing {
 	uint64_t *hidden; /* by series: the rules that name it */
 	bool *used;	  /* by text: something that stays speaks of it */
 	struct codec *codec, *detail_codec, *packer;
-	bool has_any; /* a segment is left */
+	bool has_any; /* a segment or piece is left */
+	bool is_touched_file; /* a chronicle, in which something goes */
 
 	/* of the segment that is read */
 	struct pairs pairs;
@@ -42,6 +43,8 @@ struct removing {
 	struct detail_reader detail;
 	ARRAY(struct occurrence) occurrences;
 	struct buf blobs[3];
+	struct tree host; /* of a chronicle */
+	uint32_t *roots;  /* by node of it: the service */
 };
 
 static void removing_cleanup(struct removing *removing)
@@ -61,6 +64,8 @@ static void removing_cleanup(struct removing *removing)
 	activity_done(&removing->minutes);
 	detail_reader_done(&removing->detail);
 	array_done(&removing->occurrences);
+	tree_done(&removing->host);
+	free(removing->roots);
 	for (unsigned i = 0; i < 3; i++)
 		buf_done(&removing->blobs[i]);
 }
@@ -165,6 +170,9 @@ static bool is_hidden(const struct removing *removing, uint32_t pair, const stru
 {
 	uint64_t rules = removing->hidden[removing->pairs.pairs.items[pair].series];
 
+	if (removing->options->from->is_chronicle)
+		return rules && hiding_some_of(&removing->hiding, rules, slice->start_ms,
+					       slice->end_ms);
 	return rules && hiding_at(&removing->hiding, rules, slice->start_ms);
 }
 
@@ -483,10 +491,10 @@ static int write_meta(struct removing *removing)
 			    "SELECT key, value FROM meta WHERE key NOT IN ('clean', 'finished')",
 			    "INSERT INTO meta VALUES (?, ?)");
 
-	if (!err)
+	if (!err && !removing->options->from->is_chronicle)
 		err = copy_rows(removing, "SELECT source, sequence FROM source",
 				"INSERT INTO source VALUES (?, ?)");
-	if (!err)
+	if (!err && !removing->options->from->is_chronicle)
 		err = copy_rows(removing, "SELECT id, from_ms, to_ms, reason FROM gap",
 				"INSERT INTO gap VALUES (?, ?, ?, ?)");
 	if (err)
@@ -507,20 +515,249 @@ static int write_schema(struct removing *removing)
 		   "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
 		   "PRAGMA secure_delete = ON; BEGIN; "
 		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s",
-		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span, store_schema_span);
+		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span,
+		   removing->options->from->is_chronicle ? store_chronicle_span
+							 : store_schema_span);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(removing->to, (const char *)sql.bytes);
 }
 
+/* ---- chronicles ------------------------------------------------------------------------------ */
+
+static int read_host(struct removing *removing)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	struct tree *tree = &removing->host;
+	int err = tree_init(tree);
+
+	if (!err)
+		err = database_prepare(removing->from,
+				       "SELECT locations, nodes FROM growth WHERE scope = -1 "
+				       "ORDER BY id",
+				       &row);
+	while (!err && (err = database_step(row)) > 0) {
+		struct str locations = database_column(row, 0);
+		struct str nodes = database_column(row, 1);
+
+		err = codec_unpack_locations(removing->codec, locations.text, locations.size,
+					     catalog_count(&removing->words, CATALOG_BUILD), tree);
+		if (!err)
+			err = codec_unpack_nodes(removing->codec, nodes.text, nodes.size, tree);
+	}
+	removing->roots = calloc((size_t)tree->nodes.count + 1, sizeof(removing->roots[0]));
+	if (!removing->roots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < tree->nodes.count; i++)
+		removing->roots[i] = tree_is_root(tree, i)
+					     ? tree->nodes.items[i].location
+					     : removing->roots[tree->nodes.items[i].parent];
+	return err;
+}
+
+/* Whether what the rules leave of a piece is not just what is left, and it can be made anew. */
+static bool piece_goes(const struct removing *removing, const struct piece *piece)
+{
+	const struct hiding *hiding = &removing->hiding;
+	uint64_t some =
+		hiding_some_of(hiding, hiding->mask, piece->first_ms, piece->end_ms);
+	uint64_t all = hiding_all_of(hiding, some, piece->first_ms, piece->end_ms);
+	bool is_exact = some == all;
+
+	for (uint64_t left = all; left; left &= left - 1)
+		is_exact = is_exact && hiding->rules->rules[__builtin_ctzll(left)].is_by_block;
+	for (uint32_t i = 0; !is_exact && i < removing->options->identity_count; i++)
+		if (removing->options->identities[i] == piece->identity)
+			return true;
+	return false;
+}
+
+static bool list_goes(const struct removing *removing, const struct piece *piece, uint32_t service,
+		      uint32_t type)
+{
+	uint64_t rules = hiding_of_block(&removing->hiding, service, type);
+
+	return rules &&
+	       hiding_some_of(&removing->hiding, rules, piece->first_ms, piece->last_ms);
+}
+
+/* The host's list without the services that go. */
+static int filter_list(struct removing *removing, const struct piece *piece, sqlite3_stmt *row,
+		       uint32_t *ret_count)
+{
+	uint32_t type = (uint32_t)sqlite3_column_int64(row, 3);
+	bool is_valued = sqlite3_column_int(row, 5) != 0;
+	int64_t count = sqlite3_column_int64(row, 6);
+	struct str blob = database_column(row, 7);
+	struct entry_reader entries;
+	struct entry_writer writer;
+	int err = codec_unpack_entries(removing->codec, blob.text, blob.size, &entries);
+
+	*ret_count = 0;
+	entry_writer_init(&writer);
+	for (int64_t i = 0; !err && i < count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, is_valued, &entry);
+		if (!err && entry.node >= removing->host.nodes.count)
+			err = -EBADMSG;
+		if (err || list_goes(removing, piece, removing->roots[entry.node], type))
+			continue;
+		use_text(removing, removing->roots[entry.node]);
+		entry_writer_add(&writer, entry, is_valued);
+		(*ret_count)++;
+	}
+	if (!err)
+		err = codec_pack_entries(removing->packer, &writer, &removing->blobs[0]);
+	entry_writer_done(&writer);
+	return err;
+}
+
+static int write_lists(struct removing *removing, const struct piece *piece)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = database_prepare(removing->from,
+				   "SELECT id, piece, scope, type, period, valued, entry_count, "
+				   "entries FROM list WHERE piece = ? ORDER BY id",
+				   &row);
+
+	if (!err)
+		err = database_prepare(removing->to,
+				       "INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, piece->number);
+	while ((err = database_step(row)) > 0) {
+		int64_t scope = sqlite3_column_int64(row, 2);
+		uint32_t count = 1;
+
+		for (int i = 0; i < 8; i++)
+			sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
+		if (scope == CHRONICLE_HOST) {
+			err = filter_list(removing, piece, row, &count);
+			sqlite3_bind_int64(insert, 7, count);
+			database_bind_bytes(insert, 8, removing->blobs[0].bytes,
+					    removing->blobs[0].size);
+		} else if (list_goes(removing, piece, (uint32_t)scope,
+				     (uint32_t)sqlite3_column_int64(row, 3))) {
+			count = 0;
+		} else {
+			use_text(removing, (uint32_t)scope);
+			err = 0;
+		}
+		if (count == 0)
+			err = err < 0 ? err : 0;
+		else if (err >= 0)
+			err = database_run(insert);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+static int write_piece(struct removing *removing, sqlite3_stmt *row, sqlite3_stmt *insert)
+{
+	const struct piece piece = { .number = (uint32_t)sqlite3_column_int64(row, 0),
+				     .identity = (uint64_t)sqlite3_column_int64(row, 2),
+				     .first_ms = sqlite3_column_int64(row, 4),
+				     .last_ms = sqlite3_column_int64(row, 5),
+				     .end_ms = sqlite3_column_int64(row, 6),
+				     .samples = (uint64_t)sqlite3_column_int64(row, 7) };
+	struct str pairs = database_column(row, 9);
+	struct str runs = database_column(row, 10);
+	uint64_t removed;
+	int err = 0;
+
+	removing->is_touched_file = removing->is_touched_file || piece_goes(removing, &piece);
+	if (piece_goes(removing, &piece))
+		return 0;
+	err = codec_unpack_pairs(removing->codec, pairs.text, pairs.size, &removing->pairs);
+	if (!err)
+		err = check_pairs(removing);
+	if (!err)
+		err = activity_unpack(removing->codec, runs.text, runs.size,
+				      removing->pairs.pairs.count, &removing->activity);
+	if (err)
+		return err;
+	free(removing->pair_stays);
+	removing->pair_stays = calloc((size_t)removing->pairs.pairs.count + 1, sizeof(bool));
+	if (!removing->pair_stays)
+		return -ENOMEM;
+	removing->is_touched = removing->is_left = false;
+	removed = filter_runs(removing, &removing->activity);
+	removing->is_touched_file = removing->is_touched_file || removing->is_touched;
+	if (!removing->is_left)
+		return 0;
+	removing->has_any = true;
+	fill_pairs(removing);
+	err = codec_pack_pairs(removing->packer, removing->pairs.pairs.items,
+			       removing->pairs.pairs.count, &removing->blobs[0]);
+	if (!err)
+		err = activity_pack(removing->packer, &removing->activity, &removing->blobs[1]);
+	if (err)
+		return err;
+	for (int i = 0; i < 9; i++)
+		sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
+	sqlite3_bind_int64(insert, 8,
+			   (int64_t)(piece.samples > removed ? piece.samples - removed : 0));
+	database_bind_bytes(insert, 10, removing->blobs[0].bytes, removing->blobs[0].size);
+	database_bind_bytes(insert, 11, removing->blobs[1].bytes, removing->blobs[1].size);
+	err = database_run(insert);
+	return err ? err : write_lists(removing, &piece);
+}
+
+static int write_pieces(struct removing *removing)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err = read_host(removing);
+
+	if (!err)
+		err = database_prepare(removing->from,
+				       "SELECT id, level, identity, segment, first_ms, last_ms, "
+				       "end_ms, samples, nodes, pairs, runs FROM piece ORDER BY id",
+				       &row);
+	if (!err)
+		err = database_prepare(removing->to,
+				       "INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
+	while (!err && (err = database_step(row)) > 0)
+		err = atomic_load(removing->options->cancel) ? -ECANCELED
+							     : write_piece(removing, row, insert);
+	return err;
+}
+
+static int write_chronicle(struct removing *removing)
+{
+	int err = write_pieces(removing);
+
+	if (err || !removing->has_any)
+		return err;
+	err = copy_rows(removing,
+			"SELECT id, scope, piece, node_count, locations, nodes FROM growth",
+			"INSERT INTO growth VALUES (?, ?, ?, ?, ?, ?)");
+	if (!err)
+		err = database_execute(removing->to,
+				       "DELETE FROM growth WHERE scope >= 0 AND "
+				       "scope NOT IN (SELECT scope FROM list)");
+	return err ? err
+		   : copy_rows(removing, "SELECT name FROM sample_label",
+			       "INSERT INTO sample_label VALUES (?)");
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
 static int write_all(struct removing *removing)
 {
+	bool is_chronicle = removing->options->from->is_chronicle;
 	int err = write_schema(removing);
 
 	if (!err)
-		err = write_segments(removing);
+		err = is_chronicle ? write_chronicle(removing) : write_segments(removing);
 	if (!err && !removing->has_any)
 		return 0;
-	if (!err)
+	if (!err && !is_chronicle)
 		err = write_trees(removing);
 	if (!err)
 		err = write_words(removing);
@@ -561,8 +798,8 @@ int remove_deleted(const struct remove_options *options, struct removal *ret)
 	ret->is_clean = !err && removing.hiding.mask == 0;
 	if (err || ret->is_clean)
 		return err;
-	/* Sums that are of no use without what they are sums of: they are left out of answers. */
-	if (options->from->is_chronicle)
+	/* An early one, which does not say whose its sums are: they are left out of answers. */
+	if (options->from->is_chronicle && options->from->version < SPAN_VERSION_ACTIVITY)
 		return -EOPNOTSUPP;
 	err = database_errno(sqlite3_open_v2(
 		options->to, &removing.to,
@@ -571,7 +808,7 @@ int remove_deleted(const struct remove_options *options, struct removal *ret)
 		err = write_all(&removing);
 	ret->is_empty = !err && !removing.has_any;
 	/* It was there, and its times were others. */
-	ret->is_clean = !err && ret->samples == 0;
+	ret->is_clean = !err && ret->samples == 0 && !removing.is_touched_file;
 	removing.to = database_close(removing.to);
 	if (err || ret->is_empty || ret->is_clean)
 		return err;

@@ -65,6 +65,7 @@ struct compaction {
 	struct segment_row row;	 /* what is rolled up; number 0: all of the span */
 	struct deletion_rules *removes; /* what is removed from the span; or NULL */
 	uint64_t removed_until;		/* of them the last */
+	ARRAY(uint64_t) identities;	/* of all spans, when it began */
 	struct removal removal;		/* what came of it */
 	struct piece piece;	 /* that came of it, … */
 	struct pool labels;	 /* … and names of samples' own labels in it */

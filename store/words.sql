@@ -9,6 +9,7 @@
 
 -- 'from', 'until': which times belong here; 'late': 1 when it takes what is older than another span.
 -- 'identity': a random number, the same in the compact file that takes this one's place.
+-- 'clean': up to which deletion (store/deletions.h) nothing that was deleted is in it; none: 0.
 -- 'chronicle': 1 when it holds roll-ups (store/chronicle.sql), not samples.
 -- 'compact': 1 when it was written anew (store/compact.h); 'fold': nodes of fewer samples were folded,
 -- 'folded': so many samples lost frames by it; 'finished': when the file in whose place it is was sealed.

@@ -319,6 +319,7 @@ static void remove_all(struct scene *scene)
 		maintain(scene);
 		usleep(2000);
 	}
+	assert_int_equal(status_of(scene).deletions_pending, 0);
 	settle(scene);
 }
 
@@ -493,7 +494,12 @@ static void it_is_hidden_in_sums_of_samples_that_are_gone(void **state)
 		reopen(scene);
 		store_set_limits(scene->store.store, &limits);
 	}
+	remove_all(scene);
+	assert_int_equal(status_of(scene).deletions_pending, 0);
+	check_range(scene, START_MS - HOUR_MS, unix_ms + HOUR_MS);
 	live(scene, 3);
+	check_range(scene, START_MS - HOUR_MS, unix_ms + HOUR_MS);
+	reopen(scene);
 	check_range(scene, START_MS - HOUR_MS, unix_ms + HOUR_MS);
 }
 

@@ -28,20 +28,21 @@ struct tool {
 
 static void print_help(void)
 {
-	command_help("delete [SELECTOR] [--type TYPE] [--from TIME] [--to TIME] [--yes] [OPTIONS]",
-		     DELETE_TOOL_HELP
-		     "\n\n"
-		     "  SELECTOR                 whose profiles, as '{service_name=\"web\"}'; without "
-		     "one:\n"
-		     "                           what was deleted, and whether it is off the disk\n"
-		     "  --type TYPE              of these one profile type alone\n"
-		     "  --from TIME, --to TIME   only what lies in between, as now-1d (all of time)\n"
-		     "  --yes                    without asking\n\n"
-		     "Nothing brings back what was deleted. The server is asked over its unix socket "
-		     "(--http\n"
-		     "unix:PATH), as root or as its user: over a port nobody deletes without a "
-		     "token.",
-		     SETTING_OF_SERVE);
+	command_help(
+		"delete [SELECTOR] [--type TYPE] [--from TIME] [--to TIME] [--yes] [OPTIONS]",
+		DELETE_TOOL_HELP
+		"\n\n"
+		"  SELECTOR                 whose profiles, as '{service_name=\"web\"}'; without "
+		"one:\n"
+		"                           what was deleted, and whether it is off the disk\n"
+		"  --type TYPE              of these one profile type alone\n"
+		"  --from TIME, --to TIME   only what lies in between, as now-1d (all of time)\n"
+		"  --yes                    without asking\n\n"
+		"Nothing brings back what was deleted. The server is asked over its unix socket "
+		"(--http\n"
+		"unix:PATH), as root or as its user: over a port nobody deletes without a "
+		"token.",
+		SETTING_OF_SERVE);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -207,9 +208,11 @@ static int read_arguments(struct tool *tool, int argument_count, const char *con
 			tool->selector = arguments[i];
 		} else if (!strcmp(arguments[i], "--yes")) {
 			tool->is_certain = true;
-		} else if ((value = command_option_value("--type", arguments, argument_count, &i))) {
+		} else if ((value = command_option_value("--type", arguments, argument_count,
+							 &i))) {
 			tool->type = value;
-		} else if ((value = command_option_value("--from", arguments, argument_count, &i))) {
+		} else if ((value = command_option_value("--from", arguments, argument_count,
+							 &i))) {
 			tool->from = value;
 		} else if ((value = command_option_value("--to", arguments, argument_count, &i))) {
 			tool->to = value;
@@ -231,7 +234,8 @@ int delete_tool_main(int argument_count, const char *const *arguments)
 	if (code)
 		return code;
 	if (!tool.selector && (tool.type || tool.from || tool.to || tool.is_certain)) {
-		log_error("whose profiles? Say it first, as hearth delete '{service_name=\"web\"}'");
+		log_error(
+			"whose profiles? Say it first, as hearth delete '{service_name=\"web\"}'");
 		return EX_USAGE;
 	}
 	return tool.selector ? delete_it(&tool) : list(&tool);

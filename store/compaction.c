@@ -129,12 +129,12 @@ static void *run(void *context)
 					   .cancel = &compaction->cancel };
 
 	const struct remove_options removal = { .from = compaction->span,
-					       .to = compaction->path,
-					       .rules = compaction->removes,
-					       .clean_until = compaction->removed_until,
-					       .identities = compaction->identities.items,
-					       .identity_count = compaction->identities.count,
-					       .cancel = &compaction->cancel };
+						.to = compaction->path,
+						.rules = compaction->removes,
+						.clean_until = compaction->removed_until,
+						.identities = compaction->identities.items,
+						.identity_count = compaction->identities.count,
+						.cancel = &compaction->cancel };
 
 	(void)pthread_setname_np(pthread_self(), "compactor");
 	/* Of this thread only, on Linux. */
@@ -279,8 +279,8 @@ static bool has_all(const struct store *store, const struct compaction *done)
 		bool is_there = false;
 
 		for (uint32_t k = 0; !is_there && k < store->spans.spans.count; k++)
-			is_there = store->spans.spans.items[k]->identity ==
-				   done->identities.items[i];
+			is_there =
+				store->spans.spans.items[k]->identity == done->identities.items[i];
 		if (!is_there)
 			return false;
 	}

@@ -41,8 +41,8 @@ struct deletion_rules *deletion_rules_release(struct deletion_rules *rules)
 
 static struct deletion_rules *rules_new(void)
 {
-	struct deletion_rules *rules = calloc(
-		1, sizeof(*rules) + DELETION_RULE_COUNT_MAX * sizeof(struct deletion_rule));
+	struct deletion_rules *rules =
+		calloc(1, sizeof(*rules) + DELETION_RULE_COUNT_MAX * sizeof(struct deletion_rule));
 
 	if (rules)
 		rules->references = 1;

@@ -59,7 +59,7 @@ struct flame_question {
 	uint32_t node_count;		/* and how many are its own */
 	uint32_t summary_type;		/* text of the span; 0: no summary may be used or made */
 	uint32_t *roots;    /* of a chronicle's tree of the host, by node: which root; or NULL */
-	int64_t scope; /* of the chronicle's lists that are read */
+	int64_t scope;	    /* of the chronicle's lists that are read */
 	bool *root_matches; /* by root, for the type that is read */
 	ARRAY(uint64_t) self;
 	ARRAY(uint64_t) total;

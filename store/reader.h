@@ -130,7 +130,7 @@ struct reader {
 	const struct picks *picks; /* what is read from chronicles, and not here */
 	uint32_t generation;	   /* of a chronicle: the last piece that it has */
 	const struct deletion_rules *rules;
-	struct hiding hiding; /* what of the span was deleted */
+	struct hiding hiding;	   /* what of the span was deleted */
 	const struct piece *piece; /* of a chronicle, whose lists are read; or NULL */
 };
 

@@ -32,7 +32,7 @@ struct removing {
 	uint64_t *hidden; /* by series: the rules that name it */
 	bool *used;	  /* by text: something that stays speaks of it */
 	struct codec *codec, *detail_codec, *packer;
-	bool has_any; /* a segment or piece is left */
+	bool has_any;	      /* a segment or piece is left */
 	bool is_touched_file; /* a chronicle, in which something goes */
 
 	/* of the segment that is read */
@@ -150,7 +150,10 @@ static int write_words(struct removing *removing)
 			int64_t number;
 
 			if (kind == CATALOG_TEXT && !removing->used[i]) {
-				snprintf(text, sizeof(text), "\x01" "deleted %" PRIu32, i);
+				snprintf(text, sizeof(text),
+					 "\x01"
+					 "deleted %" PRIu32,
+					 i);
 				item = str_from(text);
 			}
 			number = catalog_add(&words, (enum catalog_kind)kind, item.text, item.size);
@@ -171,8 +174,8 @@ static bool is_hidden(const struct removing *removing, uint32_t pair, const stru
 	uint64_t rules = removing->hidden[removing->pairs.pairs.items[pair].series];
 
 	if (removing->options->from->is_chronicle)
-		return rules && hiding_some_of(&removing->hiding, rules, slice->start_ms,
-					       slice->end_ms);
+		return rules &&
+		       hiding_some_of(&removing->hiding, rules, slice->start_ms, slice->end_ms);
 	return rules && hiding_at(&removing->hiding, rules, slice->start_ms);
 }
 
@@ -426,9 +429,9 @@ static int write_segments(struct removing *removing)
 				   &row);
 
 	if (!err)
-		err = database_prepare(
-			removing->to,
-			"INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &insert);
+		err = database_prepare(removing->to,
+				       "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
 	if (!err)
 		err = database_prepare(
 			removing->to,
@@ -558,8 +561,7 @@ static int read_host(struct removing *removing)
 static bool piece_goes(const struct removing *removing, const struct piece *piece)
 {
 	const struct hiding *hiding = &removing->hiding;
-	uint64_t some =
-		hiding_some_of(hiding, hiding->mask, piece->first_ms, piece->end_ms);
+	uint64_t some = hiding_some_of(hiding, hiding->mask, piece->first_ms, piece->end_ms);
 	uint64_t all = hiding_all_of(hiding, some, piece->first_ms, piece->end_ms);
 	bool is_exact = some == all;
 
@@ -576,8 +578,7 @@ static bool list_goes(const struct removing *removing, const struct piece *piece
 {
 	uint64_t rules = hiding_of_block(&removing->hiding, service, type);
 
-	return rules &&
-	       hiding_some_of(&removing->hiding, rules, piece->first_ms, piece->last_ms);
+	return rules && hiding_some_of(&removing->hiding, rules, piece->first_ms, piece->last_ms);
 }
 
 /* The host's list without the services that go. */
@@ -623,8 +624,7 @@ static int write_lists(struct removing *removing, const struct piece *piece)
 
 	if (!err)
 		err = database_prepare(removing->to,
-				       "INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-				       &insert);
+				       "INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?)", &insert);
 	if (err)
 		return err;
 	sqlite3_bind_int64(row, 1, piece->number);
@@ -738,9 +738,8 @@ static int write_chronicle(struct removing *removing)
 			"SELECT id, scope, piece, node_count, locations, nodes FROM growth",
 			"INSERT INTO growth VALUES (?, ?, ?, ?, ?, ?)");
 	if (!err)
-		err = database_execute(removing->to,
-				       "DELETE FROM growth WHERE scope >= 0 AND "
-				       "scope NOT IN (SELECT scope FROM list)");
+		err = database_execute(removing->to, "DELETE FROM growth WHERE scope >= 0 AND "
+						     "scope NOT IN (SELECT scope FROM list)");
 	return err ? err
 		   : copy_rows(removing, "SELECT name FROM sample_label",
 			       "INSERT INTO sample_label VALUES (?)");

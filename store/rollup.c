@@ -33,7 +33,8 @@ int store_resume_chronicles(struct store *store)
 
 		/* What an earlier program began is sealed, or what a deletion ended; a new one
 		   begins. */
-		if (!chronicle->is_sealed && chronicle->clean_until >= store_last_deletion(store) && chronicle->version == SPAN_VERSION &&
+		if (!chronicle->is_sealed && chronicle->clean_until >= store_last_deletion(store) &&
+		    chronicle->version == SPAN_VERSION &&
 		    (!store->chronicle || store->chronicle->from_ms <= chronicle->from_ms))
 			store->chronicle = chronicle;
 	}
@@ -135,7 +136,8 @@ bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
 		struct span *span = store->spans.spans.items[i];
 
 		/* One that is full and not sealed yet waits for its readers to go. */
-		if (span->is_damaged || span->cant_roll || store_may_hide(store, span) || (!span->live && !span->is_sealed))
+		if (span->is_damaged || span->cant_roll || store_may_hide(store, span) ||
+		    (!span->live && !span->is_sealed))
 			continue;
 		if (segments)
 			found = find_segment(store, span, ret_row);

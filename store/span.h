@@ -66,9 +66,9 @@ struct span {
 	/* guarded by the store's lock */
 	unsigned references;
 	uint64_t clean_until; /* of deletions (store/deletions.h) */
-	bool is_listed; /* not dropped or set aside */
-	bool is_gone;	/* its file goes with it */
-	bool stays;	/* it can't be written anew */
+	bool is_listed;	      /* not dropped or set aside */
+	bool is_gone;	      /* its file goes with it */
+	bool stays;	      /* it can't be written anew */
 	bool is_sealed;
 	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
 	char damage[SPAN_DAMAGE_SIZE]; /* what was found */

@@ -60,17 +60,17 @@ struct compaction {
 	pthread_t thread;
 	bool is_running;
 	atomic_bool is_done, cancel;
-	struct span *span;	 /* with a reference */
-	struct span *chronicle;	 /* it is rolled up into this one; or NULL */
-	struct segment_row row;	 /* what is rolled up; number 0: all of the span */
+	struct span *span;		/* with a reference */
+	struct span *chronicle;		/* it is rolled up into this one; or NULL */
+	struct segment_row row;		/* what is rolled up; number 0: all of the span */
 	struct deletion_rules *removes; /* what is removed from the span; or NULL */
 	uint64_t removed_until;		/* of them the last */
 	ARRAY(uint64_t) identities;	/* of all spans, when it began */
 	struct removal removal;		/* what came of it */
-	struct piece piece;	 /* that came of it, … */
-	struct pool labels;	 /* … and names of samples' own labels in it */
-	bool is_about_chronicle; /* the result */
-	char *path;		 /* of what is not finished */
+	struct piece piece;		/* that came of it, … */
+	struct pool labels;		/* … and names of samples' own labels in it */
+	bool is_about_chronicle;	/* the result */
+	char *path;			/* of what is not finished */
 	uint32_t fold;
 	int result;
 };
@@ -107,7 +107,7 @@ struct store {
 	char *deletions_path;
 	uint64_t last_deletion;
 
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock;	      /* guards what follows */
 	struct deletion_rules *rules; /* deletions that are not removed yet, or NULL */
 	struct spans spans;
 	struct spans chronicles;

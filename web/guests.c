@@ -210,8 +210,7 @@ int guests_bring(struct guests *guests, struct queue *queue, struct batch *batch
 	return bring(guests, queue, &guest);
 }
 
-int guests_act(struct guests *guests, struct queue *queue, int (*act)(void *context),
-	       void *context)
+int guests_act(struct guests *guests, struct queue *queue, int (*act)(void *context), void *context)
 {
 	struct guest guest = { .act = act, .context = context, .is_waiting = true };
 

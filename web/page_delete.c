@@ -189,8 +189,7 @@ static int delete_now(void *context)
 	return store_delete(deleting->server->store, &deleting->deletion, &deleting->number);
 }
 
-static bool delete_it(struct deleting *deleting, const struct request *request,
-		      struct reply *reply)
+static bool delete_it(struct deleting *deleting, const struct request *request, struct reply *reply)
 {
 	struct buf *query = &deleting->query;
 	int err;
@@ -243,8 +242,7 @@ void page_delete(struct server *server, struct request *request, struct reply *r
 	if (!look(&deleting, reply))
 		return;
 	/* What is not there needs no record. */
-	if (!deleting.is_dry && deleting.extent.series > 0 &&
-	    !delete_it(&deleting, request, reply))
+	if (!deleting.is_dry && deleting.extent.series > 0 && !delete_it(&deleting, request, reply))
 		return;
 	deleting.deletion = (struct store_deletion){
 		.selector = { (char *)deleting.query.bytes, deleting.query.size },

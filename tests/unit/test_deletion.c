@@ -148,14 +148,14 @@ static void append(struct scene *scene, int64_t time_ms)
 		int64_t stack = batch_add_stack(batch, &location, 1, 0);
 
 		assert_true(series >= 0 && own_set >= 0 && stack >= 0);
-		assert_int_equal(batch_add_entry(batch,
-						 &(struct batch_entry){
-							 .series = (uint32_t)series,
-							 .sample_labels = (uint32_t)own_set,
-							 .stack = (uint32_t)stack,
-							 .count = 1,
-							 .value = PERIOD }),
-				 0);
+		assert_int_equal(
+			batch_add_entry(batch,
+					&(struct batch_entry){ .series = (uint32_t)series,
+							       .sample_labels = (uint32_t)own_set,
+							       .stack = (uint32_t)stack,
+							       .count = 1,
+							       .value = PERIOD }),
+			0);
 		assert_true(scene->count < SAMPLE_COUNT_MAX);
 		scene->samples[scene->count++] = sample;
 	}
@@ -235,8 +235,7 @@ static void check_one(struct scene *scene, const struct wanted *wanted, int type
 		struct flame_options options = { .node_count_max = i ? 1 << 14 : 1000,
 						 .rows_by = i == 2 ? STR("region") : STR("") };
 
-		assert_int_equal(
-			store_flame(scene->store.store, &question, &options, &flame), 0);
+		assert_int_equal(store_flame(scene->store.store, &question, &options, &flame), 0);
 		assert_int_equal(flame.nodes[0].total, left * PERIOD);
 		assert_int_equal(flame.sample_count, left);
 		flame_done(&flame);
@@ -281,8 +280,8 @@ static void check(struct scene *scene)
 		check_range(scene, START_MS + 7 * MINUTE_MS, unix_ms - 7 * MINUTE_MS);
 }
 
-static void delete(struct scene *scene, const struct wanted *wanted, int64_t from_ms,
-		   int64_t to_ms)
+static void delete (struct scene *scene, const struct wanted *wanted, int64_t from_ms,
+		    int64_t to_ms)
 {
 	struct store_deletion deletion = { .selector = str_from(wanted->selector),
 					   .from_unix_ms = from_ms,
@@ -294,8 +293,8 @@ static void delete(struct scene *scene, const struct wanted *wanted, int64_t fro
 	assert_int_equal(store_delete(scene->store.store, &deletion, &number), 0);
 	assert_int_equal(number, before + 1);
 	for (uint32_t i = 0; i < scene->count; i++)
-		if (is_wanted(&scene->samples[i], wanted) &&
-		    scene->samples[i].time_ms >= from_ms && scene->samples[i].time_ms <= to_ms)
+		if (is_wanted(&scene->samples[i], wanted) && scene->samples[i].time_ms >= from_ms &&
+		    scene->samples[i].time_ms <= to_ms)
 			scene->samples[i].is_deleted = true;
 	check(scene);
 }
@@ -345,7 +344,7 @@ static void what_is_open_is_hidden_and_what_comes_is_seen(void **state)
 
 	append(scene, unix_ms);
 	check(scene);
-	delete(scene, &web, 0, INT64_MAX / 4);
+	delete (scene, &web, 0, INT64_MAX / 4);
 	append(scene, unix_ms + 1000);
 	check(scene);
 	reopen(scene);
@@ -367,7 +366,7 @@ static void a_service_goes_from_spans(void **state)
 
 	live(scene, 150);
 	check(scene);
-	delete(scene, &web, 0, INT64_MAX / 4);
+	delete (scene, &web, 0, INT64_MAX / 4);
 	reopen(scene);
 	check(scene);
 	for (int i = 0; i < 5; i++) {
@@ -388,10 +387,10 @@ static void a_label_set_goes_from_spans(void **state)
 	struct scene *scene = *state;
 
 	live(scene, 90);
-	delete(scene, &web_eu, 0, INT64_MAX / 4);
+	delete (scene, &web_eu, 0, INT64_MAX / 4);
 	remove_all(scene);
 	check(scene);
-	delete(scene, &wall, 0, INT64_MAX / 4);
+	delete (scene, &wall, 0, INT64_MAX / 4);
 	reopen(scene);
 	check(scene);
 	remove_all(scene);
@@ -405,10 +404,10 @@ static void a_time_goes(void **state)
 	struct scene *scene = *state;
 
 	live(scene, 90);
-	delete(scene, &web, START_MS + 15 * MINUTE_MS, START_MS + 33 * MINUTE_MS);
+	delete (scene, &web, START_MS + 15 * MINUTE_MS, START_MS + 33 * MINUTE_MS);
 	remove_all(scene);
 	check(scene);
-	delete(scene, &web_eu, START_MS + 30 * MINUTE_MS, START_MS + 70 * MINUTE_MS);
+	delete (scene, &web_eu, START_MS + 30 * MINUTE_MS, START_MS + 70 * MINUTE_MS);
 	reopen(scene);
 	check(scene);
 	remove_all(scene);
@@ -425,10 +424,10 @@ static void it_goes_from_compact_spans(void **state)
 	live(scene, 200);
 	assert_true(status_of(scene).compact_spans > 0);
 	check(scene);
-	delete(scene, &web_eu, 0, INT64_MAX / 4);
+	delete (scene, &web_eu, 0, INT64_MAX / 4);
 	remove_all(scene);
 	check(scene);
-	delete(scene, &web, 0, INT64_MAX / 4);
+	delete (scene, &web, 0, INT64_MAX / 4);
 	remove_all(scene);
 	check(scene);
 	reopen(scene);
@@ -444,10 +443,10 @@ static void several_at_once_and_none_matters_to_the_next(void **state)
 	struct scene *scene = *state;
 
 	live(scene, 65);
-	delete(scene, &web_eu, 0, INT64_MAX / 4);
+	delete (scene, &web_eu, 0, INT64_MAX / 4);
 	live(scene, 15);
-	delete(scene, &wall, 0, START_MS + 20 * MINUTE_MS);
-	delete(scene, &web, START_MS, START_MS + 70 * MINUTE_MS);
+	delete (scene, &wall, 0, START_MS + 20 * MINUTE_MS);
+	delete (scene, &web, START_MS, START_MS + 70 * MINUTE_MS);
 	remove_all(scene);
 	check(scene);
 	reopen(scene);
@@ -462,7 +461,7 @@ static void all_of_a_file_goes_with_it(void **state)
 
 	live(scene, 130);
 	spans = status_of(scene).span_count;
-	delete(scene, &any, 0, INT64_MAX / 4);
+	delete (scene, &any, 0, INT64_MAX / 4);
 	remove_all(scene);
 	check(scene);
 	assert_true(status_of(scene).span_count < spans);
@@ -509,7 +508,7 @@ static void whoever_comes_after_a_crash_goes_on(void **state)
 	struct scene *scene = *state;
 
 	live(scene, 130);
-	delete(scene, &web_eu, 0, INT64_MAX / 4);
+	delete (scene, &web_eu, 0, INT64_MAX / 4);
 	for (int i = 0; i < 40 && status_of(scene).deletions_pending; i++) {
 		for (int k = 0; k < i % 4 + 1; k++) {
 			maintain(scene);
@@ -529,7 +528,7 @@ static void of_two_files_the_later_counts(void **state)
 	char command[1024];
 
 	append(scene, unix_ms);
-	delete(scene, &web, 0, INT64_MAX / 4);
+	delete (scene, &web, 0, INT64_MAX / 4);
 	for (int i = 0; i < 2; i++) {
 		snprintf(command, sizeof(command), "cd '%s' && mkdir -p old && cp -p %s/*.db %s",
 			 scene->store.options.folder, i ? "old" : "data", i ? "data/" : "old/");
@@ -545,8 +544,8 @@ static void of_two_files_the_later_counts(void **state)
 static void a_selector_must_name_something(void **state)
 {
 	struct scene *scene = *state;
-	static const char *const texts[] = { "", "{}", "{a=\"\"}", "{a!=\"b\"}", "{a=~\".*\"}",
-					     "{a=" };
+	static const char *const texts[] = { "",	   "{}",	  "{a=\"\"}",
+					     "{a!=\"b\"}", "{a=~\".*\"}", "{a=" };
 	uint64_t number = 0;
 
 	append(scene, unix_ms);
@@ -566,7 +565,7 @@ static void words_go_from_the_files(void **state)
 	const struct wanted db = { "{service_name=\"web-api\"}", 2, -1, -1 };
 
 	append(scene, unix_ms);
-	delete(scene, &db, 0, INT64_MAX / 4);
+	delete (scene, &db, 0, INT64_MAX / 4);
 	/* Nothing is rolled up of it meanwhile; what grew before is not much. */
 	assert_true(is_on_disk(scene, "service_name"));
 	remove_all(scene);

@@ -35,6 +35,7 @@ enum profile {
 	PROFILE_BLOCK,
 	PROFILE_LIVE,
 	PROFILE_MALLOC,
+	PROFILE_CPU_TIME,
 	PROFILE_COUNT,
 };
 
@@ -64,6 +65,9 @@ static const struct {
 	[PROFILE_LIVE] = { { "memory:live:count:objects:count", NULL }, false },
 	[PROFILE_MALLOC] = { { "memory:malloc_objects:count::", "memory:malloc_bytes:bytes::" },
 			     false },
+	[PROFILE_CPU_TIME] = { { "process_cpu:cpu_time_samples:count:cpu_time:nanoseconds",
+				 "process_cpu:cpu_time:nanoseconds:cpu_time:nanoseconds" },
+			       false },
 };
 
 /* What a thread's state is to us: numbers of constants. */
@@ -480,6 +484,8 @@ static int take_sample(struct jfr_input *input, const struct jfr_event *event, e
 		return add_sample(input, event, value, PROFILE_MUTEX, 1, ns_of(input, weight));
 	case JFR_THREAD_PARK:
 		return add_sample(input, event, value, PROFILE_BLOCK, 1, ns_of(input, weight));
+	case JFR_CPU_TIME_SAMPLE:
+		return add_sample(input, event, value, PROFILE_CPU_TIME, 1, ns_of(input, weight));
 	case JFR_LIVE_OBJECT:
 		return add_sample(input, event, value, PROFILE_LIVE, 1, 0);
 	case JFR_MALLOC:

@@ -13,6 +13,7 @@
  *
  *   ExecutionSample               process_cpu:cpu, and wall:wall when that is the event recorded
  *   WallClockSample               wall:wall, and process_cpu:cpu of what ran, likewise
+ *   CPUTimeSample                 process_cpu:cpu_time, …_samples
  *   NativeMethodSample            native:samples: threads in native code, which may be waiting
  *   ObjectAllocationInNewTLAB     memory:alloc_in_new_tlab_objects, …_bytes
  *   ObjectAllocationOutsideTLAB   memory:alloc_outside_tlab_objects, …_bytes
@@ -21,6 +22,8 @@
  *   JavaMonitorEnter              mutex:contentions, mutex:delay
  *   ThreadPark                    block:contentions, block:delay
  *   Malloc                        memory:malloc_objects, …_bytes
+ *
+ * A JDK may record ExecutionSample and CPUTimeSample at once: one type would count time twice.
  *
  * The setting "event" becomes the label jfr_event. A stack that is not among the constants, as in
  * the end of an unfinished recording, is skipped and counted.

@@ -47,6 +47,7 @@ enum {
 	MADE_LIVE,
 	MADE_MALLOC,
 	MADE_SETTING,
+	MADE_CPU_TIME,
 };
 
 /* From a chunk's header on, of a recording that began at a time, with a clock of so many ticks. */

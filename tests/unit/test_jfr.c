@@ -198,6 +198,8 @@ static void each_event_is_of_its_type(void **state)
 	add_event(&maker, MADE_PARK, 3000, NULL, 0);
 	add_event(&maker, MADE_LIVE, -1, NUMBERS(64));
 	add_event(&maker, MADE_MALLOC, -1, NUMBERS(0xffff8000, 128));
+	add_event(&maker, MADE_CPU_TIME, -1, NUMBERS(0, 10000000, 1));
+	add_event(&maker, MADE_CPU_TIME, -1, NUMBERS(0, 20000000, 0));
 	jfr_make_end(&maker);
 #define OF_MAIN "{}{thread_name=main} C.m0;C.m1 "
 	assert_read(&buf, &plain, &pushed,
@@ -218,7 +220,9 @@ static void each_event_is_of_its_type(void **state)
 		    "block:delay:nanoseconds:block:count" OF_MAIN "1 3000\n"
 		    "memory:live:count:objects:count" OF_MAIN "1 1\n"
 		    "memory:malloc_objects:count::" OF_MAIN "1 1\n"
-		    "memory:malloc_bytes:bytes::" OF_MAIN "1 128\n");
+		    "memory:malloc_bytes:bytes::" OF_MAIN "1 128\n"
+		    "process_cpu:cpu_time_samples:count:cpu_time:nanoseconds" OF_MAIN "2 2\n"
+		    "process_cpu:cpu_time:nanoseconds:cpu_time:nanoseconds" OF_MAIN "2 30000000\n");
 }
 
 static void what_is_recorded_decides_of_wall_clock_time(void **state)

@@ -726,8 +726,8 @@ int jfr_read(struct str bytes, const struct pprof_origin *origin, const struct j
 	input->summary = &summary;
 	input->reason = reterr;
 	input->text = input->other_text = BUF(JFR_NAME_SIZE_MAX);
-	input->name = BUF(3 * JFR_NAME_SIZE_MAX);
-	input->mended = BUF(3 * JFR_NAME_SIZE_MAX);
+	input->name = BUF(3UL * JFR_NAME_SIZE_MAX);
+	input->mended = BUF(3UL * JFR_NAME_SIZE_MAX);
 	jfr_chunk_init(&input->chunk);
 	input->chunk.walked = origin->walked;
 	input->chunk.context = origin->context;

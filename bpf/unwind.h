@@ -87,6 +87,14 @@ UNWIND_INLINE __u16 unwind_low_of(const void *lines, __u32 line_mask, __u32 line
 	return *(const __u16 *)((const char *)lines + (__u64)(line & line_mask) * UNWIND_LINE_SIZE);
 }
 
+/* A row of a line. Compilers know that it is one and leave the mask out, if they may; the verifier
+ * of Linux 6.1 knows nothing after an OR of 32 bits. */
+UNWIND_INLINE __u32 unwind_bound_row(__u32 row)
+{
+	__asm__("" : "+r"(row));
+	return row & (UNWIND_LINE_ROW_COUNT - 1);
+}
+
 /*
  * The number of the rule in force at this offset. page: its page word, not 0, with the block's
  * first line counted from lines[].
@@ -140,11 +148,11 @@ UNWIND_INLINE __u16 unwind_find(const void *lines, __u32 line_mask, __u32 page, 
 
 #pragma GCC unroll 4
 	for (int k = 3; k >= 0; k--) {
-		__u32 next = (row + (1U << k)) & (UNWIND_LINE_ROW_COUNT - 1);
+		__u32 next = unwind_bound_row(row + (1U << k));
 
 		row += (1U << k) & ~unwind_if_negative((__s64)low - (__s64)rows[next].low);
 	}
-	return rows[row & (UNWIND_LINE_ROW_COUNT - 1)].rule;
+	return rows[unwind_bound_row(row)].rule;
 }
 
 /*

@@ -76,10 +76,16 @@ static int explain_load(int err, char reterr[static SAMPLER_ERROR_SIZE])
 		snprintf(reterr, SAMPLER_ERROR_SIZE,
 			 "this kernel describes no types (no /sys/kernel/btf/vmlinux); it needs "
 			 "CONFIG_DEBUG_INFO_BTF");
-	else if (err == -EPERM || err == -EACCES)
+	else if (err == -EPERM)
 		snprintf(reterr, SAMPLER_ERROR_SIZE,
 			 "no right to load BPF programs; start it as root, or with CAP_BPF and "
 			 "CAP_PERFMON");
+	else if (err == -EACCES)
+		snprintf(reterr, SAMPLER_ERROR_SIZE,
+			 "this kernel's verifier, or a security module, refuses the BPF program "
+			 "(%s); if the kernel is 5.17 or newer and nothing forbids BPF, this is an "
+			 "error of hearth's: please report it with what 'hearth doctor' prints",
+			 strerror(-err));
 	else
 		snprintf(reterr, SAMPLER_ERROR_SIZE,
 			 "this kernel does not take the BPF program (%s); it must be 5.17 or newer",

@@ -49,7 +49,7 @@ PACKAGES_TEST  := libcmocka-dev python3 curl dwz elfutils libc6-dbg g++ chromium
 PACKAGES_DEB     := debhelper dpkg-dev fakeroot lintian
 PACKAGES_RPM     := rpm dpkg-dev
 PACKAGES_ROOT    := mmdebstrap systemd-container debian-archive-keyring
-PACKAGES_INSTALL := $(PACKAGES_ROOT) curl jq podman runc
+PACKAGES_INSTALL := $(PACKAGES_ROOT) curl jq podman runc qemu-system-x86 cpio
 
 LIBRARIES := libbpf zlib libdeflate sqlite3 libzstd libpcre2-8 jansson libnghttp2 libssl libcrypto libxxhash libprotobuf-c liblzma
 

@@ -99,6 +99,7 @@ install() {
 	for suite in bookworm trixie; do
 		run "install/deb_$suite" sh tests/install/boot.sh "$suite" "$deb" "$before/before.deb" "$deb"
 		run "install/rpm_$suite" sh tests/install/boot.sh "$suite" "$rpm" "$before/before.rpm" "$deb"
+		run "install/kernel_$suite" sh tests/install/kernel.sh "$suite" "$deb"
 	done
 	run install/container sh tests/install/container.sh bookworm "$deb"
 	run install/image sh tests/install/image.sh "$deb"

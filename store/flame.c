@@ -592,8 +592,8 @@ static int join_parts(struct flame_question *question, struct reader *reader, st
 	return err == -ENOSPC ? 1 : err;
 }
 
-static int merge_summary(struct flame_question *question, struct reader *reader,
-			 const struct cached *summary)
+int flame_merge_summary(struct flame_question *question, struct reader *reader,
+			const struct cached *summary)
 {
 	struct forest forest = forest_of_summary(summary);
 	int err = flame_reserve_scratch(question, forest.count);
@@ -613,44 +613,68 @@ static int end_span(void *context, struct reader *reader)
 	bool was_taken = reader_lock(reader);
 
 	if (!err)
-		err = merge_summary(question, reader, joined);
+		err = flame_merge_summary(question, reader, joined);
 	else if (err > 0)
 		err = 0;
 	for (uint32_t i = 0; !err && !joined && i < question->parts.count; i++)
-		err = merge_summary(question, reader, question->parts.items[i]);
+		err = flame_merge_summary(question, reader, question->parts.items[i]);
 	reader_unlock(reader, was_taken);
 	drop_parts(question);
 	return err;
 }
 
-/* The values of all nodes are summed: adds them up, cuts, and merges; or keeps that for later. */
-int flame_merge_segment(struct flame_question *question, struct reader *reader,
-			const struct reading *reading)
+/* The values of all nodes are summed: the tree with what lies below each. */
+static struct forest add_up(struct flame_question *question)
 {
-	autoclean(cached) struct cached *summary = NULL;
-	const struct tree *tree = question->tree;
-	struct forest forest = { .nodes = tree->nodes.items,
+	struct forest forest = { .nodes = question->tree->nodes.items,
 				 .self = question->self.items,
 				 .total = question->total.items,
-				 .count = tree->nodes.count };
-	uint64_t cut = 0;
-	int err = 0;
+				 .count = question->tree->nodes.count };
 
-	if (forest.count == 0)
-		return 0;
 	forest_add_up(&forest);
-	if (question->walk)
-		return question->walk->add(question->walk->context, reader->catalog, tree, &forest);
-	cut = flame_find_cut(question, &forest);
-	if (!may_summarize(question, reading))
-		return flame_merge_forest(question, reader->catalog, &forest, cut);
-	err = forest_summarize(tree, &forest, cut, question->mapped.items, &summary);
+	return forest;
+}
+
+int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
+{
+	struct forest forest = add_up(question);
+	int err = forest_summarize(question->tree, &forest, flame_find_cut(question, &forest),
+				   question->mapped.items, ret);
+
 	if (err)
 		return err;
-	summary->sample_count = question->merge.sample_count - question->samples_before;
-	cache_add(question->store->cache, summary_key(question, reader, reading), summary);
+	(*ret)->sample_count = question->merge.sample_count - question->samples_before;
+	cache_add(question->store->cache, key, *ret);
+	return 0;
+}
+
+int flame_merge_tree(struct flame_question *question, struct reader *reader)
+{
+	struct forest forest;
+
+	if (question->tree->nodes.count == 0)
+		return 0;
+	forest = add_up(question);
+	if (question->walk)
+		return question->walk->add(question->walk->context, reader->catalog, question->tree,
+					   &forest);
+	return flame_merge_forest(question, reader->catalog, &forest,
+				  flame_find_cut(question, &forest));
+}
+
+static int merge_segment(struct flame_question *question, struct reader *reader,
+			 const struct reading *reading)
+{
+	struct cached *summary = NULL;
+	int err;
+
+	if (!may_summarize(question, reading) || question->tree->nodes.count == 0)
+		return flame_merge_tree(question, reader);
+	err = flame_summarize(question, summary_key(question, reader, reading), &summary);
+	if (err)
+		return err;
 	question->has_made_part = true;
-	return add_part(question, reading->number, TAKE(summary));
+	return add_part(question, reading->number, summary);
 }
 
 static int end_segment(void *context, struct reader *reader, const struct reading *reading)
@@ -663,7 +687,7 @@ static int end_segment(void *context, struct reader *reader, const struct readin
 		err = add_part(question, reading->number, TAKE(question->cached));
 	} else if (!err) {
 		err = question->rows == ROWS_LABEL ? flame_merge_rows(question, reader->catalog)
-						   : flame_merge_segment(question, reader, reading);
+						   : merge_segment(question, reader, reading);
 	}
 	reader_unlock(reader, was_taken);
 	question->cached = cached_release(question->cached);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/table.h"
 #include "store/block_labels.h"
 #include "store/flame_private.h"
 
@@ -121,11 +122,10 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 	return err;
 }
 
-/* The pieces of a level, or of all (UINT32_MAX), in one scope. */
-static int add_scope(struct flame_question *question, struct reader *reader, int64_t scope,
+/* Sums the pieces of a level, or of all (UINT32_MAX), in one scope; question->tree is its tree. */
+static int sum_scope(struct flame_question *question, struct reader *reader, int64_t scope,
 		     uint32_t level, const struct pick *picks, uint32_t count)
 {
-	const struct reading reading = { 0 };
 	int err = reader_chronicle_tree(reader, scope, &question->cached);
 
 	if (err)
@@ -134,15 +134,69 @@ static int add_scope(struct flame_question *question, struct reader *reader, int
 	err = flame_check_roots(question->tree, reader->catalog);
 	if (!err)
 		err = flame_reserve_scratch(question, question->tree->nodes.count);
-	if (!err) {
-		memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
-		err = sum_lists(question, reader, scope, level, picks, count);
-	}
-	if (!err)
-		err = flame_merge_segment(question, reader, &reading);
+	if (err)
+		return err;
+	memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
+	return sum_lists(question, reader, scope, level, picks, count);
+}
+
+static void end_scope(struct flame_question *question)
+{
 	question->cached = cached_release(question->cached);
 	question->tree = NULL;
+}
+
+static int add_scope(struct flame_question *question, struct reader *reader, int64_t scope,
+		     uint32_t level, const struct pick *picks, uint32_t count)
+{
+	int err = sum_scope(question, reader, scope, level, picks, count);
+
+	if (!err)
+		err = flame_merge_tree(question, reader);
+	end_scope(question);
 	return err;
+}
+
+/* Of all that was picked, which stays as it is: who looks at an hour looks at it again. */
+static int summarize_host(struct flame_question *question, struct reader *reader, uint32_t type,
+			  const struct pick *picks, uint32_t count, struct cached **ret)
+{
+	uint64_t hash = count;
+
+	for (uint32_t i = 0; i < count; i++)
+		hash = table_hash_bytes(&picks[i].piece.number, sizeof(picks[i].piece.number),
+					hash);
+
+	struct cache_key key = { .span = reader->span->id,
+				 .segment = (uint32_t)hash,
+				 .last_segment = (uint32_t)(hash >> 32),
+				 .type = type };
+	int err = 0;
+
+	*ret = cache_find(question->store->cache, key);
+	if (*ret) {
+		question->merge.sample_count =
+			saturated_sum(question->merge.sample_count, (*ret)->sample_count);
+		return 0;
+	}
+	question->samples_before = question->merge.sample_count;
+	err = sum_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
+	if (!err)
+		err = flame_summarize(question, key, ret);
+	end_scope(question);
+	return err;
+}
+
+static int add_host(struct flame_question *question, struct reader *reader, uint32_t type,
+		    const struct pick *picks, uint32_t count)
+{
+	autoclean(cached) struct cached *summary = NULL;
+	int err;
+
+	if (type == 0)
+		return add_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
+	err = summarize_host(question, reader, type, picks, count, &summary);
+	return err ? err : flame_merge_summary(question, reader, summary);
 }
 
 static int note_service(void *context, struct reader *reader, uint32_t service)
@@ -175,13 +229,15 @@ int flame_add_chronicle(void *context, struct reader *reader, const struct pick 
 {
 	struct flame_question *question = context;
 	uint64_t before = question->merge.sample_count;
+	uint32_t type;
 	int err = 0;
 
 	assert(question->rows != ROWS_LABEL);
 	flame_start_span(question, reader);
+	type = question->summary_type;
 	question->summary_type = 0;
 	if (!flame_is_by_service(question)) {
-		err = add_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
+		err = add_host(question, reader, type, picks, count);
 	} else {
 		err = add_services(question, reader, picks, count);
 		if (!err)

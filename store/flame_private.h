@@ -92,9 +92,12 @@ uint64_t flame_find_cut(const struct flame_question *question, const struct fore
 int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
 		       const struct forest *forest, uint64_t cut);
 
-/* The values of all nodes are summed: adds them up, cuts, and merges. */
-int flame_merge_segment(struct flame_question *question, struct reader *reader,
-			const struct reading *reading);
+/* The values of all nodes are summed: adds them up, cuts, and merges; or keeps a summary of it,
+ * too, which is merged later. */
+int flame_merge_tree(struct flame_question *question, struct reader *reader);
+int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret);
+int flame_merge_summary(struct flame_question *question, struct reader *reader,
+			const struct cached *summary);
 
 /* The same for the touches, where rows are those of a label. */
 int flame_merge_rows(struct flame_question *question, const struct catalog *catalog);

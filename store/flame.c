@@ -232,14 +232,14 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 
 /* ---- merging --------------------------------------------------------------------------------- */
 
-/* The total from which on nodes are worth merging: 1 for all. */
-uint64_t flame_find_cut(const struct flame_question *question, const struct forest *forest)
+uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest)
 {
 	uint64_t keep = (uint64_t)question->options->node_count_max * CUT_FACTOR;
 
-	return question->is_exact
-		       ? 1
-		       : forest_find_cut(forest, keep < CUT_COUNT_MIN ? CUT_COUNT_MIN : keep);
+	if (!question->is_exact && !question->walk)
+		return forest_add_up_and_cut(forest, keep < CUT_COUNT_MIN ? CUT_COUNT_MIN : keep);
+	forest_add_up(forest);
+	return 1;
 }
 
 static int64_t map_root(struct flame_question *question, const struct catalog *catalog,
@@ -623,23 +623,20 @@ static int end_span(void *context, struct reader *reader)
 	return err;
 }
 
-/* The values of all nodes are summed: the tree with what lies below each. */
-static struct forest add_up(struct flame_question *question)
+/* The question's tree, of whose nodes the values are summed. */
+static struct forest forest_of_tree(const struct flame_question *question)
 {
-	struct forest forest = { .nodes = question->tree->nodes.items,
-				 .self = question->self.items,
-				 .total = question->total.items,
-				 .count = question->tree->nodes.count };
-
-	forest_add_up(&forest);
-	return forest;
+	return (struct forest){ .nodes = question->tree->nodes.items,
+				.self = question->self.items,
+				.total = question->total.items,
+				.count = question->tree->nodes.count };
 }
 
 int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
 {
-	struct forest forest = add_up(question);
-	int err = forest_summarize(question->tree, &forest, flame_find_cut(question, &forest),
-				   question->mapped.items, ret);
+	struct forest forest = forest_of_tree(question);
+	uint64_t cut = flame_add_up(question, &forest);
+	int err = forest_summarize(question->tree, &forest, cut, question->mapped.items, ret);
 
 	if (err)
 		return err;
@@ -650,16 +647,15 @@ int flame_summarize(struct flame_question *question, struct cache_key key, struc
 
 int flame_merge_tree(struct flame_question *question, struct reader *reader)
 {
-	struct forest forest;
+	struct forest forest = forest_of_tree(question);
+	uint64_t cut = flame_add_up(question, &forest);
 
-	if (question->tree->nodes.count == 0)
+	if (forest.count == 0)
 		return 0;
-	forest = add_up(question);
 	if (question->walk)
 		return question->walk->add(question->walk->context, reader->catalog, question->tree,
 					   &forest);
-	return flame_merge_forest(question, reader->catalog, &forest,
-				  flame_find_cut(question, &forest));
+	return flame_merge_forest(question, reader->catalog, &forest, cut);
 }
 
 static int merge_segment(struct flame_question *question, struct reader *reader,

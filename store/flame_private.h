@@ -86,8 +86,9 @@ bool flame_wants_block(void *context, struct reader *reader, uint32_t service, u
 /* Roots name services, which a file may get wrong: -EBADMSG. */
 int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
 
-/* The total from which on nodes are worth merging: 1 for all. */
-uint64_t flame_find_cut(const struct flame_question *question, const struct forest *forest);
+/* Adds up from the leaves to the roots: the total from which on nodes are worth merging, 1 for all.
+ */
+uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest);
 
 int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
 		       const struct forest *forest, uint64_t cut);

@@ -128,6 +128,7 @@ int flame_merge_rows(struct flame_question *question, const struct catalog *cata
 				 .total = question->total.items,
 				 .count = count };
 
-	forest_add_up(&forest);
-	return flame_merge_forest(question, catalog, &forest, flame_find_cut(question, &forest));
+	uint64_t cut = flame_add_up(question, &forest);
+
+	return flame_merge_forest(question, catalog, &forest, cut);
 }

@@ -19,20 +19,8 @@ enum {
 static_assert(MERGE_NODE_COUNT_MAX < FOREST_HIDDEN && TREE_NODE_COUNT_MAX < FOREST_HIDDEN,
 	      "the bit is free");
 
-void forest_add_up(const struct forest *forest)
-{
-	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
-	for (uint32_t i = forest->count; i-- > 0;) {
-		uint32_t parent = forest->nodes[i].parent;
-
-		assert(parent == TREE_NO_PARENT || parent < i);
-		if (parent != TREE_NO_PARENT && forest->total[i])
-			forest->total[parent] =
-				saturated_sum(forest->total[parent], forest->total[i]);
-	}
-}
-
-/* ---- cutting --------------------------------------------------------------------------------- */
+/* ---- adding up, and cutting
+ * --------------------------------------------------------------------------------- */
 
 static unsigned bucket_of(uint64_t total)
 {
@@ -55,17 +43,41 @@ static uint64_t bucket_start(unsigned bucket)
 	return (uint64_t)((bucket & ((1 << BUCKET_BITS) - 1)) | 1 << BUCKET_BITS) << shift;
 }
 
-uint64_t forest_find_cut(const struct forest *forest, uint64_t keep)
+/* counts: of nodes by what they weigh, or NULL; what a node weighs is known once its children,
+ * which stand after it, were looked at. */
+static inline void add_up(const struct forest *forest, uint32_t *counts)
+{
+	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
+	for (uint32_t i = forest->count; i-- > 0;) {
+		uint32_t parent = forest->nodes[i].parent;
+		uint64_t total = forest->total[i];
+
+		assert(parent == TREE_NO_PARENT || parent < i);
+		if (!total)
+			continue;
+		if (counts)
+			counts[bucket_of(total)]++;
+		if (parent != TREE_NO_PARENT)
+			forest->total[parent] = saturated_sum(forest->total[parent], total);
+	}
+}
+
+void forest_add_up(const struct forest *forest)
+{
+	add_up(forest, NULL);
+}
+
+uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep)
 {
 	uint32_t counts[BUCKET_COUNT] = { 0 };
 	uint64_t seen = 0;
 	unsigned bucket = BUCKET_COUNT;
 
-	if (forest->count <= keep)
+	if (forest->count <= keep) {
+		add_up(forest, NULL);
 		return 1;
-	for (uint32_t i = 0; i < forest->count; i++)
-		if (forest->total[i])
-			counts[bucket_of(forest->total[i])]++;
+	}
+	add_up(forest, counts);
 	while (bucket > 0 && (seen == 0 || seen + counts[bucket - 1] <= keep))
 		seen += counts[--bucket];
 	return bucket > 0 ? bucket_start(bucket) : 1;

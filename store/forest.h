@@ -24,9 +24,9 @@ struct forest {
 /* total of each node from self of all, in one backward pass. */
 void forest_add_up(const struct forest *forest);
 
-/* The total from which on there are about so many nodes, no more unless they weigh the same; 1 for
- * all. */
-uint64_t forest_find_cut(const struct forest *forest, uint64_t keep);
+/* The same, and the total from which on there are about so many nodes, no more unless they weigh
+ * the same; 1 for all. */
+uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep);
 
 /*
  * Whoever looks at the whole host looks again a moment later, and finished segments don't change:

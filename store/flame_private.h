@@ -13,6 +13,13 @@
 
 /* What the parts of a question for stacks share: flame.c, flame_rows.c, flame_chronicle.c. */
 
+enum {
+	/* Nodes that differ only in the place of a call merge: look at so many times what is
+	   wanted. */
+	CUT_FACTOR = 2,
+	CUT_COUNT_MIN = 8192,
+};
+
 enum rows {
 	ROWS_NONE,
 	ROWS_SERVICE,

@@ -49,13 +49,6 @@ static struct deletion_rules *rules_new(void)
 	return rules;
 }
 
-static struct str lookup_none(const void *context, struct str name)
-{
-	(void)context;
-	(void)name;
-	return (struct str){ 0 };
-}
-
 static int add_rule(struct deletion_rules *rules, const struct store_deletion *deletion)
 {
 	char error[SELECTOR_ERROR_SIZE];
@@ -70,7 +63,7 @@ static int add_rule(struct deletion_rules *rules, const struct store_deletion *d
 	if (err)
 		return err;
 	/* It would be everything, or nearly. */
-	if (selector_matches(rule.selector, lookup_none, NULL)) {
+	if (selector_matches_none(rule.selector)) {
 		selector_free(rule.selector);
 		return -EINVAL;
 	}

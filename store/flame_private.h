@@ -11,7 +11,7 @@
 #include "store/reader.h"
 #include "store/sandwich.h"
 
-/* What the parts of a question for stacks share: flame.c, flame_rows.c, flame_chronicle.c. */
+/* What the parts of a question for stacks share: flame*.c. */
 
 enum {
 	/* Nodes that differ only in the place of a call merge: look at so many times what is
@@ -93,8 +93,7 @@ bool flame_wants_block(void *context, struct reader *reader, uint32_t service, u
 /* Roots name services, which a file may get wrong: -EBADMSG. */
 int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
 
-/* Adds up from the leaves to the roots: the total from which on nodes are worth merging, 1 for all.
- */
+/* Adds up from the leaves to the roots; the total from which on nodes are worth merging. */
 uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest);
 
 int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,

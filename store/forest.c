@@ -19,8 +19,7 @@ enum {
 static_assert(MERGE_NODE_COUNT_MAX < FOREST_HIDDEN && TREE_NODE_COUNT_MAX < FOREST_HIDDEN,
 	      "the bit is free");
 
-/* ---- adding up, and cutting
- * --------------------------------------------------------------------------------- */
+/* ---- adding up and cutting ------------------------------------------------------------------- */
 
 static unsigned bucket_of(uint64_t total)
 {

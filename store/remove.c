@@ -669,9 +669,10 @@ static int write_piece(struct removing *removing, sqlite3_stmt *row, sqlite3_stm
 	uint64_t removed;
 	int err = 0;
 
-	removing->is_touched_file = removing->is_touched_file || piece_goes(removing, &piece);
-	if (piece_goes(removing, &piece))
+	if (piece_goes(removing, &piece)) {
+		removing->is_touched_file = true;
 		return 0;
+	}
 	err = codec_unpack_pairs(removing->codec, pairs.text, pairs.size, &removing->pairs);
 	if (!err)
 		err = check_pairs(removing);

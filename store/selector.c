@@ -510,6 +510,18 @@ bool selector_matches(const struct selector *selector, selector_lookup *lookup, 
 	return true;
 }
 
+static struct str lookup_none(const void *context, struct str name)
+{
+	(void)context;
+	(void)name;
+	return (struct str){ 0 };
+}
+
+bool selector_matches_none(const struct selector *selector)
+{
+	return selector_matches(selector, lookup_none, NULL);
+}
+
 static bool is_one_of(struct str name, const struct str *names, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

@@ -33,6 +33,9 @@ int selector_add(struct selector *selector, struct str text,
 /* Looks up a label; a NULL text when there is none. */
 typedef struct str selector_lookup(const void *context, struct str name);
 
+/* Whether it matches what has none of the labels that it speaks of. */
+bool selector_matches_none(const struct selector *selector);
+
 bool selector_matches(const struct selector *selector, selector_lookup *lookup,
 		      const void *context);
 

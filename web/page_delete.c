@@ -34,13 +34,6 @@ static void deleting_cleanup(struct deleting *deleting)
 	buf_done(&deleting->query);
 }
 
-static struct str lookup_none(const void *context, struct str name)
-{
-	(void)context;
-	(void)name;
-	return (struct str){ 0 };
-}
-
 /* Each time is told, or there is no end on that side. */
 static bool read_times(struct deleting *deleting, const struct request *request,
 		       struct reply *reply)
@@ -134,7 +127,7 @@ static bool read_selector(struct deleting *deleting, const struct request *reque
 	buf_add_str(&deleting->query, query);
 	if (!add_type(deleting, query, request, reply))
 		return false;
-	if (selector_matches(deleting->selector, lookup_none, NULL)) {
+	if (selector_matches_none(deleting->selector)) {
 		reply_error(reply, 400, "query",
 			    "query: it must name what is deleted, as {service_name=\"web\"}; this "
 			    "one matches what has none of its labels, too");

@@ -53,7 +53,7 @@ try {
       }
       return [times[0], median(times.slice(1))].map((ms) => ms.toFixed(1)).join(" ");
     };
-    const rolled = async () => (await fetch(`${hearth.address}/api/v1/flame?${range}`)).headers.get("x-hearth-query").match(/rolled=(\d+)/)[1];
+    const rolled = async () => (await fetch(`${hearth.address}/api/v1/flame?${range}`)).headers.get("x-hearth-query").match(/rolled=(\d+)/)?.[1] ?? "0";
     // The hour came in seconds. What a server that runs sums up while the next ten minutes come is made up for first.
     const behind = await ask(`/api/v1/flame?${range}`);
     for (let before = "", same = 0; same < 3; await sleep(5)) {

@@ -15,6 +15,7 @@ const WARM_UP = IS_LONG ? SECONDS / 4 : SECONDS / 3;
 const EVERY = Math.max(1, SECONDS / 720);
 // The server collects a segment of ten minutes in memory and settles it: means of so many seconds know nothing of that.
 const SEGMENT = 600;
+const TOLD_EVERY = 120; // that somebody who waits sees it live, and how it went
 const GROWTH_MAX = 0.01; // an hour, of the mean
 // A short run asks whether the least of its last third is more than the most of its first one, and by how much: what a
 // busy machine delays is in both, a leak is not.
@@ -139,6 +140,9 @@ try {
     note("server heap held", gauge("heap_used"));
     note("server heap free", gauge("heap_free"));
     note("server caches", gauge("question_kept") + gauge("store_cache"));
+    if (Math.floor(at / TOLD_EVERY) === Math.floor((at - EVERY) / TOLD_EVERY)) continue;
+    const { anonymous, file } = state(ids.server);
+    console.log(`# ${Math.round(at)} s: server anonymous ${anonymous}, of files ${file}, heap ${gauge("heap_used").toFixed(0)} and free ${gauge("heap_free").toFixed(0)}, caches ${gauge("question_kept").toFixed(0)} and ${gauge("store_cache").toFixed(0)} KiB; collector ${state(ids.collector).anonymous} KiB`);
   }
   isOver = true;
   await Promise.all(tasks);

@@ -62,6 +62,13 @@ export function memory(pid) {
   return { now: of("VmRSS"), peak: of("VmHWM") };
 }
 
+/** MiB of it in maps of the BPF program: what it shares with the kernel, the ring's 4 MiB counted twice as they are mapped. */
+export function mapsOfBpf(pid) {
+  const parts = readFileSync(`/proc/${pid}/smaps`, "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  return parts.filter((part) => /bpf-map/.test(part.split("\n", 1)[0]))
+    .reduce((sum, part) => sum + Number(/^Rss:\s+(\d+)/m.exec(part)[1]) / 1024, 0);
+}
+
 export const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];

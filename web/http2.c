@@ -234,20 +234,34 @@ static bool is_ready(const struct stream *stream)
 		stream->body_size >= REQUEST_BODY_START_SIZE);
 }
 
-/* Begins what is ready, in the order of the streams, as far as the client may have more begun. */
-static void begin_ready(struct session *session)
+/*
+ * Begins what is ready, in the order of the streams, as far as the client may have more begun.
+ * 1 when some of it is answered already, which is to be sent; negative ends the connection.
+ */
+static int begin_ready(struct session *session)
 {
+	int told = 0;
+
 	for (struct stream *stream = session->first; stream; stream = stream->next) {
 		if (session->running_count >= HTTP2_RUNNING_MAX ||
 		    session->connection->unread_size >= HTTP2_UNREAD_SIZE_MAX)
-			return;
+			break;
 		if (!is_ready(stream))
 			continue;
 		stream->is_started = true;
+		if (stream->body_ended && stream_tell(stream)) {
+			int err = submit(session, stream);
+
+			if (err)
+				return err;
+			told = 1;
+			continue;
+		}
 		stream->is_running = true;
 		session->running_count++;
 		stream_start(stream, session->http->workers);
 	}
+	return told;
 }
 
 static void set_clock(struct session *session)
@@ -288,14 +302,13 @@ static int add_frame(struct connection *connection, struct frames *frames, const
 }
 
 /* Makes frames of what there is to say, as long as the socket takes them. */
-static int flush_session(struct session *session)
+static int send_made(struct session *session)
 {
 	struct connection *connection = session->connection;
 	struct frames frames;
 	int err = 0;
 
 	frames.size = 0;
-	begin_ready(session);
 	while (connection->out.size < OUT_SIZE_MAX && !err) {
 		const uint8_t *bytes;
 		ssize_t size = nghttp2_session_mem_send(session->nghttp2, &bytes);
@@ -306,11 +319,24 @@ static int flush_session(struct session *session)
 			break;
 		err = add_frame(connection, &frames, bytes, (size_t)size);
 	}
-	if (!err)
-		err = send_frames(connection, &frames);
-	if (err < 0)
-		return err;
-	begin_ready(session);
+	return err ? err : send_frames(connection, &frames);
+}
+
+/* Begins what may be begun, and sends what there is of answers: each makes room for the other. */
+static int flush_session(struct session *session)
+{
+	struct connection *connection = session->connection;
+	int told;
+
+	do {
+		int err = begin_ready(session);
+
+		if (err >= 0)
+			err = send_made(session);
+		told = err < 0 ? err : begin_ready(session);
+		if (told < 0)
+			return told;
+	} while (told > 0 && connection->out.size < OUT_SIZE_MAX);
 	set_clock(session);
 	if (!nghttp2_session_want_read(session->nghttp2) &&
 	    !nghttp2_session_want_write(session->nghttp2))

@@ -37,6 +37,7 @@
 #include "web/uploads.h"
 
 enum route_kind {
+	ROUTE_TELL,  /* GET, out of memory: waits for nothing and nobody */
 	ROUTE_READ,  /* GET */
 	ROUTE_ASK,   /* GET, asks the store: takes a slot */
 	ROUTE_DO,    /* POST without a body: changes something */
@@ -72,11 +73,11 @@ struct route {
 #define VCS	      "/vcs.v1.VCSService/"
 
 static const struct route routes_table[] = {
-	{ ROLE_NOBODY, ROUTE_READ, "/healthz", metrics_healthz },
-	{ ROLE_NOBODY, ROUTE_READ, "/ready", metrics_ready },
+	{ ROLE_NOBODY, ROUTE_TELL, "/healthz", metrics_healthz },
+	{ ROLE_NOBODY, ROUTE_TELL, "/ready", metrics_ready },
 	{ ROLE_NOBODY, ROUTE_READ, "/readyz", metrics_readyz },
 	{ ROLE_READER, ROUTE_READ, "/metrics", metrics_answer },
-	{ ROLE_READER, ROUTE_READ, "/api/v1/status/buildinfo", metrics_build },
+	{ ROLE_READER, ROUTE_TELL, "/api/v1/status/buildinfo", metrics_build },
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config", small_services_config },
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config/diff", small_services_config_diff },
 	{ ROLE_READER, ROUTE_READ, "/api/v1/status/config/default", small_services_config_default },
@@ -162,7 +163,7 @@ static const struct route routes_table[] = {
 	{ ROLE_WRITER, ROUTE_DELETE, "/symbols/", uploads_delete },
 
 	/* Its files; see page_assets_find(). */
-	{ ROLE_READER, ROUTE_READ, "page", page_assets_answer },
+	{ ROLE_READER, ROUTE_TELL, "page", page_assets_answer },
 };
 
 enum {
@@ -302,6 +303,7 @@ bool routes_know_tokens(struct routes *routes)
 static const char *method_of(const struct route *route)
 {
 	switch (route->kind) {
+	case ROUTE_TELL:
 	case ROUTE_READ:
 	case ROUTE_ASK:
 	case ROUTE_FILE:
@@ -641,6 +643,19 @@ static size_t answer(struct routes *routes, struct request *request, struct repl
 	if (reply->body.error)
 		report_lost_body(route, reply);
 	return number;
+}
+
+bool routes_can_tell(const struct request *request)
+{
+	struct str token = request_header(request, STR("authorization"));
+
+	/* Tokens may have to be read from their file first. */
+	if (token.text || !str_equal(request->method, STR("GET")))
+		return false;
+
+	size_t number = find_route(request);
+
+	return number != ROUTE_NONE && routes_table[number].kind == ROUTE_TELL;
 }
 
 void routes_answer(struct routes *routes, struct request *request, struct reply *reply)

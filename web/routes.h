@@ -27,6 +27,13 @@ struct routes *routes_free(struct routes *routes);
  */
 void routes_answer(struct routes *routes, struct request *request, struct reply *reply);
 
+/*
+ * Whether routes_answer() will answer this one at once, out of memory, without a lock that anybody
+ * holds for long, a file, or a body: health and the page's files. A thread that many wait for may
+ * then do it itself, and whether the server lives is told even while every worker is busy.
+ */
+bool routes_can_tell(const struct request *request);
+
 /* Whether somebody from elsewhere could be let in: nobody listens there without. */
 bool routes_know_tokens(struct routes *routes);
 

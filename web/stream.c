@@ -240,7 +240,7 @@ static int64_t read_body(struct request *request, void *bytes, size_t size)
 	return count;
 }
 
-/* ---- the worker -------------------------------------------------------------------------------
+/* ---- the answer -------------------------------------------------------------------------------
  */
 
 static void run(struct job *job)
@@ -249,6 +249,15 @@ static void run(struct job *job)
 
 	routes_answer(stream->routes, &stream->request, &stream->call.reply);
 	front_return(&stream->call);
+}
+
+bool stream_tell(struct stream *stream)
+{
+	assert(stream->head_is_whole && !stream->refusal && !stream->call.is_taken);
+	if (stream->body_size > 0 || !routes_can_tell(&stream->request))
+		return false;
+	routes_answer(stream->routes, &stream->request, &stream->call.reply);
+	return true;
 }
 
 void stream_start(struct stream *stream, struct workers *workers)

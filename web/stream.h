@@ -66,5 +66,11 @@ void stream_break(struct stream *stream, int err);
 /* How much the worker has taken since this was asked last. */
 size_t stream_take_taken(struct stream *stream);
 
+/*
+ * Answers it here and now if that takes no time, so that neither a worker nor this thread has to be
+ * woken for it; false: a worker must. The body has ended.
+ */
+bool stream_tell(struct stream *stream);
+
 /* Has a worker answer it. */
 void stream_start(struct stream *stream, struct workers *workers);

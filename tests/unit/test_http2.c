@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/settings.h"
 #include "web/door.h"
 #include "web/server.h"
@@ -571,6 +572,69 @@ static void makes_few_answers_that_nobody_reads(void **state)
 	assert_true(fixture->server.counters.limits_hit[LIMIT_WRITE_TIME] > ended);
 }
 
+/* Every worker has a body to wait for; the end of it never comes. */
+static void stall(int fd)
+{
+	autofree char *spaces = calloc(1, FRAME_SIZE_MAX);
+	autoclean(buf) struct buf block = BUF(1 << 16);
+	autoclean(buf) struct buf frames = BUF(1 << 20);
+	struct frame frame;
+
+	assert_true(hear_type(fd, SETTINGS, &frame));
+	add_frame(&frames, SETTINGS, ACK, 0, STR(""));
+	add_request(&block, "POST", "/querier.v1.QuerierService/LabelValues");
+	add_field(&block, "content-type", "application/json");
+	for (uint32_t i = 0; i < HTTP2_RUNNING_MAX; i++) {
+		add_frame(&frames, HEADERS, END_HEADERS, 1 + 2 * i, block_of(&block));
+		for (size_t size = 0; size < REQUEST_BODY_START_SIZE; size += FRAME_SIZE_MAX)
+			add_frame(&frames, DATA, 0, 1 + 2 * i,
+				  (struct str){ spaces, FRAME_SIZE_MAX });
+	}
+	add_frame(&frames, PING, 0, 0, STR("all sent"));
+	assert_true(say(fd, &frames));
+	do
+		assert_true(hear_type(fd, PING, &frame));
+	while (!(frame.flags & ACK));
+}
+
+/* Somebody who asks whether the server lives must not hear that it is busy. */
+static void tells_its_health_while_every_worker_waits(void **state)
+{
+	enum { COUNT = WORKER_COUNT_MAX / HTTP2_RUNNING_MAX };
+	autoclean(buf) struct buf busy_one = BUF(1 << 16);
+	autoclean(buf) struct buf health = BUF(1 << 16);
+	autoclean(buf) struct buf page = BUF(1 << 16);
+	autoclean(buf) struct buf frames = BUF(1 << 16);
+	uint32_t order[3];
+	struct frame frame;
+	int busy[COUNT];
+
+	for (size_t i = 0; i < COUNT; i++) {
+		busy[i] = dial(*state);
+		stall(busy[i]);
+	}
+
+	autoclose int fd = dial(*state);
+
+	add_request(&busy_one, "GET", "/api/v1/status/config/diff");
+	add_request(&health, "GET", "/healthz");
+	add_request(&page, "GET", "/icon.svg");
+	add_frame(&frames, HEADERS, END_HEADERS | END_STREAM, 1, block_of(&busy_one));
+	add_frame(&frames, HEADERS, END_HEADERS | END_STREAM, 3, block_of(&health));
+	add_frame(&frames, HEADERS, END_HEADERS | END_STREAM, 5, block_of(&page));
+	assert_true(say(fd, &frames));
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = 0; i == 2 && j < COUNT; j++)
+			close(busy[j]); /* and there is a worker again */
+		assert_true(hear_type(fd, HEADERS, &frame));
+		assert_int_equal(status_of(&frame), 200);
+		order[i] = frame.stream;
+	}
+	assert_int_equal(order[0], 3);
+	assert_int_equal(order[1], 5);
+	assert_int_equal(order[2], 1);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
@@ -608,6 +672,7 @@ int main(void)
 		cmocka_unit_test(keeps_streams_apart),
 		cmocka_unit_test(ends_floods),
 		cmocka_unit_test(makes_few_answers_that_nobody_reads),
+		cmocka_unit_test(tells_its_health_while_every_worker_waits),
 		cmocka_unit_test(says_goodbye),
 	};
 

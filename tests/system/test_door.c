@@ -91,8 +91,9 @@ static unsigned port_of(struct child *child)
 	return port;
 }
 
-/* One request, as it stands; the status. */
-static int ask(const char *host, unsigned port, const char *authorization, char *answer)
+/* One request of a method and a path; the status. */
+static int send_request(const char *host, unsigned port, const char *what,
+			const char *authorization, char *answer)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -106,9 +107,9 @@ static int ask(const char *host, unsigned port, const char *authorization, char 
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 
 	int size = snprintf(request, sizeof(request),
-			    "GET /api/v1/status HTTP/1.1\r\nHost: %s:%u\r\nConnection: "
-			    "close\r\n%s%s%s\r\n",
-			    host, port, authorization ? "Authorization: " : "",
+			    "%s HTTP/1.1\r\nHost: %s:%u\r\nContent-Length: 0\r\n"
+			    "Connection: close\r\n%s%s%s\r\n",
+			    what, host, port, authorization ? "Authorization: " : "",
 			    authorization ? authorization : "", authorization ? "\r\n" : "");
 
 	assert_int_equal(send(fd, request, (size_t)size, MSG_NOSIGNAL), size);
@@ -117,6 +118,11 @@ static int ask(const char *host, unsigned port, const char *authorization, char 
 	answer[used] = '\0';
 	assert_int_equal(sscanf(answer, "HTTP/1.1 %d", &status), 1);
 	return status;
+}
+
+static int ask(const char *host, unsigned port, const char *authorization, char *answer)
+{
+	return send_request(host, port, "GET /api/v1/status", authorization, answer);
 }
 
 /* An address of this machine that is not loopback; false when it has none. */
@@ -209,6 +215,83 @@ static void listens_elsewhere_when_somebody_has_a_token(void **state)
 }
 
 /* Few descriptors: accepting pauses, says so once, and goes on when some are back. */
+static size_t count_of(const char *text, const char *what)
+{
+	size_t count = 0;
+
+	while ((text = strstr(text, what))) {
+		count++;
+		text += strlen(what);
+	}
+	return count;
+}
+
+/* Who changes something, or would have, stands in the log, with what came of it. */
+static void writes_down_who_changes_something(void **state)
+{
+	static const struct {
+		const char *what;
+		bool is_admin;
+		int status;
+		const char *line; /* up to the port, or NULL: none */
+	} cases[] = {
+		{ "POST /api/v1/store/seal", true, 200,
+		  "audit: POST /api/v1/store/seal by token boss from 127.0.0.1:" },
+		{ "POST /api/v1/store/seal", false, 200,
+		  "audit: POST /api/v1/store/seal by loopback from 127.0.0.1:" },
+		{ "POST /api/v1/delete?query=%7Ba%3D%22b%22%7D", false, 403,
+		  "audit: POST /api/v1/delete by loopback from 127.0.0.1:" },
+		{ "POST /api/v1/delete", true, 400,
+		  "audit: POST /api/v1/delete by token boss from 127.0.0.1:" },
+		{ "PUT /symbols/%1b%5b31m%0aaudit:", true, 400,
+		  "audit: PUT /symbols/?[31m?audit: by token boss from 127.0.0.1:" },
+		{ "DELETE /symbols/00112233", true, 404,
+		  "audit: DELETE /symbols/00112233 by token boss from 127.0.0.1:" },
+		{ "GET /api/v1/status", true, 200, NULL },
+	};
+	const struct door_scene *scene = *state;
+	char secret[256], bearer[300], answer[ANSWER_SIZE];
+	const char *arguments[] = { scene->program, "serve",  "--data",
+				    scene->folder,  "--http", "127.0.0.1:0",
+				    "--access-log", "2",      NULL };
+	struct child child;
+
+	token(scene, "new boss --role admin", 0, secret, sizeof(secret));
+	secret[strcspn(secret, "\n")] = '\0';
+	snprintf(bearer, sizeof(bearer), "Bearer %s", secret);
+	child_start(&child, arguments, 0);
+
+	unsigned port = port_of(&child);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char line[256];
+		int status = send_request("127.0.0.1", port, cases[i].what,
+					  cases[i].is_admin ? bearer : NULL, answer);
+
+		if (status != cases[i].status)
+			fail_msg("%s: %d: %s", cases[i].what, status, answer);
+		if (!cases[i].line)
+			continue;
+		assert_true(child_says(&child, cases[i].line, 20));
+		snprintf(line, sizeof(line), "%s", strstr(child.said, cases[i].line));
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(answer, sizeof(answer), ": %d", status);
+		if (strcmp(line + strlen(line) - strlen(answer), answer) != 0)
+			fail_msg("'%s' ends not with%s", line, answer);
+	}
+	for (int i = 0; i < 15; i++)
+		assert_int_equal(ask("127.0.0.1", port, "Bearer hearth_wrong", answer), 401);
+	assert_int_equal(child_stop(&child, 20), 0);
+	/* Ten a minute are told; every other request of the 22 had a line of the access log. */
+	assert_int_equal(count_of(child.said, "audit: a wrong token was refused: "), 10);
+	assert_int_equal(count_of(child.said, "access: "), 11);
+	assert_int_equal(count_of(child.said, "audit: GET "), 0);
+	/* What is secret is not told, and what strangers write can't paint the terminal. */
+	assert_null(strstr(child.said, secret));
+	assert_null(strstr(child.said, "hearth_wrong"));
+	assert_null(strchr(child.said, 0x1b));
+}
+
 static void goes_on_when_descriptors_run_out(void **state)
 {
 	enum { COUNT = 100 };
@@ -309,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_of_wrong_tokens),
 		cmocka_unit_test(listens_elsewhere_when_somebody_has_a_token),
+		cmocka_unit_test(writes_down_who_changes_something),
 		cmocka_unit_test(goes_on_when_descriptors_run_out),
 		cmocka_unit_test(has_room_for_a_crowd_in_the_usual_limit),
 	};

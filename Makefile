@@ -200,6 +200,7 @@ test-long: ## the same with hours of kills, faults, random questions and fuzzing
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)HEARTH_LONG=1 $(MAKE) --no-print-directory test-built
 	$(Q)$(MAKE) --no-print-directory test-install
+	$(Q)$(MAKE) --no-print-directory test-fresh
 	$(Q)$(MAKE) --no-print-directory soak
 
 .PHONY: test-built test-programs
@@ -271,6 +272,11 @@ test-install: deb rpm ## install both packages in a Debian 12 and a Debian 13 of
 	$(Q)sh packaging/deps.sh $(PACKAGES_INSTALL)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/live/targets/burn
 	$(Q)BUILD=$(BUILD) sh tests/run.sh install
+
+.PHONY: test-fresh
+test-fresh: ## the README's two commands, in a Debian 12 and a Debian 13 that have git and nothing else
+	$(Q)sh packaging/deps.sh $(PACKAGES_INSTALL)
+	$(Q)BUILD=$(BUILD) sh tests/run.sh fresh
 
 .PHONY: soak
 SOAK_SECONDS ?= 7200

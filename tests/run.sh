@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui] [install]
-# [soak], all of them but the last two without an argument. Every program speaks TAP; the last line counts what they said.
+# [fresh] [soak], all of them but the last three without an argument. Every program speaks TAP; the last line counts what they said.
 #
 # HEARTH_LONG=1 (make test-long) gives tests that draw or repeat more of both, and hunts with every fuzzer
 # for FUZZ_SECONDS (60).
@@ -114,6 +114,12 @@ for kind; do
 	shape) run shape sh tests/shape.sh ;;
 	ui) ui ;;
 	install) install ;;
+	fresh)
+		TIME_LIMIT_S=7200
+		for suite in bookworm trixie; do
+			run "fresh/$suite" sh tests/install/fresh.sh "$suite"
+		done
+		;;
 	soak)
 		TIME_LIMIT_S=$((${SOAK_SECONDS:-300} + 300))
 		run soak unshare --pid --fork --mount-proc --kill-child node tests/soak.mjs

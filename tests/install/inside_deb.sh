@@ -34,6 +34,30 @@ check "reload is taken" sh -c 'echo "frequency = 49" >/etc/hearth/conf.d/test.co
 check "and another frequency holds" within 10 says /api/v1/status '.collector.frequency_hz == 49'
 rm /etc/hearth/conf.d/test.conf
 
+# What the units say of memory and network holds. An address of our own that is not 127.0.0.1 stands for another host.
+# Where the host keeps memory in the old hierarchy, only what systemd would ask for can be seen.
+limit() { cat "/sys/fs/cgroup/system.slice/$1.service/memory.max" 2>/dev/null || systemctl show -P MemoryMax "$1"; }
+check "the server gets 1 GiB of memory" equals "$(limit hearth)" 1073741824
+check "the collector gets 512 MiB" equals "$(limit hearth-collector)" 536870912
+elsewhere=http://10.99.0.1:4040
+ip address add 10.99.0.1/32 dev lo
+token=$(hearth token new visitor)
+echo "http = 0.0.0.0:4040" >/etc/hearth/conf.d/test.conf
+visit() { curl -sS -o /dev/null -w '%{http_code}' --max-time 3 "$@" 2>/dev/null; }
+check "the server restarts, listening to all" systemctl restart hearth
+check "and answers this host" within 15 ask /ready
+check "what comes from elsewhere does not get through" equals "$(visit $elsewhere/ready)" 000
+mkdir -p /etc/systemd/system/hearth.service.d
+cp /usr/share/doc/hearth/examples/network.conf.example /etc/systemd/system/hearth.service.d/network.conf
+check "with the drop-in that is shipped" sh -c "systemctl daemon-reload && systemctl restart hearth"
+check "it does" within 15 sh -c "curl -fsS --max-time 3 $elsewhere/ready"
+check "but is not answered without a token" equals "$(visit $elsewhere/api/v1/status)" 401
+check "and is with it" equals "$(visit -H "Authorization: Bearer $token" $elsewhere/api/v1/status)" 200
+rm -r /etc/hearth/conf.d/test.conf /etc/systemd/system/hearth.service.d
+hearth token revoke visitor
+check "it is closed again" sh -c "systemctl daemon-reload && systemctl restart hearth"
+check "and samples" within 15 says /api/v1/status '.collector.state == "sampling"'
+
 killed=$(main_pid hearth)
 check "a server that is killed" kill -9 "$killed"
 check "is back, and so is its collector" within 15 says /api/v1/status '.collector.state == "sampling"'

@@ -8,7 +8,7 @@ suite=$1 package=$2
 roots=${HEARTH_ROOTS:-build/roots}
 
 needs=$(dpkg-deb -f "$package" Depends | sed 's/([^)]*)//g; s/|[^,]*//g' | tr -d ' ')
-includes="systemd,systemd-sysv,dbus,procps,curl,jq,rpm,$needs"
+includes="systemd,systemd-sysv,dbus,procps,curl,iproute2,jq,rpm,$needs"
 mkdir -p "$roots"
 if [ -f "$roots/$suite.tar" ] && [ "$(cat "$roots/$suite.packages" 2>/dev/null)" = "$includes" ]; then
 	exit 0

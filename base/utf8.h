@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
@@ -51,12 +52,22 @@ static inline size_t utf8_size(const uint8_t *bytes, size_t left)
 	return size;
 }
 
-/* Whether all of it is UTF-8. */
+/* Whether all of it is UTF-8. Most texts are ASCII, of which eight bytes are looked at together. */
 static inline bool utf8_is_valid(struct str text)
 {
 	size_t i = 0;
 
 	while (i < text.size) {
+		uint64_t eight;
+
+		if (text.size - i >= sizeof(eight)) {
+			memcpy(&eight, text.text + i, sizeof(eight));
+			if ((eight & 0x8080808080808080) == 0) {
+				i += sizeof(eight);
+				continue;
+			}
+		}
+
 		size_t size = utf8_size((const uint8_t *)text.text + i, text.size - i);
 
 		if (size == 0)

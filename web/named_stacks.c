@@ -11,8 +11,10 @@
 
 enum {
 	NAME_SIZE_MAX = 65535, /* what a batch takes */
-	/* Of all stacks together: 80 for each of as many as there may be, and seconds of work. */
+	/* Of all stacks together: 80 for each of as many as there may be, and seconds of work; a
+	 * name that is looked at again in each stack counts for every so many bytes of it. */
 	NAMED_FRAME_COUNT_MAX = 32 << 20,
+	NAMED_FRAME_SIZE = 64,
 };
 
 int named_stacks_begin(struct named_stacks *stacks, struct batch *batch,
@@ -69,7 +71,8 @@ int named_stacks_add_frame(struct named_stacks *stacks, struct str name, struct 
 	struct named_line named = { .function = name, .file = file, .line = line };
 	int64_t number;
 
-	if (++stacks->frame_count > NAMED_FRAME_COUNT_MAX)
+	stacks->frame_count += 1 + name.size / NAMED_FRAME_SIZE;
+	if (stacks->frame_count > NAMED_FRAME_COUNT_MAX)
 		return -E2BIG;
 	if (stacks->depth == PPROF_STACK_DEPTH_MAX) {
 		stacks->is_cut = true;

@@ -217,6 +217,26 @@ static void what_is_cut_short_is_refused_in_words(void **state)
 		   "label 'a' is given twice");
 }
 
+/* One long name, and beneath it so many stacks that each would have it looked at again. */
+static void a_name_in_too_many_stacks_is_refused(void **state)
+{
+	enum { NAME_SIZE = 64000, STACK_COUNT = 40000 };
+	autoclean(buf) struct buf tree = BUF(MEMORY);
+
+	buf_add_str(&tree, (struct str){ "\x00\x00\x01", 3 });
+	buf_add_varint(&tree, NAME_SIZE);
+	for (size_t i = 0; i < NAME_SIZE; i++)
+		buf_add_u8(&tree, 'n');
+	buf_add_u8(&tree, 0);
+	buf_add_varint(&tree, STACK_COUNT);
+	for (size_t i = 0; i < STACK_COUNT; i++)
+		buf_add_str(&tree, (struct str){ "\x01l\x01\x00", 4 });
+	assert_int_equal(tree.error, 0);
+	send_typed(*state, "/ingest?name=long&format=tree" AT, NULL, str_of(&tree), 422,
+		   "here are more stacks, or deeper ones, than one push may have");
+	assert_true(total(*state, CPU, "long") == 0);
+}
+
 /* ---- names ------------------------------------------------------------------------------------
  */
 
@@ -438,6 +458,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(packed_text_is_unpacked, open_with_writer,
 						close_with_writer),
 		cmocka_unit_test_setup_teardown(what_is_cut_short_is_refused_in_words,
+						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(a_name_in_too_many_stacks_is_refused,
 						open_with_writer, close_with_writer),
 		cmocka_unit_test(a_name_has_a_type_and_labels),
 		cmocka_unit_test_setup_teardown(who_sends_is_told_by_labels, open_with_writer,

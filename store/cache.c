@@ -12,7 +12,7 @@ enum { PLACE_COUNT = 256 };
 struct place {
 	struct cached *cached; /* NULL: free */
 	struct cache_key key;
-	uint64_t used;
+	uint64_t used_ns; /* monotonic */
 };
 
 struct cache {
@@ -20,7 +20,6 @@ struct cache {
 	struct place places[PLACE_COUNT];
 	size_t size;
 	size_t size_max;
-	uint64_t clock;
 };
 
 struct cached *cached_new(void)
@@ -102,7 +101,7 @@ struct cached *cache_find(struct cache *cache, struct cache_key key)
 	struct place *place = find_place(cache, key);
 
 	if (place) {
-		place->used = ++cache->clock;
+		place->used_ns = clock_monotonic_ns();
 		cached = place->cached;
 		atomic_fetch_add(&cached->references, 1);
 	}
@@ -122,7 +121,7 @@ static struct place *make_room(struct cache *cache, size_t size)
 
 			if (!place->cached)
 				free_place = place;
-			else if (!oldest || place->used < oldest->used)
+			else if (!oldest || place->used_ns < oldest->used_ns)
 				oldest = place;
 		}
 		if (free_place && (cache->size + size <= cache->size_max || !oldest))
@@ -142,7 +141,19 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 
 		atomic_fetch_add(&cached->references, 1);
 		cache->size += cached->size;
-		*place = (struct place){ cached, key, ++cache->clock };
+		*place = (struct place){ cached, key, clock_monotonic_ns() };
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
+void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns)
+{
+	pthread_mutex_lock(&cache->lock);
+	for (size_t i = 0; i < PLACE_COUNT; i++) {
+		struct place *place = &cache->places[i];
+
+		if (place->cached && now_monotonic_ns > place->used_ns + CACHE_UNUSED_NS)
+			let_go(cache, place);
 	}
 	pthread_mutex_unlock(&cache->lock);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "store/catalog.h"
 #include "store/tree.h"
 
@@ -49,6 +50,9 @@ struct cache_key {
 	uint32_t service;
 };
 
+/* As long as somebody may read one flame graph before the next click. */
+#define CACHE_UNUSED_NS (UINT64_C(900) * CLOCK_NS_PER_S)
+
 int cache_new(size_t size_max, struct cache **ret);
 struct cache *cache_free(struct cache *cache);
 
@@ -60,6 +64,10 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);
+
+/* Lets go what nobody has asked for since CACHE_UNUSED_NS: what it held for a question about a
+ * month need not lie in memory for ever. */
+void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns);
 
 /* What it holds now. */
 size_t cache_size(struct cache *cache);

@@ -860,6 +860,7 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 	int err;
 
 	scratches_tidy(&store->scratches, clock_monotonic_ns());
+	cache_tidy(store->cache, clock_monotonic_ns());
 	space_look(&store->space, now_unix_ms);
 	publish_space(store);
 	/* First, since it makes room and needs none. */

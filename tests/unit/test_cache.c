@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the store keeps decoded: the latest used, up to a size, and not for ever. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store/cache.h"
+
+enum { SIZE_MAX_HELD = 1000 };
+
+static void add(struct cache *cache, uint32_t span, size_t size)
+{
+	struct cached *cached = cached_new();
+
+	assert_non_null(cached);
+	cached->size = size;
+	cache_add(cache, (struct cache_key){ .span = span }, cached);
+	cached_release(cached);
+}
+
+static bool has(struct cache *cache, uint32_t span)
+{
+	struct cached *cached = cache_find(cache, (struct cache_key){ .span = span });
+	bool is_there = cached != NULL;
+
+	cached_release(cached);
+	return is_there;
+}
+
+static void the_latest_used_stay(void **state)
+{
+	struct cache *cache;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	add(cache, 1, 400);
+	add(cache, 2, 400);
+	assert_true(has(cache, 1));
+	add(cache, 3, 400);
+	assert_true(has(cache, 1));
+	assert_false(has(cache, 2));
+	assert_true(has(cache, 3));
+	assert_int_equal(cache_size(cache), 800);
+	/* Too large for all of it: not kept, and nothing goes for it. */
+	add(cache, 4, SIZE_MAX_HELD + 1);
+	assert_false(has(cache, 4));
+	assert_int_equal(cache_size(cache), 800);
+	cache_free(cache);
+}
+
+static void what_nobody_asks_for_goes(void **state)
+{
+	struct cached *held;
+	struct cache *cache;
+	uint64_t then_ns;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	add(cache, 1, 300);
+	then_ns = clock_monotonic_ns();
+	cache_tidy(cache, then_ns);
+	assert_int_equal(cache_size(cache), 300);
+	held = cache_find(cache, (struct cache_key){ .span = 1 });
+	assert_non_null(held);
+	/* It was used a moment later than this. */
+	cache_tidy(cache, then_ns + CACHE_UNUSED_NS);
+	assert_int_equal(cache_size(cache), 300);
+	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_NS + 1);
+	assert_int_equal(cache_size(cache), 0);
+	assert_false(has(cache, 1));
+	/* Who has it keeps it. */
+	assert_int_equal(held->size, 300);
+	cached_release(held);
+	cache_free(cache);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_latest_used_stay),
+		cmocka_unit_test(what_nobody_asks_for_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

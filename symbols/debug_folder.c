@@ -25,12 +25,20 @@ static void write_name(const struct identity *identity, char name[static NAME_SI
 	snprintf(next, sizeof(".debug"), ".debug");
 }
 
+/* Opened only when it is known to be a file: to open a device may be to use it. */
 static int open_regular(const char *path, int *ret_fd)
 {
 	struct stat status;
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char self[32];
+	autoclose int place = open(path, O_PATH | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
+	if (place < 0 || fstat(place, &status) || !S_ISREG(status.st_mode))
+		return -ENOENT;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
+
+	autoclose int fd = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
 		return -ENOENT;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
@@ -132,6 +140,20 @@ static int folder_of(int fd, char folder[static PATH_MAX])
 	return 0;
 }
 
+/* The folder of this number, from 0. -ENOENT for one without a name, -ERANGE when there are no more.
+ */
+static int folder_at(const char *folders, uint32_t number, struct str *ret)
+{
+	for (; number > 0 && *folders; number--) {
+		folders += strcspn(folders, ":");
+		folders += *folders == ':';
+	}
+	*ret = (struct str){ folders, strcspn(folders, ":") };
+	if (ret->size > 0)
+		return 0;
+	return *folders ? -ENOENT : -ERANGE;
+}
+
 int debug_folder_open_linked(const char *folders, int fd, struct str name, uint32_t place,
 			     int *ret_fd)
 {
@@ -145,16 +167,40 @@ int debug_folder_open_linked(const char *folders, int fd, struct str name, uint3
 		length = snprintf(path, sizeof(path), "%s/%s%.*s", folder, place ? ".debug/" : "",
 				  STR_PRINT(name));
 	} else {
-		const char *below = folders;
+		struct str below;
+		int err = folder_at(folders, place - 2, &below);
 
-		for (; place > 2 && *below; place--) {
-			below += strcspn(below, ":");
-			below += *below == ':';
-		}
-		if (!*below)
-			return -ERANGE;
-		length = snprintf(path, sizeof(path), "%.*s%s/%.*s", (int)strcspn(below, ":"),
-				  below, folder, STR_PRINT(name));
+		if (err)
+			return err;
+		length = snprintf(path, sizeof(path), "%.*s%s/%.*s", STR_PRINT(below), folder,
+				  STR_PRINT(name));
+	}
+	return (size_t)length < sizeof(path) ? open_regular(path, ret_fd) : -ENOENT;
+}
+
+int debug_folder_open_split(const char *folders, int fd, struct str name, uint32_t place,
+			    int *ret_fd)
+{
+	char folder[PATH_MAX] = "";
+	char path[2 * PATH_MAX];
+	struct str below = { "", 0 };
+	int length;
+	int err = 0;
+
+	if (name.size == 0 || name.text[0] != '/')
+		return -ERANGE;
+	if (place == 1) {
+		if (fd < 0 || folder_of(fd, folder))
+			return -ENOENT;
+		length = snprintf(path, sizeof(path), "%s/%.*s", folder,
+				  STR_PRINT(str_base_name(name)));
+	} else {
+		if (place > 1)
+			err = folder_at(folders, place - 2, &below);
+		if (err)
+			return err;
+		length = snprintf(path, sizeof(path), "%.*s%.*s", STR_PRINT(below),
+				  STR_PRINT(name));
 	}
 	return (size_t)length < sizeof(path) ? open_regular(path, ret_fd) : -ENOENT;
 }

@@ -50,7 +50,9 @@ struct dwarf_lines {
 	struct unit_range *ranges; /* in order of their starts */
 	size_t range_count;
 	size_t range_capacity;
-	bool is_split;
+	dwarf_open_split *open_split;
+	void *context; /* for open_split */
+	bool lacks_split;
 };
 
 /* One unit while it is read. */
@@ -58,6 +60,7 @@ struct reading {
 	struct dwarf_lines *lines;
 	struct line_table *table;
 	uint32_t unit; /* or UINT32_MAX: its ranges are not known */
+	struct dwarf_split *split; /* its other half; or NULL */
 	Dwarf_Files *files;
 	Dwarf_Half version;
 	const char *folder; /* in which the compiler ran; or NULL */
@@ -156,14 +159,12 @@ static int find_units(struct dwarf_lines *lines)
 	uint8_t type;
 	int err = 0;
 
-	/* Not asked for what lies in .dwo files, libdw does not look for them. */
+	/* Not asked for the other halves, libdw does not look for them, which it can't here. */
 	while (!err && dwarf_get_units(lines->dwarf, unit, &unit, NULL, &type, &die, NULL) == 0) {
 		int tag = dwarf_tag(&die);
 
 		if (tag != DW_TAG_compile_unit && tag != DW_TAG_skeleton_unit)
 			continue;
-		lines->is_split = lines->is_split || tag == DW_TAG_skeleton_unit ||
-				  dwarf_hasattr(&die, DW_AT_GNU_dwo_name);
 		err = lines->unit_count == DWARF_UNIT_COUNT_MAX ? -EFBIG : add_unit(lines, &die);
 	}
 	if (lines->range_count > 0)
@@ -263,6 +264,8 @@ int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret
 	lines->shared_fd = -1;
 	lines->segments = source->segments;
 	lines->segment_count = source->segment_count;
+	lines->open_split = source->open_split;
+	lines->context = source->context;
 	lines->dwarf = dwarf_begin(source->fd, DWARF_C_READ);
 	if (!lines->dwarf)
 		return dwarf_errno() ? why_not(source->fd) : -ENODATA;
@@ -279,9 +282,9 @@ int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret
 	return 0;
 }
 
-bool dwarf_lines_are_split(const struct dwarf_lines *lines)
+bool dwarf_lines_lack_split(const struct dwarf_lines *lines)
 {
-	return lines->is_split;
+	return lines->lacks_split;
 }
 
 /* Packs a section of zeros in memory; who can pack can unpack. */
@@ -433,22 +436,39 @@ static uint32_t call_scope(struct reading *reading, Dwarf_Die *die, uint32_t par
 	return number < 0 ? parent : (uint32_t)number;
 }
 
+/* Of the call that is at hand. */
+struct spans_of {
+	struct reading *reading;
+	uint32_t scope;
+	unsigned depth;
+};
+
+static int add_span(void *context, uint64_t start, uint64_t end)
+{
+	const struct spans_of *of = context;
+	struct reading *reading = of->reading;
+
+	if (!clip(reading->lines, &start, &end))
+		return 0;
+	if (reading->spans.count == DWARF_SPAN_COUNT_MAX)
+		return -EFBIG;
+	return inline_spans_add(&reading->spans, start, end, of->scope, of->depth);
+}
+
 static void add_spans(struct reading *reading, Dwarf_Die *die, uint32_t scope, unsigned depth)
 {
+	struct spans_of of = { reading, scope, depth };
 	Dwarf_Addr base;
 	Dwarf_Addr start;
 	Dwarf_Addr end;
 	ptrdiff_t next = 0;
 
-	while (!reading->error && (next = dwarf_ranges(die, next, &base, &start, &end)) > 0) {
-		if (!clip(reading->lines, &start, &end))
-			continue;
-		if (reading->spans.count == DWARF_SPAN_COUNT_MAX)
-			reading->error = -EFBIG;
-		else
-			reading->error =
-				inline_spans_add(&reading->spans, start, end, scope, depth);
-	}
+	if (reading->split && !reading->error)
+		reading->error = dwarf_split_ranges(reading->split, die, add_span, &of);
+	else
+		while (!reading->error &&
+		       (next = dwarf_ranges(die, next, &base, &start, &end)) > 0)
+			reading->error = add_span(&of, start, end);
 }
 
 static bool has_code(Dwarf_Die *die)
@@ -568,8 +588,27 @@ static int cover_unit(struct dwarf_lines *lines, uint32_t unit, struct line_tabl
 	return err;
 }
 
+/* In which entry of a unit its inlined calls stand. */
+static int find_calls(struct reading *reading, Dwarf_Die *unit, Dwarf_Die *ret)
+{
+	struct dwarf_lines *lines = reading->lines;
+	int err = -ENOENT;
+
+	*ret = *unit;
+	if (!dwarf_split_is_skeleton(unit))
+		return 0;
+	if (lines->open_split)
+		err = dwarf_split_find(lines->dwarf, unit, lines->open_split, lines->context,
+				       &reading->split);
+	if (!err)
+		*ret = dwarf_split_unit(reading->split);
+	lines->lacks_split = lines->lacks_split || err == -ENOENT;
+	return err == -ENOMEM ? err : 0;
+}
+
 static int read_unit(struct reading *reading, Dwarf_Die *die)
 {
+	Dwarf_Die calls;
 	Dwarf_Lines *rows = NULL;
 	size_t count = 0;
 	size_t file_count;
@@ -584,7 +623,9 @@ static int read_unit(struct reading *reading, Dwarf_Die *die)
 
 	if (dwarf_attr(die, DW_AT_comp_dir, &folder))
 		reading->folder = dwarf_formstring(&folder);
-	walk(reading, die, LINE_SCOPE_NONE, 0);
+	reading->error = find_calls(reading, die, &calls);
+	if (!reading->error)
+		walk(reading, &calls, LINE_SCOPE_NONE, 0);
 	if (!reading->error)
 		reading->error = inline_spans_lay_out(&reading->spans);
 	return reading->error ? reading->error : add_lines(reading, rows, count);
@@ -615,6 +656,7 @@ int dwarf_lines_add(struct dwarf_lines *lines, uint64_t vaddr, struct line_table
 	int err = read_unit(&reading, &die);
 
 	inline_spans_done(&reading.spans);
+	dwarf_split_close(reading.split);
 	if (range && (!err || err == -EBADMSG)) {
 		int covered = cover_unit(lines, reading.unit, table);
 

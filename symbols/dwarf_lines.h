@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/identity.h"
 #include "base/str.h"
+#include "symbols/dwarf_split.h"
 #include "symbols/elf_file.h"
 #include "symbols/line_table.h"
 
@@ -15,10 +16,8 @@
  * Lines and inlined calls out of DWARF 2 to 5, unit by unit, where a unit is what one run of a
  * compiler made. By libdw, which trusts what it reads further than we do, and so only in a cell
  * (symbols/cell.h). Sections may be packed (zlib; zstd where libdw can). What a file shares with
- * others by dwz is read from the file that is asked for.
- *
- * Of split DWARF (.dwo) only lines are read: libdw looks for these files by paths, and a cell opens
- * none.
+ * others by dwz is read from the file that is asked for, and so is the other half of a unit that
+ * was split (symbols/dwarf_split.h); without it a unit has its lines, and no inlined calls.
  */
 struct dwarf_lines;
 
@@ -44,7 +43,8 @@ struct dwarf_source {
 	/* Of the program: what DWARF says of other places is about code that a linker left out. */
 	const struct elf_segment *segments;
 	size_t segment_count;
-	dwarf_open_shared *open_shared;
+	dwarf_open_shared *open_shared; /* or NULL */
+	dwarf_open_split *open_split;	/* or NULL */
 	void *context;
 };
 
@@ -53,8 +53,8 @@ struct dwarf_source {
 int dwarf_lines_open(const struct dwarf_source *source, struct dwarf_lines **ret);
 struct dwarf_lines *dwarf_lines_close(struct dwarf_lines *lines);
 
-/* Whether inlined calls of some units lie in .dwo files. */
-bool dwarf_lines_are_split(const struct dwarf_lines *lines);
+/* Whether some unit that was added has its inlined calls in a .dwo file that was not to be had. */
+bool dwarf_lines_lack_split(const struct dwarf_lines *lines);
 
 /* A probe: whether the installed libdw unpacks sections that zstd packed. Reads nothing foreign. */
 bool dwarf_lines_unpack_zstd(void);

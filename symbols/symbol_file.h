@@ -40,7 +40,7 @@ enum symbol_file_source {
 	SYMBOL_FILE_LINES_IN_DEBUG_FILE = 32, /* from its debug file */
 	SYMBOL_FILE_BY_DEBUG_LINK = 256,      /* which the file names: symbols/debug_link.h */
 	SYMBOL_FILE_FROM_PCLNTAB = 64,	      /* symbols/go_pclntab.h */
-	/* What is missing: inlined calls lie in .dwo files, which are not read. */
+	/* What is missing: inlined calls lie in .dwo files, of which some were not there. */
 	SYMBOL_FILE_LACKS_SPLIT = 512,
 	/* All but the file's own symbols, over which its reader crashed, was too late, or wanted
 	 * more memory than it may have. */

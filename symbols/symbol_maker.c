@@ -147,6 +147,7 @@ static int open_debug_file(const struct symbol_maker *maker, const struct identi
 	return 0;
 }
 
+/* Whose name is what asks: foreign. That what is opened is the right one, the cell finds out. */
 static int open_wished(void *context, const void *question, size_t size, int *ret_fd)
 {
 	const struct symbol_maker *maker = context;
@@ -155,20 +156,23 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 	if (size != sizeof(wish))
 		return -EINVAL;
 	memcpy(&wish, question, sizeof(wish));
-	if (wish.identity.kind == IDENTITY_NONE || wish.identity.size == 0 ||
-	    wish.identity.size > IDENTITY_SIZE_MAX)
+	if (wish.kind != SYMBOL_WISH_SPLIT_FILE &&
+	    (wish.identity.kind == IDENTITY_NONE || wish.identity.size == 0 ||
+	     wish.identity.size > IDENTITY_SIZE_MAX))
 		return -EINVAL;
+	wish.name[sizeof(wish.name) - 1] = '\0';
 	switch (wish.kind) {
 	case SYMBOL_WISH_DEBUG_FILE:
 		return open_debug_file(maker, &wish.identity, ret_fd);
 	case SYMBOL_WISH_SHARED_FILE:
-		wish.name[sizeof(wish.name) - 1] = '\0';
 		return debug_folder_open_shared(maker->debug_folders, &wish.identity,
 						str_from(wish.name), ret_fd);
 	case SYMBOL_WISH_LINKED_FILE:
-		wish.name[sizeof(wish.name) - 1] = '\0';
 		return debug_folder_open_linked(maker->debug_folders, maker->input,
 						str_from(wish.name), wish.place, ret_fd);
+	case SYMBOL_WISH_SPLIT_FILE:
+		return debug_folder_open_split(maker->debug_folders, maker->input,
+					       str_from(wish.name), wish.place, ret_fd);
 	case SYMBOL_WISH_KNOWN:
 		return symbol_folder_has(maker->folder, &wish.identity) ? -EEXIST : -ENOENT;
 	default:

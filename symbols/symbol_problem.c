@@ -80,5 +80,5 @@ void symbol_problem(const struct symbols_description *about, char text[static SY
 	if (about->lines_error)
 		add(text, "its lines: ", why_no_lines(about->lines_error));
 	if (about->sources & SYMBOL_FILE_LACKS_SPLIT)
-		add(text, "", "inlined calls are in .dwo files, which are not read");
+		add(text, "", "inlined calls are in .dwo files, which were not found");
 }

@@ -267,6 +267,17 @@ static int open_shared(void *context, const struct identity *identity, struct st
 	return writer->open(writer->context, &wish, ret_fd);
 }
 
+static int open_split(void *context, struct str path, uint32_t place, int *ret_fd)
+{
+	const struct symbol_writer *writer = context;
+	struct symbol_wish wish = { .kind = SYMBOL_WISH_SPLIT_FILE, .place = place };
+
+	if (path.size >= sizeof(wish.name))
+		return -ERANGE;
+	memcpy(wish.name, path.text, path.size);
+	return writer->open(writer->context, &wish, ret_fd);
+}
+
 static bool memory_is_short(void)
 {
 	struct mallinfo2 info = mallinfo2();
@@ -403,6 +414,7 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 	struct dwarf_source source = {
 		.fd = -1,
 		.open_shared = open_shared,
+		.open_split = open_split,
 		.context = (void *)writer,
 	};
 	struct symbol_table table;
@@ -435,7 +447,7 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 		.link = symbol_file_debug_link(file),
 	};
 
-	if (sources.dwarf && dwarf_lines_are_split(sources.dwarf))
+	if (sources.dwarf && dwarf_lines_lack_split(sources.dwarf))
 		contents.sources |= SYMBOL_FILE_LACKS_SPLIT;
 	symbol_file_table(file, &table);
 	contents.segments = symbol_file_segments(file, &contents.segment_count);

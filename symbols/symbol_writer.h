@@ -7,7 +7,8 @@
 #include "symbols/symbol_file.h"
 
 enum {
-	SYMBOL_WISH_NAME_SIZE = 256,
+	/* Of a name, or a path. */
+	SYMBOL_WISH_NAME_SIZE = 448,
 	/* Where a named debug file may lie. */
 	SYMBOL_WRITER_PLACE_COUNT_MAX = 16,
 	/* Heap, beyond which no further unit is read. The largest of Chromium or LLVM take 40 MiB.
@@ -25,6 +26,9 @@ enum symbol_wish_kind {
 	/* What the file that is read names as its debug file, in the place of this number:
 	 * debug_folder_open_linked(). */
 	SYMBOL_WISH_LINKED_FILE = 4,
+	/* The other half of a unit of split DWARF, by the path that the file has for it, in the
+	 * place of this number: debug_folder_open_split(). */
+	SYMBOL_WISH_SPLIT_FILE = 5,
 };
 
 struct symbol_wish {

@@ -132,6 +132,86 @@ static void follows_links_but_opens_regular_files_only(void **state)
 	assert_int_equal(fd, -7);
 }
 
+/* Places of a .dwo file until there are no more: which of them hold one. */
+static unsigned split_places(const struct world *world, int program, const char *path)
+{
+	unsigned found = 0;
+	int err = 0;
+
+	for (uint32_t place = 0; err != -ERANGE; place++) {
+		autoclose int fd = -1;
+
+		err = debug_folder_open_split(world->folders, program, str_from(path), place, &fd);
+		assert_true(err == 0 || err == -ENOENT || err == -ERANGE);
+		assert_true((err == 0) == (fd >= 0));
+		found |= (err == 0) << place;
+	}
+	return found;
+}
+
+static void looks_for_the_other_half_in_each_place(void **state)
+{
+	const struct world *world = *state;
+	char path[256];
+	char below[512];
+
+	path_in(world, "/build.dwo", path);
+	write_file(world, "/program", "program");
+
+	autoclose int program = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char at[256];
+
+	path_in(world, "/program", at);
+	assert_int_equal(dup3(open(at, O_RDONLY | O_CLOEXEC), program, O_CLOEXEC), program);
+	assert_int_equal(split_places(world, program, path), 0);
+	write_file(world, "/build.dwo", "built here");
+	assert_int_equal(split_places(world, -1, path), 1);
+	/* It lies beside the program as well. */
+	assert_int_equal(split_places(world, program, path), 3);
+	assert_int_equal(split_places(world, program, "/elsewhere/build.dwo"), 2);
+	/* The folders: two of no name, one that is not there, "first", "second". */
+	snprintf(below, sizeof(below), "mkdir -p %s/second/src && echo > %s/second/src/a.dwo",
+		 world->root, world->root);
+	assert_int_equal(system(below), 0);
+	assert_int_equal(split_places(world, program, "/src/a.dwo"), 1 << 6);
+	assert_int_equal(split_places(world, program, "src/a.dwo"), 0);
+	assert_int_equal(split_places(world, program, ""), 0);
+}
+
+/* Wherever something is looked for there is a pipe, which would wait for a writer for ever. */
+static void waits_for_no_pipes(void **state)
+{
+	const struct world *world = *state;
+	char command[1024];
+	char path[256];
+	int fd = -7;
+
+	snprintf(command, sizeof(command),
+		 "cd %s && mkdir -p first/.dwz/arch .debug second/%s && mkfifo "
+		 "first/.build-id/0a/bcdef1.debug second/.build-id/0a/bcdef1.debug "
+		 "first/.dwz/x.debug first/.dwz/arch/x.debug x.debug .debug/x.debug a.dwo "
+		 "second/%s/x.debug second/%s/a.dwo && echo > program",
+		 world->root, world->root, world->root, world->root);
+	assert_int_equal(system(command), 0);
+	path_in(world, "/program", path);
+
+	autoclose int program = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(program >= 0);
+	assert_int_equal(debug_folder_open(world->folders, &wanted, &fd), -ENOENT);
+	assert_int_equal(debug_folder_open_shared(world->folders, &wanted, STR("x.debug"), &fd),
+			 -ENOENT);
+	for (uint32_t place = 0; place < 7; place++)
+		assert_int_equal(debug_folder_open_linked(world->folders, program, STR("x.debug"),
+							  place, &fd),
+				 -ENOENT);
+	assert_int_equal(debug_folder_open_linked(world->folders, program, STR("x.debug"), 7, &fd),
+			 -ERANGE);
+	path_in(world, "/a.dwo", path);
+	assert_int_equal(split_places(world, program, path), 0);
+	assert_int_equal(fd, -7);
+}
+
 static void asks_for_build_ids_only(void **state)
 {
 	const struct world *world = *state;
@@ -153,6 +233,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(finds_the_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(follows_links_but_opens_regular_files_only, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(looks_for_the_other_half_in_each_place, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(waits_for_no_pipes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(asks_for_build_ids_only, set_up, tear_down),
 	};
 

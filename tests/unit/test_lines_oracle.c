@@ -129,6 +129,11 @@ static const char source[] =
 	"  g++ -O2 -g -gdwarf-4 -DOTHER -Wl,--build-id -fPIE templates.cc -o cc-dwz-shared\n"
 	"  cp cc-gcc-4 other; mkdir -p debug/.dwz\n"
 	"  dwz -m debug/.dwz/shared.debug -M ../.dwz/shared.debug cc-dwz-shared other; fi\n"
+	"for c in gcc clang; do for v in 4 5; do d=split-$c-$v.o; mkdir $d\n"
+	"  x=g++; [ $c = gcc ] || x=clang++; o=\"-O2 -g -gdwarf-$v -gsplit-dwarf\"\n"
+	"  (cd $d && $c $o -Dmain=other -ffunction-sections -c ../plain.c &&\n"
+	"    $x $o -c ../templates.cc)\n"
+	"  $x $d/plain.o $d/templates.o -Wl,--build-id -o split-$c-$v; done; done\n"
 	"objcopy --only-keep-debug cc-gcc-5 away.debug\n"
 	"id=$(readelf -n cc-gcc-5 | awk '/Build ID/ { print $3 }')\n"
 	"mkdir -p debug/.build-id/$(echo $id | cut -c1-2)\n"
@@ -671,6 +676,20 @@ static void programs_of_several_compilers(void **state)
 	}
 }
 
+/* Half of it in .dwo files, which only libdw opens by itself. */
+static void programs_of_split_dwarf(void **state)
+{
+	static const char *const names[] = { "split-gcc-4", "split-gcc-5", "split-clang-4",
+					     "split-clang-5" };
+	struct world *world = *state;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", world->root, names[i]);
+		check_file(world, path, true);
+	}
+}
+
 static void files_of_this_machine(void **state)
 {
 	static const char *const paths[] = {
@@ -706,6 +725,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(programs_of_several_compilers),
+		cmocka_unit_test(programs_of_split_dwarf),
 		cmocka_unit_test(files_of_this_machine),
 	};
 

@@ -72,7 +72,7 @@ static void has_room_for_all(void **state)
 	(void)state;
 	symbol_problem(&all, text);
 	assert_non_null(strstr(text, "took too long; its debug file: reading it wants"));
-	assert_non_null(strstr(text, "; inlined calls are in .dwo files, which are not read"));
+	assert_non_null(strstr(text, "; inlined calls are in .dwo files, which were not found"));
 	assert_true(strlen(text) + 1 < SYMBOL_PROBLEM_SIZE);
 }
 

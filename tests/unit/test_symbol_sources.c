@@ -657,14 +657,16 @@ static void take_program(struct world *world, const char *name, const char *comm
 	read_offsets(world);
 }
 
-/* libdw would have to open a path to find what was inlined. */
-static void says_that_split_dwarf_is_not_read(void **state)
+static const char split_command[] =
+	"cc -O1 -g -gdwarf-5 -gsplit-dwarf -fno-inline -Wl,--build-id -Wl,-E prog.c -o split";
+
+static void tells_of_split_dwarf_that_is_not_there(void **state)
 {
 	struct world *world = *state;
+	char command[256];
 
-	take_program(world, "split",
-		     "cc -O1 -g -gdwarf-5 -gsplit-dwarf -fno-inline -Wl,--build-id -Wl,-E prog.c "
-		     "-o split");
+	snprintf(command, sizeof(command), "%s && rm *.dwo", split_command);
+	take_program(world, "split", command);
 	bring(world, "whole");
 	assert_problem(world, "");
 
@@ -672,7 +674,21 @@ static void says_that_split_dwarf_is_not_read(void **state)
 
 	assert_line(module, world->offsets[0], 1);
 	symbols_release(world->symbols, module);
-	assert_problem(world, "inlined calls are in .dwo files, which are not read");
+	assert_problem(world, "inlined calls are in .dwo files, which were not found");
+}
+
+static void reads_split_dwarf(void **state)
+{
+	struct world *world = *state;
+
+	take_program(world, "split", split_command);
+	bring(world, "whole");
+
+	struct symbol_module *module = ask_for_lines(world, world->offsets[0]);
+
+	assert_line(module, world->offsets[0], 1);
+	symbols_release(world->symbols, module);
+	assert_problem(world, "");
 }
 
 static void reads_what_zstd_packed_where_it_can(void **state)
@@ -755,7 +771,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(follows_the_name_of_a_debug_file, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(makes_bad_symbol_files_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(says_that_split_dwarf_is_not_read, set_up,
+		cmocka_unit_test_setup_teardown(reads_split_dwarf, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tells_of_split_dwarf_that_is_not_there, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(reads_what_zstd_packed_where_it_can, set_up,
 						tear_down),

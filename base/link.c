@@ -368,6 +368,7 @@ void link_encode_wish_debug(const struct link_wish_debug *wish, struct buf *buf)
 {
 	assert(wish->name.size <= LINK_DEBUG_NAME_SIZE_MAX);
 	encode_identity(&wish->identity, buf);
+	encode_identity(&wish->wanted, buf);
 	buf_add_sized(buf, wish->name);
 }
 
@@ -383,6 +384,7 @@ int link_decode_wish_debug(const struct link_message *message, struct link_wish_
 	struct bytes bytes = bytes_from(message->payload, message->size);
 	struct link_wish_debug wish = { .identity = decode_identity(&bytes) };
 
+	wish.wanted = decode_identity(&bytes);
 	wish.name = bytes_sized(&bytes);
 	if (bytes.error || bytes.left > 0 || (wish.name.size > 0 && !is_file_name(wish.name)))
 		return -EBADMSG;

@@ -17,7 +17,7 @@
  * are passed as descriptors. What arrives is checked before it is used, at both ends.
  */
 enum {
-	LINK_VERSION = 4,
+	LINK_VERSION = 5,
 	/* A packet, header included. With the kernel's default of 208 kB a socket
 	 * (net.core.wmem_max) takes at least two. */
 	LINK_PACKET_SIZE_MAX = 64 << 10,
@@ -120,9 +120,14 @@ int link_decode_wish_jit(const struct link_message *message, struct process_key 
 void link_encode_wish(const struct identity *identity, struct buf *buf);
 int link_decode_wish(const struct link_message *message, struct identity *ret);
 
-/* Of a file, not of its debug file. name: what it calls that, without a '/'; or "". */
+/*
+ * Of a file that is mapped, for its debug file: wanted is the same; or for what that shares with
+ * others by dwz: wanted is its build id. name: what it is called, without a '/'; or "". The answer
+ * bears what was wanted.
+ */
 struct link_wish_debug {
 	struct identity identity;
+	struct identity wanted;
 	struct str name; /* lies in the message */
 };
 void link_encode_wish_debug(const struct link_wish_debug *wish, struct buf *buf);

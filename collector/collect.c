@@ -205,11 +205,12 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 	return processes_open_file(collector->processes, identity, ret_fd);
 }
 
-static int open_debug(void *context, const struct identity *identity, struct str name, int *ret_fd)
+static int open_debug(void *context, const struct identity *identity, const struct identity *wanted,
+		      struct str name, int *ret_fd)
 {
 	struct collector *collector = context;
 
-	return debug_files_open(collector->processes, identity, name, ret_fd);
+	return debug_files_open(collector->processes, identity, wanted, name, ret_fd);
 }
 
 static int open_jit(void *context, const struct process_key *process, uint8_t *ret_kind,

@@ -24,7 +24,8 @@ enum {
 };
 
 struct search {
-	const struct identity *identity;
+	const struct identity *wanted;
+	bool is_shared;
 	struct str name;
 	struct stat own_root;
 	struct stat roots[DEBUG_FILES_ROOT_COUNT_MAX]; /* that were looked into */
@@ -65,7 +66,7 @@ static int open_below(int root, const char *path, int *ret_fd)
 
 static int open_by_build_id(const struct search *search, int root, int *ret_fd)
 {
-	const struct identity *identity = search->identity;
+	const struct identity *identity = search->wanted;
 	char path[sizeof(DEBUG_FOLDER "/.build-id//.debug") + 2 * (size_t)IDENTITY_SIZE_MAX];
 	size_t size;
 
@@ -96,6 +97,25 @@ static int open_by_name(const struct search *search, int root, struct str file, 
 	for (size_t i = 0; err && i < sizeof(places) / sizeof(places[0]); i++) {
 		int size = snprintf(path, sizeof(path), "%s%.*s%s%.*s", places[i].before,
 				    STR_PRINT(folder), places[i].behind, STR_PRINT(search->name));
+
+		if ((size_t)size < sizeof(path))
+			err = open_below(root, path, ret_fd);
+	}
+	return err;
+}
+
+/* What debug files share, where distributions put it: Fedora, Debian and its kin. */
+static int open_shared(const struct search *search, int root, int *ret_fd)
+{
+	static const char *const folders[] = { "", "x86_64-linux-gnu/", "aarch64-linux-gnu/" };
+	char path[PATH_MAX];
+	int err = -ENOENT;
+
+	if (search->name.size == 0)
+		return -ENOENT;
+	for (size_t i = 0; err && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		int size = snprintf(path, sizeof(path), DEBUG_FOLDER "/.dwz/%s%.*s", folders[i],
+				    STR_PRINT(search->name));
 
 		if ((size_t)size < sizeof(path))
 			err = open_below(root, path, ret_fd);
@@ -138,13 +158,18 @@ static int look_into(void *context, const struct process *process, const struct 
 		return -ENOENT;
 	if (open_by_build_id(search, root, &search->fd) == 0)
 		return 0;
+	if (search->is_shared)
+		return open_shared(search, root, &search->fd);
 	return open_by_name(search, root, str_from(file->path), &search->fd);
 }
 
-int debug_files_open(struct processes *processes, const struct identity *identity, struct str name,
-		     int *ret_fd)
+int debug_files_open(struct processes *processes, const struct identity *identity,
+		     const struct identity *wanted, struct str name, int *ret_fd)
 {
-	struct search search = { .identity = identity, .name = name, .fd = -1 };
+	struct search search = { .wanted = wanted,
+				 .is_shared = !identity_equal(identity, wanted),
+				 .name = name,
+				 .fd = -1 };
 
 	if (stat("/", &search.own_root))
 		return -errno;

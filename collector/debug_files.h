@@ -18,7 +18,10 @@ enum {
  * regular files that begin as ELF files do, reached on the root's own file system, which is no
  * user's (FUSE); links lead within the root. Whether it is the right one is for the reader to see.
  *
+ * Where another identity is wanted than that of the file, what its debug file shares with others by
+ * dwz: by build id or, by its name, in usr/lib/debug/.dwz or an architecture's folder there.
+ *
  * -ENOENT when there is none, -EXDEV when all who map the file have our root.
  */
-int debug_files_open(struct processes *processes, const struct identity *identity, struct str name,
-		     int *ret_fd);
+int debug_files_open(struct processes *processes, const struct identity *identity,
+		     const struct identity *wanted, struct str name, int *ret_fd);

@@ -383,12 +383,12 @@ static int grant_debug(struct shipper *shipper, const struct link_message *messa
 	if (err)
 		return err;
 
-	struct link_file file = { .identity = wish.identity, .error = -ENOENT };
+	struct link_file file = { .identity = wish.wanted, .error = -ENOENT };
 
 	shipper->stats.wishes++;
 	if (shipper->options.open_debug)
 		file.error = shipper->options.open_debug(shipper->options.context, &wish.identity,
-							 wish.name, &fd);
+							 &wish.wanted, wish.name, &fd);
 	return send_file(shipper, LINK_DEBUG, &file, TAKE_FD(fd));
 }
 

@@ -24,9 +24,10 @@ struct shipper_options {
 	size_t backlog_size_max; /* bytes of encoded windows kept; 16 MiB */
 	/* Opens the file of an identity for the server; -ENOENT when no living process maps it. */
 	int (*open_file)(void *context, const struct identity *identity, int *ret_fd);
-	/* Opens its debug file in the root of a container: debug_files_open(). NULL: nobody can. */
-	int (*open_debug)(void *context, const struct identity *identity, struct str name,
-			  int *ret_fd);
+	/* Opens its debug file in the root of a container, or what that shares with others:
+	 * debug_files_open(). NULL: nobody can. */
+	int (*open_debug)(void *context, const struct identity *identity,
+			  const struct identity *wanted, struct str name, int *ret_fd);
 	/* Opens what a process writes of code that it made; kind as struct link_jit has it. -ENOENT
 	 * when it writes nothing. NULL: nobody can. */
 	int (*open_jit)(void *context, const struct process_key *process, uint8_t *ret_kind,

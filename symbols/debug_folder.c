@@ -140,7 +140,8 @@ static int folder_of(int fd, char folder[static PATH_MAX])
 	return 0;
 }
 
-/* The folder of this number, from 0. -ENOENT for one without a name, -ERANGE when there are no more.
+/* The folder of this number, from 0. -ENOENT for one without a name, -ERANGE when there are no
+ * more.
  */
 static int folder_at(const char *folders, uint32_t number, struct str *ret)
 {
@@ -199,8 +200,8 @@ int debug_folder_open_split(const char *folders, int fd, struct str name, uint32
 			err = folder_at(folders, place - 2, &below);
 		if (err)
 			return err;
-		length = snprintf(path, sizeof(path), "%.*s%.*s", STR_PRINT(below),
-				  STR_PRINT(name));
+		length =
+			snprintf(path, sizeof(path), "%.*s%.*s", STR_PRINT(below), STR_PRINT(name));
 	}
 	return (size_t)length < sizeof(path) ? open_regular(path, ret_fd) : -ENOENT;
 }

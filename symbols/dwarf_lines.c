@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "symbols/dwarf_split.h"
 #include "symbols/inline_spans.h"
 #include "symbols/line_path.h"
 
@@ -59,7 +60,7 @@ struct dwarf_lines {
 struct reading {
 	struct dwarf_lines *lines;
 	struct line_table *table;
-	uint32_t unit; /* or UINT32_MAX: its ranges are not known */
+	uint32_t unit;		   /* or UINT32_MAX: its ranges are not known */
 	struct dwarf_split *split; /* its other half; or NULL */
 	Dwarf_Files *files;
 	Dwarf_Half version;
@@ -466,8 +467,7 @@ static void add_spans(struct reading *reading, Dwarf_Die *die, uint32_t scope, u
 	if (reading->split && !reading->error)
 		reading->error = dwarf_split_ranges(reading->split, die, add_span, &of);
 	else
-		while (!reading->error &&
-		       (next = dwarf_ranges(die, next, &base, &start, &end)) > 0)
+		while (!reading->error && (next = dwarf_ranges(die, next, &base, &start, &end)) > 0)
 			reading->error = add_span(&of, start, end);
 }
 

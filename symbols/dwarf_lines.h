@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/identity.h"
 #include "base/str.h"
-#include "symbols/dwarf_split.h"
 #include "symbols/elf_file.h"
 #include "symbols/line_table.h"
 
@@ -37,6 +36,12 @@ enum {
  */
 typedef int dwarf_open_shared(void *context, const struct identity *identity, struct str name,
 			      int *ret_fd);
+
+/*
+ * Opens the other half of a unit by the path that its skeleton names, in the place of this number:
+ * -ENOENT when there is none, -ERANGE when there are no more places.
+ */
+typedef int dwarf_open_split(void *context, struct str path, uint32_t place, int *ret_fd);
 
 struct dwarf_source {
 	int fd; /* borrowed until close */

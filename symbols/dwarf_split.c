@@ -198,10 +198,10 @@ static int join(struct dwarf_split *split, Dwarf *dwarf, Dwarf_Die *skeleton)
 	split->addresses = from(find_section(dwarf, "addr"),
 				base_of(skeleton, DW_AT_addr_base, DW_AT_GNU_addr_base,
 					is_new ? ADDR_HEADER_SIZE : 0));
-	split->ranges = is_new ? find_section(split->dwarf, "rnglists.dwo")
-			       : from(find_section(dwarf, "ranges"),
-				      base_of(skeleton, DW_AT_GNU_ranges_base,
-					      DW_AT_GNU_ranges_base, 0));
+	split->ranges =
+		is_new ? find_section(split->dwarf, "rnglists.dwo")
+		       : from(find_section(dwarf, "ranges"),
+			      base_of(skeleton, DW_AT_GNU_ranges_base, DW_AT_GNU_ranges_base, 0));
 	return split->info.bytes ? 0 : -ENOENT;
 }
 
@@ -423,8 +423,8 @@ static int add_listed(const struct dwarf_split *split, const Dwarf_Attribute *at
 {
 	struct dwarf_reader reader = read_value(split, attribute);
 	bool is_number = attribute->form == DW_FORM_rnglistx;
-	uint64_t offset = is_number ? dwarf_uleb(&reader)
-				    : read_offset(&reader, split->offset_size);
+	uint64_t offset =
+		is_number ? dwarf_uleb(&reader) : read_offset(&reader, split->offset_size);
 
 	if (reader.failed || !split->ranges.bytes ||
 	    (is_number && !find_list(split, offset, &offset)))

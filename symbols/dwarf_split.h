@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "base/str.h"
+#include "symbols/dwarf_lines.h"
 
 /*
  * The other half of a unit of split DWARF (-gsplit-dwarf, versions 4 and 5). What the linker has to
@@ -18,12 +18,6 @@
  * needs both halves is done here: addresses by number and lists of ranges.
  */
 struct dwarf_split;
-
-/*
- * Opens what a skeleton names by this path, in the place of this number: -ENOENT when there is
- * none, -ERANGE when there are no more places.
- */
-typedef int dwarf_open_split(void *context, struct str path, uint32_t place, int *ret_fd);
 
 /* Whether this unit of the program is such a skeleton. */
 bool dwarf_split_is_skeleton(Dwarf_Die *unit);

@@ -49,6 +49,9 @@ struct state {
 	uint8_t state; /* enum module_state */
 	uint8_t lines; /* enum lines_state */
 	uint8_t debug; /* enum debug_state */
+	/* Its lines were read without a file that was missing: symbol_file_missing(). */
+	bool lacks_file;
+	bool was_shared; /* what was wished for last: that file, and not a debug file */
 	/* Why they were of no use, or 0: negative errnos. */
 	int error;
 	int lines_error;

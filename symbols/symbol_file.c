@@ -38,6 +38,7 @@ struct symbol_file {
 	struct line_rows lines;
 	struct debug_link link;
 	bool has_link;
+	const struct symbol_wish *missing; /* or NULL */
 };
 
 static uint64_t header_checksum(const struct symbol_file_header *header)
@@ -140,6 +141,8 @@ int symbol_file_write_to(int fd, const struct symbol_file_contents *contents, ui
 		{ SYMBOL_FILE_LINE_COVERS, lines->cover_count * sizeof(lines->covers[0]),
 		  lines->covers },
 		{ SYMBOL_FILE_DEBUG_LINK, link_size, &link },
+		{ SYMBOL_FILE_MISSING, contents->missing ? sizeof(*contents->missing) : 0,
+		  contents->missing },
 	};
 	size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	size_t written = 0;
@@ -352,6 +355,33 @@ static bool read_link(struct symbol_file *file)
 	       !strchr(link->name, '/');
 }
 
+/* A name that a folder's may be put before, or a whole path. */
+static bool name_is_sound(const struct symbol_wish *wish)
+{
+	size_t size = strnlen(wish->name, sizeof(wish->name));
+
+	if (size == 0 || size == sizeof(wish->name))
+		return false;
+	if (wish->kind == SYMBOL_WISH_SPLIT_FILE)
+		return wish->name[0] == '/';
+	return size < DEBUG_LINK_NAME_SIZE && wish->name[0] != '.' && !strchr(wish->name, '/') &&
+	       wish->identity.kind == IDENTITY_GNU_BUILD_ID && wish->identity.size > 0 &&
+	       wish->identity.size <= IDENTITY_SIZE_MAX;
+}
+
+static bool read_missing(struct symbol_file *file)
+{
+	const struct symbol_wish *wish = find_sized(file, SYMBOL_FILE_MISSING, sizeof(*wish));
+	uint64_t size;
+
+	if (!find_section(file, SYMBOL_FILE_MISSING, &size))
+		return true;
+	file->missing = wish;
+	return wish &&
+	       (wish->kind == SYMBOL_WISH_SHARED_FILE || wish->kind == SYMBOL_WISH_SPLIT_FILE) &&
+	       name_is_sound(wish);
+}
+
 static bool read_contents(struct symbol_file *file)
 {
 	file->header = (const struct symbol_file_header *)file->bytes;
@@ -377,7 +407,7 @@ static bool read_contents(struct symbol_file *file)
 		return false;
 	file->segment_count = segments_size / sizeof(file->segments[0]);
 	return segments_are_sound(file) && functions_are_sound(file, names_size) &&
-	       read_lines(file) && read_link(file);
+	       read_lines(file) && read_link(file) && read_missing(file);
 }
 
 int symbol_file_open(int fd, struct symbol_file **ret)
@@ -468,6 +498,11 @@ void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret)
 		.nested = file->parents ? count : 0,
 		.dropped = file->header->dropped_count,
 	};
+}
+
+const struct symbol_wish *symbol_file_missing(const struct symbol_file *file)
+{
+	return file->missing;
 }
 
 const struct debug_link *symbol_file_debug_link(const struct symbol_file *file)

@@ -11,6 +11,7 @@
 #include "symbols/elf_file.h"
 #include "symbols/line_rows.h"
 #include "symbols/symbol_table.h"
+#include "symbols/symbol_wish.h"
 
 /*
  * The names of one module on disk: a header, then sections, each with its checksum, each aligned to
@@ -42,6 +43,9 @@ enum symbol_file_source {
 	SYMBOL_FILE_FROM_PCLNTAB = 64,	      /* symbols/go_pclntab.h */
 	/* What is missing: inlined calls lie in .dwo files, of which some were not there. */
 	SYMBOL_FILE_LACKS_SPLIT = 512,
+	/* What is missing: names of inlined calls lie in a file shared by dwz that was not there.
+	 */
+	SYMBOL_FILE_LACKS_SHARED = 8192,
 	/* All but the file's own symbols, over which its reader crashed, was too late, or wanted
 	 * more memory than it may have. */
 	SYMBOL_FILE_LACKS_BY_CRASH = 1024,
@@ -68,6 +72,8 @@ enum symbol_file_section_kind {
 	/* What the file calls its debug file: u32 its CRC, then its name. Absent where it has
 	   none. */
 	SYMBOL_FILE_DEBUG_LINK = 13,
+	/* struct symbol_wish: what lines were read without. Absent where nothing was missing. */
+	SYMBOL_FILE_MISSING = 14,
 };
 
 struct symbol_file_section {
@@ -99,9 +105,10 @@ struct symbol_file_contents {
 	uint32_t sources; /* enum symbol_file_source */
 	const struct elf_segment *segments;
 	size_t segment_count;
-	const struct symbol_table *table; /* built */
-	const struct line_rows *lines;	  /* or NULL */
-	const struct debug_link *link;	  /* or NULL */
+	const struct symbol_table *table;  /* built */
+	const struct line_rows *lines;	   /* or NULL */
+	const struct debug_link *link;	   /* or NULL */
+	const struct symbol_wish *missing; /* or NULL */
 };
 
 /* Into an empty file. -EFBIG beyond SYMBOL_FILE_SIZE_MAX. */
@@ -136,6 +143,12 @@ void symbol_file_table(const struct symbol_file *file, struct symbol_table *ret)
 
 /* What the file that the names are of calls its debug file, or NULL. */
 const struct debug_link *symbol_file_debug_link(const struct symbol_file *file);
+
+/*
+ * A file that its lines were read without, which was not there: SYMBOL_WISH_SHARED_FILE or
+ * SYMBOL_WISH_SPLIT_FILE; or NULL. Once it is there, the lines are worth another reading.
+ */
+const struct symbol_wish *symbol_file_missing(const struct symbol_file *file);
 
 /* All lines it has; without any its counts are 0. */
 const struct line_rows *symbol_file_lines(const struct symbol_file *file);

@@ -50,6 +50,8 @@ struct symbol_maker {
 	struct cells *cells;
 	int input; /* the file that is read; or -1 */
 	int debug; /* its debug file, if somebody brought it; or -1 */
+	symbol_maker_find *find;
+	void *find_context;
 	struct symbol_maker_stats stats;
 };
 
@@ -133,6 +135,22 @@ void symbol_maker_lend_debug(struct symbol_maker *maker, int fd)
 	maker->debug = fd;
 }
 
+void symbol_maker_find_in(struct symbol_maker *maker, symbol_maker_find *find, void *context)
+{
+	maker->find = find;
+	maker->find_context = context;
+}
+
+/* What was brought is of this very build id; what lies in folders may only bear the name. */
+static int open_shared_file(const struct symbol_maker *maker, const struct symbol_wish *wish,
+			    int *ret_fd)
+{
+	if (maker->find && maker->find(maker->find_context, &wish->identity, ret_fd) == 0)
+		return 0;
+	return debug_folder_open_shared(maker->debug_folders, &wish->identity, str_from(wish->name),
+					ret_fd);
+}
+
 static int open_debug_file(const struct symbol_maker *maker, const struct identity *identity,
 			   int *ret_fd)
 {
@@ -165,8 +183,7 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 	case SYMBOL_WISH_DEBUG_FILE:
 		return open_debug_file(maker, &wish.identity, ret_fd);
 	case SYMBOL_WISH_SHARED_FILE:
-		return debug_folder_open_shared(maker->debug_folders, &wish.identity,
-						str_from(wish.name), ret_fd);
+		return open_shared_file(maker, &wish, ret_fd);
 	case SYMBOL_WISH_LINKED_FILE:
 		return debug_folder_open_linked(maker->debug_folders, maker->input,
 						str_from(wish.name), wish.place, ret_fd);
@@ -340,6 +357,28 @@ int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identi
 			err = run_task(maker, task, elf_fd, symbols, &answer);
 	}
 	return err;
+}
+
+int symbol_maker_forget_lines(struct symbol_maker *maker, const struct identity *identity)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+	struct symbol_table table;
+	int err = symbol_folder_read(maker->folder, identity, &file);
+
+	if (err)
+		return err;
+
+	struct symbol_file_contents contents = {
+		.identity = symbol_file_header(file)->identity,
+		.sources = symbol_file_header(file)->sources &
+			   ~(uint32_t)(SYMBOL_FILE_LACKS_SHARED | SYMBOL_FILE_LACKS_SPLIT),
+		.table = &table,
+		.link = symbol_file_debug_link(file),
+	};
+
+	contents.segments = symbol_file_segments(file, &contents.segment_count);
+	symbol_file_table(file, &table);
+	return symbol_folder_write(maker->folder, &contents);
 }
 
 int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,

@@ -38,6 +38,11 @@ struct symbol_maker *symbol_maker_free(struct symbol_maker *maker);
 /* A debug file of what is read from now on, which is not in the folders; -1: none. Borrowed. */
 void symbol_maker_lend_debug(struct symbol_maker *maker, int fd);
 
+/* Where else to look for what debug files share by dwz: -ENOENT, or a descriptor of the caller's.
+ */
+typedef int symbol_maker_find(void *context, const struct identity *identity, int *ret_fd);
+void symbol_maker_find_in(struct symbol_maker *maker, symbol_maker_find *find, void *context);
+
 /*
  * The functions of an executable or library, as symbol_writer_elf() says; nothing when the folder
  * has them. An IDENTITY_INODE becomes an alias of a build id. When MiniDebugInfo or a debug file
@@ -59,6 +64,9 @@ int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identi
  */
 int symbol_maker_lines(struct symbol_maker *maker, const struct identity *identity, int elf_fd,
 		       const uint64_t *offsets, size_t offset_count);
+
+/* Writes it anew without lines, which are read again when somebody asks. */
+int symbol_maker_forget_lines(struct symbol_maker *maker, const struct identity *identity);
 
 /* A part of the kernel, by offsets from its start. Not in a cell: these names are the kernel's. */
 int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,

@@ -79,6 +79,8 @@ void symbol_problem(const struct symbols_description *about, char text[static SY
 		add(text, "its debug file: ", why_no_debug(about->debug_error));
 	if (about->lines_error)
 		add(text, "its lines: ", why_no_lines(about->lines_error));
+	if (about->sources & SYMBOL_FILE_LACKS_SHARED)
+		add(text, "", "names of inlined calls are in a file of dwz, which was not found");
 	if (about->sources & SYMBOL_FILE_LACKS_SPLIT)
 		add(text, "", "inlined calls are in .dwo files, which were not found");
 }

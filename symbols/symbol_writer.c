@@ -240,6 +240,7 @@ int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 	contents.segments = symbol_file_segments(file, &contents.segment_count);
 	contents.lines = symbol_file_lines(file);
 	contents.link = symbol_file_debug_link(file);
+	contents.missing = symbol_file_missing(file);
 
 	int more = add_debug_file(writer, &contents.identity, contents.link, &debug, &table);
 
@@ -258,24 +259,52 @@ int symbol_writer_debug(const struct symbol_writer *writer, int symbol_fd,
 
 /* ---- lines ---- */
 
+/* Asks outside for what DWARF goes on in, and takes note of the first that was not there. */
+struct asking {
+	const struct symbol_writer *writer;
+	struct symbol_wish missing; /* its kind is 0: none was */
+	bool is_somewhere;	    /* the .dwo file that is being looked for, maybe another's */
+};
+
+static void note_missing(struct asking *asking, const struct symbol_wish *wish)
+{
+	if (!asking->missing.kind) {
+		asking->missing = *wish;
+		asking->missing.place = 0;
+	}
+}
+
 static int open_shared(void *context, const struct identity *identity, struct str name, int *ret_fd)
 {
-	const struct symbol_writer *writer = context;
+	struct asking *asking = context;
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_SHARED_FILE, .identity = *identity };
 
-	snprintf(wish.name, sizeof(wish.name), "%.*s", STR_PRINT(name));
-	return writer->open(writer->context, &wish, ret_fd);
+	if (name.size == 0 || name.size >= DEBUG_LINK_NAME_SIZE || name.text[0] == '.')
+		return -ENOENT;
+	memcpy(wish.name, name.text, name.size);
+
+	int err = asking->writer->open(asking->writer->context, &wish, ret_fd);
+
+	if (err == -ENOENT)
+		note_missing(asking, &wish);
+	return err;
 }
 
 static int open_split(void *context, struct str path, uint32_t place, int *ret_fd)
 {
-	const struct symbol_writer *writer = context;
+	struct asking *asking = context;
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_SPLIT_FILE, .place = place };
 
-	if (path.size >= sizeof(wish.name))
+	if (path.size == 0 || path.size >= sizeof(wish.name) || path.text[0] != '/')
 		return -ERANGE;
 	memcpy(wish.name, path.text, path.size);
-	return writer->open(writer->context, &wish, ret_fd);
+
+	int err = asking->writer->open(asking->writer->context, &wish, ret_fd);
+
+	asking->is_somewhere = err == 0 || (place > 0 && asking->is_somewhere);
+	if (err == -ERANGE && !asking->is_somewhere)
+		note_missing(asking, &wish);
+	return err;
 }
 
 static bool memory_is_short(void)
@@ -411,11 +440,12 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 	autoclose int own_fd = -1;
 	autoclean(line_sources) struct line_sources sources = { .elf = NULL };
 	autoclean(line_table) struct line_table lines;
+	struct asking asking = { .writer = writer };
 	struct dwarf_source source = {
 		.fd = -1,
 		.open_shared = open_shared,
 		.open_split = open_split,
-		.context = (void *)writer,
+		.context = &asking,
 	};
 	struct symbol_table table;
 	bool more = false;
@@ -445,8 +475,11 @@ int symbol_writer_lines(const struct symbol_writer *writer, const struct symbol_
 		.table = &table,
 		.lines = &rows,
 		.link = symbol_file_debug_link(file),
+		.missing = asking.missing.kind ? &asking.missing : symbol_file_missing(file),
 	};
 
+	if (asking.missing.kind == SYMBOL_WISH_SHARED_FILE)
+		contents.sources |= SYMBOL_FILE_LACKS_SHARED;
 	if (sources.dwarf && dwarf_lines_lack_split(sources.dwarf))
 		contents.sources |= SYMBOL_FILE_LACKS_SPLIT;
 	symbol_file_table(file, &table);

@@ -13,7 +13,7 @@
 #include "symbols/symbols_private.h"
 #include "symbols/unwind_tables.h"
 
-static bool can_be_brought(const struct identity *identity)
+bool symbols_can_be_brought(const struct identity *identity)
 {
 	return identity->size > 0 && identity->size <= IDENTITY_SIZE_MAX &&
 	       (identity->kind == IDENTITY_GNU_BUILD_ID || identity->kind == IDENTITY_GO_BUILD_ID ||
@@ -157,8 +157,7 @@ bool symbols_function_start(struct symbols *symbols, const struct identity *iden
 	       unwind_tables_function_start(symbols->unwind_tables, identity, offset, ret_start);
 }
 
-/* The state of what this one stands for, or itself. With the lock held. */
-static struct state *own_state(struct symbols *symbols, struct state *state)
+struct state *own_state(struct symbols *symbols, struct state *state)
 {
 	if (state->alias_of == TABLE_NONE)
 		return state;
@@ -176,7 +175,7 @@ bool symbols_wants(struct symbols *symbols, const struct identity *identity)
 {
 	bool wants = false;
 
-	if (!can_be_brought(identity))
+	if (!symbols_can_be_brought(identity))
 		return false;
 
 	pthread_mutex_lock(&symbols->lock);
@@ -208,7 +207,7 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 	int err = 0;
 
 	assert(fd >= 0);
-	if (!can_be_brought(identity))
+	if (!symbols_can_be_brought(identity))
 		return -EINVAL;
 
 	pthread_mutex_lock(&symbols->lock);
@@ -235,110 +234,6 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 	}
 	pthread_mutex_unlock(&symbols->lock);
 	return err;
-}
-
-/* ---- debug files that are brought ---- */
-
-static uint64_t in_seconds(unsigned seconds)
-{
-	return clock_monotonic_ns() + seconds * (uint64_t)CLOCK_NS_PER_S;
-}
-
-/* Its own state, if a debug file may help; takes note that it is being asked for. With the lock. */
-static bool debug_is_due(struct symbols *symbols, const struct identity *identity)
-{
-	struct state *state = states_get(&symbols->states, identity);
-
-	if (!state)
-		return false;
-	state_settle(state, symbols->folder);
-	state = own_state(symbols, state);
-	if ((state->state != STATE_PRESENT && state->state != STATE_FAILED) ||
-	    state->debug == DEBUG_PRESENT || clock_monotonic_ns() < state->debug_due_ns)
-		return false;
-	state->debug_due_ns = in_seconds(SYMBOLS_DEBUG_WISH_S);
-	return true;
-}
-
-/* Whether there is one; what it is called. */
-static bool has_debug(const struct symbol_module *module, char name[static DEBUG_LINK_NAME_SIZE])
-{
-	const struct debug_link *link = symbol_file_debug_link(module->file);
-
-	if (link)
-		memcpy(name, link->name, sizeof(link->name));
-	return symbol_file_header(module->file)->sources & SYMBOL_FILE_FROM_DEBUG_FILE;
-}
-
-bool symbols_wants_debug(struct symbols *symbols, const struct identity *identity,
-			 char name[static DEBUG_LINK_NAME_SIZE])
-{
-	name[0] = '\0';
-	if (!can_be_brought(identity))
-		return false;
-	pthread_mutex_lock(&symbols->lock);
-	bool wants = debug_is_due(symbols, identity);
-	pthread_mutex_unlock(&symbols->lock);
-	if (!wants)
-		return false;
-
-	struct symbol_module *module = symbols_acquire(symbols, identity);
-	bool has = module && has_debug(module, name);
-
-	symbols_release(symbols, module);
-	pthread_mutex_lock(&symbols->lock);
-	struct state *state = states_get(&symbols->states, identity);
-
-	if (state) {
-		state = own_state(symbols, state);
-		/* Of lines that are asked for the file itself is needed, not what was made of it.
-		 */
-		wants = !has || state->lines == LINES_AWAITED;
-		if (!wants)
-			state->debug = DEBUG_PRESENT;
-		else if (state->debug == DEBUG_UNKNOWN)
-			state->debug = DEBUG_WISHED;
-	}
-	pthread_mutex_unlock(&symbols->lock);
-	/* By what would it be found? */
-	return wants && (identity->kind == IDENTITY_GNU_BUILD_ID || name[0]);
-}
-
-/* With the lock held. */
-static void take_debug(struct symbols *symbols, struct state *state, int *fd)
-{
-	if (state->state == STATE_FAILED) {
-		/* Without names of its own: with those of the debug file it is worth a wish. */
-		file_keep_add(&symbols->debug, &state->identity, TAKE_FD(*fd));
-		state->state = STATE_ABSENT;
-	} else if (state->state == STATE_PRESENT && symbols->job_count < symbols->waiting_max) {
-		symbols_push_job(symbols, &(struct job){ .identity = state->identity,
-							 .fd = TAKE_FD(*fd),
-							 .is_debug = true });
-	} else {
-		return; /* brought again after another wish */
-	}
-	state->debug_due_ns = in_seconds(SYMBOLS_DEBUG_REST_S);
-}
-
-void symbols_bring_debug(struct symbols *symbols, const struct identity *identity, int error,
-			 int fd)
-{
-	autoclose int file = fd;
-
-	assert((error == 0) == (fd >= 0));
-	pthread_mutex_lock(&symbols->lock);
-	uint32_t number = states_find(&symbols->states, identity);
-
-	if (number != TABLE_NONE) {
-		struct state *state = own_state(symbols, &symbols->states.items[number]);
-
-		if (error == -EXDEV)
-			state->debug_due_ns = in_seconds(SYMBOLS_DEBUG_REST_S);
-		else if (!error && state->debug == DEBUG_WISHED)
-			take_debug(symbols, state, &file);
-	}
-	pthread_mutex_unlock(&symbols->lock);
 }
 
 /* ---- the kernel ---- */
@@ -564,6 +459,7 @@ static struct symbol_module *enter_module(struct symbols *symbols, const struct 
 	module->identity = *own;
 	module->file = TAKE(*file);
 	state->module = module;
+	state->lacks_file = symbol_file_missing(module->file) != NULL;
 	state->state = STATE_PRESENT;
 	TAILQ_INSERT_HEAD(&symbols->modules, module, link);
 	symbols->module_count++;

@@ -85,17 +85,23 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 
 /*
  * Whether a debug file of this file would help that only the collector can reach: true at most
- * every SYMBOLS_DEBUG_WISH_S, for a module without one. name: what the file calls it, or "".
+ * every SYMBOLS_DEBUG_WISH_S, for a module without one, or whose debug file shares by dwz what was
+ * not found.
  */
+struct symbols_debug_wish {
+	struct identity identity; /* of the module */
+	/* The same for its debug file, else the build id of the file of dwz. */
+	struct identity wanted;
+	char name[DEBUG_LINK_NAME_SIZE]; /* what it is called, or "" */
+};
 bool symbols_wants_debug(struct symbols *symbols, const struct identity *identity,
-			 char name[static DEBUG_LINK_NAME_SIZE]);
+			 struct symbols_debug_wish *ret);
 
 /*
- * Brings it, or why there is none: -EXDEV when no container has the file. Takes the descriptor. The
- * worker looks whether it is the right one.
+ * Brings what was wanted, or why there is none: -EXDEV when no container has the file. Takes the
+ * descriptor. The worker looks whether it is the right one.
  */
-void symbols_bring_debug(struct symbols *symbols, const struct identity *identity, int error,
-			 int fd);
+void symbols_bring_debug(struct symbols *symbols, const struct identity *wanted, int error, int fd);
 
 /*
  * Brings this boot's kernel: an open /proc/kallsyms (addresses are zero when its opener had no

@@ -19,6 +19,14 @@ enum {
 	OPEN_MODULE_COUNT_MAX = 256,
 	/* Names of kernel modules that were ever there; beyond it a module has no name. */
 	MODULE_NAME_COUNT_MAX = 4096,
+	/* As many as are wished for at once: WISHES_DEBUG_COUNT_MAX of web/wishes.h. */
+	SHARED_WISH_COUNT_MAX = 64,
+};
+
+/* Which module a file that is shared by dwz was wished for. */
+struct shared_wish {
+	struct identity module;
+	struct identity wanted;
 };
 
 #define FOLDER_SIZE_MAX (UINT64_C(256) << 20)
@@ -46,7 +54,9 @@ struct kernel {
 struct job {
 	struct identity identity;
 	int fd;
-	bool is_debug;	       /* a debug file was brought */
+	bool is_debug;	/* a debug file was brought */
+	bool is_shared; /* or one shared by dwz, of this build id: */
+	struct identity wanted;
 	struct kernel *kernel; /* or NULL */
 	uint64_t *offsets;     /* whose lines are asked for; or NULL: a file was brought */
 	size_t offset_count;
@@ -76,6 +86,8 @@ struct symbols {
 	struct file_keep keep;	/* files with lines in them */
 	struct file_keep debug; /* debug files that were brought */
 	struct states states;
+	struct shared_wish shared_wishes[SHARED_WISH_COUNT_MAX]; /* the latest */
+	uint64_t shared_wish_count;
 	uint64_t generation;	    /* of all names */
 	struct module_list modules; /* open, the latest used first */
 	size_t module_count;
@@ -84,10 +96,16 @@ struct symbols {
 	size_t module_name_count;
 };
 
+/* Whether a file may have such an identity. */
+bool symbols_can_be_brought(const struct identity *identity);
+
 /* Starts the worker, which ends when .closing is set. */
 int symbols_start_worker(struct symbols *symbols);
 
-/* The others are called with the lock held. Room for the job is the caller's business. */
+/* The others are called with the lock held. The state of what this one stands for, or itself. */
+struct state *own_state(struct symbols *symbols, struct state *state);
+
+/* Room for the job is the caller's business. */
 void symbols_push_job(struct symbols *symbols, const struct job *job);
 struct kernel *kernel_release(struct kernel *kernel);
 void job_done(struct job *job);

@@ -204,6 +204,85 @@ static void do_lines(struct symbols *symbols, const struct job *job)
 	pthread_mutex_unlock(&symbols->lock);
 }
 
+/* ---- what lines were read without ---- */
+
+/* DWARF of the module, so that its lines can be read once more: else it is better to keep those. */
+static bool has_dwarf(struct symbols *symbols, const struct identity *identity)
+{
+	autoclose int file = -1;
+	autoclose int brought = get_debug(symbols, identity);
+	autoclose int installed = -1;
+
+	pthread_mutex_lock(&symbols->lock);
+	(void)file_keep_get(&symbols->keep, identity, &file); /* or none */
+	pthread_mutex_unlock(&symbols->lock);
+	return file >= 0 || brought >= 0 ||
+	       debug_folder_open(symbols->debug_folders, identity, &installed) == 0;
+}
+
+/* Who asks for them next has them read with what is there now. */
+static void read_lines_anew(struct symbols *symbols, const struct identity *identity)
+{
+	int err = symbol_maker_forget_lines(symbols->maker, identity);
+
+	pthread_mutex_lock(&symbols->lock);
+	uint32_t number = states_find(&symbols->states, identity);
+
+	if (number != TABLE_NONE && !err) {
+		struct state *state = &symbols->states.items[number];
+
+		state->lacks_file = false;
+		if (state->lines != LINES_ASKED)
+			state->lines = LINES_IDLE;
+		replace_module(symbols, state);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static bool is_there(struct symbols *symbols, const struct identity *identity,
+		     const struct symbol_wish *missing)
+{
+	autoclose int file = -1;
+	autoclose int found = -1;
+	struct str name = str_from(missing->name);
+	int err = -ENOENT;
+
+	if (missing->kind == SYMBOL_WISH_SHARED_FILE)
+		return debug_folder_open_shared(symbols->debug_folders, &missing->identity, name,
+						&found) == 0;
+	pthread_mutex_lock(&symbols->lock);
+	(void)file_keep_get(&symbols->keep, identity, &file); /* or none */
+	pthread_mutex_unlock(&symbols->lock);
+	for (uint32_t place = 0; err == -ENOENT; place++)
+		err = debug_folder_open_split(symbols->debug_folders, file, name, place, &found);
+	return err == 0;
+}
+
+static void try_missing_file(struct symbols *symbols, const struct identity *identity)
+{
+	autoclean(symbol_file) struct symbol_file *file = NULL;
+
+	if (symbol_folder_read(symbols->folder, identity, &file))
+		return;
+
+	const struct symbol_wish *missing = symbol_file_missing(file);
+
+	if (missing && is_there(symbols, identity, missing) && has_dwarf(symbols, identity))
+		read_lines_anew(symbols, identity);
+}
+
+/* A file shared by dwz was brought out of a container. */
+static void do_shared(struct symbols *symbols, struct job *job)
+{
+	bool can_read = has_dwarf(symbols, &job->identity);
+
+	pthread_mutex_lock(&symbols->lock);
+	file_keep_add(&symbols->debug, &job->wanted, TAKE_FD(job->fd));
+	pthread_mutex_unlock(&symbols->lock);
+	if (can_read)
+		read_lines_anew(symbols, &job->identity);
+}
+
 /* ---- debug files that were installed later ---- */
 
 /* When the debug file of this identity was last written; 0 when there is none. */
@@ -296,6 +375,8 @@ static void do_search(struct symbols *symbols)
 		if (state.identity.kind == IDENTITY_GNU_BUILD_ID &&
 		    (state.state == STATE_PRESENT || state.state == STATE_FAILED))
 			try_debug_file(symbols, &state);
+		if (state.state == STATE_PRESENT && state.lacks_file)
+			try_missing_file(symbols, &state.identity);
 	}
 }
 
@@ -355,6 +436,8 @@ static void *work(void *argument)
 			do_kernel(symbols, &job);
 		else if (job.offsets)
 			do_lines(symbols, &job);
+		else if (job.is_shared)
+			do_shared(symbols, &job);
 		else if (job.is_debug)
 			do_debug(symbols, &job);
 		else
@@ -375,11 +458,22 @@ static void *work(void *argument)
 	return NULL;
 }
 
+static int find_brought(void *context, const struct identity *identity, int *ret_fd)
+{
+	int fd = get_debug(context, identity);
+
+	if (fd < 0)
+		return -ENOENT;
+	*ret_fd = fd;
+	return 0;
+}
+
 int symbols_start_worker(struct symbols *symbols)
 {
 	sigset_t all;
 	sigset_t before;
 
+	symbol_maker_find_in(symbols->maker, find_brought, symbols);
 	/* Signals are for the threads that wait for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -53,7 +53,7 @@ struct ingest {
 static void wish_for_names(struct ingest *ingest, const struct window *window)
 {
 	const struct ingest_options *options = &ingest->options;
-	char name[DEBUG_LINK_NAME_SIZE];
+	struct symbols_debug_wish wish;
 
 	for (uint32_t i = 0; i < window->file_count; i++) {
 		const struct identity *identity = &window->files[i].identity;
@@ -61,8 +61,8 @@ static void wish_for_names(struct ingest *ingest, const struct window *window)
 		if (symbols_wants(ingest->server->symbols, identity))
 			options->wish(options->context, identity);
 		if (options->wish_debug &&
-		    symbols_wants_debug(ingest->server->symbols, identity, name))
-			options->wish_debug(options->context, identity, name);
+		    symbols_wants_debug(ingest->server->symbols, identity, &wish))
+			options->wish_debug(options->context, &wish);
 	}
 }
 

@@ -17,6 +17,7 @@ struct server;
  */
 struct ingest;
 
+struct symbols_debug_wish;
 struct ingest_options {
 	struct server *server;
 	/* Told after a commit, and when a file's names are missing; called on the writer's thread.
@@ -25,7 +26,7 @@ struct ingest_options {
 	void (*wish)(void *context, const struct identity *identity);
 	/* Told when a debug file is missing that may lie in a container. NULL: nobody can bring it.
 	 */
-	void (*wish_debug)(void *context, const struct identity *identity, const char *name);
+	void (*wish_debug)(void *context, const struct symbols_debug_wish *wish);
 	/* Told when a process runs code that it made, whose names are not known. NULL: nobody can
 	 * bring them. Returns whether it was sent, and is worth waiting for. */
 	bool (*wish_jit)(void *context, const struct process_key *process);

@@ -127,10 +127,9 @@ void receiver_wish(struct receiver *receiver, const struct identity *identity)
 	wake(receiver);
 }
 
-void receiver_wish_debug(struct receiver *receiver, const struct identity *identity,
-			 const char *name)
+void receiver_wish_debug(struct receiver *receiver, const struct symbols_debug_wish *wish)
 {
-	wishes_add_debug(receiver->wishes, identity, str_from(name));
+	wishes_add_debug(receiver->wishes, wish);
 	wake(receiver);
 }
 

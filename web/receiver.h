@@ -42,9 +42,9 @@ void receiver_committed(struct receiver *receiver, uint64_t collector, uint64_t 
 /* Passes a wish on, when a collector is there. Any thread. */
 void receiver_wish(struct receiver *receiver, const struct identity *identity);
 
-/* The same for the debug file of a file in a container: name as of symbols_wants_debug(). */
-void receiver_wish_debug(struct receiver *receiver, const struct identity *identity,
-			 const char *name);
+/* The same for what symbols_wants_debug() told. */
+struct symbols_debug_wish;
+void receiver_wish_debug(struct receiver *receiver, const struct symbols_debug_wish *wish);
 
 /* Asks for what a process writes of code that it made; false when there is nobody to ask. */
 bool receiver_wish_jit(struct receiver *receiver, const struct process_key *process);

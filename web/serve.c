@@ -259,9 +259,9 @@ static int wait_for_signal(struct server *server, struct door *door, const sigse
 	return 0;
 }
 
-static void tell_wish_debug(void *context, const struct identity *identity, const char *name)
+static void tell_wish_debug(void *context, const struct symbols_debug_wish *wish)
 {
-	receiver_wish_debug(context, identity, name);
+	receiver_wish_debug(context, wish);
 }
 
 static bool tell_wish_jit(void *context, const struct process_key *process)

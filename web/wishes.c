@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "base/link.h"
+#include "symbols/symbols.h"
 
 enum { COUNT_MAX = WISHES_FILE_COUNT_MAX + WISHES_JIT_COUNT_MAX + WISHES_DEBUG_COUNT_MAX };
 
-/* What one takes on the wire: an identity and a name, with their sizes. */
-enum { WISH_SIZE_MAX = IDENTITY_SIZE_MAX + LINK_DEBUG_NAME_SIZE_MAX + 64 };
+/* What one takes on the wire: two identities and a name, with their sizes. */
+enum { WISH_SIZE_MAX = 2 * IDENTITY_SIZE_MAX + LINK_DEBUG_NAME_SIZE_MAX + 64 };
 
 struct wish {
 	uint8_t type; /* enum link_type */
@@ -20,6 +21,7 @@ struct wish {
 		struct process_key process;
 		struct identity identity;
 	};
+	struct identity wanted;
 	char name[LINK_DEBUG_NAME_SIZE_MAX + 1];
 };
 
@@ -77,12 +79,14 @@ bool wishes_add_jit(struct wishes *wishes, const struct process_key *process)
 		   WISHES_JIT_COUNT_MAX);
 }
 
-bool wishes_add_debug(struct wishes *wishes, const struct identity *identity, struct str name)
+bool wishes_add_debug(struct wishes *wishes, const struct symbols_debug_wish *debug)
 {
-	struct wish wish = { .type = LINK_WISH_DEBUG, .identity = *identity };
+	struct wish wish = { .type = LINK_WISH_DEBUG,
+			     .identity = debug->identity,
+			     .wanted = debug->wanted };
 
-	assert(name.size < sizeof(wish.name));
-	memcpy(wish.name, name.text, name.size);
+	static_assert(sizeof(wish.name) == sizeof(debug->name), "copied");
+	memcpy(wish.name, debug->name, sizeof(wish.name));
 	return add(wishes, &wish, WISHES_DEBUG_COUNT_MAX);
 }
 
@@ -103,7 +107,9 @@ static bool take(struct wishes *wishes, struct wish *ret)
 static int send_one(const struct wish *wish, int socket)
 {
 	autoclean(buf) struct buf payload = BUF(WISH_SIZE_MAX);
-	struct link_wish_debug debug = { .identity = wish->identity, .name = str_from(wish->name) };
+	struct link_wish_debug debug = { .identity = wish->identity,
+					 .wanted = wish->wanted,
+					 .name = str_from(wish->name) };
 
 	if (wish->type == LINK_WISH)
 		link_encode_wish(&wish->identity, &payload);

@@ -151,24 +151,36 @@ static void remove_inside(const struct world *world, const char *name)
 }
 
 /* Finds the file that holds this, or fails with this errno. */
-static void assert_found(struct world *world, struct str name, const char *text)
+static void assert_wanted(struct world *world, const struct identity *wanted, struct str name,
+			  const char *text)
 {
 	char found[64] = "";
 	int fd = -1;
 
-	assert_int_equal(debug_files_open(world->processes, &program, name, &fd), 0);
+	assert_int_equal(debug_files_open(world->processes, &program, wanted, name, &fd), 0);
 	assert_true(fd >= 0);
 	assert_int_equal(read(fd, found, sizeof(found) - 1), strlen(text));
 	close(fd);
 	assert_string_equal(found, text);
 }
 
-static void assert_none(struct world *world, struct str name, int err)
+static void assert_found(struct world *world, struct str name, const char *text)
+{
+	assert_wanted(world, &program, name, text);
+}
+
+static void assert_not_had(struct world *world, const struct identity *wanted, struct str name,
+			   int err)
 {
 	int fd = -1;
 
-	assert_int_equal(debug_files_open(world->processes, &program, name, &fd), err);
+	assert_int_equal(debug_files_open(world->processes, &program, wanted, name, &fd), err);
 	assert_int_equal(fd, -1);
+}
+
+static void assert_none(struct world *world, struct str name, int err)
+{
+	assert_not_had(world, &program, name, err);
 }
 
 static void looks_where_debug_files_lie(void **state)
@@ -190,6 +202,35 @@ static void looks_where_debug_files_lie(void **state)
 	write_inside(world, places[0], "\177ELF by its name");
 	assert_found(world, STR("prog.debug"), "\177ELF by build id");
 	assert_found(world, STR(""), "\177ELF by build id");
+}
+
+/* What dwz moved out of several debug files, which are of the program and of others. */
+static void looks_for_what_debug_files_share(void **state)
+{
+	static const struct identity shared = { .kind = IDENTITY_GNU_BUILD_ID,
+						.size = 3,
+						.bytes = { 0x12, 0x34, 0x56 } };
+	static const char *const places[] = { "usr/lib/debug/.dwz/app.debug",
+					      "usr/lib/debug/.dwz/x86_64-linux-gnu/app.debug",
+					      "usr/lib/debug/.dwz/aarch64-linux-gnu/app.debug" };
+	struct world *world = *state;
+
+	need_container(world);
+	note_mapping(world, world->container, "/app/bin/prog");
+	/* Those of the program itself are none of it. */
+	write_inside(world, BUILD_ID_FILE, "\177ELF its own");
+	write_inside(world, "app/bin/app.debug", "\177ELF beside");
+	assert_not_had(world, &shared, STR("app.debug"), -ENOENT);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		write_inside(world, places[i], "\177ELF shared");
+		assert_wanted(world, &shared, STR("app.debug"), "\177ELF shared");
+		assert_not_had(world, &shared, STR("other.debug"), -ENOENT);
+		assert_not_had(world, &shared, STR(""), -ENOENT);
+		remove_inside(world, places[i]);
+	}
+	write_inside(world, places[0], "\177ELF shared");
+	write_inside(world, "usr/lib/debug/.build-id/12/3456.debug", "\177ELF by build id");
+	assert_wanted(world, &shared, STR("app.debug"), "\177ELF by build id");
 }
 
 /* Whoever owns the container may put there what he likes. */
@@ -236,6 +277,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(looks_where_debug_files_lie, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(looks_for_what_debug_files_share, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(nothing_but_files_of_its_own_leaves_it, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(leaves_our_own_root_alone, set_up, tear_down),

@@ -276,7 +276,7 @@ static void refuses_headers_that_no_end_of_ours_sends(void **state)
 
 	for (size_t size = 1; size < LINK_HEADER_SIZE; size++) {
 		send_raw(pair->ends[0],
-			 "hrth\4\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
+			 "hrth\5\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", size, NULL,
 			 0);
 		assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 	}
@@ -294,7 +294,7 @@ static void refuses_a_packet_that_is_too_large(void **state)
 	struct link_message message;
 
 	assert_non_null(bytes);
-	memcpy(bytes, "hrth\4\0\5", 7);
+	memcpy(bytes, "hrth\5\0\5", 7);
 	send_raw(pair->ends[0], bytes, LINK_PACKET_SIZE_MAX + 1, NULL, 0);
 	assert_int_equal(link_receive(pair->ends[1], &message), -EBADMSG);
 }
@@ -447,7 +447,10 @@ static void carries_wishes_for_debug_files(void **state)
 	const struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
 					   .size = 2,
 					   .bytes = "id" };
-	struct link_wish_debug wish = { .identity = identity, .name = STR("prog.debug") };
+	const struct identity shared = { .kind = IDENTITY_GNU_BUILD_ID, .size = 3, .bytes = "dwz" };
+	struct link_wish_debug wish = { .identity = identity,
+					.wanted = shared,
+					.name = STR("prog.debug") };
 	struct link_message message;
 
 	(void)state;
@@ -460,6 +463,7 @@ static void carries_wishes_for_debug_files(void **state)
 				 size == payload.size ? 0 : -EBADMSG);
 	}
 	assert_memory_equal(&wish.identity, &identity, sizeof(identity));
+	assert_memory_equal(&wish.wanted, &shared, sizeof(shared));
 	assert_true(str_equal(wish.name, STR("prog.debug")));
 
 	/* A name is none that leads elsewhere. */

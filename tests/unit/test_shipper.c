@@ -55,9 +55,11 @@ static int open_file(void *context, const struct identity *identity, int *ret_fd
 }
 
 /* The same under another name. */
-static int open_debug(void *context, const struct identity *identity, struct str name, int *ret_fd)
+static int open_debug(void *context, const struct identity *identity, const struct identity *wanted,
+		      struct str name, int *ret_fd)
 {
-	return str_equal(name, STR("k.debug")) ? open_file(context, identity, ret_fd) : -EXDEV;
+	assert_int_equal(identity->bytes[0], 'k');
+	return str_equal(name, STR("k.debug")) ? open_file(context, wanted, ret_fd) : -EXDEV;
 }
 
 static void listen_again(struct scene *scene)
@@ -401,6 +403,7 @@ static void grants_wishes_for_debug_files(void **state)
 	struct scene *scene = *state;
 	struct link_wish_debug wish = {
 		.identity = { .kind = IDENTITY_GNU_BUILD_ID, .size = 1, .bytes = { 'k' } },
+		.wanted = { .kind = IDENTITY_GNU_BUILD_ID, .size = 1, .bytes = { 's' } },
 		.name = STR("k.debug"),
 	};
 	struct link_file file;
@@ -416,9 +419,9 @@ static void grants_wishes_for_debug_files(void **state)
 
 	assert_int_equal(link_decode_file(&message, &file), 0);
 	assert_int_equal(file.error, 0);
-	assert_memory_equal(&file.identity, &wish.identity, sizeof(wish.identity));
+	assert_memory_equal(&file.identity, &wish.wanted, sizeof(wish.wanted));
 	assert_int_equal(pread(message.fds[0], &byte, 1, 0), 1);
-	assert_int_equal(byte, 'k');
+	assert_int_equal(byte, 's');
 	link_message_done(&message);
 
 	message = server_receives(scene, LINK_DEBUG);

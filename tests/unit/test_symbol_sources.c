@@ -341,11 +341,11 @@ static void keeps_them_over_a_restart(void **state)
 /* As the collector does it, which found it in the root of a container. */
 static void bring_debug(const struct world *world, const char *name)
 {
-	char link[DEBUG_LINK_NAME_SIZE];
+	struct symbols_debug_wish wish;
 
-	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, &wish));
 	/* Not again at once. */
-	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, &wish));
 	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, name));
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 }
@@ -353,16 +353,16 @@ static void bring_debug(const struct world *world, const char *name)
 static void takes_a_debug_file_that_is_brought(void **state)
 {
 	const struct world *world = *state;
-	char link[DEBUG_LINK_NAME_SIZE];
+	struct symbols_debug_wish wish;
 
 	/* Nobody asked. */
 	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "whole.debug"));
-	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, &wish));
 	bring(world, "stripped");
 	assert_int_equal(known(world), EXPORTED);
 	bring_debug(world, "whole.debug");
 	assert_int_equal(known(world), ALL);
-	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, &wish));
 }
 
 static void bears_brought_debug_files_of_no_use(void **state)
@@ -377,11 +377,11 @@ static void bears_brought_debug_files_of_no_use(void **state)
 static void has_its_own_debug_file_and_wants_none(void **state)
 {
 	const struct world *world = *state;
-	char link[DEBUG_LINK_NAME_SIZE];
+	struct symbols_debug_wish wish;
 
 	install(world, "whole.debug");
 	bring(world, "stripped");
-	assert_false(symbols_wants_debug(world->symbols, &world->identity, link));
+	assert_false(symbols_wants_debug(world->symbols, &world->identity, &wish));
 }
 
 /* The file has no build id: what it calls its debug file is all there is, and its checksum decides.
@@ -389,12 +389,12 @@ static void has_its_own_debug_file_and_wants_none(void **state)
 static void takes_a_debug_file_by_its_name(void **state)
 {
 	struct world *world = *state;
-	char link[DEBUG_LINK_NAME_SIZE];
+	struct symbols_debug_wish wish;
 
 	world->identity = (struct identity){ .kind = IDENTITY_INODE, .size = 40, .bytes = { 8 } };
 	bring(world, "named");
-	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
-	assert_string_equal(link, "elsewhere.debug");
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, &wish));
+	assert_string_equal(wish.name, "elsewhere.debug");
 
 	struct symbol_module *bare = symbols_acquire(world->symbols, &world->identity);
 
@@ -405,8 +405,8 @@ static void takes_a_debug_file_by_its_name(void **state)
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 	assert_int_equal(known(world) & HIDDEN, 0);
 	restart(world);
-	assert_true(symbols_wants_debug(world->symbols, &world->identity, link));
-	assert_string_equal(link, "elsewhere.debug");
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, &wish));
+	assert_string_equal(wish.name, "elsewhere.debug");
 	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "good"));
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 

@@ -6,7 +6,8 @@
 
 const char *identity_text(const struct identity *identity, char text[static IDENTITY_TEXT_SIZE])
 {
-	static const char *const prefixes[] = { "none", "gnu", "go", "htl", "inode", "kernel" };
+	static const char *const prefixes[] = { "none",	 "gnu",	   "go",  "htl",
+						"inode", "kernel", "code" };
 	unsigned kind = identity->kind;
 
 	assert(identity->size <= IDENTITY_SIZE_MAX);

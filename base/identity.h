@@ -22,6 +22,7 @@ enum identity_kind {
 	/* A kernel without a build id: the first bytes of its release; or a part of a kernel,
 	 * derived as symbols/kernel_symbols.h says. */
 	IDENTITY_KERNEL_RELEASE = 5,
+	IDENTITY_PROCESS_CODE = 6, /* code that a process made: symbols/late_code.h; no file's */
 };
 
 enum { IDENTITY_SIZE_MAX = 40 };

@@ -12,6 +12,7 @@
 #include "store/named_place.h"
 #include "store/store.h"
 #include "store/tree.h"
+#include "symbols/late_code.h"
 #include "symbols/symbols.h"
 
 enum {
@@ -284,7 +285,8 @@ static int64_t add_build(struct naming *naming, const struct catalog *catalog, u
 		.path = key.path,
 		.kind = known.kind,
 		.has_names = naming->symbols &&
-			     (known.kind == BUILD_FILE || catalog_build_is_kernel(&known)),
+			     (known.kind == BUILD_FILE || catalog_build_is_kernel(&known) ||
+			      known.identity.kind == IDENTITY_PROCESS_CODE),
 	};
 	return number;
 }
@@ -543,9 +545,28 @@ static struct naming_build ask_build(struct naming *naming, uint32_t number)
 	return *build;
 }
 
+/* Of code that a process made and named later: as if it had been named at once. */
+static int add_late(struct naming *naming, const struct naming_build *build, uint64_t place)
+{
+	uint32_t function = build->module
+				    ? symbol_module_find(build->module, late_code_number(place))
+				    : SYMBOL_NONE;
+
+	if (function == SYMBOL_NONE)
+		return add_unnamed(naming, build, late_code_address(place));
+
+	struct jit_name name = jit_name_from(symbol_module_name(build->module, function));
+	int err = add_frame(naming, name.function, NAMING_TEXT_EMPTY, FLAME_NAMED);
+
+	return err ? err : set_place(naming, name.file, name.line);
+}
+
 static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 {
 	struct naming_build build = ask_build(naming, number);
+
+	if (build.identity.kind == IDENTITY_PROCESS_CODE)
+		return add_late(naming, &build, address);
 
 	if (build.kind == BUILD_TRUNCATED)
 		return add_truncation(naming, address);

@@ -214,13 +214,10 @@ static bool holds(const struct jit_map *map, const struct range *range, uint64_t
 	       (range->number >= map->ended_number || at_ns < map->ended_ns);
 }
 
-bool jit_map_find(struct jit_map *map, uint64_t address, uint64_t at_ns, struct str *ret_name)
+/* The first sorted range that begins behind an address. */
+static size_t behind(const struct jit_map *map, uint64_t address)
 {
-	const struct range *best = NULL;
 	size_t first = 0;
-
-	sort(map);
-
 	size_t end = map->count;
 
 	while (first < end) {
@@ -231,7 +228,15 @@ bool jit_map_find(struct jit_map *map, uint64_t address, uint64_t at_ns, struct 
 		else
 			end = middle;
 	}
-	for (size_t i = first, steps = 0;
+	return first;
+}
+
+bool jit_map_find(struct jit_map *map, uint64_t address, uint64_t at_ns, struct str *ret_name)
+{
+	const struct range *best = NULL;
+
+	sort(map);
+	for (size_t i = behind(map, address), steps = 0;
 	     i > 0 && map->ends[i - 1] > address && steps < JIT_MAP_STEP_COUNT_MAX; i--, steps++) {
 		const struct range *range = &map->ranges[i - 1];
 
@@ -242,6 +247,28 @@ bool jit_map_find(struct jit_map *map, uint64_t address, uint64_t at_ns, struct 
 		return false;
 	*ret_name = text_of(map, best->text);
 	return true;
+}
+
+enum jit_meaning jit_map_meaning(struct jit_map *map, uint64_t address, uint64_t first_ns,
+				 uint64_t last_ns, struct str *ret_name)
+{
+	struct str first;
+	struct str last;
+
+	if (!jit_map_find(map, address, last_ns, &last))
+		return JIT_UNKNOWN;
+	if (!jit_map_find(map, address, first_ns, &first) || !str_equal(first, last))
+		return JIT_SEVERAL;
+	for (size_t i = behind(map, address), steps = 0;
+	     i > 0 && map->ends[i - 1] > address && steps < JIT_MAP_STEP_COUNT_MAX; i--, steps++) {
+		const struct range *range = &map->ranges[i - 1];
+
+		if (range->end > address && range->since_ns > first_ns &&
+		    range->since_ns <= last_ns && !str_equal(text_of(map, range->text), last))
+			return JIT_SEVERAL;
+	}
+	*ret_name = last;
+	return JIT_ONE;
 }
 
 bool jit_map_changes(const struct jit_map *map, uint64_t from_ns, uint64_t to_ns)

@@ -44,6 +44,18 @@ void jit_map_end(struct jit_map *map, uint64_t at_ns);
  */
 bool jit_map_find(struct jit_map *map, uint64_t address, uint64_t at_ns, struct str *ret_name);
 
+/*
+ * What lay at an address all the time from the first to the last. A name that is known only of a
+ * part of it is none: who was there before or after is not known (yet).
+ */
+enum jit_meaning {
+	JIT_UNKNOWN,
+	JIT_ONE,
+	JIT_SEVERAL, /* it can't be told */
+};
+enum jit_meaning jit_map_meaning(struct jit_map *map, uint64_t address, uint64_t first_ns,
+				 uint64_t last_ns, struct str *ret_name);
+
 /* Whether anything was added since from_ns, up to to_ns: one address may have meant two things. */
 bool jit_map_changes(const struct jit_map *map, uint64_t from_ns, uint64_t to_ns);
 

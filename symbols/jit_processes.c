@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "symbols/late_code.h"
+#include "symbols/symbols.h"
 
 enum state {
 	STATE_FREE,
@@ -25,7 +27,8 @@ struct process {
 	struct process_key key;
 	enum state state;
 	struct jit_reader reader;
-	struct jit_map *map; /* not while the worker reads: is_reading */
+	struct late_code *late; /* or NULL */
+	struct jit_map *map;	/* not while the worker reads: is_reading */
 	bool is_reading;
 	bool wants_reading;
 	uint64_t asked_ns; /* monotonic: when a wish went out */
@@ -39,8 +42,9 @@ struct jit_processes {
 	pthread_cond_t changed;
 	/* guarded by lock: */
 	bool closing;
+	struct symbols *symbols; /* or NULL */
 	struct process items[JIT_PROCESS_COUNT_MAX];
-	uint64_t refused, evicted;
+	uint64_t refused, evicted, named_late;
 };
 
 /* ---- processes, with the lock held ---- */
@@ -60,6 +64,7 @@ static void forget(struct process *process)
 	if (process->reader.fd >= 0)
 		close(process->reader.fd);
 	jit_map_free(process->map);
+	late_code_free(process->late);
 	*process = (struct process){ .reader = { .fd = -1 } };
 }
 
@@ -134,6 +139,26 @@ static uint64_t boot_ns(void)
 	return (uint64_t)now.tv_sec * (uint64_t)CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* Samples that were stored before their names came. With the lock held. */
+static void name_late(struct jit_processes *jit, struct process *process)
+{
+	size_t count = 1;
+	int err = 0;
+
+	while (process->late && jit->symbols && count > 0 && !err) {
+		struct late_names names;
+
+		late_names_init(&names);
+		err = late_code_settle(process->late, process->map, &names);
+		count = names.count;
+		jit->named_late += count;
+		if (count > 0 && symbols_bring_names(jit->symbols, &names))
+			late_names_done(&names);
+		else if (count == 0)
+			late_names_done(&names);
+	}
+}
+
 /* With the lock held, which it lets go of while it reads. */
 static void read_file(struct jit_processes *jit, struct process *process)
 {
@@ -157,8 +182,34 @@ static void read_file(struct jit_processes *jit, struct process *process)
 		process->state = STATE_REFUSED;
 		jit->refused++;
 	}
+	if (err != -EAGAIN)
+		name_late(jit, process);
 	make_room(jit, process);
 	pthread_cond_broadcast(&jit->changed);
+}
+
+/* Nobody asks for a process that has ended, but it may have written what it held back. With the
+ * lock held. */
+static void look_for_names(struct jit_processes *jit)
+{
+	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++) {
+		struct process *process = &jit->items[i];
+
+		if (process->state == STATE_READY && process->late &&
+		    late_code_count(process->late) > 0)
+			process->wants_reading = true;
+	}
+}
+
+static void wait_for_work(struct jit_processes *jit)
+{
+	uint64_t deadline_ns =
+		clock_monotonic_ns() + (uint64_t)JIT_LOOK_S * (uint64_t)CLOCK_NS_PER_S;
+	struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / (uint64_t)CLOCK_NS_PER_S),
+				     .tv_nsec = (long)(deadline_ns % (uint64_t)CLOCK_NS_PER_S) };
+
+	if (pthread_cond_timedwait(&jit->changed, &jit->lock, &deadline) == ETIMEDOUT)
+		look_for_names(jit);
 }
 
 static void *work(void *argument)
@@ -176,7 +227,7 @@ static void *work(void *argument)
 		if (next)
 			read_file(jit, next);
 		else
-			pthread_cond_wait(&jit->changed, &jit->lock);
+			wait_for_work(jit);
 	}
 	pthread_mutex_unlock(&jit->lock);
 	return NULL;
@@ -234,6 +285,13 @@ struct jit_processes *jit_processes_free(struct jit_processes *jit)
 	return NULL;
 }
 
+void jit_processes_use_symbols(struct jit_processes *jit, struct symbols *symbols)
+{
+	pthread_mutex_lock(&jit->lock);
+	jit->symbols = symbols;
+	pthread_mutex_unlock(&jit->lock);
+}
+
 /* Its file was removed, and maybe another stands in its place. */
 static bool is_gone(const struct process *process)
 {
@@ -243,6 +301,13 @@ static bool is_gone(const struct process *process)
 	       (fstat(process->reader.fd, &status) || status.st_nlink == 0);
 }
 
+static uint64_t idle_max_ns(const struct process *process)
+{
+	bool is_awaited = process->late && late_code_count(process->late) > 0;
+
+	return (is_awaited ? JIT_AWAIT_S : JIT_IDLE_S) * (uint64_t)CLOCK_NS_PER_S;
+}
+
 /* With the lock held. */
 static void forget_idle(struct jit_processes *jit, uint64_t now_ns)
 {
@@ -250,7 +315,7 @@ static void forget_idle(struct jit_processes *jit, uint64_t now_ns)
 		struct process *process = &jit->items[i];
 
 		if (process->state != STATE_FREE && !process->is_reading &&
-		    now_ns - process->used_ns > (uint64_t)JIT_IDLE_S * (uint64_t)CLOCK_NS_PER_S)
+		    now_ns - process->used_ns > idle_max_ns(process))
 			forget(process);
 	}
 }
@@ -382,6 +447,47 @@ bool jit_processes_find(struct jit_processes *jit, const struct process_key *key
 	return found;
 }
 
+static int begin_awaiting(struct process *process, uint64_t collector)
+{
+	uint8_t owner[LATE_CODE_OWNER_SIZE];
+
+	static_assert(sizeof(owner) == sizeof(process->key) + sizeof(collector), "all of both");
+	memcpy(owner, &process->key, sizeof(process->key));
+	memcpy(owner + sizeof(process->key), &collector, sizeof(collector));
+	return late_code_new(owner, &process->late);
+}
+
+/* With the lock held. */
+static bool has_jitdump(const struct process *process)
+{
+	return process && process->state == STATE_READY && process->reader.kind == JIT_FILE_JITDUMP;
+}
+
+bool jit_processes_await(struct jit_processes *jit, const struct process_key *key,
+			 uint64_t collector, uint64_t address, uint64_t at_ns,
+			 struct identity *ret_identity, uint64_t *ret_place)
+{
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&jit->lock);
+	struct process *process = find(jit, key);
+
+	if (jit->symbols && has_jitdump(process))
+		err = process->late ? 0 : begin_awaiting(process, collector);
+	if (!err)
+		err = late_code_await(process->late, address, at_ns, ret_identity, ret_place);
+	pthread_mutex_unlock(&jit->lock);
+	return err == 0;
+}
+
+bool jit_processes_has_jitdump(struct jit_processes *jit, const struct process_key *key)
+{
+	pthread_mutex_lock(&jit->lock);
+	bool has = jit->symbols && has_jitdump(find(jit, key));
+	pthread_mutex_unlock(&jit->lock);
+	return has;
+}
+
 bool jit_processes_change(struct jit_processes *jit, const struct process_key *key,
 			  uint64_t from_ns, uint64_t to_ns)
 {
@@ -400,8 +506,13 @@ void jit_processes_stats(struct jit_processes *jit, struct jit_processes_stats *
 	pthread_mutex_lock(&jit->lock);
 	*ret = (struct jit_processes_stats){ .ranges = range_count(jit),
 					     .refused = jit->refused,
-					     .evicted = jit->evicted };
-	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++)
-		ret->processes += jit->items[i].state == STATE_READY;
+					     .evicted = jit->evicted,
+					     .late = jit->named_late };
+	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++) {
+		const struct process *process = &jit->items[i];
+
+		ret->processes += process->state == STATE_READY;
+		ret->awaited += process->late ? late_code_count(process->late) : 0;
+	}
 	pthread_mutex_unlock(&jit->lock);
 }

@@ -31,10 +31,21 @@ enum {
 	JIT_RETRY_S = 5,
 	/* What ran no code of its own for so long has ended, most likely, and is forgotten. */
 	JIT_IDLE_S = 300,
+	/* But for one whose samples wait for names: it may write them when it ends. */
+	JIT_AWAIT_S = 3600,
+	/* How often it is looked whether it did. */
+	JIT_LOOK_S = 5,
 };
 
 int jit_processes_new(struct jit_processes **ret);
 struct jit_processes *jit_processes_free(struct jit_processes *jit);
+
+/*
+ * Where names go that come after the samples that they are of. Set once, before other threads ask;
+ * it must outlive this. Without it there are none.
+ */
+struct symbols;
+void jit_processes_use_symbols(struct jit_processes *jit, struct symbols *symbols);
 
 /*
  * Whether the file of this process would help: true for one that is new, whose file was replaced,
@@ -63,6 +74,17 @@ void jit_processes_forget_wishes(struct jit_processes *jit);
 bool jit_processes_find(struct jit_processes *jit, const struct process_key *key, uint64_t address,
 			uint64_t at_ns, char text[static JIT_NAME_SIZE_MAX], size_t *ret_size);
 
+/*
+ * What it had there is not known yet, but may be told later: where the sample is to be stored, to
+ * get its name then. collector: as of struct window. False for a process that writes no jitdump.
+ */
+bool jit_processes_await(struct jit_processes *jit, const struct process_key *key,
+			 uint64_t collector, uint64_t address, uint64_t at_ns,
+			 struct identity *ret_identity, uint64_t *ret_place);
+
+/* Whether a jitdump of this process is followed. */
+bool jit_processes_has_jitdump(struct jit_processes *jit, const struct process_key *key);
+
 /* As jit_map_changes(). */
 bool jit_processes_change(struct jit_processes *jit, const struct process_key *key,
 			  uint64_t from_ns, uint64_t to_ns);
@@ -72,6 +94,8 @@ struct jit_processes_stats {
 	uint64_t ranges;
 	uint64_t refused; /* files that were none, or beyond a limit; counted once each */
 	uint64_t evicted;
+	uint64_t awaited; /* addresses that wait for a name */
+	uint64_t late;	  /* that got one */
 };
 void jit_processes_stats(struct jit_processes *jit, struct jit_processes_stats *ret);
 

@@ -43,6 +43,7 @@ enum symbol_file_source {
 	SYMBOL_FILE_FROM_PCLNTAB = 64,	      /* symbols/go_pclntab.h */
 	/* What is missing: inlined calls lie in .dwo files, of which some were not there. */
 	SYMBOL_FILE_LACKS_SPLIT = 512,
+	SYMBOL_FILE_FROM_PROCESS = 16384, /* it said so later: symbols/late_code.h */
 	/* What is missing: names of inlined calls lie in a file shared by dwz that was not there.
 	 */
 	SYMBOL_FILE_LACKS_SHARED = 8192,

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "symbols/debug_folder.h"
+#include "symbols/late_code.h"
 #include "symbols/symbol_writer.h"
 
 /* For one question's addresses; a later question asks for the rest. */
@@ -398,6 +399,39 @@ int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_sym
 	symbol_table_init(&table);
 
 	int err = kernel_symbols_add_to(kernel, number, &table);
+	if (!err)
+		err = symbol_table_build(&table);
+	return err ? err : symbol_folder_write(maker->folder, &contents);
+}
+
+int symbol_maker_names(struct symbol_maker *maker, const struct late_names *names)
+{
+	struct elf_segment segment = { .size = LATE_CODE_NUMBER_MAX + 1 };
+	autoclean(symbol_file) struct symbol_file *before = NULL;
+	autoclean(symbol_table) struct symbol_table table;
+	struct symbol_file_contents contents = {
+		.identity = names->identity,
+		.sources = SYMBOL_FILE_FROM_PROCESS,
+		.segments = &segment,
+		.segment_count = 1,
+		.table = &table,
+	};
+	const uint32_t *numbers = (const void *)names->numbers.bytes;
+	const uint32_t *offsets = (const void *)names->text_offsets.bytes;
+	int err = 0;
+
+	symbol_table_init(&table);
+	if (symbol_folder_read(maker->folder, &names->identity, &before) == 0)
+		err = symbol_file_add_symbols(before, &table);
+	for (size_t i = 0; i < names->count && !err; i++)
+		err = symbol_table_add(
+			&table, &(struct symbol){
+					.start = numbers[i],
+					.size = 1,
+					.end_max = numbers[i] + 1,
+					.name = (const char *)names->texts.bytes + offsets[i],
+					.name_size_max = offsets[i + 1] - offsets[i],
+				});
 	if (!err)
 		err = symbol_table_build(&table);
 	return err ? err : symbol_folder_write(maker->folder, &contents);

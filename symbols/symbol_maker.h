@@ -72,6 +72,11 @@ int symbol_maker_forget_lines(struct symbol_maker *maker, const struct identity 
 int symbol_maker_kernel_part(struct symbol_maker *maker, const struct kernel_symbols *kernel,
 			     size_t number);
 
+/* Adds names of code that a process made. Not in a cell: they are texts, as jit_reader.h made them.
+ */
+struct late_names;
+int symbol_maker_names(struct symbol_maker *maker, const struct late_names *names);
+
 struct symbol_maker_stats symbol_maker_stats(const struct symbol_maker *maker);
 
 DEFINE_CLEANUP(struct symbol_maker *, symbol_maker, symbol_maker_free)

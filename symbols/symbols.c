@@ -236,6 +236,28 @@ int symbols_bring_file(struct symbols *symbols, const struct identity *identity,
 	return err;
 }
 
+/* ---- names that come late ---- */
+
+int symbols_bring_names(struct symbols *symbols, struct late_names *names)
+{
+	struct late_names *taken = malloc(sizeof(*taken));
+	int err = -EAGAIN;
+
+	if (!taken)
+		return -EAGAIN;
+	*taken = *names;
+	pthread_mutex_lock(&symbols->lock);
+	if (symbols->job_count < symbols->waiting_max) {
+		symbols_push_job(symbols, &(struct job){ .identity = names->identity,
+							 .fd = -1,
+							 .names = TAKE(taken) });
+		err = 0;
+	}
+	pthread_mutex_unlock(&symbols->lock);
+	free(taken);
+	return err;
+}
+
 /* ---- the kernel ---- */
 
 /* A name that lives as long as symbols; with the lock held. "" when there are too many. */

@@ -104,6 +104,13 @@ bool symbols_wants_debug(struct symbols *symbols, const struct identity *identit
 void symbols_bring_debug(struct symbols *symbols, const struct identity *wanted, int error, int fd);
 
 /*
+ * Adds names of code that a process made (symbols/late_code.h), and takes them. -EAGAIN when too
+ * much waits already: they are still the caller's.
+ */
+struct late_names;
+int symbols_bring_names(struct symbols *symbols, struct late_names *names);
+
+/*
  * Brings this boot's kernel: an open /proc/kallsyms (addresses are zero when its opener had no
  * CAP_SYSLOG: -EPERM) and, or -1, an open /sys/kernel/notes, which holds the build id. Takes both.
  * Reads them at once, in about 80 ms, of which 60 are the kernel's own, since kernel frames can't

@@ -6,6 +6,7 @@
 
 #include "symbols/file_keep.h"
 #include "symbols/kernel_symbols.h"
+#include "symbols/late_code.h"
 #include "symbols/name_cache.h"
 #include "symbols/states.h"
 #include "symbols/symbol_folder.h"
@@ -60,6 +61,7 @@ struct job {
 	struct kernel *kernel; /* or NULL */
 	uint64_t *offsets;     /* whose lines are asked for; or NULL: a file was brought */
 	size_t offset_count;
+	struct late_names *names; /* or NULL */
 };
 
 struct symbols {

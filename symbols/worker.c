@@ -37,6 +37,9 @@ void job_done(struct job *job)
 {
 	kernel_release(job->kernel);
 	free(job->offsets);
+	if (job->names)
+		late_names_done(job->names);
+	free(job->names);
 	if (job->fd >= 0)
 		close(job->fd);
 	*job = (struct job){ .fd = -1 };
@@ -200,6 +203,24 @@ static void do_lines(struct symbols *symbols, const struct job *job)
 	if (err) {
 		file_keep_drop(&symbols->keep, &job->identity);
 		file_keep_drop(&symbols->debug, &job->identity);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+/* ---- names that come late ---- */
+
+static void do_names(struct symbols *symbols, const struct job *job)
+{
+	int err = symbol_maker_names(symbols->maker, job->names);
+
+	pthread_mutex_lock(&symbols->lock);
+	if (!err) {
+		states_set(&symbols->states, &job->identity, STATE_PRESENT);
+
+		uint32_t number = states_find(&symbols->states, &job->identity);
+
+		if (number != TABLE_NONE)
+			replace_module(symbols, &symbols->states.items[number]);
 	}
 	pthread_mutex_unlock(&symbols->lock);
 }
@@ -436,6 +457,8 @@ static void *work(void *argument)
 			do_kernel(symbols, &job);
 		else if (job.offsets)
 			do_lines(symbols, &job);
+		else if (job.names)
+			do_names(symbols, &job);
 		else if (job.is_shared)
 			do_shared(symbols, &job);
 		else if (job.is_debug)

@@ -323,6 +323,10 @@ static void add_jit(struct buf *buf, const struct jit_processes_stats *stats)
 		    "Perf maps and jitdumps that are none, or beyond a limit.");
 	add_counter(buf, "hearth_jit_evicted_total", stats->evicted,
 		    "Processes forgotten to make room for others.");
+	add_gauge(buf, "hearth_jit_awaited", (double)stats->awaited,
+		  "Addresses of samples whose names their processes may write yet.");
+	add_counter(buf, "hearth_jit_late_total", stats->late,
+		    "Of these, that got their name after the sample was stored.");
 }
 
 /* The second number of /proc/self/statm: resident pages (proc(5)). */

@@ -126,6 +126,8 @@ static int open_store(struct server *server)
 	symbols_use_unwind_tables(server->symbols, server->unwind_tables);
 	err = jit_processes_new(&server->jit);
 	if (!err)
+		jit_processes_use_symbols(server->jit, server->symbols);
+	if (!err)
 		err = packages_new("/var/lib/dpkg/info", "/usr/lib/sysimage/rpm",
 				   &server->packages);
 	if (err)
@@ -371,9 +373,9 @@ int serve_main(const struct settings *settings)
 
 	store_close(server.store);
 	records_close(server.records);
+	jit_processes_free(server.jit);
 	symbols_close(server.symbols);
 	unwind_tables_close(server.unwind_tables);
-	jit_processes_free(server.jit);
 	packages_free(server.packages);
 	upload_store_close(server.uploads);
 	return code;

@@ -45,6 +45,7 @@ enum own_code {
 	CODE_NONE = WINDOW_NONE,
 	CODE_STEADY = 1, /* one address meant one thing all through the window */
 	CODE_CHANGES = 2,
+	CODE_LATE = 3, /* what is not named yet may be told later, and what it meant by then */
 };
 
 static int reserve(uint32_t **items, uint32_t *capacity, uint32_t count)
@@ -157,9 +158,9 @@ static int find_file_place(struct window_batch *filling, const struct window *wi
 /* Where a frame is that does not bring its name. */
 static int find_place(struct window_batch *filling, const struct window *window,
 		      const struct window_process *process, const struct window_frame *frame,
-		      struct batch_place *ret)
+		      uint64_t at_ns, struct batch_place *ret)
 {
-	static const struct identity nobody = { 0 };
+	struct identity identity = { 0 };
 	/* A return address lies behind its call, maybe in the next function. */
 	uint64_t address = frame->address - (frame->position == FRAME_RETURN ? 1 : 0);
 	enum build_kind kind = BUILD_UNMAPPED;
@@ -170,8 +171,12 @@ static int find_place(struct window_batch *filling, const struct window *window,
 		return find_file_place(filling, window, frame->reference, address, ret);
 	if (frame->kind == FRAME_ANONYMOUS || frame->kind == FRAME_RUNTIME)
 		kind = BUILD_ANONYMOUS;
+	/* What it is called may be told later. */
+	if (frame->kind == FRAME_ANONYMOUS && filling->server->jit)
+		(void)jit_processes_await(filling->server->jit, &process->key, window->collector,
+					  address, at_ns, &identity, &address);
 
-	int64_t build = batch_add_build(filling->batch, kind, &nobody, process->name);
+	int64_t build = batch_add_build(filling->batch, kind, &identity, process->name);
 
 	if (build < 0)
 		return (int)build;
@@ -225,6 +230,9 @@ static void prepare_own_code(struct window_batch *filling, const struct window *
 		    jit_processes_change(jit, &window->processes[i].key, window->start_boot_ns,
 					 window->end_boot_ns))
 			filling->codes[i] = CODE_CHANGES;
+		else if (filling->codes[i] == CODE_STEADY &&
+			 jit_processes_has_jitdump(jit, &window->processes[i].key))
+			filling->codes[i] = CODE_LATE;
 }
 
 /* The end of the millisecond in which an entry's sample was taken. */
@@ -292,7 +300,7 @@ static int add_locations(struct window_batch *filling, const struct window *wind
 				return (int)location;
 			locations[i] = (uint32_t)location;
 		} else if (i < count) {
-			int err = find_place(filling, window, process, &frames[i],
+			int err = find_place(filling, window, process, &frames[i], at_ns,
 					     &places[place_count++]);
 
 			if (err)
@@ -379,6 +387,40 @@ static int add_samples(struct window_batch *filling, const struct window *window
 	return err;
 }
 
+/* Whether some frame of a stack has no name, though its process may tell it yet. */
+static bool waits_for_names(struct window_batch *filling, const struct window *window,
+			    uint32_t number, const struct window_process *process)
+{
+	const struct window_stack *stack = &window->stacks[number];
+	char text[JIT_NAME_SIZE_MAX];
+	struct named_line line;
+
+	for (uint32_t i = 0; i < stack->frame_count; i++) {
+		const struct window_frame *frame = &window->frames[stack->first_frame + i];
+
+		if (frame->kind == FRAME_ANONYMOUS &&
+		    !name_frame(filling, window, process, frame, window->end_boot_ns, text, &line))
+			return true;
+	}
+	return false;
+}
+
+/* Whether what a stack is called may differ from one sample to the next. */
+static bool is_by_sample(struct window_batch *filling, const struct window *window,
+			 const struct window_entry *entry)
+{
+	uint32_t process = window->threads[entry->thread].process;
+
+	switch (filling->codes[process]) {
+	case CODE_CHANGES:
+		return has_own_code(window, entry->stack);
+	case CODE_LATE:
+		return waits_for_names(filling, window, entry->stack, &window->processes[process]);
+	default:
+		return false;
+	}
+}
+
 static int add_entry(struct window_batch *filling, const struct window *window,
 		     const struct window_entry *entry)
 {
@@ -395,7 +437,7 @@ static int add_entry(struct window_batch *filling, const struct window *window,
 				     .value = entry->weight,
 				     .times_ms = &window->times_ms[entry->first_time] };
 
-	if (filling->codes[process] == CODE_CHANGES && has_own_code(window, entry->stack))
+	if (is_by_sample(filling, window, entry))
 		return add_samples(filling, window, entry, added);
 
 	int64_t stack = add_stack(filling, window, entry->stack, &window->processes[process],

@@ -175,6 +175,36 @@ static void node_is_named_by_its_perf_map(void **state)
 	remove_folder(folder);
 }
 
+/* It writes its dump when 2 MB are full, and when it ends: until then nothing has a name. */
+static void node_is_named_by_its_jitdump_afterwards(void **state)
+{
+	static const char script[] = "node --perf-prof --interpreted-frames-native-stack "
+				     "work.js & echo $!; wait $!\n";
+	char folder[] = "/tmp/hearth-jit-XXXXXX";
+	double end = now_seconds() + 30;
+	double named = 0;
+
+	(void)state;
+	need_bpf();
+	if (system("command -v node >/dev/null") != 0)
+		skip();
+	assert_non_null(mkdtemp(folder));
+	write_text(folder, "work.js", node_script);
+
+	pid_t pid = run_script(folder, script);
+
+	while (named <= 0.7 && now_seconds() < end) {
+		json_t *flame = wait_for_flame("from=now-5m", pid, 3.5);
+
+		named = share(flame, "JS:*leafwork") + share(flame, "JS:*");
+		json_decref(flame);
+		sleep_seconds(1);
+	}
+	print_message("# node, by its jitdump: %.1f %% in leafwork\n", 100 * named);
+	assert_true(named > 0.7);
+	remove_folder(folder);
+}
+
 static const char java_program[] = "public class Work {\n"
 				   "  static long leafWork(int n) { long s = 0; for (int i = 0; i "
 				   "< n; i++) s += s * 31 + i % 7;"
@@ -222,6 +252,7 @@ int main(void)
 		cmocka_unit_test(code_of_a_jitdump_has_its_name_of_the_time),
 		cmocka_unit_test(code_of_a_perf_map_has_its_name_of_the_time),
 		cmocka_unit_test(node_is_named_by_its_perf_map),
+		cmocka_unit_test(node_is_named_by_its_jitdump_afterwards),
 		cmocka_unit_test(java_is_named_once_it_wrote_its_map),
 	};
 

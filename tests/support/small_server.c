@@ -35,6 +35,7 @@ static void open_parts(struct small_server *small)
 	symbols_use_unwind_tables(small->server.symbols, small->server.unwind_tables);
 	err = jit_processes_new(&small->server.jit);
 	assert(!err);
+	jit_processes_use_symbols(small->server.jit, small->server.symbols);
 
 	struct store_options options = { .folder = small->folder,
 					 .symbols = small->server.symbols,
@@ -65,9 +66,9 @@ static void close_parts(struct small_server *small)
 {
 	small->server.store = store_close(small->server.store);
 	small->server.records = records_close(small->server.records);
+	small->server.jit = jit_processes_free(small->server.jit);
 	small->server.symbols = symbols_close(small->server.symbols);
 	small->server.unwind_tables = unwind_tables_close(small->server.unwind_tables);
-	small->server.jit = jit_processes_free(small->server.jit);
 }
 
 void small_server_restart(struct small_server *small)

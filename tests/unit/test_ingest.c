@@ -19,6 +19,7 @@
 #include "store/selector.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
+#include "symbols/symbols.h"
 #include "tests/support/generator.h"
 #include "tests/support/small_server.h"
 #include "web/ingest.h"
@@ -439,21 +440,17 @@ static void takes_frames_of_every_kind(void **state)
 }
 
 /* A jitdump in which one address means two things, from these times on. */
-static int make_jitdump(uint64_t address, uint64_t first_ns, uint64_t second_ns)
+static void write_code(int fd, uint64_t address, uint64_t first_ns, uint64_t second_ns)
 {
-	static const uint32_t header[10] = { 0x4a695444, 1, 40, 62, 0, 7 };
 	const uint64_t times[] = { first_ns, second_ns };
-	int fd = memfd_create("jitdump", MFD_CLOEXEC);
 	struct timespec boot;
 
-	assert_true(fd >= 0);
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 
 	/* Its clock stands still while the host sleeps. */
 	uint64_t slept_ns = (uint64_t)boot.tv_sec * (uint64_t)CLOCK_NS_PER_S +
 			    (uint64_t)boot.tv_nsec - clock_monotonic_ns();
 
-	assert_int_equal(write(fd, header, sizeof(header)), sizeof(header));
 	for (size_t i = 0; i < 2; i++) {
 		autoclean(buf) struct buf record = BUF(256);
 
@@ -468,6 +465,24 @@ static int make_jitdump(uint64_t address, uint64_t first_ns, uint64_t second_ns)
 		buf_add(&record, i ? "behind" : "before", sizeof("before"));
 		assert_int_equal(write(fd, record.bytes, record.size), record.size);
 	}
+}
+
+/* One that tells nothing yet. */
+static int make_empty_jitdump(void)
+{
+	static const uint32_t header[10] = { 0x4a695444, 1, 40, 62, 0, 7 };
+	int fd = memfd_create("jitdump", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, header, sizeof(header)), sizeof(header));
+	return fd;
+}
+
+static int make_jitdump(uint64_t address, uint64_t first_ns, uint64_t second_ns)
+{
+	int fd = make_empty_jitdump();
+
+	write_code(fd, address, first_ns, second_ns);
 	return fd;
 }
 
@@ -513,6 +528,59 @@ static void names_code_by_what_it_was_when_it_ran(void **state)
 	assert_in_range(flame_total_of(&flame, "before"), 2 * 30000000, 2 * 30000003);
 	assert_true(flame_has(&flame, FLAME_UNNAMED, "[anonymous]+0x1000"));
 	assert_int_equal(flame.nodes[0].total, 50000003);
+	flame_done(&flame);
+}
+
+/* V8 holds it back until 2 MB are full, or until it ends. */
+static void names_code_that_is_told_of_later(void **state)
+{
+	struct scene *scene = *state;
+	const uint64_t address = 0x7f0000001000, start_ns = UINT64_C(100) * CLOCK_NS_PER_S;
+	uint16_t times_ms[] = { 200, 300, 400, 600, 700 };
+	struct process_key key;
+	struct tiny tiny;
+
+	scene->jit_fd = make_empty_jitdump();
+	make_tiny(&tiny, 1, 0);
+	tiny.frames[0] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = address };
+	tiny.frames[1] = (struct window_frame){ .kind = FRAME_ANONYMOUS,
+						.address = address + 0x100,
+						.position = FRAME_RETURN };
+	tiny.frames[2] = (struct window_frame){ .kind = FRAME_ANONYMOUS, .address = 0x1000 };
+	tiny.window.times_ms = times_ms;
+	tiny.window.time_count = 5;
+	tiny.window.sample_count = tiny.entry.count = 5;
+	tiny.entry.weight = 50000003;
+	key = tiny.window.processes[0].key;
+	push(scene, &tiny.window);
+	finish(scene);
+
+	struct flame flame = flame_of(scene);
+
+	assert_int_equal(flame_total_of(&flame, "[anonymous]+0x7f0000001000"), 50000003);
+	assert_int_equal(flame_total_of(&flame, "[anonymous]+0x7f00000010ff"), 50000003);
+	flame_done(&flame);
+
+	write_code(scene->jit_fd, address, start_ns - 5000,
+		   start_ns + UINT64_C(500) * CLOCK_NS_PER_MS);
+	jit_processes_refresh(scene->small.server.jit, &key, 1, 10000);
+	assert_int_equal(symbols_settle(scene->small.server.symbols, 10000), 0);
+	close(scene->jit_fd);
+
+	flame = flame_of(scene);
+	assert_in_range(flame_total_of(&flame, "before"), 2 * 30000000, 2 * 30000003);
+	assert_int_equal(flame_total_of(&flame, "before") + flame_total_of(&flame, "behind"),
+			 2 * 50000003);
+	assert_true(flame_has(&flame, FLAME_NAMED, "before"));
+	assert_true(flame_has(&flame, FLAME_UNNAMED, "[anonymous]+0x1000"));
+	assert_int_equal(flame.nodes[0].total, 50000003);
+	flame_done(&flame);
+
+	/* What was told lies on disk. */
+	small_server_restart(&scene->small);
+	flame = flame_of(scene);
+	assert_int_equal(flame_total_of(&flame, "before") + flame_total_of(&flame, "behind"),
+			 2 * 50000003);
 	flame_done(&flame);
 }
 
@@ -656,6 +724,7 @@ int main(void)
 		SCENE_TEST(shows_where_callers_are_missing),
 		SCENE_TEST(takes_frames_of_every_kind),
 		SCENE_TEST(names_code_by_what_it_was_when_it_ran),
+		SCENE_TEST(names_code_that_is_told_of_later),
 		SCENE_TEST(code_that_nobody_names_is_stored_all_the_same),
 		SCENE_TEST(says_why_there_is_nothing),
 		SCENE_TEST(makes_no_gap_of_a_moment),

@@ -481,7 +481,13 @@ static struct symbol_module *enter_module(struct symbols *symbols, const struct 
 	module->identity = *own;
 	module->file = TAKE(*file);
 	state->module = module;
-	state->lacks_file = symbol_file_missing(module->file) != NULL;
+
+	bool lacks_file = symbol_file_missing(module->file) != NULL;
+
+	/* Whatever was brought before, this is another file. */
+	if (lacks_file && !state->lacks_file)
+		state->debug_due_ns = 0;
+	state->lacks_file = lacks_file;
 	state->state = STATE_PRESENT;
 	TAILQ_INSERT_HEAD(&symbols->modules, module, link);
 	symbols->module_count++;

@@ -305,12 +305,25 @@ static void reads_it_for_a_debug_file_that_was_brought(void **state)
 	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "one.debug"));
 	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
 	assert_string_equal(inlined(world), "");
-	/* Not before its time has come, which a restart forgets. */
-	assert_false(symbols_wants_debug(world->symbols, &world->identity, &wish));
+	bring_shared(world, "app.debug");
+	assert_string_equal(inlined(world), "mix");
+	assert_problem(world, "");
+}
+
+static void keeps_lines_whose_debug_file_is_gone(void **state)
+{
+	struct world *world = *state;
+	struct symbols_debug_wish wish;
+
+	take(world, "one");
+	bring(world, "stripped");
+	assert_true(symbols_wants_debug(world->symbols, &world->identity, &wish));
+	symbols_bring_debug(world->symbols, &world->identity, 0, open_in(world, "one.debug"));
+	assert_int_equal(symbols_settle(world->symbols, TIMEOUT_MS), 0);
+	assert_string_equal(inlined(world), "");
 	restart(world);
 	assert_string_equal(inlined(world), "");
 	bring_shared(world, "app.debug");
-	/* The debug file is not at hand any more: what was read stays. */
 	assert_string_equal(inlined(world), "");
 }
 
@@ -383,6 +396,7 @@ int main(void)
 		TEST(reads_what_dwz_moved_when_it_is_installed),
 		TEST(reads_what_dwz_moved_when_it_is_brought),
 		TEST(reads_it_for_a_debug_file_that_was_brought),
+		TEST(keeps_lines_whose_debug_file_is_gone),
 		TEST(bears_one_of_no_use),
 		TEST(knows_what_is_missing_over_a_restart),
 		TEST(takes_no_dwo_file_of_another_build),

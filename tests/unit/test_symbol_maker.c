@@ -54,6 +54,9 @@ static const char source[] =
 	"END\n"
 	"g++ -O2 -g -gdwarf-5 -Wl,--build-id p.cc -o p\n"
 	"gcc -Wl,--build-id circles.s -o circles\n"
+	"g++ -O2 -g -gdwarf-5 -gsplit-dwarf -Wl,--build-id p.cc -o split-5\n"
+	"g++ -O2 -g -gdwarf-4 -gsplit-dwarf -Wl,--build-id p.cc -o split-4\n"
+	"cp split-5-p.dwo whole-5.dwo && cp split-4-p.dwo whole-4.dwo\n"
 	"head -c 200000000 /dev/zero | xz -0 > bomb.xz\n"
 	"cp p bomb && strip bomb && objcopy --add-section .gnu_debugdata=bomb.xz bomb\n";
 
@@ -285,6 +288,60 @@ static void damaged_files_end_in_an_answer(void **state)
 	assert_int_equal(read_all(world, undamaged), 0);
 }
 
+/* Reads a program whose other half is this. */
+static int read_split(struct world *world, int version, const uint8_t *bytes, size_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/split-%d-p.dwo", world->root, version);
+
+	autoclose int half = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	assert_true(half >= 0);
+	assert_int_equal(write(half, bytes, size), size);
+	snprintf(path, sizeof(path), "%s/split-%d", world->root, version);
+
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return read_all(world, fd);
+}
+
+/* The program itself has its lines, unless libdw itself falls over the other half. */
+static void damaged_halves_end_in_an_answer(void **state)
+{
+	struct world *world = *state;
+	unsigned seed = (unsigned)tier_seed();
+	uint64_t count = tier_number("HEARTH_VARIANTS", 60, 1000);
+	uint64_t died = symbol_maker_stats(world->maker).died;
+	unsigned good = 0;
+	char path[96];
+
+	for (int version = 4; version <= 5; version++) {
+		size_t size = 0;
+
+		snprintf(path, sizeof(path), "%s/whole-%d.dwo", world->root, version);
+
+		autofree uint8_t *whole = read_file(path, &size);
+		autofree uint8_t *bytes = malloc(size);
+
+		assert_non_null(bytes);
+		assert_int_equal(read_split(world, version, whole, size), 0);
+		for (uint64_t i = 0; i < count / 2; i++) {
+			memcpy(bytes, whole, size);
+			for (unsigned n = 1U << i % 10; n > 0; n--)
+				bytes[(size_t)rand_r(&seed) % size] =
+					i % 3 ? (uint8_t)rand_r(&seed) : 0xff;
+			good += read_split(world, version, bytes,
+					   i % 16 == 15 ? (size_t)rand_r(&seed) % size : size) == 0;
+		}
+		assert_int_equal(read_split(world, version, whole, size), 0);
+	}
+	print_message("%u of %u with lines; %llu cells died\n", good, (unsigned)count / 2 * 2,
+		      (unsigned long long)(symbol_maker_stats(world->maker).died - died));
+	assert_true(good * 2 > count);
+}
+
 /* Sections as large as fields can say; the file has nothing of it. */
 static void sections_that_claim_gigabytes_cost_nothing(void **state)
 {
@@ -475,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(damaged_files_end_in_an_answer),
+		cmocka_unit_test(damaged_halves_end_in_an_answer),
 		cmocka_unit_test(sections_that_claim_gigabytes_cost_nothing),
 		cmocka_unit_test(packed_sections_that_claim_gigabytes_are_refused),
 		cmocka_unit_test(bears_a_folder_of_pipes),

@@ -28,6 +28,7 @@ struct process {
 	enum state state;
 	struct jit_reader reader;
 	struct late_code *late; /* or NULL */
+	struct late_names told; /* of it, which symbols had no room for yet; or its count is 0 */
 	struct jit_map *map;	/* not while the worker reads: is_reading */
 	bool is_reading;
 	bool wants_reading;
@@ -65,6 +66,7 @@ static void forget(struct process *process)
 		close(process->reader.fd);
 	jit_map_free(process->map);
 	late_code_free(process->late);
+	late_names_done(&process->told);
 	*process = (struct process){ .reader = { .fd = -1 } };
 }
 
@@ -142,20 +144,21 @@ static uint64_t boot_ns(void)
 /* Samples that were stored before their names came. With the lock held. */
 static void name_late(struct jit_processes *jit, struct process *process)
 {
-	size_t count = 1;
+	struct late_names *told = &process->told;
 	int err = 0;
 
-	while (process->late && jit->symbols && count > 0 && !err) {
-		struct late_names names;
-
-		late_names_init(&names);
-		err = late_code_settle(process->late, process->map, &names);
-		count = names.count;
-		jit->named_late += count;
-		if (count > 0 && symbols_bring_names(jit->symbols, &names))
-			late_names_done(&names);
-		else if (count == 0)
-			late_names_done(&names);
+	while (process->late && jit->symbols && !err) {
+		if (told->count == 0) {
+			late_names_done(told);
+			late_names_init(told);
+			err = late_code_settle(process->late, process->map, told);
+			jit->named_late += told->count;
+		}
+		if (told->count == 0)
+			break;
+		err = symbols_bring_names(jit->symbols, told);
+		if (!err)
+			*told = (struct late_names){ 0 };
 	}
 }
 
@@ -188,6 +191,11 @@ static void read_file(struct jit_processes *jit, struct process *process)
 	pthread_cond_broadcast(&jit->changed);
 }
 
+static bool is_awaited(const struct process *process)
+{
+	return process->late && (late_code_count(process->late) > 0 || process->told.count > 0);
+}
+
 /* Nobody asks for a process that has ended, but it may have written what it held back. With the
  * lock held. */
 static void look_for_names(struct jit_processes *jit)
@@ -195,8 +203,7 @@ static void look_for_names(struct jit_processes *jit)
 	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++) {
 		struct process *process = &jit->items[i];
 
-		if (process->state == STATE_READY && process->late &&
-		    late_code_count(process->late) > 0)
+		if (process->state == STATE_READY && is_awaited(process))
 			process->wants_reading = true;
 	}
 }
@@ -303,9 +310,7 @@ static bool is_gone(const struct process *process)
 
 static uint64_t idle_max_ns(const struct process *process)
 {
-	bool is_awaited = process->late && late_code_count(process->late) > 0;
-
-	return (is_awaited ? JIT_AWAIT_S : JIT_IDLE_S) * (uint64_t)CLOCK_NS_PER_S;
+	return (is_awaited(process) ? JIT_AWAIT_S : JIT_IDLE_S) * (uint64_t)CLOCK_NS_PER_S;
 }
 
 /* With the lock held. */

@@ -69,7 +69,9 @@ static int64_t find_build(struct module_table *modules, const struct catalog *ca
 
 	if (path < 0)
 		return path;
-	wanted.identity = known.identity;
+	/* Code that was named later is its program's as much as what was named at once. */
+	if (known.identity.kind != IDENTITY_PROCESS_CODE)
+		wanted.identity = known.identity;
 	wanted.kind = known.kind;
 	wanted.path = (uint32_t)path;
 	return find_sum(modules, &wanted);

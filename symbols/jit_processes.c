@@ -151,7 +151,8 @@ static void name_late(struct jit_processes *jit, struct process *process)
 		if (told->count == 0) {
 			late_names_done(told);
 			late_names_init(told);
-			err = late_code_settle(process->late, process->map, told);
+			/* What there was no memory for has no name. */
+			(void)late_code_settle(process->late, process->map, told);
 			jit->named_late += told->count;
 		}
 		if (told->count == 0)

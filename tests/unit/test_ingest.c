@@ -576,6 +576,18 @@ static void names_code_that_is_told_of_later(void **state)
 	assert_int_equal(flame.nodes[0].total, 50000003);
 	flame_done(&flame);
 
+	/* Whatever process it was: one row for what such programs made. */
+	struct store_question question = everything();
+	struct modules modules = { 0 };
+
+	assert_int_equal(store_modules(scene->small.server.store, &question, 10, &modules), 0);
+	assert_int_equal(modules.count, 1);
+	assert_int_equal(modules.rows[0].kind, BUILD_ANONYMOUS);
+	assert_int_equal(modules.rows[0].identity.kind, IDENTITY_NONE);
+	assert_int_equal(modules.rows[0].self, 50000003);
+	assert_int_equal(modules.rows[0].named, 50000003);
+	modules_done(&modules);
+
 	/* What was told lies on disk. */
 	small_server_restart(&scene->small);
 	flame = flame_of(scene);

@@ -122,22 +122,29 @@ int debug_folder_open_shared(const char *folders, const struct identity *identit
 	return -ENOENT;
 }
 
-/* The folder in which an open file lies, without its last '/'. */
-static int folder_of(int fd, char folder[static PATH_MAX])
+/* Where an open file lies. */
+static int path_of(int fd, char path[static PATH_MAX])
 {
 	char link[32];
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 
-	ssize_t size = readlink(link, folder, PATH_MAX - 1);
-	char *slash;
+	ssize_t size = readlink(link, path, PATH_MAX - 1);
 
-	if (size <= 0 || folder[0] != '/')
+	if (size <= 0 || path[0] != '/')
 		return -ENOENT;
-	folder[size] = '\0';
-	slash = strrchr(folder, '/');
-	*slash = '\0';
+	path[size] = '\0';
 	return 0;
+}
+
+/* In which folder, without its last '/'. */
+static int folder_of(int fd, char folder[static PATH_MAX])
+{
+	int err = path_of(fd, folder);
+
+	if (!err)
+		*strrchr(folder, '/') = '\0';
+	return err;
 }
 
 /* The folder of this number, from 0. -ENOENT for one without a name, -ERANGE when there are no
@@ -190,14 +197,18 @@ int debug_folder_open_split(const char *folders, int fd, struct str name, uint32
 
 	if (name.size == 0 || name.text[0] != '/')
 		return -ERANGE;
-	if (place == 1) {
+	if (place == 0) {
+		if (fd < 0 || path_of(fd, folder))
+			return -ENOENT;
+		length = snprintf(path, sizeof(path), "%s.dwp", folder);
+	} else if (place == 2) {
 		if (fd < 0 || folder_of(fd, folder))
 			return -ENOENT;
 		length = snprintf(path, sizeof(path), "%s/%.*s", folder,
 				  STR_PRINT(str_base_name(name)));
 	} else {
-		if (place > 1)
-			err = folder_at(folders, place - 2, &below);
+		if (place > 2)
+			err = folder_at(folders, place - 3, &below);
 		if (err)
 			return err;
 		length =

@@ -34,8 +34,9 @@ int debug_folder_open_shared(const char *folders, const struct identity *identit
 
 /*
  * A .dwo file, by the whole path at which a compiler put it: there, beside the file that names it,
- * which is open (-1: it is not), or below one of the folders. place counts these from 0; -ENOENT
- * where there is none, -ERANGE when there are no more places.
+ * which is open (-1: it is not), or below one of the folders; and, first, the package of all of
+ * them, beside that file as well (PROGRAM.dwp). place counts these from 0; -ENOENT where there is
+ * none, -ERANGE when there are no more places.
  */
 int debug_folder_open_split(const char *folders, int fd, struct str name, uint32_t place,
 			    int *ret_fd);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "symbols/dwarf_package.h"
 #include "symbols/dwarf_reader.h"
 
 enum {
@@ -159,6 +160,21 @@ static _Noreturn void out_of_memory(void)
 	_exit(EXIT_FAILURE);
 }
 
+/* A package is replaced by what it holds of this id. */
+static int take_out(int *fd, uint64_t id)
+{
+	int cut = -1;
+	int err = dwarf_package_cut(*fd, id, &cut);
+
+	if (err == -ENODATA)
+		return 0;
+	if (err)
+		return err == -ENOMEM ? err : -ENOENT;
+	close(*fd);
+	*fd = cut;
+	return 0;
+}
+
 static int open_at(struct str path, uint32_t place, uint64_t id, dwarf_open_split *open,
 		   void *context, struct dwarf_split **ret)
 {
@@ -170,6 +186,8 @@ static int open_at(struct str path, uint32_t place, uint64_t id, dwarf_open_spli
 
 	int err = open(context, path, place, &split->fd);
 
+	if (!err)
+		err = take_out(&split->fd, id);
 	if (err)
 		return err;
 	split->dwarf = dwarf_begin(split->fd, DWARF_C_READ);

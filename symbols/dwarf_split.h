@@ -13,6 +13,8 @@
  * see stays in the program, as the unit's skeleton: its line table, its addresses, where its code
  * lies. The rest, inlined calls among it, is in a .dwo file that the skeleton names.
  *
+ * Or it lies, with others, in a package beside the program: symbols/dwarf_package.h.
+ *
  * libdw reads such a file, but only joins it to its skeleton when it has opened it by its path
  * itself, which it can't in a cell. So the file is asked for, opened as a file of its own, and what
  * needs both halves is done here: addresses by number and lists of ranges.

@@ -165,15 +165,17 @@ static void looks_for_the_other_half_in_each_place(void **state)
 	assert_int_equal(dup3(open(at, O_RDONLY | O_CLOEXEC), program, O_CLOEXEC), program);
 	assert_int_equal(split_places(world, program, path), 0);
 	write_file(world, "/build.dwo", "built here");
-	assert_int_equal(split_places(world, -1, path), 1);
+	assert_int_equal(split_places(world, -1, path), 2);
 	/* It lies beside the program as well. */
-	assert_int_equal(split_places(world, program, path), 3);
-	assert_int_equal(split_places(world, program, "/elsewhere/build.dwo"), 2);
+	assert_int_equal(split_places(world, program, path), 6);
+	assert_int_equal(split_places(world, program, "/elsewhere/build.dwo"), 4);
+	write_file(world, "/program.dwp", "all of them");
+	assert_int_equal(split_places(world, program, "/elsewhere/build.dwo"), 5);
 	/* The folders: two of no name, one that is not there, "first", "second". */
 	snprintf(below, sizeof(below), "mkdir -p %s/second/src && echo > %s/second/src/a.dwo",
 		 world->root, world->root);
 	assert_int_equal(system(below), 0);
-	assert_int_equal(split_places(world, program, "/src/a.dwo"), 1 << 6);
+	assert_int_equal(split_places(world, program, "/src/a.dwo"), 1 | 1 << 7);
 	assert_int_equal(split_places(world, program, "src/a.dwo"), 0);
 	assert_int_equal(split_places(world, program, ""), 0);
 }

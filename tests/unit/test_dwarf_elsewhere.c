@@ -388,6 +388,41 @@ static void reads_a_dwo_file_that_comes_later(void **state)
 	assert_problem(world, "");
 }
 
+/* All halves of a program in one file beside it: of two units. */
+static void try_package(struct world *world, const char *compiler, const char *packer)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line),
+		 "cd %s && mkdir pack && cd pack && echo 'int add(int x) { return x + 7; }' > "
+		 "add.c && "
+		 "%s -O2 -g -gsplit-dwarf -c add.c ../prog.c && "
+		 "%s -Wl,--build-id add.o prog.o -o prog && %s -e prog -o prog.dwp && rm *.dwo",
+		 world->root, compiler, compiler, packer);
+	if (system(line)) {
+		print_message("no such package can be made here\n");
+		skip();
+	}
+	take(world, "pack/prog");
+	bring(world, "pack/prog");
+
+	const char *name = inlined(world);
+
+	assert_non_null(name);
+	assert_string_equal(name, "mix");
+	assert_problem(world, "");
+}
+
+static void reads_a_package_of_version_4(void **state)
+{
+	try_package(*state, "gcc -gdwarf-4", "dwp");
+}
+
+static void reads_a_package_of_version_5(void **state)
+{
+	try_package(*state, "clang -gdwarf-5", "llvm-dwp");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -401,6 +436,8 @@ int main(void)
 		TEST(knows_what_is_missing_over_a_restart),
 		TEST(takes_no_dwo_file_of_another_build),
 		TEST(reads_a_dwo_file_that_comes_later),
+		TEST(reads_a_package_of_version_4),
+		TEST(reads_a_package_of_version_5),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,12 @@ static const char source[] =
 	"  (cd $d && $c $o -Dmain=other -ffunction-sections -c ../plain.c &&\n"
 	"    $x $o -c ../templates.cc)\n"
 	"  $x $d/plain.o $d/templates.o -Wl,--build-id -o split-$c-$v; done; done\n"
+	"p=package; cp split-gcc-4 $p-gcc-4; cp split-clang-4 $p-clang-4; cp split-clang-5 "
+	"$p-clang-5\n"
+	"if command -v llvm-dwp > /dev/null; then for x in gcc-4 clang-4 clang-5; do\n"
+	"  if [ $x = gcc-4 ]; then dwp -e $p-$x -o $p-$x.dwp; else llvm-dwp -e $p-$x -o "
+	"$p-$x.dwp; fi\n"
+	"  done; fi\n"
 	"objcopy --only-keep-debug cc-gcc-5 away.debug\n"
 	"id=$(readelf -n cc-gcc-5 | awk '/Build ID/ { print $3 }')\n"
 	"mkdir -p debug/.build-id/$(echo $id | cut -c1-2)\n"
@@ -690,6 +696,27 @@ static void programs_of_split_dwarf(void **state)
 	}
 }
 
+/* The same in packages: what lies where it was built is not there any more. */
+static void packages_of_split_dwarf(void **state)
+{
+	static const char *const names[] = { "package-gcc-4", "package-clang-4",
+					     "package-clang-5" };
+	struct world *world = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "rm %s/split-*.o/*.dwo", world->root);
+	assert_int_equal(system(path), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s.dwp", world->root, names[i]);
+		if (access(path, R_OK)) {
+			print_message("nobody here makes %s.dwp\n", names[i]);
+			continue;
+		}
+		*strrchr(path, '.') = '\0';
+		check_file(world, path, true);
+	}
+}
+
 static void files_of_this_machine(void **state)
 {
 	static const char *const paths[] = {
@@ -726,6 +753,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(programs_of_several_compilers),
 		cmocka_unit_test(programs_of_split_dwarf),
+		cmocka_unit_test(packages_of_split_dwarf),
 		cmocka_unit_test(files_of_this_machine),
 	};
 

@@ -82,6 +82,7 @@ void batch_clear(struct batch *batch)
 	batch->gaps.count = 0;
 	batch->time = (struct batch_time){ 0 };
 	batch->source = batch->sequence = 0;
+	batch->source_is_passing = false;
 }
 
 void batch_set_time(struct batch *batch, struct batch_time time)
@@ -93,6 +94,13 @@ void batch_set_source(struct batch *batch, uint64_t source, uint64_t sequence)
 {
 	batch->source = source;
 	batch->sequence = sequence;
+	batch->source_is_passing = false;
+}
+
+void batch_set_passing_source(struct batch *batch, uint64_t source, uint64_t sequence)
+{
+	batch_set_source(batch, source, sequence);
+	batch->source_is_passing = true;
 }
 
 void batch_add_gap(struct batch *batch, int64_t from_unix_ms, int64_t to_unix_ms, uint8_t reason)

@@ -35,6 +35,10 @@ void batch_set_time(struct batch *batch, struct batch_time time);
  */
 void batch_set_source(struct batch *batch, uint64_t source, uint64_t sequence);
 
+/* The same, but remembered by this program alone, and only until store_forget_source(): for what
+ * comes hundreds of times a second and is seldom sent twice. */
+void batch_set_passing_source(struct batch *batch, uint64_t source, uint64_t sequence);
+
 /* Time before this batch in which nothing was recorded, and an enum gap_reason for it. */
 void batch_add_gap(struct batch *batch, int64_t from_unix_ms, int64_t to_unix_ms, uint8_t reason);
 

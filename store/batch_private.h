@@ -81,4 +81,5 @@ struct batch {
 	struct batch_time time;
 	uint64_t source;
 	uint64_t sequence;
+	bool source_is_passing; /* no file remembers it */
 };

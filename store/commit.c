@@ -114,7 +114,7 @@ static int write_sources(struct span *span, const struct sources *sources)
 	for (uint32_t i = 0; !err && i < sources->sources.count; i++) {
 		const struct source *source = &sources->sources.items[i];
 
-		if (source->appended <= source->committed)
+		if (source->appended <= source->committed || source->is_passing)
 			continue;
 		if (!insert)
 			err = database_prepare(span->writer,

@@ -16,10 +16,22 @@ struct source *sources_find(struct sources *sources, uint64_t source)
 	return NULL;
 }
 
+static void drop_forgotten(struct sources *sources)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < sources->sources.count; i++)
+		if (!sources->sources.items[i].is_forgotten)
+			sources->sources.items[kept++] = sources->sources.items[i];
+	sources->sources.count = kept;
+}
+
 int sources_note(struct sources *sources, uint64_t source, uint64_t committed)
 {
-	struct source *known = sources_find(sources, source);
+	struct source *known;
 
+	drop_forgotten(sources);
+	known = sources_find(sources, source);
 	if (known) {
 		struct source *last = &sources->sources.items[sources->sources.count - 1];
 		struct source moved = *known;

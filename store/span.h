@@ -38,6 +38,8 @@ struct source {
 	uint64_t source;
 	uint64_t committed; /* sequences */
 	uint64_t appended;
+	bool is_passing;   /* not written */
+	bool is_forgotten; /* as good as gone; the writer takes it out */
 };
 
 struct sources {

@@ -672,6 +672,10 @@ int store_append(struct store *store, struct batch *batch)
 		int err = sources_note(&store->sources, batch->source, 0);
 
 		source = err ? NULL : sources_find(&store->sources, batch->source);
+		/* One of which a file is to know is none that passes any more. */
+		if (source)
+			source->is_passing = batch->source_is_passing &&
+					     (source->is_passing || source->appended == 0);
 
 		bool is_known = source && batch->sequence <= source->appended;
 
@@ -740,6 +744,18 @@ uint64_t store_committed_sequence(struct store *store, uint64_t source)
 
 	pthread_mutex_unlock(&store->lock);
 	return sequence;
+}
+
+void store_forget_source(struct store *store, uint64_t source)
+{
+	pthread_mutex_lock(&store->lock);
+
+	struct source *known = sources_find(&store->sources, source);
+
+	/* The writer may hold a pointer into the list, which so stays as it is. */
+	if (known)
+		known->is_forgotten = true;
+	pthread_mutex_unlock(&store->lock);
 }
 
 /* Spans that readers found damaged, and those that could not be sealed when they were full. */

@@ -90,6 +90,12 @@ int store_commit(struct store *store);
 /* The highest committed sequence of a source, 0 when there is none. */
 uint64_t store_committed_sequence(struct store *store, uint64_t source);
 
+/*
+ * What the source sent counts as new when it comes again: for one that knows that it has arrived.
+ * Files that know of it still do after a restart. Any thread, with nothing of it on its way.
+ */
+void store_forget_source(struct store *store, uint64_t source);
+
 /* The end of the newest data (ms since the epoch), 0 when there is none: where a gap begins. */
 int64_t store_newest_ms(struct store *store);
 

@@ -14,6 +14,7 @@
 #include "base/table.h"
 #include "store/batch.h"
 #include "store/gate.h"
+#include "store/store.h"
 #include "web/coding.h"
 #include "web/connect.h"
 #include "web/grpc.h"
@@ -170,17 +171,20 @@ static void refuse_body(struct export *export, int err)
 
 static void refuse_contents(struct export *export, int err, const char *reason)
 {
+	const char *rest = export->has_added ? "; what stands before it is stored" : "";
+
 	if (err == -EBADMSG)
 		refuse(export,
 		       (struct verdict_of_export){ OTLP_REFUSED, CONNECT_INVALID_ARGUMENT, 400,
 						   export->report.revision ? "broken" : "revision",
 						   LIMIT_NONE, false },
-		       "%s", reason);
+		       "%s%s", reason, rest);
 	else if (err == -E2BIG || err == -EINVAL)
 		refuse(export,
 		       (struct verdict_of_export){ OTLP_REFUSED, CONNECT_RESOURCE_EXHAUSTED, 413,
 						   "too_large", LIMIT_MESSAGE, false },
-		       "%s", reason[0] ? reason : "this is more than the store takes at once");
+		       "%s%s", reason[0] ? reason : "this is more than the store takes at once",
+		       rest);
 	else if (err == -ENOSPC || err == -EIO)
 		refuse(export,
 		       (struct verdict_of_export){ OTLP_FAILED, CONNECT_UNAVAILABLE, 503, "disk",
@@ -251,8 +255,8 @@ static void answer(struct export *export)
 
 /*
  * A request that fails midway, or that a crash ends, leaves what was stored of it, and comes again.
- * Its parts are numbered for that, so that none is stored twice. Most have one part, which is in
- * the store whole or not at all.
+ * Its parts are numbered for that, so that none is stored twice. Most have one part, which after a
+ * crash is in the store whole or not at all: no file needs to know of it.
  */
 static int add_batch(void *context, struct batch *batch, bool is_last)
 {
@@ -261,6 +265,8 @@ static int add_batch(void *context, struct batch *batch, bool is_last)
 
 	if (!is_last || export->part_count > 0)
 		batch_set_source(batch, export->source, ++export->part_count);
+	else
+		batch_set_passing_source(batch, export->source, 1);
 	err = ingest_add(export->server->ingest, batch, false);
 	if (err == -EALREADY)
 		err = 0;
@@ -366,6 +372,9 @@ static void store(struct export *export, struct str body)
 	}
 	if (body.size > 0)
 		otlp_senders_stored(senders, body);
+	/* From here on it is known by its bytes. */
+	if (export->part_count == 0)
+		store_forget_source(export->server->store, export->source);
 	answer(export);
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "store/store.h"
 #include "web/coding.h"
 #include "web/compression.h"
@@ -21,6 +22,8 @@
 
 enum {
 	REPAIRS_TEXT_SIZE_MAX = 1024,
+	KEY_SEED = 0x70757368, /* of requests of OTLP there are hashes, too */
+	KEY_PIECE_SIZE = 1 << 20,
 	SERVICE_SIZE_MAX = 60, /* of its name in the log */
 };
 
@@ -56,7 +59,7 @@ void push_count_labels(struct server *server, const struct push_labels *labels)
 
 /* Who reads a profile. */
 struct push_reader {
-	struct server *server;
+	struct push_request *push;
 	const struct spool *spools[2]; /* one of which has its bytes, or none */
 };
 
@@ -68,14 +71,32 @@ static void let_go(void *context, struct str bytes)
 		spool_let_go(reader->spools[i], bytes);
 }
 
-static int add_batch(struct server *server, struct batch *batch)
+static int add_batch(struct push_request *push, struct batch *batch)
 {
-	return batch_totals(batch).entries > 0 ? ingest_add(server->ingest, batch, false) : 0;
+	int err;
+
+	if (batch_totals(batch).entries == 0)
+		return 0;
+	push->part_count++;
+	/* Of what takes several parts files remember them: it may be for long that it is not whole,
+	 * and a crash then is no reason to store it twice. */
+	if (push->retry.source && push->is_large)
+		batch_set_source(batch, push->retry.source, push->part_count);
+	else if (push->retry.source)
+		batch_set_passing_source(batch, push->retry.source, push->part_count);
+	err = ingest_add(push->server->ingest, batch, false);
+	if (err == -EALREADY)
+		err = 0;
+	push->has_stored |= !err;
+	return err;
 }
 
 static int take_batch(void *context, struct batch *batch)
 {
-	return add_batch(((struct push_reader *)context)->server, batch);
+	struct push_request *push = ((struct push_reader *)context)->push;
+
+	push->is_large = true;
+	return add_batch(push, batch);
 }
 
 static int unpack(struct server *server, struct str packed, struct spool *spool, struct str *ret,
@@ -101,11 +122,13 @@ static int unpack(struct server *server, struct str packed, struct spool *spool,
 	return err;
 }
 
-int push_batch(struct server *server, struct batch *batch, const struct pprof_summary *summary,
+int push_batch(struct push_request *push, struct batch *batch, const struct pprof_summary *summary,
 	       size_t size, int err, char reterr[static PUSH_ERROR_SIZE])
 {
+	struct server *server = push->server;
+
 	if (!err)
-		err = add_batch(server, batch);
+		err = add_batch(push, batch);
 	if (err == -EBADMSG || err == -E2BIG) {
 		server->counters.push_refused++;
 		if (!reterr[0])
@@ -122,7 +145,7 @@ int push_batch(struct server *server, struct batch *batch, const struct pprof_su
 }
 
 /* Of pprof, or of a recording's form. */
-static int push_unpacked(struct server *server, const struct spool *body, struct str bytes,
+static int push_unpacked(struct push_request *push, struct str bytes,
 			 const struct pprof_origin *origin, const struct jfr_form *form,
 			 char reterr[static PUSH_ERROR_SIZE])
 {
@@ -130,42 +153,41 @@ static int push_unpacked(struct server *server, const struct spool *body, struct
 	autoclean(spool) struct spool spool = SPOOL(NULL, 0);
 	autoclean(batch) struct batch *batch = NULL;
 	struct pprof_origin full = *origin;
-	struct push_reader reader = { .server = server, .spools = { body, &spool } };
+	struct push_reader reader = { .push = push, .spools = { &push->spool, &spool } };
 	struct pprof_summary summary = { 0 };
 	struct str plain = { 0 };
 	int err = batch_new(PUSH_BATCH_MEMORY_MAX, &batch);
 
 	reterr[0] = '\0';
-	assert(server->ingest && origin->time_unix_ms >= 0);
+	assert(push->server->ingest && origin->time_unix_ms >= 0);
 	full.take = take_batch;
 	full.walked = let_go;
 	full.context = &reader;
 	if (!err)
-		err = unpack(server, bytes, &spool, &plain, reterr);
+		err = unpack(push->server, bytes, &spool, &plain, reterr);
 	if (!err && plain.text != bytes.text)
 		let_go(&reader, bytes);
 	if (!err)
 		err = form ? jfr_read(plain, &full, form, batch, &summary, reterr)
 			   : pprof_read(plain, &full, batch, &summary, reterr);
-	return push_batch(server, batch, &summary, plain.size, err, reterr);
+	return push_batch(push, batch, &summary, plain.size, err, reterr);
 }
 
-int push_pprof(struct server *server, const struct spool *body, struct str bytes,
-	       const struct pprof_origin *origin, char reterr[static PUSH_ERROR_SIZE])
+int push_pprof(struct push_request *push, struct str bytes, const struct pprof_origin *origin,
+	       char reterr[static PUSH_ERROR_SIZE])
 {
-	return push_unpacked(server, body, bytes, origin, NULL, reterr);
+	return push_unpacked(push, bytes, origin, NULL, reterr);
 }
 
-int push_recording(struct server *server, const struct spool *body, struct str bytes,
-		   const struct pprof_origin *origin, const struct jfr_form *form,
-		   char reterr[static PUSH_ERROR_SIZE])
+int push_recording(struct push_request *push, struct str bytes, const struct pprof_origin *origin,
+		   const struct jfr_form *form, char reterr[static PUSH_ERROR_SIZE])
 {
-	return push_unpacked(server, body, bytes, origin, form, reterr);
+	return push_unpacked(push, bytes, origin, form, reterr);
 }
 
-int push_commit(struct server *server)
+int push_commit(struct push_request *push)
 {
-	return ingest_commit_soon(server->ingest);
+	return ingest_commit_soon(push->server->ingest);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -233,29 +255,46 @@ static bool may_write(const struct server *server, struct reply *reply)
 	return false;
 }
 
-bool push_receive(struct server *server, struct request *request, struct spool *spool,
-		  struct reply *reply)
+void push_init(struct push_request *push, struct server *server, struct request *request)
+{
+	*push = (struct push_request){ .server = server,
+				       .request = request,
+				       .spool = SPOOL(server->settings->data, PUSH_BODY_SIZE_MAX) };
+}
+
+bool push_receive(struct push_request *push, struct reply *reply)
 {
 	int err;
 
-	if (!may_write(server, reply))
+	if (!may_write(push->server, reply))
 		return false;
-	err = request_take_body(request, spool_sink, spool);
+	err = request_take_body(push->request, spool_sink, &push->spool);
 	if (err)
 		push_refuse_body(reply, err);
 	return !err;
 }
 
-bool push_begin(struct server *server, const struct request *request, struct spool *spool,
-		struct str *ret_body, struct reply *reply)
+static bool is_gone(const struct push_request *push)
 {
-	int err = spool_read(spool, ret_body);
+	return push->request->is_gone && push->request->is_gone(push->request);
+}
+
+bool push_begin(struct push_request *push, struct str *ret_body, struct reply *reply)
+{
+	int err = spool_read(&push->spool, ret_body);
 
 	if (err) {
 		push_refuse_body(reply, err);
 		return false;
 	}
-	err = slots_enter(server->push_slots, request->deadline_monotonic_ns);
+	err = slots_enter(push->server->push_slots, push->request->deadline_monotonic_ns);
+	push->has_turn = !err;
+	/* Who went before anything was stored sends it again, and that may come first. */
+	if (!err && is_gone(push)) {
+		push_leave(push);
+		connect_error(reply, CONNECT_CANCELED, "the client has gone");
+		return false;
+	}
 	if (!err)
 		return true;
 	connect_error(reply, err == -EBUSY ? CONNECT_RESOURCE_EXHAUSTED : CONNECT_DEADLINE_EXCEEDED,
@@ -265,7 +304,37 @@ bool push_begin(struct server *server, const struct request *request, struct spo
 	return false;
 }
 
-void push_end(struct server *server)
+void push_identify(struct push_request *push, struct str content)
 {
-	slots_leave(server->push_slots);
+	struct str query = push->request->query;
+	uint64_t key = table_hash_bytes(query.text, query.size, KEY_SEED);
+
+	assert(!push->retry.retries && push->part_count == 0);
+	/* Piece by piece, so that a large one is not in memory as a whole. */
+	for (struct str piece; content.size > 0;
+	     content.text += piece.size, content.size -= piece.size) {
+		piece = content;
+		if (piece.size > KEY_PIECE_SIZE)
+			piece.size = KEY_PIECE_SIZE;
+		key = table_hash_bytes(piece.text, piece.size, key);
+		spool_let_go(&push->spool, piece);
+	}
+	push->retry = retries_begin(push->server->retries, key, push->request);
+}
+
+void push_leave(struct push_request *push)
+{
+	if (push->has_turn)
+		slots_leave(push->server->push_slots);
+	push->has_turn = false;
+}
+
+void push_end(struct push_request *push, const struct reply *reply)
+{
+	bool is_told = reply->status == 200 && !reply->rpc_error.code && !is_gone(push);
+
+	push_leave(push);
+	if (push->retry.retries)
+		retries_end(&push->retry, is_told, push->has_stored);
+	spool_done(&push->spool);
 }

@@ -45,9 +45,8 @@ enum format {
 };
 
 struct ingest_push {
-	struct server *server;
+	struct push_request request;
 	struct reply *reply;
-	const struct spool *body;
 	struct buf texts; /* decoded parameters, which the others point to */
 	enum format format;
 	struct push_name name;
@@ -243,7 +242,9 @@ static int read_profile(struct ingest_push *push, struct str bytes, struct json_
 
 	origin.display_name = find_display_name;
 	origin.display_context = config;
-	return push_pprof(push->server, push->body, bytes, &origin, reason);
+	/* Not the form: its boundary is another one each time. */
+	push_identify(&push->request, bytes);
+	return push_pprof(&push->request, bytes, &origin, reason);
 }
 
 static int read_form(struct ingest_push *push, struct str body, char reason[static PUSH_ERROR_SIZE])
@@ -294,7 +295,8 @@ static int read_recording(struct ingest_push *push, struct str bytes, struct str
 				       .has_lines = true };
 	const struct pprof_origin origin = origin_of(push);
 
-	return push_recording(push->server, push->body, bytes, &origin, &form, reason);
+	push_identify(&push->request, bytes);
+	return push_recording(&push->request, bytes, &origin, &form, reason);
 }
 
 static int unpack_labels(struct str *labels, struct buf *unpacked,
@@ -401,7 +403,7 @@ static int unpack_text(struct ingest_push *push, struct str *body, struct spool 
 
 	if (!compression_is_gzip(*body))
 		return 0;
-	*spool = SPOOL(push->server->settings->data, PUSH_TEXT_SIZE_MAX);
+	*spool = SPOOL(push->request.server->settings->data, PUSH_TEXT_SIZE_MAX);
 	err = compression_unpack(*body, spool_sink, spool);
 	if (err == -EBADMSG || err == -E2BIG)
 		snprintf(reason, PUSH_ERROR_SIZE,
@@ -418,11 +420,12 @@ static int push_text(struct ingest_push *push, struct str body, char reason[stat
 	struct pprof_summary summary = { 0 };
 	int err = batch_new(PUSH_TEXT_BATCH_MEMORY_MAX, &batch);
 
+	push_identify(&push->request, body);
 	if (!err)
 		err = unpack_text(push, &body, &spool, reason);
 	if (!err)
 		err = read_text(push, body, batch, &summary, reason);
-	return push_batch(push->server, batch, &summary, body.size, err, reason);
+	return push_batch(&push->request, batch, &summary, body.size, err, reason);
 }
 
 /* ---- the request ------------------------------------------------------------------------------
@@ -450,32 +453,31 @@ static void answer(struct ingest_push *push, int err, const char *reason)
 		return;
 	}
 	if (!err)
-		err = push_commit(push->server);
+		err = push_commit(&push->request);
 	if (err)
 		push_refuse_store(push->reply, err);
 }
 
 void push_ingest(struct server *server, struct request *request, struct reply *reply)
 {
-	autoclean(spool) struct spool spool = SPOOL(server->settings->data, PUSH_BODY_SIZE_MAX);
-	struct ingest_push push = {
-		.server = server, .reply = reply, .body = &spool, .texts = BUF(TEXTS_SIZE_MAX)
-	};
+	struct ingest_push push = { .reply = reply, .texts = BUF(TEXTS_SIZE_MAX) };
 	struct str body;
 
 	reply->content_type = "text/plain";
+	push_init(&push.request, server, request);
 	push_labels_init(&push.labels);
-	if (!push_receive(server, request, &spool, reply)) {
+	if (!push_receive(&push.request, reply)) {
 		set_plain_status(reply);
 	} else if (read_parameters(&push, request) && !push.name.is_exemplar &&
-		   push_begin(server, request, &spool, &body, reply)) {
+		   push_begin(&push.request, &body, reply)) {
 		char reason[PUSH_ERROR_SIZE] = "";
 		int err = push_body(&push, body, reason);
 
-		push_end(server);
+		push_leave(&push.request);
 		push_count_labels(server, &push.labels);
 		answer(&push, err, reason);
 	}
+	push_end(&push.request, reply);
 	push_labels_done(&push.labels);
 	buf_done(&push.texts);
 }

@@ -37,13 +37,11 @@ enum {
 };
 
 struct push {
-	struct server *server;
-	const struct spool *body;
+	struct push_request request;
 	uint64_t series_number, profile_number; /* from 1, of those that are read */
 	uint64_t profile_count;			/* of the whole request */
-	bool has_stored;
-	int err;		    /* of the store: nothing more is tried */
-	char trouble[TROUBLE_SIZE]; /* what is wrong, for the answer */
+	int err;				/* of the store: nothing more is tried */
+	char trouble[TROUBLE_SIZE];		/* what is wrong, for the answer */
 	size_t trouble_size;
 	uint64_t trouble_count;
 };
@@ -166,14 +164,12 @@ static void push_sample(struct push *push, const struct push_labels *labels, str
 				       .splits_series = true,
 				       .time_unix_ms = clock_unix_ms() };
 	char reason[PUSH_ERROR_SIZE];
-	int err = push_pprof(push->server, push->body, sized_field(sample, SAMPLE_PROFILE), &origin,
-			     reason);
+	int err = push_pprof(&push->request, sized_field(sample, SAMPLE_PROFILE), &origin, reason);
 
 	if (err == -EBADMSG || err == -E2BIG)
 		refuse_part(push, labels, reason);
 	else if (err)
 		push->err = err;
-	push->has_stored |= !err;
 }
 
 static void push_series(struct push *push, struct str series)
@@ -188,7 +184,7 @@ static void push_series(struct push *push, struct str series)
 	push->profile_number = 0;
 	err = read_labels(series, &labels, reason);
 	if (err == -EINVAL) {
-		push->server->counters.push_refused++;
+		push->request.server->counters.push_refused++;
 		refuse_part(push, &labels, reason);
 		return;
 	}
@@ -196,7 +192,7 @@ static void push_series(struct push *push, struct str series)
 		push->err = err;
 		return;
 	}
-	push_count_labels(push->server, &labels);
+	push_count_labels(push->request.server, &labels);
 	while (!push->err && wire_next(&bytes, &field) > 0) {
 		if (field.number != SERIES_SAMPLE || field.type != WIRE_SIZED)
 			continue;
@@ -259,8 +255,8 @@ static void answer(struct push *push, struct connect_call *call)
 {
 	Pyroscope__PushResponse response = PYROSCOPE__PUSH_RESPONSE__INIT;
 
-	if (push->has_stored) {
-		int err = push_commit(push->server);
+	if (push->request.has_stored) {
+		int err = push_commit(&push->request);
 
 		push->err = push->err ? push->err : err;
 	}
@@ -268,7 +264,7 @@ static void answer(struct push *push, struct connect_call *call)
 		push_refuse_store(call->reply, push->err);
 	else if (push->trouble_count > 0)
 		connect_error(call->reply, CONNECT_INVALID_ARGUMENT, "%s%s", push->trouble,
-			      push->has_stored ? "; the rest is stored" : "");
+			      push->request.has_stored ? "; the rest is stored" : "");
 	else
 		connect_answer(call, &response.base);
 }
@@ -294,6 +290,7 @@ static bool take_request(struct connect_call *call, struct push *push, struct st
 			      "a push has no more than %d profiles", PUSH_PROFILE_COUNT_MAX);
 		call->reply->limit = LIMIT_MESSAGE;
 	} else {
+		push_identify(&push->request, body);
 		push_all(push, body);
 		return true;
 	}
@@ -302,7 +299,6 @@ static bool take_request(struct connect_call *call, struct push *push, struct st
 
 void push_profiles(struct server *server, struct request *request, struct reply *reply)
 {
-	autoclean(spool) struct spool spool = SPOOL(server->settings->data, PUSH_BODY_SIZE_MAX);
 	struct held_body held = { .bytes = BUF(PUSH_GRPC_SIZE_MAX) };
 	autoclean(connect_call) struct connect_call call = {
 		.request = request,
@@ -312,19 +308,20 @@ void push_profiles(struct server *server, struct request *request, struct reply 
 	};
 	bool is_grpc = grpc_kind_of(request) != GRPC_NONE;
 	int err = is_grpc ? request_hold_body(request, &held) : 0;
-	struct push push = { .server = server, .body = &spool };
+	struct push push = { 0 };
 	struct str body;
 
+	push_init(&push.request, server, request);
 	if (err)
 		push_refuse_body(reply, err);
 	else if ((!is_grpc || grpc_take_question(request, &held, reply)) &&
-		 push_receive(server, request, &spool, reply) &&
-		 push_begin(server, request, &spool, &body, reply)) {
+		 push_receive(&push.request, reply) && push_begin(&push.request, &body, reply)) {
 		bool is_taken = take_request(&call, &push, body);
 
-		push_end(server);
+		push_leave(&push.request);
 		if (is_taken)
 			answer(&push, &call);
 	}
+	push_end(&push.request, reply);
 	buf_done(&held.bytes);
 }

@@ -32,6 +32,7 @@
 #include "web/rules.h"
 #include "web/server.h"
 #include "web/settings_service.h"
+#include "web/retries.h"
 #include "web/slots.h"
 #include "web/small_services.h"
 #include "web/uploads.h"
@@ -181,6 +182,7 @@ struct routes {
 	struct access *access;
 	struct audit *audit;
 	struct slots *slots, *push_slots;
+	struct retries *retries;
 	struct otlp_senders *otlp_senders;
 	struct gate otlp_gate;
 	struct debuginfo *debuginfo;
@@ -199,6 +201,8 @@ static int make_parts(struct routes *routes)
 		err = debuginfo_new(&routes->debuginfo);
 	if (!err)
 		err = slots_new(PUSH_RUNNING_MAX, PUSH_WAITING_MAX, &routes->push_slots);
+	if (!err)
+		err = retries_new(routes->server->store, &routes->retries);
 	if (!err)
 		err = otlp_senders_new(&routes->otlp_senders);
 	if (!err)
@@ -262,6 +266,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 
 	server->request_counters = routes->counters;
 	server->push_slots = routes->push_slots;
+	server->retries = routes->retries;
 	server->otlp_senders = routes->otlp_senders;
 	server->otlp_gate = &routes->otlp_gate;
 	server->debuginfo = routes->debuginfo;
@@ -286,6 +291,9 @@ struct routes *routes_free(struct routes *routes)
 	otlp_senders_free(routes->otlp_senders);
 	slots_free(routes->slots);
 	slots_free(routes->push_slots);
+	if (routes->server->retries == routes->retries)
+		routes->server->retries = NULL;
+	retries_free(routes->retries);
 	if (routes->server->debuginfo == routes->debuginfo)
 		routes->server->debuginfo = NULL;
 	debuginfo_free(routes->debuginfo);

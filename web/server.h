@@ -17,6 +17,7 @@ struct otlp_senders;
 struct packages;
 struct records;
 struct request_counters;
+struct retries;
 struct slots;
 struct store;
 struct symbols;
@@ -70,6 +71,7 @@ struct server {
 	_Atomic bool is_importing;	   /* one at a time */
 	_Atomic bool is_exporting;	   /* a span file: the same */
 	struct slots *push_slots;	   /* while HTTP is served */
+	struct retries *retries;	   /* the same: of pushes */
 	struct otlp_senders *otlp_senders; /* the same */
 	struct gate *otlp_gate;		   /* the same: bytes of OTLP that are read at once */
 	struct debuginfo *debuginfo;	   /* the same */

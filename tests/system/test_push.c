@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program without names pushes to a real hearth, an agent brings its symbols, and the page shows
- * them: Pyroscope's two protocols for it, by curl, and what /metrics tells of both.
+ * Real clients push to a real hearth: a program without names, to which an agent brings symbols, so
+ * that the page shows them; and clients that go midway, and come again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -223,10 +226,129 @@ static void names_come_after_the_profile(void **state)
 	remove_folder(scene.folder);
 }
 
+/* ---- clients that go --------------------------------------------------------------------------
+ */
+
+enum { LINE_COUNT = 4000, TICK_NS = 10000000 };
+
+#define INGEST "/ingest?name=leaver%d&from=%lld&until=%lld"
+
+static void write_folded(const struct scene *scene)
+{
+	autoclean(buf) struct buf text = BUF(MEMORY);
+
+	for (int i = 0; i < LINE_COUNT; i++)
+		buf_printf(&text, "main;work_of_a_client_that_goes;function_%d 1\n", i);
+	write_file(scene, "folded", &text);
+}
+
+static double samples_of(const struct scene *scene, int leaver)
+{
+	json_t *flame = hearth_get(&scene->hearth,
+				   "/api/v1/flame?from=now-1h&to=now&type=" CPU
+				   "&query=%%7Bservice_name%%3D%%22leaver%d%%22%%7D",
+				   leaver);
+	double total = json_number_value(json_object_get(flame, "total"));
+
+	json_decref(flame);
+	return total / TICK_NS;
+}
+
+/* Sends so many bytes of the request, and closes without a look at the answer, or waits for it. */
+static void send_part(const struct scene *scene, const char *target, size_t part, bool waits)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons((uint16_t)scene->hearth.port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	autoclean(buf) struct buf request = BUF(MEMORY);
+	static char body[MEMORY];
+	char path[128];
+	size_t size;
+	FILE *file;
+	autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(path, sizeof(path), "%s/folded", scene->folder);
+	file = fopen(path, "rb");
+	assert_non_null(file);
+	size = fread(body, 1, sizeof(body), file);
+	assert_int_equal(fclose(file), 0);
+	buf_printf(&request,
+		   "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
+		   "Content-Length: %zu\r\n\r\n",
+		   target, size);
+	buf_add(&request, body, size);
+	assert_int_equal(request.error, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	if (part > request.size)
+		part = request.size;
+	assert_int_equal(send(fd, request.bytes, part, MSG_NOSIGNAL), part);
+	assert_true(!waits || recv(fd, body, sizeof(body), 0) > 0);
+}
+
+static void post_folded(const struct scene *scene, const char *target)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "@%s/folded", scene->folder);
+	post(scene, target, "text/plain", file);
+	assert_said("200 ");
+}
+
+static void who_goes_midway_is_stored_once(void **state)
+{
+	static struct scene scene;
+	const char *options[] = { NULL };
+	const long long now = (long long)time(NULL) - 60;
+	char target[128], other[128];
+
+	(void)state;
+	if (shell_output(output, sizeof(output), "curl --version") != 0) {
+		print_message("skipped: there is no curl\n");
+		skip();
+	}
+	snprintf(scene.folder, sizeof(scene.folder), "/tmp/hearth-push-XXXXXX");
+	assert_non_null(mkdtemp(scene.folder));
+	write_folded(&scene);
+	hearth_start(&scene.hearth, "serve", options);
+
+	/* Within the body. */
+	snprintf(target, sizeof(target), INGEST, 1, now, now + 10);
+	(void)shell_output(output, sizeof(output),
+			   "timeout -s KILL 0.5 curl -s --limit-rate 64k -H 'Content-Type: "
+			   "text/plain' --data-binary @%s/folded 'http://127.0.0.1:%u%s'",
+			   scene.folder, scene.hearth.port, target);
+	send_part(&scene, target, 100000, false);
+	sleep_seconds(0.5);
+	assert_true(samples_of(&scene, 1) == 0);
+	post_folded(&scene, target);
+	assert_true(samples_of(&scene, 1) == LINE_COUNT);
+
+	/*
+	 * When all of it was sent, and the server has stored it, or has not. What follows another
+	 * push waits for the disk for some 50 ms: the client has gone before it could be answered.
+	 */
+	for (int leaver = 2; leaver < 22; leaver++) {
+		snprintf(other, sizeof(other), INGEST, 0, now, now + 10);
+		snprintf(target, sizeof(target), INGEST, leaver, now, now + 10);
+		for (int again = 0; again < 3; again++) {
+			send_part(&scene, other, MEMORY, true);
+			send_part(&scene, target, MEMORY, false);
+			sleep_seconds(0.005 * (leaver % 10) * again);
+		}
+		post_folded(&scene, target);
+		sleep_seconds(0.1);
+		if (samples_of(&scene, leaver) != LINE_COUNT)
+			fail_msg("%d: %.0f samples", leaver, samples_of(&scene, leaver));
+	}
+	assert_int_equal(hearth_stop(&scene.hearth), 0);
+	remove_folder(scene.folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_come_after_the_profile),
+		cmocka_unit_test(who_goes_midway_is_stored_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

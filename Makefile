@@ -256,10 +256,14 @@ $(BUILD)/tests/live/targets/%: tests/live/targets/%.c
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-omit-frame-pointer \
 	  -fno-optimize-sibling-calls -fno-inline -Wl,--build-id -pthread $< -o $@ -ldl
 
+# What stands behind the code that a fuzzer tries, and is the fuzzer's own.
+WRAPPED_fuzz_push := ingest_add ingest_commit_soon store_status store_forget_source
+.PHONY: fuzz-wrapped
+fuzz-wrapped: ; @echo $(addprefix -Wl$(comma)--wrap=,$(WRAPPED_fuzz_$(TARGET)))
 # A fuzzer as an ordinary program replays the files it is given; `make fuzz` hunts with clang.
 $(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(ARCHIVES) | $(GENERATED)
 	$(call say,FUZZ)
-	$(call test_link,)
+	$(call test_link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED_fuzz_$*)))
 
 TARGET  ?= link
 SECONDS ?= 30

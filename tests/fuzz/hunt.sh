@@ -14,7 +14,7 @@ make --no-print-directory CC=clang BUILD=build/fuzz/objects SANITIZE=address,und
 clang -std=gnu17 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -I. -Ibuild/fuzz/objects/gen \
 	"tests/fuzz/fuzz_$name.c" build/fuzz/objects/libweb.a build/fuzz/objects/libcollector.a \
 	build/fuzz/objects/libstore.a build/fuzz/objects/libsymbols.a build/fuzz/objects/libbase.a \
-	$(make --no-print-directory -s libraries) \
+	$(make --no-print-directory -s libraries) $(make --no-print-directory -s fuzz-wrapped TARGET="$name") \
 	-o "$out/fuzzer"
 "$out/fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$out/" -print_final_stats=1 \
 	"$out" "tests/fuzz/corpus/$name"

@@ -127,6 +127,7 @@ static int add_file(struct upload_store *store, int folder, unsigned first, cons
 
 	if (!upload_identity_from((struct str){ text, (size_t)size }, &info.identity))
 		return 0;
+	info.size = (uint64_t)status.st_size;
 	info.bytes = (uint64_t)status.st_blocks * BLOCK_SIZE;
 	info.unix_ms = (int64_t)status.st_mtim.tv_sec * CLOCK_MS_PER_S;
 	return add(store, &info);
@@ -468,6 +469,7 @@ static int put_in_place(struct upload *upload)
 		return -errno;
 	if (mkdirat(store->folder, folder, 0700) && errno != EEXIST)
 		return -errno;
+	info.size = (uint64_t)status.st_size;
 	info.bytes = (uint64_t)status.st_blocks * BLOCK_SIZE;
 
 	pthread_mutex_lock(&store->lock);

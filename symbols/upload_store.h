@@ -26,6 +26,7 @@ enum {
 
 struct upload_info {
 	struct identity identity;
+	uint64_t size;	/* as it came */
 	uint64_t bytes; /* on disk */
 	int64_t unix_ms;
 };

@@ -232,7 +232,7 @@ static void add_object(void *context, const struct upload_info *info)
 	file->gnu_build_id = arena_text(arena, str_from(hex));
 	object->file = file;
 	object->state = DEBUGINFO__OBJECT_METADATA__STATE__STATE_UPLOADED;
-	object->size_bytes = (int64_t)info->bytes;
+	object->size_bytes = (int64_t)info->size;
 	listing->answer.object[listing->answer.n_object++] = object;
 }
 

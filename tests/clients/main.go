@@ -332,8 +332,13 @@ func main() {
 		{"SelectSeries", selectSeries}, {"SelectSeries, finely,", selectSeriesFinely}, {"SelectMergeStacktraces", selectMergeStacktraces}, {"pprof", asPprof},
 		{"exemplars", exemplars}, {"SelectMergeSpanProfile", spans}, {"SelectHeatmap", heatmap}, {"Diff", diff},
 		{"GetProfileStats, AnalyzeQuery", stats}, {"settings", settings}, {"recording rules", rules}, {"ad hoc profiles", adHoc},
-		{"version, features", small},
+		{"version, features", small}, {"tree", asTree},
 	}
+	// These change what there is.
+	brings := []struct {
+		name string
+		ask  func(context.Context, *client) error
+	}{{"Push", push}, {"debuginfo", debuginfo}}
 	number, failed := 0, 0
 	report := func(name string, err error) {
 		number++
@@ -354,6 +359,11 @@ func main() {
 	report("pprof by its library and go tool pprof", official(ctx, clients[0].client))
 	drilldown(address, report)
 	grpcGo(address, report)
+	for _, c := range clients {
+		for _, call := range brings {
+			report(call.name+" in "+c.name, call.ask(ctx, c.client))
+		}
+	}
 	fmt.Printf("1..%d\n", number)
 	if failed > 0 {
 		os.Exit(1)

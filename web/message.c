@@ -213,7 +213,7 @@ void message_pack(const ProtobufCMessage *message, struct buf *buf)
 
 	/* In one piece: a flame graph has a hundred thousand numbers. */
 	size_t size = protobuf_c_message_get_packed_size(message);
-	uint8_t *room = buf_grow(buf, size);
+	uint8_t *room = size > 0 ? buf_grow(buf, size) : NULL;
 
 	if (room && protobuf_c_message_pack(message, room) != size)
 		assert(!"a message has one size");

@@ -268,7 +268,7 @@ $(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(ARCHIVES) 
 TARGET  ?= link
 SECONDS ?= 30
 .PHONY: test-clients
-test-clients: all $(BUILD)/tests/system/test_clients $(BUILD)/tests/system/test_senders ## real clients of Go, Python, Node and Rust ask and push; HEARTH_REQUIRE_CLIENTS=1: none may be missing
+test-clients: all $(BUILD)/tests/system/test_clients $(BUILD)/tests/system/test_senders ## real clients of Go, Python, Node, Java and Rust ask and push; HEARTH_REQUIRE_CLIENTS=1: none may be missing
 	$(Q)status=0; for test in clients senders; do HEARTH_CLIENTS=1 $(BUILD)/tests/system/test_$$test || status=1; done; exit $$status
 
 .PHONY: test-install

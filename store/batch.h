@@ -114,7 +114,9 @@ enum binary_flags {
 	BINARY_HAS_INLINES = 8,
 	/* Somebody said these four, who may know better than what is seen. */
 	BINARY_FLAGS_TOLD = 16,
-	BINARY_FLAGS = 31,
+	/* The place's code is not compiled: a virtual machine reads it step by step. */
+	BINARY_INTERPRETED = 32,
+	BINARY_FLAGS = 63,
 };
 
 struct named_binary {

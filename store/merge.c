@@ -46,6 +46,7 @@ int64_t merge_child(struct merge *merge, uint32_t parent, struct frame_name fram
 		.line = frame.line,
 		.kind = frame.kind,
 		.inlined = frame.inlined,
+		.interpreted = frame.interpreted,
 	};
 	uint64_t hash = hash_key(merge, &node);
 	uint32_t found = table_find(&merge->table, hash, &node, equals, merge);
@@ -106,6 +107,7 @@ void merge_place(struct merge *merge, uint32_t node, struct frame_name frame, ui
 	placed->file = frame.file;
 	placed->line = frame.line;
 	placed->inlined = frame.inlined;
+	placed->interpreted = frame.interpreted;
 }
 
 void merge_done(struct merge *merge)
@@ -410,6 +412,7 @@ static uint32_t write_node(struct layout *layout, struct writer *writer, uint32_
 		.place = writer->place_of ? writer->place_of[node->detail] : 0,
 		.kind = node->kind,
 		.inlined = node->inlined,
+		.interpreted = node->interpreted,
 	};
 	return writer->count++;
 }

@@ -28,7 +28,7 @@ struct merge_node {
 	uint32_t file;	 /* text: where in the source */
 	uint32_t line;
 	uint8_t kind; /* enum flame_kind */
-	bool inlined;
+	bool inlined, interpreted;
 };
 
 struct merge {
@@ -69,6 +69,7 @@ static inline struct frame_name merge_frame(const struct merge_node *node)
 				    .file = node->file,
 				    .line = node->line,
 				    .inlined = node->inlined,
+				    .interpreted = node->interpreted,
 				    .kind = node->kind };
 }
 

@@ -608,7 +608,7 @@ static int64_t add_told_binary(struct naming *naming, const struct catalog *cata
 	int64_t build_id = path < 0 ? path : take_text(naming, catalog, place->build_id);
 	struct naming_binary binary = { .path = (uint32_t)path,
 					.build_id = (uint32_t)build_id,
-					.flags = place->flags,
+					.flags = place->flags & ~(unsigned)BINARY_INTERPRETED,
 					.start = place->start,
 					.limit = place->limit,
 					.offset = place->offset };
@@ -674,6 +674,7 @@ static int add_lines(struct naming *naming, const struct catalog *catalog, uint6
 		struct frame_name *frame = &naming->frames.items[naming->frames.count - 1];
 
 		frame->inlined = i < place.count;
+		frame->interpreted = place.flags & BINARY_INTERPRETED;
 		frame->detail = (uint32_t)detail;
 	}
 	return 0;

@@ -30,13 +30,14 @@ enum {
 #define NAMING_KERNEL "kernel"
 
 struct frame_name {
-	uint32_t name;	 /* texts of the naming */
-	uint32_t module; /* base name of the binary, or NAMING_TEXT_EMPTY */
-	uint32_t file;	 /* of the source, or NAMING_TEXT_EMPTY */
-	uint32_t line;	 /* there; 0: not known */
-	uint32_t detail; /* what else is known of its place: naming_detail(); 0: nothing */
-	uint8_t kind;	 /* enum flame_kind */
-	bool inlined;	 /* its compiler put it in place of the call to it */
+	uint32_t name;	  /* texts of the naming */
+	uint32_t module;  /* base name of the binary, or NAMING_TEXT_EMPTY */
+	uint32_t file;	  /* of the source, or NAMING_TEXT_EMPTY */
+	uint32_t line;	  /* there; 0: not known */
+	uint32_t detail;  /* what else is known of its place: naming_detail(); 0: nothing */
+	uint8_t kind;	  /* enum flame_kind */
+	bool inlined;	  /* its compiler put it in place of the call to it */
+	bool interpreted; /* it was not compiled */
 };
 
 /* symbols may be NULL: then what does not bring its name is shown as binary and address. */

@@ -347,15 +347,16 @@ enum flame_kind {
 struct flame_node {
 	uint64_t self;
 	uint64_t total;
-	uint32_t parent; /* index; of the root 0 */
-	uint32_t name;	 /* index into names */
-	uint32_t module; /* index into names: base name of the binary; 0, which is "", for none */
-	uint32_t hidden; /* of FLAME_MORE: how many nodes it stands for */
-	uint32_t file;	 /* index into names: of the source; 0, which is "", when not known */
-	uint32_t line;	 /* there; of several the heaviest */
-	uint32_t place;	 /* index into places: of graphs by_line; else 0 */
-	uint8_t kind;	 /* enum flame_kind */
-	bool inlined;	 /* its compiler put it in place of the call to it; mostly */
+	uint32_t parent;  /* index; of the root 0 */
+	uint32_t name;	  /* index into names */
+	uint32_t module;  /* index into names: base name of the binary; 0, which is "", for none */
+	uint32_t hidden;  /* of FLAME_MORE: how many nodes it stands for */
+	uint32_t file;	  /* index into names: of the source; 0, which is "", when not known */
+	uint32_t line;	  /* there; of several the heaviest */
+	uint32_t place;	  /* index into places: of graphs by_line; else 0 */
+	uint8_t kind;	  /* enum flame_kind */
+	bool inlined;	  /* its compiler put it in place of the call to it; mostly */
+	bool interpreted; /* a virtual machine ran it without compiling it; mostly */
 };
 
 /* What a profile for others says of a frame besides names. The texts are indexes into names. */

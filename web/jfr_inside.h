@@ -16,12 +16,29 @@
 enum {
 	JFR_NAME_SIZE_MAX = 65535, /* what a batch takes */
 	JFR_SETTING_SIZE = 64,
+	/* Frames of one location: a JVM inlines 15 calls into each other, and more of those that
+	 * only pass on (MaxInlineLevel). Beyond, the location's last is called as any other. */
+	JFR_INLINED_COUNT_MAX = 64,
 };
 
-/* Of a line in a method, its location in the batch. */
+/* How a frame's type says that its code runs. */
+enum jfr_code {
+	JFR_CODE_COMPILED = 0, /* Java, as far as is known */
+	JFR_CODE_INLINED,      /* into the frame that called it, and so one location with it */
+	JFR_CODE_INTERPRETED,
+	JFR_CODE_KERNEL,
+	JFR_CODE_LIBRARY,
+};
+
 struct frame {
-	uint32_t method; /* number of the constant */
-	uint32_t line;
+	uint32_t method; /* number of the constant; JFR_NO_NUMBER: it is not there */
+	uint32_t line;	 /* 0: not known */
+	uint32_t code;	 /* enum jfr_code */
+};
+
+/* Frames that are one location of the batch, the innermost first. */
+struct frame_chain {
+	uint32_t first, count; /* of frames' items */
 	uint32_t location;
 };
 
@@ -68,7 +85,8 @@ enum { JFR_WAITING_COUNT = 16 };
 
 /* A table, and what it is an index of: all of one chunk, and frames of one batch, too. */
 struct frames {
-	struct table table;
+	struct table table; /* of chains */
+	ARRAY(struct frame_chain) chains;
 	ARRAY(struct frame) items;
 };
 
@@ -108,6 +126,7 @@ struct jfr_input {
 	uint64_t cpu_ns, wall_ns;		/* what a sample is worth */
 	uint64_t interval_ns, wall_interval_ns; /* as the recording says, or 0 */
 	struct buf text, other_text, name, mended;
+	struct buf chain_names; /* of a location's frames, one behind the other */
 };
 
 /* Says what is wrong, with a number, and returns err. */

@@ -572,7 +572,7 @@ static int check_rest(struct jfr_input *input, size_t place)
 static void forget_frames(struct jfr_input *input)
 {
 	table_clear(&input->frames.table);
-	input->frames.items.count = 0;
+	input->frames.chains.count = input->frames.items.count = 0;
 }
 
 /* The batch's numbers of before mean nothing in the one that is begun. */
@@ -589,7 +589,6 @@ static int hand_over(struct jfr_input *input, size_t place)
 	batch_clear(input->batch);
 	input->batch_entries = 0;
 	forget_frames(input);
-	forget_numbers(&input->chunk.pools[JFR_METHOD]);
 	forget_numbers(&input->chunk.pools[JFR_STACK_TRACE]);
 	for (uint32_t i = 0; i < input->owners.items.count; i++)
 		input->owners.items.items[i].is_filed = false;
@@ -698,6 +697,7 @@ static void input_done(struct jfr_input *input)
 	table_done(&input->frames.table);
 	table_done(&input->owners.table);
 	table_done(&input->sums.table);
+	array_done(&input->frames.chains);
 	array_done(&input->frames.items);
 	array_done(&input->owners.items);
 	array_done(&input->sums.items);
@@ -705,6 +705,7 @@ static void input_done(struct jfr_input *input)
 	buf_done(&input->other_text);
 	buf_done(&input->name);
 	buf_done(&input->mended);
+	buf_done(&input->chain_names);
 }
 
 int jfr_read(struct str bytes, const struct pprof_origin *origin, const struct jfr_form *form,
@@ -728,6 +729,7 @@ int jfr_read(struct str bytes, const struct pprof_origin *origin, const struct j
 	input->text = input->other_text = BUF(JFR_NAME_SIZE_MAX);
 	input->name = BUF(3UL * JFR_NAME_SIZE_MAX);
 	input->mended = BUF(3UL * JFR_NAME_SIZE_MAX);
+	input->chain_names = BUF((size_t)JFR_INLINED_COUNT_MAX * JFR_NAME_SIZE_MAX);
 	jfr_chunk_init(&input->chunk);
 	input->chunk.walked = origin->walked;
 	input->chunk.context = origin->context;

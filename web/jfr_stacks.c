@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +14,7 @@
 
 enum {
 	SPAN_TEXT_SIZE = 17,
-	LINE_MAX = 0x7fffffff, /* above are negative ones, which are none */
+	LINE_MAX = 0x7fffffff,
 };
 
 /* ---- stacks -----------------------------------------------------------------------------------
@@ -61,102 +60,191 @@ static int name_method(struct jfr_input *input, const struct jfr_constant *metho
 	return mend(input, ret);
 }
 
-/* Where a frame of a type lies: numbers of constants. */
-enum { FRAME_OF_JAVA = 0, FRAME_OF_KERNEL, FRAME_OF_LIBRARY };
-
-/* async-profiler has frames of the kernel and of libraries, too. */
-static unsigned place_of(struct jfr_input *input, uint64_t key)
+/* enum jfr_code of a frame's type. async-profiler has frames of the kernel and of libraries, too.
+ */
+static uint32_t code_of(struct jfr_input *input, uint64_t key)
 {
+	static const struct {
+		struct str type;
+		enum jfr_code code;
+	} codes[] = {
+		{ { "Inlined", 7 }, JFR_CODE_INLINED },
+		{ { "Interpreted", 11 }, JFR_CODE_INTERPRETED },
+		{ { "Kernel", 6 }, JFR_CODE_KERNEL },
+		{ { "C++", 3 }, JFR_CODE_LIBRARY },
+	};
 	struct jfr_constant *type = jfr_chunk_find(&input->chunk, JFR_FRAME_TYPE, key);
 
 	if (!type)
-		return FRAME_OF_JAVA;
+		return JFR_CODE_COMPILED;
 	if (type->number == JFR_NO_NUMBER) {
 		struct jfr_value value;
 		struct str name;
 
 		jfr_chunk_value(&input->chunk, JFR_FRAME_TYPE, type, &value);
 		name = jfr_chunk_text(&input->chunk, &value, JFR_NAME, &input->text);
-		type->number = str_equal(name, STR("Kernel")) ? FRAME_OF_KERNEL
-			       : str_equal(name, STR("C++"))  ? FRAME_OF_LIBRARY
-							      : FRAME_OF_JAVA;
+		type->number = JFR_CODE_COMPILED;
+		for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+			if (str_equal(name, codes[i].type))
+				type->number = codes[i].code;
 		/* The JDK calls a Java method that is native so, too; a library's has no line. */
 		if (str_equal(name, STR("Native")) && input->event[0])
-			type->number = FRAME_OF_LIBRARY;
+			type->number = JFR_CODE_LIBRARY;
 	}
 	return type->number;
 }
 
-static int64_t add_location(struct jfr_input *input, const struct jfr_constant *method,
-			    uint32_t line, uint64_t type)
+/* Names of a location's frames, of which the last has called the others. */
+static int name_frames(struct jfr_input *input, const struct frame *frames, uint32_t count,
+		       struct named_line *ret_lines)
 {
-	struct named_line lines[2] = { { .line = line } };
-	unsigned place = place_of(input, type);
-	int err = 0;
+	const struct jfr_constant *methods = input->chunk.pools[JFR_METHOD].items.items;
+	const char *next;
 
-	lines[0].function = STR("[unknown]");
-	if (method)
-		err = name_method(input, method, &lines[0].function);
+	buf_clear(&input->chain_names);
+	for (uint32_t i = 0; i < count; i++) {
+		struct str name = { 0 };
+		int err = 0;
+
+		if (frames[i].method != JFR_NO_NUMBER)
+			err = name_method(input, &methods[frames[i].method], &name);
+		if (err)
+			return err;
+		if (name.size == 0)
+			name = STR("[unknown]");
+		buf_add_str(&input->chain_names, name);
+		ret_lines[i] = (struct named_line){ .function = { NULL, name.size },
+						    .line = frames[i].line };
+	}
+	if (input->chain_names.error)
+		return input->chain_names.error;
+	/* Only now they stay where they are. */
+	next = (const char *)input->chain_names.bytes;
+	for (uint32_t i = 0; i < count; i++) {
+		ret_lines[i].function.text = next;
+		next += ret_lines[i].function.size;
+	}
+	return 0;
+}
+
+static int64_t add_location(struct jfr_input *input, const struct frame *frames, uint32_t count)
+{
+	struct named_line lines[JFR_INLINED_COUNT_MAX + 1];
+	struct named_binary java = { .path = STR(JFR_JAVA_MODULE), .flags = BINARY_INTERPRETED };
+	int err = name_frames(input, frames, count, lines);
+
 	if (err)
 		return err;
-	if (lines[0].function.size == 0)
-		lines[0].function = STR("[unknown]");
-	lines[1].file = place == FRAME_OF_KERNEL ? STR("kernel") : STR(JFR_JAVA_MODULE);
-	return batch_add_named_location(input->batch, lines, place == FRAME_OF_LIBRARY ? 1 : 2);
+	switch (frames[count - 1].code) {
+	case JFR_CODE_LIBRARY:
+		break;
+	case JFR_CODE_INTERPRETED:
+		return batch_add_named_place(input->batch, lines, NULL, count, &java);
+	case JFR_CODE_KERNEL:
+		lines[count++] = (struct named_line){ .file = STR("kernel") };
+		break;
+	default:
+		lines[count++] = (struct named_line){ .file = STR(JFR_JAVA_MODULE) };
+	}
+	return batch_add_named_location(input->batch, lines, count);
 }
 
-static bool frame_equals(const void *context, uint32_t number, const void *key)
+struct chain_key {
+	const struct frame *frames;
+	uint32_t count;
+};
+
+static bool chain_equals(const void *context, uint32_t number, const void *key)
 {
-	const struct frame *frame = &((const struct frames *)context)->items.items[number];
-	const struct frame *other = key;
+	const struct frames *frames = context;
+	const struct frame_chain *chain = &frames->chains.items[number];
+	const struct chain_key *other = key;
 
-	return frame->method == other->method && frame->line == other->line;
+	return chain->count == other->count &&
+	       memcmp(&frames->items.items[chain->first], other->frames,
+		      other->count * sizeof(other->frames[0])) == 0;
 }
 
-/* A line of a method; what it was found as is kept. */
-static int64_t find_line(struct jfr_input *input, const struct jfr_constant *method, uint32_t line,
-			 uint64_t type)
+/* What frames were found as is kept. */
+static int64_t find_location(struct jfr_input *input, const struct frame *items, uint32_t count)
 {
 	struct frames *frames = &input->frames;
-	const struct jfr_constant *first = input->chunk.pools[JFR_METHOD].items.items;
-	struct frame frame = { .method = (uint32_t)(method - first), .line = line };
-	uint64_t hash = table_hash_bytes(&frame, offsetof(struct frame, location), 0);
-	uint32_t number = table_find(&frames->table, hash, &frame, frame_equals, frames);
+	struct chain_key key = { items, count };
+	uint64_t hash = table_hash_bytes(items, count * sizeof(items[0]), 0);
+	uint32_t number = table_find(&frames->table, hash, &key, chain_equals, frames);
 	int64_t location;
+	int err;
 
 	if (number != TABLE_NONE)
-		return frames->items.items[number].location;
-	location = add_location(input, method, line, type);
+		return frames->chains.items[number].location;
+	location = add_location(input, items, count);
 	if (location < 0)
 		return location;
-	if (array_reserve(&frames->items, 1) < 0)
+	if (array_reserve(&frames->chains, 1) < 0 || array_reserve(&frames->items, count) < 0)
 		return -ENOMEM;
-
-	int err = table_add(&frames->table, hash);
-
+	err = table_add(&frames->table, hash);
 	if (err)
 		return err == -ENOSPC ? -E2BIG : err;
-	frame.location = (uint32_t)location;
-	frames->items.items[frames->items.count++] = frame;
+	frames->chains.items[frames->chains.count++] = (struct frame_chain){
+		.first = frames->items.count, .count = count, .location = (uint32_t)location
+	};
+	memcpy(&frames->items.items[frames->items.count], items, count * sizeof(items[0]));
+	frames->items.count += count;
 	return location;
 }
 
-static int64_t find_location(struct jfr_input *input, const struct jfr_value *frame)
+static struct frame take_frame(struct jfr_input *input, struct jfr_bytes *bytes)
 {
-	struct jfr_constant *method =
-		jfr_chunk_find(&input->chunk, JFR_METHOD, frame->numbers[JFR_FRAME_METHOD]);
-	uint32_t line = (uint32_t)frame->numbers[JFR_FRAME_LINE];
-	uint64_t type = frame->numbers[JFR_FRAME_KIND];
-	int64_t location;
+	struct jfr_chunk *chunk = &input->chunk;
+	const struct jfr_constant *method;
+	struct jfr_value value;
+	struct frame frame = { .method = JFR_NO_NUMBER };
 
-	if (method && input->form->has_lines && line > 0 && line <= LINE_MAX)
-		return find_line(input, method, line, type);
-	if (method && method->number != JFR_NO_NUMBER)
-		return method->number;
-	location = add_location(input, method, 0, type);
-	if (method && location >= 0)
-		method->number = (uint32_t)location;
-	return location;
+	memset(value.numbers, 0, sizeof(value.numbers));
+	jfr_types_walk(&chunk->types, chunk->types.of_kind[JFR_STACK_FRAME], bytes, &value);
+	assert(!bytes->bytes.error);
+	method = jfr_chunk_find(chunk, JFR_METHOD, value.numbers[JFR_FRAME_METHOD]);
+	frame.code = code_of(input, value.numbers[JFR_FRAME_KIND]);
+	if (!method)
+		return frame;
+	frame.method = (uint32_t)(method - chunk->pools[JFR_METHOD].items.items);
+	/* What is above are negative ones, which are none. */
+	if (input->form->has_lines && (uint32_t)value.numbers[JFR_FRAME_LINE] <= LINE_MAX)
+		frame.line = (uint32_t)value.numbers[JFR_FRAME_LINE];
+	return frame;
+}
+
+/* Its frames' locations, depth frames of them: how many, or a negative errno. */
+static int64_t find_locations(struct jfr_input *input, struct jfr_bytes *bytes, uint32_t depth)
+{
+	struct frame chain[JFR_INLINED_COUNT_MAX];
+	uint32_t chain_count = 0;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < depth; i++) {
+		struct frame frame = take_frame(input, bytes);
+		bool is_caller = frame.code <= JFR_CODE_INLINED;
+		int64_t location;
+
+		/* Only compiled code has others' within it. */
+		if (chain_count > 0 && !is_caller) {
+			location = find_location(input, chain, chain_count);
+			if (location < 0)
+				return location;
+			input->locations[count++] = (uint32_t)location;
+			chain_count = 0;
+		}
+		chain[chain_count++] = frame;
+		if (frame.code == JFR_CODE_INLINED && i + 1 < depth &&
+		    chain_count < JFR_INLINED_COUNT_MAX)
+			continue;
+		location = find_location(input, chain, chain_count);
+		if (location < 0)
+			return location;
+		input->locations[count++] = (uint32_t)location;
+		chain_count = 0;
+	}
+	return count;
 }
 
 static int64_t add_stack(struct jfr_input *input, const struct jfr_constant *trace)
@@ -164,37 +252,29 @@ static int64_t add_stack(struct jfr_input *input, const struct jfr_constant *tra
 	struct jfr_chunk *chunk = &input->chunk;
 	struct jfr_value value;
 	struct jfr_bytes bytes;
-	uint32_t depth = 0;
-	uint32_t count;
+	uint32_t depth;
+	uint32_t frame_count;
+	int64_t count;
 	bool is_cut;
 
 	jfr_chunk_value(chunk, JFR_STACK_TRACE, trace, &value);
 	bytes = (struct jfr_bytes){ value.places[JFR_TRACE_FRAMES], chunk->types.is_packed };
 	is_cut = jfr_fixed(&value.places[JFR_TRACE_TRUNCATED], 1) != 0 ||
 		 value.numbers[JFR_TRACE_TRUNCATED] != 0;
-	count = bytes.bytes.next ? jfr_types_count(&bytes) : 0;
-	if (count == 0)
+	frame_count = bytes.bytes.next ? jfr_types_count(&bytes) : 0;
+	if (frame_count == 0)
 		return -ENODATA;
-	while (depth < count && depth < PPROF_STACK_DEPTH_MAX) {
-		struct jfr_value frame;
-		int64_t location;
-
-		memset(frame.numbers, 0, sizeof(frame.numbers));
-		jfr_types_walk(&chunk->types, chunk->types.of_kind[JFR_STACK_FRAME], &bytes,
-			       &frame);
-		assert(!bytes.bytes.error);
-		location = find_location(input, &frame);
-		if (location < 0)
-			return location;
-		input->locations[depth++] = (uint32_t)location;
-	}
-	input->summary->repairs[PPROF_REPAIRED_DEPTH] += depth < count;
+	depth = frame_count < PPROF_STACK_DEPTH_MAX ? frame_count : PPROF_STACK_DEPTH_MAX;
+	count = find_locations(input, &bytes, depth);
+	if (count < 0)
+		return count;
+	input->summary->repairs[PPROF_REPAIRED_DEPTH] += depth < frame_count;
 	input->frame_count += depth;
 	if (input->frame_count > JFR_FRAME_COUNT_MAX)
 		return jfr_refuse(input, -E2BIG, "its stacks have more frames together than",
 				  JFR_FRAME_COUNT_MAX);
-	return batch_add_stack(input->batch, input->locations, depth,
-			       is_cut || depth < count ? STACK_TRUNCATED : 0);
+	return batch_add_stack(input->batch, input->locations, (size_t)count,
+			       is_cut || depth < frame_count ? STACK_TRUNCATED : 0);
 }
 
 int64_t jfr_find_stack(struct jfr_input *input, struct jfr_constant *trace)

@@ -27,6 +27,14 @@ static bool has_places(const struct flame *flame)
 	return false;
 }
 
+static bool has_interpreted(const struct flame *flame)
+{
+	for (uint32_t i = 0; i < flame->node_count; i++)
+		if (flame->nodes[i].interpreted)
+			return true;
+	return false;
+}
+
 void page_write_nodes(struct json_writer *json, const struct flame *flame, uint32_t name_shift)
 {
 	json_begin_object(json);
@@ -42,6 +50,8 @@ void page_write_nodes(struct json_writer *json, const struct flame *flame, uint3
 		WRITE_COLUMN(json, flame, line, 0);
 		WRITE_COLUMN(json, flame, inlined, 0);
 	}
+	if (has_interpreted(flame))
+		WRITE_COLUMN(json, flame, interpreted, 0);
 	json_end_object(json);
 }
 

@@ -314,13 +314,15 @@ static uint64_t enter_location(struct making *making, const struct flame_place *
 }
 
 /* Whether a node's function was put into that of its parent: what claims to stand in another
- * binary's code, or elsewhere in it, does not. */
+ * binary's code, or elsewhere in it, does not. Java's frames are a location each, as Pyroscope
+ * makes them of recordings. */
 static bool is_inlined(const struct making *making, uint32_t node)
 {
 	const struct flame_node *nodes = making->flame->nodes;
 	uint32_t parent = nodes[node].parent;
 
 	return nodes[node].inlined && parent > 0 &&
+	       !is_of_runtime(making, place_of(making, node)->binary) &&
 	       place_of(making, parent)->binary == place_of(making, node)->binary &&
 	       place_of(making, parent)->address == place_of(making, node)->address;
 }

@@ -328,11 +328,26 @@ static void make_methods(struct jfr_maker *maker, uint32_t method_count)
 	}
 }
 
+static void make_frame_types(struct jfr_maker *maker)
+{
+	static const char *const names[] = { [MADE_COMPILED] = "JIT compiled",
+					     [MADE_KERNEL] = "Kernel",
+					     [MADE_INLINED] = "Inlined",
+					     [MADE_INTERPRETED] = "Interpreted",
+					     [MADE_LIBRARY] = "C++" };
+
+	jfr_make_pool(maker, MADE_FRAME_TYPE, MADE_LIBRARY);
+	for (uint32_t i = MADE_COMPILED; i <= MADE_LIBRARY; i++) {
+		jfr_make_number(maker, i);
+		jfr_make_text(maker, names[i]);
+	}
+}
+
 void jfr_make_pools(struct jfr_maker *maker, uint32_t method_count, uint32_t stack_count,
 		    uint32_t (*frame)(uint32_t stack, uint32_t depth, uint32_t *ret_depth_count))
 {
 	jfr_make_constants(maker, 7);
-	make_named(maker, MADE_FRAME_TYPE, "JIT compiled", "Kernel");
+	make_frame_types(maker);
 	make_named(maker, MADE_THREAD_STATE, "STATE_RUNNABLE", "STATE_SLEEPING");
 	make_threads(maker);
 	make_methods(maker, method_count);
@@ -348,7 +363,8 @@ void jfr_make_pools(struct jfr_maker *maker, uint32_t method_count, uint32_t sta
 			jfr_make_number(maker, frame(i, depth, &count) + 1);
 			jfr_make_number(maker, 10 + depth);
 			jfr_make_number(maker, 3 * depth);
-			jfr_make_number(maker, 1);
+			jfr_make_number(maker,
+					maker->type_of ? maker->type_of(i, depth) : MADE_COMPILED);
 		}
 	}
 	jfr_make_event_end(maker);

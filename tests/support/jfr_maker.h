@@ -13,7 +13,12 @@
 struct jfr_maker {
 	struct buf *buf;
 	size_t chunk, event, metadata, constants; /* places in buf */
+	/* Of a frame of jfr_make_pools(); NULL: all are compiled. To be set behind its chunk. */
+	uint32_t (*type_of)(uint32_t stack, uint32_t depth);
 };
+
+/* Constants of its frame types. */
+enum { MADE_COMPILED = 1, MADE_KERNEL, MADE_INLINED, MADE_INTERPRETED, MADE_LIBRARY };
 
 /* "name type", " pool" and " array" behind it as it applies, up to 16 of them. */
 struct jfr_made_type {
@@ -72,8 +77,8 @@ void jfr_make_text(struct jfr_maker *maker, const char *text);
 
 /*
  * Constants for stacks of methods "C.m0", "C.m1", …: pools of symbols, a class, methods, threads
- * "main" (1) and "worker" (2), states (1 runnable, 2 sleeping), frame types (1 of Java, 2 of the
- * kernel), and stacks, each of a number of frames, the method of each by its number, leaf first.
+ * "main" (1) and "worker" (2), states (1 runnable, 2 sleeping), frame types, and stacks, each of a
+ * number of frames, the method of each by its number, leaf first.
  */
 void jfr_make_pools(struct jfr_maker *maker, uint32_t method_count, uint32_t stack_count,
 		    uint32_t (*frame)(uint32_t stack, uint32_t depth, uint32_t *ret_depth_count));

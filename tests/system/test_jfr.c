@@ -99,22 +99,37 @@ static void sums_done(struct sums *sums)
 /* ---- what we read -----------------------------------------------------------------------------
  */
 
+/* A frame as both sides have it: interpreted "!", inlined into the next "~". */
+static void print_frame(struct buf *key, struct str function, long long line, const char *kind)
+{
+	buf_printf(key, " %.*s:%lld%s", STR_PRINT(function), line > 0 ? line : 0, kind);
+}
+
 static void print_stack(const struct batch *batch, uint32_t number, struct buf *key)
 {
 	struct str stack = pool_get(&batch->stacks, number);
 
 	for (size_t i = 1; i < stack.size / sizeof(uint32_t); i++) {
-		struct batch_line line;
+		struct batch_line lines[NAMED_LINE_COUNT_MAX];
+		struct str coded;
 		uint32_t place;
+		size_t count;
+		bool is_interpreted = false;
 
 		memcpy(&place, stack.text + i * sizeof(uint32_t), sizeof(place));
-		memcpy(&line,
-		       pool_get(&batch->names,
-				(uint32_t)batch->locations.items.items[place].address)
-			       .text,
-		       sizeof(line));
-		buf_printf(key, " %.*s:%u", STR_PRINT(pool_get(&batch->texts, line.function)),
-			   line.line);
+		coded = pool_get(&batch->names,
+				 (uint32_t)batch->locations.items.items[place].address);
+		assert_true(coded.size <= sizeof(lines));
+		memcpy(lines, coded.text, coded.size);
+		count = coded.size / sizeof(lines[0]);
+		/* Who runs it, behind the functions. */
+		if (pool_get(&batch->texts, lines[count - 1].function).size == 0)
+			is_interpreted = lines[--count].line >> 8 & BINARY_INTERPRETED;
+		for (size_t k = 0; k < count; k++)
+			print_frame(key, pool_get(&batch->texts, lines[k].function), lines[k].line,
+				    k + 1 < count    ? "~"
+				    : is_interpreted ? "!"
+						     : "");
 	}
 }
 
@@ -179,6 +194,16 @@ static double duration_of(const char *text)
 	return seconds * 1e9;
 }
 
+static bool is_compiled(json_t *frame)
+{
+	static const char *const types[] = { "JIT compiled", "C1 compiled", "Inlined", "Native" };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(text_of(frame, "type"), types[i]))
+			return true;
+	return false;
+}
+
 static void add_frames(json_t *trace, struct buf *key)
 {
 	json_t *frames = json_object_get(trace, "frames");
@@ -186,12 +211,18 @@ static void add_frames(json_t *trace, struct buf *key)
 	for (size_t i = 0; i < json_array_size(frames); i++) {
 		json_t *frame = json_array_get(frames, i);
 		json_t *method = json_object_get(frame, "method");
-		long long line = json_integer_value(json_object_get(frame, "lineNumber"));
+		bool is_inlined = !strcmp(text_of(frame, "type"), "Inlined");
+		bool has_caller = i + 1 < json_array_size(frames) &&
+				  is_compiled(json_array_get(frames, i + 1));
+		autoclean(buf) struct buf name = BUF(NAME_SIZE);
 
-		buf_printf(key, " ");
-		jfr_names_add(key, str_from(text_of(json_object_get(method, "type"), "name")),
+		jfr_names_add(&name, str_from(text_of(json_object_get(method, "type"), "name")),
 			      str_from(text_of(method, "name")));
-		buf_printf(key, ":%lld", line > 0 ? line : 0);
+		print_frame(key, (struct str){ (const char *)name.bytes, name.size },
+			    json_integer_value(json_object_get(frame, "lineNumber")),
+			    is_inlined && has_caller			     ? "~"
+			    : !strcmp(text_of(frame, "type"), "Interpreted") ? "!"
+									     : "");
 	}
 }
 
@@ -319,7 +350,9 @@ static bool are_alike(const struct sum *a, const struct sum *b)
 	double difference = a->value > b->value ? a->value - b->value : b->value - a->value;
 
 	return !strcmp(a->key, b->key) &&
-	       difference <= (strstr(a->key, ":delay:") || strstr(a->key, ":cpu_time:") ? 1000 + 1e-6 * b->value : 0);
+	       difference <= (strstr(a->key, ":delay:") || strstr(a->key, ":cpu_time:")
+				      ? 1000 + 1e-6 * b->value
+				      : 0);
 }
 
 static void assert_alike(const char *jfr, const char *path)

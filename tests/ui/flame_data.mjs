@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flame graphs of known contents.
 export const ROOT = 0, GROUP = 1, KERNEL = 2, NATIVE = 3, RUNTIME = 4, UNNAMED = 5, CUT = 6, MORE = 7;
-const LETTERS = { s: GROUP, k: KERNEL, n: NATIVE, r: RUNTIME, u: UNNAMED, t: CUT, m: MORE, i: NATIVE };
+const LETTERS = { s: GROUP, k: KERNEL, n: NATIVE, r: RUNTIME, u: UNNAMED, t: CUT, m: MORE, i: NATIVE, j: RUNTIME };
 
 /**
  * An answer of the server from stacks: { "s:web;n:main@web;k:read@vmlinux": 12 }, kind, name and module of each frame,
- * the root first. "i:" is an inlined native frame, "m:9" stands for nine that were left out.
+ * the root first. "i:" is an inlined native frame, "j:" one that Java interpreted, "m:9" stands for nine that were left out.
  */
 export function answerOf(stacks) {
   const names = ["", "total"], place = new Map([["", 0], ["total", 1]]);
@@ -25,7 +25,7 @@ export function answerOf(stacks) {
     }
     node.self += value;
   }
-  const nodes = { parent: [], name: [], module: [], kind: [], self: [], total: [], hidden: [], inlined: [] };
+  const nodes = { parent: [], name: [], module: [], kind: [], self: [], total: [], hidden: [], inlined: [], interpreted: [] };
   const put = (node, parent, letter, name, module) => {
     const at = nodes.parent.push(parent) - 1;
     nodes.name.push(letter === "m" ? 0 : nameAt(name));
@@ -35,6 +35,7 @@ export function answerOf(stacks) {
     nodes.total.push(node.total);
     nodes.hidden.push(letter === "m" ? Number(name) : 0);
     nodes.inlined.push(Number(letter === "i"));
+    nodes.interpreted.push(Number(letter === "j"));
     // As the server orders them: by name, what was left out last.
     const children = [...node.children].sort(([a], [b]) => Number(a[0] === "m") - Number(b[0] === "m") || (a.slice(2) < b.slice(2) ? -1 : 1));
     for (const [frame, child] of children) {
@@ -65,7 +66,7 @@ export const HOST = answerOf({
   [`${PG};n:PortalRun@postgres;n:ExecScan@postgres;n:heap_getnext@postgres;n:__libc_read@libc.so.6;${SYSCALL};k:vfs_read@vmlinux`]: 40,
   [`${PG};m:143`]: 31,
   [`${JAVA};r:org.apache.lucene.search.TermScorer.score@lucene-core.jar`]: 50,
-  [`${JAVA};r:org.apache.lucene.util.packed.PackedInts.get@lucene-core.jar`]: 25,
+  [`${JAVA};j:org.apache.lucene.util.packed.PackedInts.get@lucene-core.jar`]: 25,
   "s:ingest;r:main.main@ingest;r:github.com/acme/ingest/pipeline.(*Batch).Flush@ingest;r:compress/flate.(*compressor).deflate@ingest": 60,
   "s:ingest;r:main.main@ingest;r:main.fib@ingest;r:main.fib@ingest;r:main.fib@ingest": 20,
   "s:ingest;r:main.main@ingest;r:main.fib@ingest": 10,

@@ -108,9 +108,10 @@ async function byMouse() {
     assert.ok(card.x + card.width <= 1440 && (at.y < card.y || at.x < card.x), JSON.stringify({ at, card }));
   });
 
-  await step("the card tells folded, inlined, unnamed, cut and left-out apart", async () => {
+  await step("the card tells folded, inlined, interpreted, unnamed, cut and left-out apart", async () => {
     assert.match((await cardOf(page, "exec_simple_query")).words, /6 frames in one bar/);
     assert.match((await cardOf(page, "ZSTD_insertDUBT1")).words, /Native, inlined, libzstd\.so\.1\.5/);
+    assert.match((await cardOf(page, "org.apache.lucene.util.packed.PackedInts.get")).words, /Runtime, interpreted, lucene-core\.jar/);
     assert.match((await cardOf(page, "0x7f21")).words, /Unnamed: no symbols for libimaging\.so/);
     assert.match((await cardOf(page, "postgresql")).words, /^postgresql\s*service/);
     const more = await placeOf(page, "", { nth: 2 });

@@ -43,31 +43,50 @@ static void print_labels(const struct batch *batch, uint32_t set, struct buf *re
 	}
 }
 
+/* "C.m0:12", behind "+" what was inlined into it; of whose code it is behind "@", but for Java's.
+ */
+static void print_location(const struct batch *batch, uint32_t place, struct buf *ret)
+{
+	struct batch_location location = batch->locations.items.items[place];
+	struct str lines = pool_get(&batch->names, (uint32_t)location.address);
+	struct batch_line last;
+	bool has_last = false;
+	const char *separator = "";
+
+	assert_int_equal(location.build, BATCH_NAMED);
+	for (size_t i = lines.size / sizeof(last); i > 0; i--) {
+		struct batch_line line;
+
+		memcpy(&line, lines.text + (i - 1) * sizeof(line), sizeof(line));
+		if (text_of(batch, line.function).size == 0) {
+			last = line;
+			has_last = true;
+			continue;
+		}
+		buf_printf(ret, "%s%.*s", separator, STR_PRINT(text_of(batch, line.function)));
+		if (line.line)
+			buf_printf(ret, ":%u", line.line);
+		separator = "+";
+	}
+	if (!has_last)
+		buf_printf(ret, "@");
+	else if (last.line >> 8 & BINARY_INTERPRETED)
+		buf_printf(ret, "@interpreted");
+	else if (!str_equal(text_of(batch, last.file), STR("[java]")))
+		buf_printf(ret, "@%.*s", STR_PRINT(text_of(batch, last.file)));
+}
+
 static void print_stack(const struct batch *batch, uint32_t number, struct buf *ret)
 {
 	struct str stack = pool_get(&batch->stacks, number);
 	size_t count = stack.size / sizeof(uint32_t) - 1;
 
 	for (size_t i = count; i > 0; i--) {
-		struct batch_location location;
-		struct batch_line line;
-		struct str lines;
 		uint32_t place;
 
-		memcpy(&place, stack.text + i * sizeof(uint32_t), sizeof(place));
-		location = batch->locations.items.items[place];
-		assert_int_equal(location.build, BATCH_NAMED);
-		lines = pool_get(&batch->names, (uint32_t)location.address);
-		memcpy(&line, lines.text, sizeof(line));
-		buf_printf(ret, "%s%.*s", i < count ? ";" : "",
-			   STR_PRINT(text_of(batch, line.function)));
-		if (line.line)
-			buf_printf(ret, ":%u", line.line);
-		if (lines.size > sizeof(line)) {
-			memcpy(&line, lines.text + sizeof(line), sizeof(line));
-			if (!str_equal(text_of(batch, line.file), STR("[java]")))
-				buf_printf(ret, "@%.*s", STR_PRINT(text_of(batch, line.file)));
-		}
+		memcpy(&place, stack.text + i * sizeof(place), sizeof(place));
+		print_location(batch, place, ret);
+		buf_printf(ret, "%s", i > 1 ? ";" : "");
 	}
 }
 
@@ -630,6 +649,92 @@ static void metadata_that_makes_no_sense(void **state)
 	assert_refused(&buf, -EBADMSG, "constants of a type that its metadata does not have");
 }
 
+/* ---- frame types ------------------------------------------------------------------------------
+ */
+
+/* Leaf first: a library, the kernel's, then Java's, of which m1 and m2 went into m3. */
+static uint32_t seven_frames(uint32_t stack, uint32_t depth, uint32_t *ret_count)
+{
+	(void)stack;
+	*ret_count = 7;
+	return depth;
+}
+
+static uint32_t types_of_seven(uint32_t stack, uint32_t depth)
+{
+	static const uint32_t types[][7] = {
+		{ MADE_LIBRARY, MADE_INLINED, MADE_INLINED, MADE_COMPILED, MADE_INTERPRETED,
+		  MADE_KERNEL, MADE_COMPILED },
+		/* What nothing can have been inlined into, and what has no caller. */
+		{ MADE_INLINED, MADE_INTERPRETED, MADE_INLINED, MADE_KERNEL, MADE_INLINED,
+		  MADE_LIBRARY, MADE_INLINED },
+		/* The same frames, otherwise. */
+		{ MADE_COMPILED, MADE_INTERPRETED, MADE_COMPILED, MADE_COMPILED, MADE_INTERPRETED,
+		  MADE_COMPILED, MADE_COMPILED },
+	};
+
+	return types[stack][depth];
+}
+
+#define OF_CPU "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+
+static void frames_are_of_their_type(void **state)
+{
+	autoclean(buf) struct buf buf = BUF(SIZE_MAX_MADE);
+	struct jfr_maker maker;
+
+	(void)state;
+	jfr_make_chunk(&maker, &buf, START_NS, 1000000000);
+	maker.type_of = types_of_seven;
+	jfr_make_metadata(&maker);
+	jfr_make_pools(&maker, 7, 3, seven_frames);
+	for (uint64_t i = 1; i <= 3; i++)
+		jfr_make_execution(&maker, 1, i, 1);
+	jfr_make_end(&maker);
+	assert_read(&buf, &plain, &pushed,
+		    OF_CPU
+		    "C.m6;C.m5@kernel;C.m4@interpreted;"
+		    "C.m3+C.m2+C.m1;C.m0@ 1 1000\n" OF_CPU "C.m6;C.m5@;C.m4;C.m3@kernel;C.m2;"
+		    "C.m1@interpreted;C.m0 1 1000\n" OF_CPU "C.m6;C.m5;C.m4@interpreted;C.m3;C.m2;"
+		    "C.m1@interpreted;C.m0 1 1000\n");
+}
+
+static uint32_t two_hundred_frames(uint32_t stack, uint32_t depth, uint32_t *ret_count)
+{
+	(void)stack;
+	*ret_count = 200;
+	return depth % 2;
+}
+
+static uint32_t all_inlined(uint32_t stack, uint32_t depth)
+{
+	(void)stack;
+	(void)depth;
+	return MADE_INLINED;
+}
+
+static void what_is_inlined_without_end_is_cut_into_locations(void **state)
+{
+	autoclean(batch) struct batch *batch = NULL;
+	autoclean(buf) struct buf buf = BUF(SIZE_MAX_MADE);
+	struct pprof_summary summary;
+	char reason[PPROF_ERROR_SIZE];
+	struct jfr_maker maker;
+
+	(void)state;
+	jfr_make_chunk(&maker, &buf, START_NS, 1000000000);
+	maker.type_of = all_inlined;
+	jfr_make_metadata(&maker);
+	jfr_make_pools(&maker, 2, 1, two_hundred_frames);
+	jfr_make_execution(&maker, 1, 1, 1);
+	jfr_make_end(&maker);
+	assert_int_equal(batch_new(MEMORY, &batch), 0);
+	assert_int_equal(read_made(&buf, &plain, &pushed, batch, &summary, reason), 0);
+	/* Three of 64, which are one, and what is left. */
+	assert_int_equal(pool_get(&batch->stacks, 0).size, (1 + 4) * sizeof(uint32_t));
+	assert_int_equal(batch->locations.items.count, 2);
+}
+
 /* ---- several batches --------------------------------------------------------------------------
  */
 
@@ -709,6 +814,8 @@ int main(void)
 		cmocka_unit_test(constants_that_go_in_circles),
 		cmocka_unit_test(types_that_go_in_circles),
 		cmocka_unit_test(metadata_that_makes_no_sense),
+		cmocka_unit_test(frames_are_of_their_type),
+		cmocka_unit_test(what_is_inlined_without_end_is_cut_into_locations),
 		cmocka_unit_test(large_ones_come_in_several_batches),
 	};
 

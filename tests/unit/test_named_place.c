@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store/named_place.h"
+#include "store/naming.h"
 
 static int set_up(void **state)
 {
@@ -148,6 +149,27 @@ static void functions_without_names_are_functions(void **state)
 	assert_int_equal(place.path, 0);
 }
 
+static void code_may_be_interpreted(void **state)
+{
+	const struct named_binary java = { .path = STR("[java]"), .flags = BINARY_INTERPRETED };
+	struct catalog *catalog = *state;
+	autoclean(naming) struct naming *naming = NULL;
+	struct frame_names found;
+	uint64_t number = store_place(catalog, lines, NULL, 1, &java, 2);
+
+	assert_int_equal(naming_new(NULL, &naming), 0);
+	assert_int_equal(naming_find(naming, catalog, 0, number, &found), 0);
+	assert_int_equal(found.count, 1);
+
+	struct frame_name frame = naming_frame(naming, found.first);
+
+	assert_true(frame.interpreted && !frame.inlined);
+	assert_true(str_equal(naming_get(naming, frame.module), STR("[java]")));
+	/* Which is the place's own: what is compiled lies in the same binary. */
+	assert_int_equal(naming_binary(naming, naming_detail(naming, frame.detail).binary).flags,
+			 0);
+}
+
 /* As files had it before there was more to say. */
 static void a_path_alone_is_a_binary(void **state)
 {
@@ -197,6 +219,7 @@ int main(void)
 		TEST(names_alone_take_no_more_than_themselves),
 		TEST(all_that_is_told_comes_back),
 		TEST(functions_without_names_are_functions),
+		TEST(code_may_be_interpreted),
 		TEST(a_path_alone_is_a_binary),
 		TEST(what_nobody_coded_is_refused),
 	};

@@ -198,6 +198,7 @@ export interface Flame {
     total: number[];
     hidden: number[];
     inlined?: number[];
+    interpreted?: number[];
     file?: number[];
     line?: number[];
   };

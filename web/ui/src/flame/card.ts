@@ -18,7 +18,7 @@ function whereOf(tree: Tree, node: number, scale: Scale): string {
   if (kind === MORE) return "Each too narrow to draw here. Counted in every number.";
   if (kind === CUT) return helpOf(reasonOf(nameOf(tree, node)));
   if (kind === UNNAMED) return "Unnamed: no symbols" + (module ? " for " + module : "");
-  return KIND_WORDS[kind] + (tree.inlined?.[node] === 1 ? ", inlined" : "") + (module ? ", " + module : "");
+  return KIND_WORDS[kind] + (tree.inlined?.[node] === 1 ? ", inlined" : tree.interpreted?.[node] === 1 ? ", interpreted" : "") + (module ? ", " + module : "");
 }
 
 export interface CardProps {

@@ -15,6 +15,7 @@ class Writer {
   private kind: Uint8Array;
   private hidden: Int32Array;
   private inlined: Uint8Array;
+  private interpreted: Uint8Array;
   private file: Int32Array;
   private line: Int32Array;
   self: Float64Array;
@@ -27,6 +28,7 @@ class Writer {
     this.kind = new Uint8Array(size);
     this.hidden = new Int32Array(size);
     this.inlined = new Uint8Array(size);
+    this.interpreted = new Uint8Array(size);
     this.file = new Int32Array(size);
     this.line = new Int32Array(size);
     this.self = new Float64Array(size);
@@ -35,7 +37,7 @@ class Writer {
 
   private grow() {
     const bigger = new Writer(this.parent.length * 2);
-    for (const column of ["parent", "name", "module", "kind", "hidden", "inlined", "file", "line", "self", "total"] as const) {
+    for (const column of ["parent", "name", "module", "kind", "hidden", "inlined", "interpreted", "file", "line", "self", "total"] as const) {
       bigger[column].set(this[column]);
       (this[column] as unknown) = bigger[column];
     }
@@ -58,6 +60,7 @@ class Writer {
   like(tree: Tree, node: number, parent: number): number {
     const kind = tree.kind[node] === ROOT ? GROUP : tree.kind[node];
     const at = this.add(parent, tree.name[node], tree.module[node], kind, 0, 0, 0, tree.inlined?.[node] ?? 0);
+    this.interpreted[at] = tree.interpreted?.[node] ?? 0;
     this.file[at] = tree.file?.[node] ?? 0;
     this.line[at] = tree.line?.[node] ?? 0;
     return at;
@@ -77,7 +80,8 @@ class Writer {
     const { count } = this, cut = <T extends Int32Array | Uint8Array | Float64Array>(column: T) => column.slice(0, count) as T;
     return {
       parent: cut(this.parent), name: cut(this.name), module: cut(this.module), kind: cut(this.kind), self: cut(this.self),
-      total: cut(this.total), hidden: cut(this.hidden), inlined: cut(this.inlined), file: cut(this.file), line: cut(this.line),
+      total: cut(this.total), hidden: cut(this.hidden), inlined: cut(this.inlined), interpreted: cut(this.interpreted),
+      file: cut(this.file), line: cut(this.line),
     };
   }
 }
@@ -289,6 +293,7 @@ export function sandwichFrom(answer: SandwichAnswer, viewTotal: number): Tree {
     module: both((columns) => columns.module), kind: both((columns) => columns.kind),
     self: both((columns) => columns.self), total: both((columns) => columns.total),
     hidden: both((columns) => columns.hidden), inlined: both((columns) => columns.inlined),
+    interpreted: both((columns) => columns.interpreted),
     file: both((columns) => columns.file), line: both((columns) => columns.line),
   };
   nodes.self[0] = callees.self[0] ?? 0; // for the callers it is what nobody called

@@ -19,6 +19,7 @@ export interface Tree {
   readonly total: Values;
   readonly hidden: Int32Array;
   readonly inlined: Uint8Array | null;
+  readonly interpreted: Uint8Array | null;
   readonly file: Int32Array | null; // of the source, in names
   readonly line: Int32Array | null;
   readonly end: Int32Array; // the first node after this one's subtree
@@ -109,6 +110,7 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
     columns = {
       parent, name: of(nodes.name), module: of(nodes.module), kind: of(nodes.kind), self: of(nodes.self),
       total: of(nodes.total), hidden: of(nodes.hidden), inlined: nodes.inlined && of(nodes.inlined),
+      interpreted: nodes.interpreted && of(nodes.interpreted),
       file: nodes.file && of(nodes.file), line: nodes.line && of(nodes.line),
     };
     shape = shapeOf(parent)!;
@@ -119,6 +121,7 @@ export function treeOf({ names, nodes }: { names: readonly string[]; nodes: Colu
     name: ints(columns.name, count), module: ints(columns.module, count), kind: bytes(columns.kind, count),
     self: values(columns.self, count), hidden: ints(columns.hidden, count),
     inlined: columns.inlined && columns.inlined.length >= count ? bytes(columns.inlined, count) : null,
+    interpreted: columns.interpreted && columns.interpreted.length >= count ? bytes(columns.interpreted, count) : null,
     file: columns.file && columns.file.length >= count ? ints(columns.file, count) : null,
     line: columns.line && columns.line.length >= count ? ints(columns.line, count) : null,
     ...(shape ?? { end: new Int32Array(0), depth: new Uint16Array(0) }),

@@ -12,6 +12,7 @@ export interface Columns {
   total: ArrayLike<number>;
   hidden: ArrayLike<number>;
   inlined?: ArrayLike<number>; // 1: the compiler put this frame into its caller
+  interpreted?: ArrayLike<number>; // 1: it was not compiled
   file?: ArrayLike<number>; // of the source, in names; 0: not known
   line?: ArrayLike<number>; // there, the heaviest; 0: not known
 }

@@ -155,17 +155,37 @@ static struct str generated_label(const struct catalog_sample *sample, struct st
 	return (struct str){ 0 };
 }
 
-struct str catalog_lookup(const void *context, struct str name)
+/* What is a label of our own collector's, and what OpenTelemetry's senders call the same. */
+static const struct {
+	struct str ours, theirs;
+} synonyms[] = {
+	{ { "host", 4 }, { "host.name", 9 } },
+	{ { "process_name", 12 }, { "process.executable.name", 23 } },
+	{ { "container_id", 12 }, { "container.id", 12 } },
+	{ { "thread_name", 11 }, { "thread.name", 11 } },
+	{ { "pid", 3 }, { "process.pid", 11 } },
+	{ { "tid", 3 }, { "thread.id", 9 } },
+};
+
+static uint32_t label_of(const struct catalog_sample *sample, struct str name)
 {
-	const struct catalog_sample *sample = context;
 	const struct catalog *catalog = sample->catalog;
 	uint32_t text =
 		catalog_label(catalog, catalog_series(catalog, sample->series).labels, name);
 
-	if (!text)
-		text = catalog_label(catalog, sample->labels, name);
+	return text ? text : catalog_label(catalog, sample->labels, name);
+}
+
+struct str catalog_lookup(const void *context, struct str name)
+{
+	const struct catalog_sample *sample = context;
+	uint32_t text = label_of(sample, name);
+
+	for (size_t i = 0; !text && i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+		if (str_equal(name, synonyms[i].ours))
+			text = label_of(sample, synonyms[i].theirs);
 	if (text)
-		return catalog_text(catalog, text);
+		return catalog_text(sample->catalog, text);
 	if (str_starts_with(name, STR("__")))
 		return generated_label(sample, name);
 	return (struct str){ 0 };

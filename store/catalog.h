@@ -97,7 +97,12 @@ struct catalog_sample {
 	uint32_t labels;
 };
 
-/* A selector_lookup: context is a struct catalog_sample. */
+/*
+ * A selector_lookup: context is a struct catalog_sample. What has not the label that is asked for,
+ * one of our own collector's, may have what OpenTelemetry calls the same: host and host.name,
+ * process_name and process.executable.name, container_id and container.id, thread_name and
+ * thread.name, pid and process.pid, tid and thread.id.
+ */
 struct str catalog_lookup(const void *context, struct str name);
 
 /* A part of a profile type, from 0. */

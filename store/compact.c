@@ -133,7 +133,8 @@ static int64_t map_text(struct compacting *compacting, uint32_t text)
 
 static bool is_of_thread(struct str name)
 {
-	return str_equal(name, STR("tid")) || str_equal(name, STR("thread_name"));
+	return str_equal(name, STR("tid")) || str_equal(name, STR("thread_name")) ||
+	       str_equal(name, STR("thread.id")) || str_equal(name, STR("thread.name"));
 }
 
 static int64_t map_labels(struct compacting *compacting, uint32_t set, bool keep_threads)

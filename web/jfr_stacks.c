@@ -398,8 +398,9 @@ int jfr_file_owner(struct jfr_input *input, struct owner *owner)
 	count = origin->splits_series ? split.trace_count : count;
 	for (size_t i = 0; i < count; i++)
 		own[own_count++] = from[i];
+	/* OpenTelemetry's name for it, as it has one, and Pyroscope no label at all. */
 	add_label(own, &own_count, PPROF_LABEL_COUNT_MAX,
-		  (struct label){ STR("thread_name"), thread_name(input, owner->key.thread) });
+		  (struct label){ STR("thread.name"), thread_name(input, owner->key.thread) });
 	number = batch_add_labels(input->batch, own, own_count);
 	if (number < 0)
 		return (int)number;

@@ -216,28 +216,6 @@ static struct str value_text(struct otlp_labels *labels, const struct otlp_attri
 					     : (struct str){ 0 };
 }
 
-/* Letters, digits and '_': what a selector can name. */
-static struct str label_name(struct otlp_labels *labels, struct str key)
-{
-	enum { NAME_SIZE_MAX = 128 };
-	size_t size = key.size < NAME_SIZE_MAX ? key.size : NAME_SIZE_MAX;
-	char *made = buf_grow(&labels->texts, size + 1);
-
-	if (!made)
-		return (struct str){ 0 };
-	made[0] = '_';
-	for (size_t i = 0; i < size; i++) {
-		char c = key.text[i];
-		bool is_letter =
-			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-		made[i + 1] = is_letter ? c : '_';
-	}
-	/* A digit does not come first. */
-	return size > 0 && made[1] >= '0' && made[1] <= '9' ? (struct str){ made, size + 1 }
-							    : (struct str){ made + 1, size };
-}
-
 static bool has_label(const struct label *items, size_t count, struct str name)
 {
 	for (size_t i = 0; i < count; i++)
@@ -268,45 +246,58 @@ static void add_sample(struct otlp_labels *labels, struct str name, struct str v
 		labels->sample[labels->sample_count++] = (struct label){ name, value };
 }
 
-/* Those that have a place of their own; the rest goes by its name. */
-static const struct {
-	struct str key, name;
-	bool is_of_samples;
-} known[] = {
-	{ { "service.name", 12 }, { "service_name", 12 }, false },
-	{ { "process.executable.name", 23 }, { "process_name", 12 }, false },
-	{ { "container.id", 12 }, { "container_id", 12 }, false },
-	{ { "host.name", 9 }, { "host", 4 }, false },
-	{ { "process.executable.path", 23 }, { NULL, 0 }, false },
-	{ { "process.pid", 11 }, { "pid", 3 }, true },
-	{ { "process.parent_pid", 18 }, { NULL, 0 }, true },
-	{ { "thread.id", 9 }, { "tid", 3 }, true },
-	{ { "thread.name", 11 }, { "thread_name", 11 }, true },
+enum place {
+	OF_ITS_OWNER, /* a sample's is its own, all others' make a series */
+	OF_SERIES,    /* what says which process, wherever it is said */
+	OF_SAMPLES, /* what tells processes of one program and threads apart: too many for series */
+	OF_NOBODY,
 };
 
-enum { KNOWN_COUNT = sizeof(known) / sizeof(known[0]) };
-
-static size_t find_known(struct str key)
+static enum place place_of(struct str key)
 {
-	size_t i = 0;
+	static const struct {
+		struct str key;
+		enum place place;
+	} known[] = {
+		{ { "process.executable.name", 23 }, OF_SERIES },
+		{ { "process.executable.path", 23 }, OF_SERIES },
+		{ { "container.id", 12 }, OF_SERIES },
+		{ { "host.name", 9 }, OF_SERIES },
+		{ { "process.pid", 11 }, OF_SAMPLES },
+		{ { "process.parent_pid", 18 }, OF_NOBODY },
+		{ { "thread.id", 9 }, OF_SAMPLES },
+		{ { "thread.name", 11 }, OF_SAMPLES },
+	};
 
-	while (i < KNOWN_COUNT && !str_equal(key, known[i].key))
-		i++;
-	return i;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (str_equal(key, known[i].key))
+			return known[i].place;
+	return OF_ITS_OWNER;
+}
+
+/* By the name that its sender gave it: others' dashboards ask for "k8s.pod.name". */
+static void add_attribute(struct otlp_labels *labels, const struct otlp_attribute *attribute,
+			  bool is_sample)
+{
+	enum place place = place_of(attribute->key);
+	struct str name, value;
+
+	/* A sample's service is the service, and no other label. */
+	if (place == OF_NOBODY || (is_sample && str_equal(attribute->key, STR("service.name"))))
+		return;
+	name = label_text(attribute->key, &labels->texts);
+	value = value_text(labels, attribute);
+	if (place == OF_SAMPLES || (place == OF_ITS_OWNER && is_sample))
+		add_sample(labels, name, value);
+	else
+		add_series(labels, name, value);
 }
 
 static void add_owner(struct otlp_labels *labels, const struct otlp_attribute *attributes,
 		      size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		size_t place = find_known(attributes[i].key);
-
-		if (place == KNOWN_COUNT)
-			add_series(labels, label_name(labels, attributes[i].key),
-				   value_text(labels, &attributes[i]));
-		else if (known[place].is_of_samples && known[place].name.size > 0)
-			add_sample(labels, known[place].name, value_text(labels, &attributes[i]));
-	}
+	for (size_t i = 0; i < count; i++)
+		add_attribute(labels, &attributes[i], false);
 }
 
 static void add_indexed(struct otlp_labels *labels, const struct otlp_profile *profile,
@@ -314,19 +305,8 @@ static void add_indexed(struct otlp_labels *labels, const struct otlp_profile *p
 {
 	for (uint32_t i = 0; i < range.count && i < ATTRIBUTE_COUNT_MAX; i++) {
 		uint32_t index = profile->indices[range.first + i];
-		const struct otlp_attribute *attribute = &profile->tables->attributes.items[index];
-		size_t place = find_known(attribute->key);
 
-		if (place < KNOWN_COUNT && known[place].is_of_samples)
-			add_sample(labels, known[place].name, value_text(labels, attribute));
-		else if (place < KNOWN_COUNT)
-			continue;
-		else if (is_sample)
-			add_sample(labels, label_name(labels, attribute->key),
-				   value_text(labels, attribute));
-		else
-			add_series(labels, label_name(labels, attribute->key),
-				   value_text(labels, attribute));
+		add_attribute(labels, &profile->tables->attributes.items[index], is_sample);
 	}
 }
 
@@ -424,10 +404,9 @@ static int add_identity(struct otlp_labels *labels, const struct otlp_profile *p
 	err = add_process(labels, profile, sample, &(struct claim){ executable, container });
 	if (err)
 		return err;
-	add_series(labels, STR("container_id"), container);
-	add_series(labels, STR("process_name"), executable);
-	add_series(labels, STR("host"),
-		   value_text(labels, find(profile, sample, STR("host.name"))));
+	/* Which is in no attribute as it is here. */
+	if (name.size == 0)
+		add_series(labels, STR("process_name"), executable);
 	if (container.size > SHORT_ID_SIZE)
 		container.size = SHORT_ID_SIZE;
 	add_series(labels, STR("service_name"), container);

@@ -18,9 +18,11 @@
  * its own: a process is taken for the one that /proc has only if nothing that is said of it, host,
  * container and executable, contradicts what /proc tells.
  *
- * What tells one thread, process or request from another stays with samples: pid, tid, thread_name,
- * span_id, trace_id, and all other attributes of samples. The rest makes a series, each attribute
- * of resource, scope and profile by its name with '_' for what is no letter or digit.
+ * Attributes are labels of their own names, "k8s.pod.name", as in Pyroscope; who asks for one by
+ * our own collector's name for it finds it, too (store/catalog.h). What tells one thread, process
+ * or request from another stays with samples: process.pid, thread.id, thread.name, span_id,
+ * trace_id, and all other attributes of samples but those of executable, container and host. The
+ * rest makes a series.
  */
 struct otlp_labels {
 	const char *host_name; /* ours */

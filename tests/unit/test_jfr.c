@@ -220,10 +220,10 @@ static void each_event_is_of_its_type(void **state)
 	add_event(&maker, MADE_CPU_TIME, -1, NUMBERS(0, 10000000, 1));
 	add_event(&maker, MADE_CPU_TIME, -1, NUMBERS(0, 20000000, 0));
 	jfr_make_end(&maker);
-#define OF_MAIN "{}{thread_name=main} C.m0;C.m1 "
+#define OF_MAIN "{}{thread.name=main} C.m0;C.m1 "
 	assert_read(&buf, &plain, &pushed,
 		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds" OF_MAIN "1 1000\n"
-		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=worker} "
+		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=worker} "
 		    "C.m0;C.m1;C.m2 2 2000\n"
 		    "native:samples:count:native:count" OF_MAIN "1 1\n"
 		    "wall:wall:nanoseconds:wall:nanoseconds" OF_MAIN "5 5000\n"
@@ -257,7 +257,7 @@ static void what_is_recorded_decides_of_wall_clock_time(void **state)
 	add_event(&maker, MADE_WALL, -1, NUMBERS(2, 4, 0));
 	add_setting(&maker, MADE_SETTING, "event", "wall"); /* settings may come last */
 	jfr_make_end(&maker);
-#define OF_WALL "{jfr_event=wall}{thread_name=main} C.m0;C.m1 "
+#define OF_WALL "{jfr_event=wall}{thread.name=main} C.m0;C.m1 "
 	assert_read(&buf, &plain, &pushed,
 		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds" OF_WALL "4 4000\n"
 		    "wall:wall:nanoseconds:wall:nanoseconds" OF_WALL "9 9000\n");
@@ -283,14 +283,14 @@ static void time_and_period_are_the_recordings_own(void **state)
 	jfr_make_execution(&maker, 1, 2, 1);
 	jfr_make_end(&maker);
 	assert_read(&buf, &plain, &own,
-		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=main} "
 		    "C.m0;C.m1 1 10000000\n"
-		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=main} "
 		    "C.m0;C.m1;C.m2 1 20000000\n");
 	assert_read(&buf, &plain, &with_lines,
-		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=main} "
 		    "C.m0:11;C.m1:10 1 10000000\n"
-		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=main} "
 		    "C.m0:12;C.m1:11;C.m2:10 1 20000000\n");
 	assert_int_equal(batch_new(MEMORY, &batch), 0);
 	assert_int_equal(read_made(&buf, &plain, &own, batch, &summary, reason), 0);
@@ -354,9 +354,9 @@ static void contexts_become_labels(void **state)
 	assert_read(&buf, &origin, &form,
 		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 		    "{service_name=shop,span_name=GET /a,zone=eu}"
-		    "{span_id=0000000000000abc,thread_name=main} C.m0;C.m1 1 1000\n"
+		    "{span_id=0000000000000abc,thread.name=main} C.m0;C.m1 1 1000\n"
 		    "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
-		    "{service_name=shop}{thread_name=main} C.m0;C.m1 1 1000\n");
+		    "{service_name=shop}{thread.name=main} C.m0;C.m1 1 1000\n");
 	form.labels.size--;
 	{
 		autoclean(batch) struct batch *batch = NULL;
@@ -676,7 +676,7 @@ static uint32_t types_of_seven(uint32_t stack, uint32_t depth)
 	return types[stack][depth];
 }
 
-#define OF_CPU "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread_name=main} "
+#define OF_CPU "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}{thread.name=main} "
 
 static void frames_are_of_their_type(void **state)
 {

@@ -146,6 +146,9 @@ static void processes_get_their_names(void **state)
 	otlp_make(OTLP_R1_10, 0, &body);
 	assert_sent(fixture, &(struct sending){ .body = str_of(&body) }, 200, NULL);
 	assert_true(total(fixture, CPU, "%7Bservice_name%3D%22shop%22%7D") == 6 * 50000000);
+	assert_true(total(fixture, CPU, "%7B%22process.executable.name%22%3D%22prog-0%22%7D") ==
+		    6 * 50000000);
+	/* And by our own collector's names for them. */
 	assert_true(total(fixture, CPU, "%7Bprocess_name%3D%22prog-0%22%7D") == 6 * 50000000);
 	/* Threads and spans are labels of samples. */
 	assert_true(total(fixture, CPU, "%7Btid%3D%227%22%7D") == 3 * 5 * 50000000);

@@ -590,6 +590,8 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 /* Of what came with its names and its binary. */
 static enum flame_kind kind_of(struct str path)
 {
+	if (str_equal(path, STR(NAMING_JAVA)))
+		return FLAME_NAMED;
 	return str_equal(path, STR(NAMING_KERNEL)) || str_starts_with(path, STR(NAMING_KERNEL "/"))
 		       ? FLAME_KERNEL
 		       : FLAME_NATIVE;

@@ -28,6 +28,8 @@ enum {
 
 /* The kernel's own binary; a module that comes with names lies below it, "kernel/ext4". */
 #define NAMING_KERNEL "kernel"
+/* The "binary" of what a JVM runs, which is a runtime's and in no file. */
+#define NAMING_JAVA "[java]"
 
 struct frame_name {
 	uint32_t name;	  /* texts of the naming */

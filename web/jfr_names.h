@@ -3,9 +3,10 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "store/naming.h"
 
 /* The module of what a JVM runs, in the place of a file. */
-#define JFR_JAVA_MODULE "[java]"
+#define JFR_JAVA_MODULE NAMING_JAVA
 
 /*
  * What a Java method is called in a profile: "java/util/ArrayList.add", the class as the JVM has

@@ -11,6 +11,7 @@
 
 #include "store/named_place.h"
 #include "store/naming.h"
+#include "store/store.h"
 
 static int set_up(void **state)
 {
@@ -164,6 +165,7 @@ static void code_may_be_interpreted(void **state)
 	struct frame_name frame = naming_frame(naming, found.first);
 
 	assert_true(frame.interpreted && !frame.inlined);
+	assert_int_equal(frame.kind, FLAME_NAMED);
 	assert_true(str_equal(naming_get(naming, frame.module), STR("[java]")));
 	/* Which is the place's own: what is compiled lies in the same binary. */
 	assert_int_equal(naming_binary(naming, naming_detail(naming, frame.detail).binary).flags,

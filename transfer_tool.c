@@ -211,12 +211,29 @@ static int read_arguments(struct transfer *transfer, int argument_count,
 	return left_count;
 }
 
+/* --http alone says which server is meant, wherever its data lie: a profile must not end up in a
+ * new store at the usual place, where nobody looks for it. */
+static bool names_server(const struct settings *settings)
+{
+	int http = settings_find(STR("http"));
+	int data = settings_find(STR("data"));
+
+	assert(http >= 0 && data >= 0);
+	return settings->sources[http].origin == ORIGIN_COMMAND_LINE &&
+	       settings->sources[data].origin == ORIGIN_DEFAULT;
+}
+
 /* Whether a server has the store; a negative errno after words. */
 static int look_for_server(struct transfer *transfer)
 {
 	int fd = -1;
-	int err = store_keep_out(transfer->settings.data, &fd);
+	int err;
 
+	if (names_server(&transfer->settings)) {
+		transfer->is_running = true;
+		return 0;
+	}
+	err = store_keep_out(transfer->settings.data, &fd);
 	if (fd >= 0)
 		close(fd);
 	transfer->is_running = err == -EBUSY;
@@ -392,6 +409,11 @@ static int answer_running(const struct transfer *transfer, int fd, uint64_t size
 			      (const char *)path.bytes, fd >= 0 ? &sent : NULL, &status, &got);
 	if (err == -EPROTO)
 		return log_error("the answer of the server at %s broke off", address), err;
+	if (err && names_server(&transfer->settings))
+		return log_error_errno(err,
+				       "no server answers at %s; without one, say with --data DIR "
+				       "where the profiles are kept",
+				       address);
 	if (err)
 		return log_error_errno(err,
 				       "a server uses the data folder '%s', but does not answer at "
@@ -500,11 +522,22 @@ static const char *time_text(int64_t unix_ms, char text[static TIME_TEXT_SIZE])
 	return text;
 }
 
+/* The page shows the last minutes, which a file of yesterday's is not of. A second more on either
+ * side, since some files say one time only. */
+static void print_link(const struct settings *settings, int64_t from_ms, int64_t to_ms)
+{
+	printf("see it at %s://%.*s%s/#/explore?from=%" PRId64 "&to=%" PRId64 "\n",
+	       settings->tls_certificate[0] ? "https" : "http", (int)strcspn(settings->http, ","),
+	       settings->http, settings->path_prefix, from_ms - CLOCK_MS_PER_S,
+	       to_ms + CLOCK_MS_PER_S);
+}
+
 static void report(const struct transfer *transfer, const struct buf *body)
 {
 	autoclean(json_value) struct json_value *value = parse(body);
 	const struct json_value *was_there = value ? json_value_member(value, "was_there") : NULL;
 	char from[TIME_TEXT_SIZE], to[TIME_TEXT_SIZE];
+	int64_t from_ms, to_ms;
 	bool is_known = false;
 
 	if (was_there)
@@ -516,14 +549,17 @@ static void report(const struct transfer *transfer, const struct buf *body)
 		       transfer->file);
 		return;
 	}
+	from_ms = json_member_integer(value, "from_ms");
+	to_ms = json_member_integer(value, "to_ms");
 	printf("%s: %" PRId64 " %s, %s to %s\n", transfer->file,
 	       json_member_integer(value, "stacks") + json_member_integer(value, "samples"),
 	       json_member_integer(value, "samples") > 0 ? "samples" : "stacks",
-	       time_text(json_member_integer(value, "from_ms"), from),
-	       time_text(json_member_integer(value, "to_ms"), to));
+	       time_text(from_ms, from), time_text(to_ms, to));
 	if (json_member_integer(value, "skipped") > 0)
 		printf("%" PRId64 " without a value were left out\n",
 		       json_member_integer(value, "skipped"));
+	if (transfer->is_running && transfer->settings.http[0] != 'u')
+		print_link(&transfer->settings, from_ms, to_ms);
 }
 
 /* Regular, for its size: what is piped in is copied first. */

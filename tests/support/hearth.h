@@ -40,6 +40,10 @@ int child_stop(struct child *child, double seconds);
 int shell_output(char *output, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Skips a test for which something is not here, of which output tells more; fails it where
+ * HEARTH_REQUIRE_CLIENTS=1 says that nothing may be missing. */
+void skip_without(const char *what, const char *output);
+
 struct hearth {
 	struct child child;
 	char folder[64]; /* its data */

@@ -98,16 +98,6 @@ static int stop(void **state)
 	return hearth_stop(&place->hearth);
 }
 
-static void skip_without(const char *what)
-{
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-
-	if (required && !strcmp(required, "1"))
-		fail_msg("%s: %s", what, output);
-	print_message("skipped: %s\n", what);
-	skip();
-}
-
 /* Built once; what it is built of is beside it. */
 static void find_collector(char *program, size_t size)
 {
@@ -121,16 +111,17 @@ static void find_collector(char *program, size_t size)
 		return;
 	output[0] = '\0';
 	if (!tier_is_long() && !(required && !strcmp(required, "1")))
-		skip_without("a Collector is built by the long tests");
+		skip_without("a Collector is built by the long tests", output);
 	if (shell_output(output, sizeof(output), "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)");
+		skip_without("there is no Go on this machine (golang-go)", output);
 	if (shell_output(
 		    output, sizeof(output),
 		    "mkdir -p '%s' && cp tests/clients/collector/builder.yaml '%s' && cd '%s' && "
 		    "GOTOOLCHAIN=local nice go run " BUILDER " --config builder.yaml 2>&1",
 		    folder, folder, folder))
 		skip_without(
-			"the Collector could not be built: its modules are missing, or Go is old");
+			"the Collector could not be built: its modules are missing, or Go is old",
+			output);
 }
 
 static void write_config(const struct place *place, const char *path)

@@ -32,16 +32,6 @@ enum {
 static char output[OUTPUT_SIZE];
 static char folder[64];
 
-static void skip_without(const char *what)
-{
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-
-	if (required && !strcmp(required, "1"))
-		fail_msg("%s: %s", what, output);
-	print_message("skipped: %s\n", what);
-	skip();
-}
-
 /* ---- sums -------------------------------------------------------------------------------------
  */
 
@@ -407,7 +397,7 @@ static void need_java(void)
 	if (shell_output(output, sizeof(output),
 			 "mkdir -p '%s' && javac -d '%s' tests/clients/java/Shares.java 2>&1",
 			 classes, classes))
-		skip_without("there is no JDK on this machine (openjdk-17-jdk-headless)");
+		skip_without("there is no JDK on this machine (openjdk-17-jdk-headless)", output);
 }
 
 /* With options for the JVM, of which %s is the recording's path. */
@@ -474,7 +464,7 @@ static void async_profiler_agrees_in_its_modes(void **state)
 		    "tests/clients/java/pom.xml -Dfetched=\"$fetched\" dependency:copy 2>&1 && cd "
 		    "'%s' && unzip -qo async-profiler.jar linux-x64/libasyncProfiler.so",
 		    fetched, fetched, fetched))
-		skip_without("async-profiler could not be fetched (maven, unzip)");
+		skip_without("async-profiler could not be fetched (maven, unzip)", output);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		char path[256];
 

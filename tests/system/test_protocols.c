@@ -58,7 +58,7 @@ static int stop(void **state)
 	return code;
 }
 
-static void skip_without(const char *what)
+static void skip_because(const char *what)
 {
 	print_message("skipped: %s\n", what);
 	skip();
@@ -81,7 +81,7 @@ static void curl_speaks_each_version(void **state)
 	struct scene *scene = *state;
 
 	if (shell_output(scene->output, OUTPUT_SIZE, "curl --version 2>&1"))
-		skip_without("there is no curl");
+		skip_because("there is no curl");
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		char expected[64];
 
@@ -111,7 +111,7 @@ static void nghttp_gets_what_it_asks_for(void **state)
 	struct scene *scene = *state;
 
 	if (shell_output(scene->output, OUTPUT_SIZE, "nghttp --version 2>&1"))
-		skip_without("there is no nghttp (nghttp2-client)");
+		skip_because("there is no nghttp (nghttp2-client)");
 	for (int i = 0; i < 2; i++)
 		if (shell_output(scene->output, OUTPUT_SIZE, "nghttp -nas %s://127.0.0.1:%u/ 2>&1",
 				 i ? "https" : "http", scene->hearth.port) ||
@@ -124,7 +124,7 @@ static void h2load_misses_nothing(void **state)
 	struct scene *scene = *state;
 
 	if (shell_output(scene->output, OUTPUT_SIZE, "h2load --version 2>&1"))
-		skip_without("there is no h2load (nghttp2-client)");
+		skip_because("there is no h2load (nghttp2-client)");
 	for (int i = 0; i < 3; i++)
 		if (shell_output(scene->output, OUTPUT_SIZE,
 				 "h2load -n 4000 -c 20 -m 10 %s %s://127.0.0.1:%u/healthz 2>&1",
@@ -156,13 +156,13 @@ static void h2spec_finds_only_what_is_known(void **state)
 	char program[256];
 
 	if (shell_output(scene->output, OUTPUT_SIZE, "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)");
+		skip_because("there is no Go on this machine (golang-go)");
 	(void)build_path("tests/clients/h2spec", program, sizeof(program));
 	if (shell_output(scene->output, OUTPUT_SIZE,
 			 "top=$PWD; mkdir -p \"$(dirname '%s')\"; cd tests/clients/h2spec && "
 			 "GOFLAGS=-mod=readonly GOTOOLCHAIN=local go build -o \"$top/%s\" . 2>&1",
 			 program, program))
-		skip_without("h2spec could not be built: its modules are missing, or Go is old");
+		skip_because("h2spec could not be built: its modules are missing, or Go is old");
 
 	int code = shell_output(scene->output, OUTPUT_SIZE, "timeout 200 '%s' %u 2>&1", program,
 				scene->hearth.port);

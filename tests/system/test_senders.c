@@ -38,16 +38,6 @@ static int stop(void **state)
 	return hearth_stop(*state);
 }
 
-static void skip_without(const char *what)
-{
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-
-	if (required && !strcmp(required, "1"))
-		fail_msg("%s: %s", what, output);
-	print_message("skipped: %s\n", what);
-	skip();
-}
-
 static void run(const char *command, unsigned port)
 {
 	if (shell_output(output, sizeof(output), "%s http://127.0.0.1:%u 2>&1", command, port))
@@ -86,14 +76,15 @@ static void go_pushes(void **state)
 
 	(void)build_path("tests/clients/push", program, sizeof(program));
 	if (shell_output(output, sizeof(output), "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)");
+		skip_without("there is no Go on this machine (golang-go)", output);
 	if (shell_output(output, sizeof(output),
 			 "top=$PWD; cd tests/clients && GOFLAGS=-mod=readonly GOTOOLCHAIN=local go "
 			 "build "
 			 "-o \"$top/%s\" ./push 2>&1",
 			 program))
 		skip_without(
-			"Go's client could not be built: its modules are missing, or Go is old");
+			"Go's client could not be built: its modules are missing, or Go is old",
+			output);
 	snprintf(command, sizeof(command), "timeout 90 '%s'", program);
 	run(command, hearth->port);
 	/* 7 s of work on a machine that may have others. */
@@ -119,7 +110,7 @@ static void python_pushes(void **state)
 			 "{ [ -x '%s/bin/python' ] || python3 -m venv '%s'; } 2>&1 && '%s/bin/pip' "
 			 "install -q -r tests/clients/python/requirements.txt 2>&1",
 			 folder, folder, folder))
-		skip_without("Python's SDK could not be installed (python3-venv)");
+		skip_without("Python's SDK could not be installed (python3-venv)", output);
 	snprintf(command, sizeof(command),
 		 "timeout 90 '%s/bin/python' tests/clients/python/push.py", folder);
 	run(command, hearth->port);
@@ -136,7 +127,7 @@ static void node_pushes(void **state)
 			 "mkdir -p '%s' && cp tests/clients/node/* '%s' && cd '%s' && npm ci "
 			 "--no-audit --no-fund --loglevel=error 2>&1",
 			 folder, folder, folder))
-		skip_without("Node's SDK could not be installed (nodejs, npm)");
+		skip_without("Node's SDK could not be installed (nodejs, npm)", output);
 	snprintf(command, sizeof(command), "cd '%s' && timeout 90 node push.mjs", folder);
 	run(command, hearth->port);
 	/* Its frames are "file:function:line". */
@@ -152,13 +143,13 @@ static void rust_pushes(void **state)
 	snprintf(command, sizeof(command), "%s/debug/hearth-push", folder);
 	/* It takes minutes, of crates without number. */
 	if (access(command, X_OK) && !getenv("HEARTH_CLIENTS"))
-		skip_without("Rust's client is not built: make test-clients builds it");
+		skip_without("Rust's client is not built: make test-clients builds it", output);
 	if (shell_output(output, sizeof(output),
 			 "CARGO_TARGET_DIR='%s' cargo build --quiet --locked "
 			 "--manifest-path tests/clients/rust/Cargo.toml 2>&1",
 			 folder))
-		skip_without(
-			"Rust's client could not be built (rustup, or cargo of at least 1.85)");
+		skip_without("Rust's client could not be built (rustup, or cargo of at least 1.85)",
+			     output);
 	snprintf(command, sizeof(command), "timeout 90 '%s/debug/hearth-push'", folder);
 	run(command, hearth->port);
 	assert_at_least(hearth, "rust-sdk", CPU, "hearth_push::burn_in_rust", 5e8);
@@ -179,7 +170,8 @@ static void java_pushes(void **state)
 		    "timeout 200 mvn -q -B -f tests/clients/java/pom.xml -Dfetched=\"$(realpath "
 		    "'%s')\" dependency:copy 2>&1",
 		    classes, fetched, classes, fetched))
-		skip_without("Java's agent could not be fetched (openjdk-17-jdk-headless, maven)");
+		skip_without("Java's agent could not be fetched (openjdk-17-jdk-headless, maven)",
+			     output);
 	for (int i = 0; i < 2; i++) {
 		snprintf(command, sizeof(command),
 			 "run() { PYROSCOPE_SERVER_ADDRESS=$1 PYROSCOPE_PROFILER_EVENT=itimer "
@@ -210,10 +202,8 @@ static void java_pushes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(go_pushes),
-		cmocka_unit_test(python_pushes),
-		cmocka_unit_test(node_pushes),
-		cmocka_unit_test(rust_pushes),
+		cmocka_unit_test(go_pushes),   cmocka_unit_test(python_pushes),
+		cmocka_unit_test(node_pushes), cmocka_unit_test(rust_pushes),
 		cmocka_unit_test(java_pushes),
 	};
 

@@ -327,6 +327,17 @@ static void assert_same_files(const struct tool_scene *scene, const char *one, c
 }
 
 /* From a server that runs, and from its files when it does not; into another store, and back. */
+/* Asks by the address alone, as one does of a server whose folder is nobody's business. */
+static int import_by_address(struct tool_scene *scene, const char *name)
+{
+	char program[256];
+
+	return shell_output(scene->output, sizeof(scene->output),
+			    "%s import %s/%s --label host=farther --http 127.0.0.1:%u 2>&1",
+			    build_path("hearth", program, sizeof(program)), scene->folder, name,
+			    scene->hearth.port);
+}
+
 static void profiles_go_out_and_come_in(void **state)
 {
 	struct tool_scene *scene = *state;
@@ -355,7 +366,12 @@ static void profiles_go_out_and_come_in(void **state)
 	assert_same_files(scene, "running.folded", "far.folded");
 	assert_int_equal(import_from(scene, "", "recording", folder), 65);
 	says(scene, "nothing was imported");
+	assert_int_equal(import_by_address(scene, "running.pb.gz"), 0);
+	says(scene, "see it at http://127.0.0.1:");
+	assert_true(total(&scene->hearth) == 3 * before);
 	assert_int_equal(hearth_stop(&scene->hearth), 0);
+	assert_int_equal(import_by_address(scene, "running.pb.gz"), 69);
+	says(scene, "no server answers at 127.0.0.1:");
 
 	/* Without a server, into a store that is made for it. */
 	assert_int_equal(import_from(scene, "--label host=far", "running.pb.gz", other), 0);

@@ -91,27 +91,11 @@ static struct str library_name(struct str name)
 	return (struct str){ 0 };
 }
 
-/* "+0x00007fc360007400/846947180", as JDK 17's own recorder has it: how much of the end it is. */
-static size_t recorder_size(struct str name)
-{
-	size_t digits = count_last(name, isdigit);
-	struct str rest = front(name, name.size - digits);
-	size_t hex;
-
-	if (digits == 0 || !str_ends_with(rest, STR("/")))
-		return 0;
-	rest.size--;
-	hex = count_last(rest, isxdigit);
-	rest.size -= hex;
-	return hex >= 8 && str_ends_with(rest, STR("+0x")) ? name.size - rest.size + 3 : 0;
-}
-
 /* "$669.0x0000000800fd7318", "$4/1283928880", "/0x00007f", "14": a lambda's number, or none. */
 static bool is_lambda_number(struct str text)
 {
 	size_t digits = 0;
 
-	text.size -= recorder_size(text);
 	if (text.size > 0 && text.text[0] == '$')
 		text = behind(text, 1);
 	while (digits < text.size && isdigit((unsigned char)text.text[digits]))
@@ -130,10 +114,7 @@ static bool is_lambda_number(struct str text)
 static size_t hidden_size(struct str name)
 {
 	size_t digits = count_last(name, isxdigit);
-	size_t recorded = recorder_size(name);
 
-	if (recorded > 0 && recorded < name.size)
-		return name.size - recorded;
 	if (digits >= 8 && name.size > digits + 3 && name.text[name.size - digits - 1] == 'x' &&
 	    name.text[name.size - digits - 2] == '0' &&
 	    (name.text[name.size - digits - 3] == '/' || name.text[name.size - digits - 3] == '.'))

@@ -735,29 +735,6 @@ int store_commit(struct store *store)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-uint64_t store_committed_sequence(struct store *store, uint64_t source)
-{
-	pthread_mutex_lock(&store->lock);
-
-	const struct source *known = sources_find(&store->sources, source);
-	uint64_t sequence = known ? known->committed : 0;
-
-	pthread_mutex_unlock(&store->lock);
-	return sequence;
-}
-
-void store_forget_source(struct store *store, uint64_t source)
-{
-	pthread_mutex_lock(&store->lock);
-
-	struct source *known = sources_find(&store->sources, source);
-
-	/* The writer may hold a pointer into the list, which so stays as it is. */
-	if (known)
-		known->is_forgotten = true;
-	pthread_mutex_unlock(&store->lock);
-}
-
 /* Spans that readers found damaged, and those that could not be sealed when they were full. */
 static int tend_spans(struct store *store)
 {

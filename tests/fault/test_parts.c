@@ -228,7 +228,7 @@ static void let_it_recover(struct fixture *fixture)
 static void it_is_stored_once(struct fixture *fixture, const struct way *way, enum fault_kind kind,
 			      uint64_t *place)
 {
-	const uint64_t step = tier_is_long() ? 1 : 3;
+	const uint64_t step = tier_is_long() ? 1 : 7;
 	bool has_failed = true;
 	unsigned refused = 0;
 

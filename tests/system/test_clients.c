@@ -218,16 +218,6 @@ static void skip_because(const char *reason)
 	skip();
 }
 
-/* Of what others' clients take. */
-static void skip_without(const char *what)
-{
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-
-	if (required && !strcmp(required, "1"))
-		fail_msg("%s", what);
-	skip_because(what);
-}
-
 /* Go, new enough, and the modules: what the machine may not have. */
 static void need_go(void)
 {
@@ -235,13 +225,13 @@ static void need_go(void)
 	unsigned minor = 0;
 
 	if (run(&child, 20, "go version >&2") != 0)
-		skip_without("there is no Go on this machine (golang-go)");
+		skip_without("there is no Go on this machine (golang-go)", child.said);
 	if (sscanf(child.said, "go version go1.%u", &minor) == 1 && minor < GO_MINOR_MIN)
-		skip_without("this machine's Go is older than 1.26");
+		skip_without("this machine's Go is older than 1.26", child.said);
 	if (run(&child, 200,
 		"cd tests/clients && GOFLAGS=-mod=readonly GOTOOLCHAIN=local "
 		"go mod download >&2") != 0)
-		skip_without("the modules of Go's client could not be fetched");
+		skip_without("the modules of Go's client could not be fetched", child.said);
 }
 
 /* Of TAP: what failed, and why. */

@@ -61,8 +61,12 @@ void jfr_make_end(struct jfr_maker *maker)
 
 void jfr_make_event(struct jfr_maker *maker, uint64_t type)
 {
+	uint8_t *size;
+
 	maker->event = maker->buf->size;
-	(void)buf_grow(maker->buf, SIZE_SIZE);
+	size = buf_grow(maker->buf, SIZE_SIZE);
+	if (size)
+		memset(size, 0, SIZE_SIZE); /* as a JVM leaves it that comes no further */
 	jfr_make_number(maker, type);
 }
 

@@ -238,6 +238,11 @@ enum {
 
 	/* ---- settings ---- */
 
+	/* Of a value, its end included: a path, a list of names, a rule. */
+	SETTING_TEXT_SIZE = 512,
+	/* How often a setting may be said that adds up. Each rule is asked of each label set, and
+	 * whoever reads more than these no longer sees what they come to. */
+	SETTINGS_LIST_COUNT_MAX = 32,
 	/* Files of one configuration: hearth.conf and what is in conf.d. */
 	SETTINGS_FILE_COUNT_MAX = 32,
 	/* Of one of them. The sample, which names every setting, has 4 kB. */

@@ -18,6 +18,7 @@ enum setting_kind {
 	KIND_DURATION,
 	KIND_SIZE,
 	KIND_SWITCH, /* present or not, without a value */
+	KIND_LIST,   /* texts, one each time that it is said */
 };
 
 struct setting {
@@ -86,6 +87,8 @@ static const struct setting table[] = {
 	  "where OpenTelemetry's profiles are also received, by gRPC, or 'off'; if another program has the port, the rest starts" },
 	{ "otlp-http", KIND_TEXT, FIELD(otlp_http), "ADDR:PORT", "127.0.0.1:4318", 0, 0, false, SERVING, 0,
 	  "where OpenTelemetry's profiles are also received, by HTTP, or 'off'; if another program has the port, the rest starts" },
+	{ "rule", KIND_LIST, FIELD(rules), "RULE", NULL, 0, 0, false, SERVING, RELOADABLE,
+	  "what to do with profiles that are received, as 'drop {service_name=\"x\"}'; may be said again; hearth.conf(5) has all of them" },
 	/* Above 10 kHz the samples themselves would be what burns the CPU. */
 	{ "frequency", KIND_COUNT, FIELD(frequency_hz), "HZ", "99", 1, 10000, false, COLLECTING, RELOADABLE,
 	  "samples a second on each CPU" },
@@ -178,6 +181,7 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 		break;
 	case KIND_TEXT:
 	case KIND_SWITCH:
+	case KIND_LIST:
 		break;
 	}
 	if (err)
@@ -188,9 +192,13 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 	return 0;
 }
 
-static int set_value(const struct setting *setting, struct settings *settings, struct str value)
+static int set_value(const struct setting *setting, struct settings *settings, struct str value,
+		     struct setting_source source)
 {
 	switch (setting->kind) {
+	case KIND_LIST:
+		return setting_list_add((void *)((char *)settings + setting->offset), value,
+					source);
 	case KIND_TEXT:
 		return set_text(setting, settings, value);
 	case KIND_SWITCH:
@@ -232,7 +240,8 @@ void settings_defaults(struct settings *settings)
 		if (!table[i].default_text)
 			continue;
 
-		int err = set_value(&table[i], settings, str_from(table[i].default_text));
+		int err = set_value(&table[i], settings, str_from(table[i].default_text),
+				    (struct setting_source){ .origin = ORIGIN_DEFAULT });
 
 		assert(!err);
 	}
@@ -245,6 +254,11 @@ int settings_find(struct str name)
 		if (str_equal(name, str_from(table[i].name)))
 			return (int)i;
 	return -ENOENT;
+}
+
+bool settings_is_list(int place)
+{
+	return place >= 0 && table[place].kind == KIND_LIST;
 }
 
 static const struct setting *find_setting(struct str name, enum setting_command command)
@@ -350,6 +364,12 @@ static const char *expectation(const struct setting *setting, char *text, size_t
 	case KIND_SWITCH:
 		snprintf(text, size, "'yes' or 'no'");
 		break;
+	case KIND_LIST:
+		snprintf(text, size,
+			 "a text of up to %d bytes whose quotes are closed, or is one of more than "
+			 "%d",
+			 SETTING_TEXT_SIZE - 1, SETTINGS_LIST_COUNT_MAX);
+		break;
 	}
 	return text;
 }
@@ -360,7 +380,7 @@ static int assign(const struct setting *setting, struct settings *settings, stru
 {
 	char expected[128];
 
-	if (set_value(setting, settings, value)) {
+	if (set_value(setting, settings, value, source)) {
 		snprintf(reterr, SETTINGS_ERROR_SIZE, "'%.*s' is not %s",
 			 (int)(value.size < 100 ? value.size : 100), value.text ? value.text : "",
 			 expectation(setting, expected, sizeof(expected)));
@@ -491,6 +511,10 @@ static void print_value(const struct setting *setting, const struct settings *se
 	const char *field = (const char *)settings + setting->offset;
 	uint64_t number = 0;
 
+	if (setting->kind == KIND_LIST) {
+		setting_list_print((const void *)field, text);
+		return;
+	}
 	if (setting->kind == KIND_TEXT) {
 		bool is_quoted = false;
 
@@ -523,11 +547,9 @@ void settings_variable(const char *name, struct buf *text)
 		buf_add_u8(text, *c == '-' ? '_' : (uint8_t)toupper((unsigned char)*c));
 }
 
-static void print_source(const struct setting *setting, const struct settings *settings,
-			 struct buf *text)
+void settings_source_text(const struct settings *settings, const char *name,
+			  const struct setting_source *source, struct buf *text)
 {
-	const struct setting_source *source = &settings->sources[setting - table];
-
 	switch ((enum setting_origin)source->origin) {
 	case ORIGIN_DEFAULT:
 		buf_printf(text, "default");
@@ -537,10 +559,10 @@ static void print_source(const struct setting *setting, const struct settings *s
 		buf_printf(text, "%s:%u", settings->files[source->file], source->line);
 		break;
 	case ORIGIN_ENVIRONMENT:
-		settings_variable(setting->name, text);
+		settings_variable(name, text);
 		break;
 	case ORIGIN_COMMAND_LINE:
-		buf_printf(text, "--%s", setting->name);
+		buf_printf(text, "--%s", name);
 		break;
 	case ORIGIN_START:
 		buf_printf(text, "since the start; another value takes a restart");
@@ -548,22 +570,60 @@ static void print_source(const struct setting *setting, const struct settings *s
 	}
 }
 
-void settings_show(const struct settings *settings, struct buf *text)
+static void print_source(const struct setting *setting, const struct settings *settings,
+			 struct buf *text)
+{
+	settings_source_text(settings, setting->name, &settings->sources[setting - table], text);
+}
+
+/* From where the line began, the comment that says where its value was said. */
+static void begin_comment(struct buf *text, size_t start)
 {
 	enum { VALUE_COLUMN = 48 };
 
+	do
+		buf_add_u8(text, ' ');
+	while (!text->error && text->size - start < VALUE_COLUMN);
+	buf_printf(text, "# ");
+}
+
+/* A line for each item; of none one that says nothing. */
+static void show_list(const struct setting *setting, const struct settings *settings,
+		      struct buf *text)
+{
+	const struct setting_list *list = (const void *)((const char *)settings + setting->offset);
+	size_t start = text->size;
+
+	if (list->count == 0) {
+		buf_printf(text, "%s =", setting->name);
+		begin_comment(text, start);
+		print_source(setting, settings, text);
+		buf_printf(text, "\n");
+	}
+	for (uint32_t i = 0; i < list->count; i++) {
+		start = text->size;
+		buf_printf(text, "%s = %s", setting->name, list->items[i]);
+		begin_comment(text, start);
+		settings_source_text(settings, setting->name, &list->sources[i], text);
+		buf_printf(text, "\n");
+	}
+}
+
+void settings_show(const struct settings *settings, struct buf *text)
+{
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
 		size_t start = text->size;
 
+		if (table[i].kind == KIND_LIST) {
+			show_list(&table[i], settings, text);
+			continue;
+		}
 		/* What no file may say stands in a comment, so that this can be one. */
 		if (table[i].flags & NOT_IN_FILE)
 			buf_printf(text, "# ");
 		buf_printf(text, "%s = ", table[i].name);
 		print_value(&table[i], settings, text);
-		do
-			buf_add_u8(text, ' ');
-		while (!text->error && text->size - start < VALUE_COLUMN);
-		buf_printf(text, "# ");
+		begin_comment(text, start);
 		print_source(&table[i], settings, text);
 		buf_printf(text, "\n");
 	}
@@ -576,6 +636,13 @@ void settings_yaml(const struct settings *settings, bool only_said, struct buf *
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
 		if (only_said && settings->sources[i].origin == ORIGIN_DEFAULT)
 			continue;
+		if (table[i].kind == KIND_LIST) {
+			buf_printf(text, "%s: ", table[i].name);
+			setting_list_yaml((const void *)((const char *)settings + table[i].offset),
+					  text);
+			buf_printf(text, "\n");
+			continue;
+		}
 		buf_clear(&value);
 		print_value(&table[i], settings, &value);
 		buf_printf(text, "%s: '", table[i].name);
@@ -594,7 +661,7 @@ static void print_limits(const struct setting *setting, struct buf *text)
 {
 	char expected[128];
 
-	if (setting->kind != KIND_TEXT)
+	if (setting->kind != KIND_TEXT && setting->kind != KIND_LIST)
 		buf_printf(text, "# Takes %s.\n", expectation(setting, expected, sizeof(expected)));
 	if (setting->flags & RELOADABLE)
 		buf_printf(text, "# SIGHUP takes it over.\n");
@@ -650,7 +717,12 @@ static void print_manual_entry(const struct setting *setting, struct buf *text)
 	buf_add_u8(text, (uint8_t)toupper((unsigned char)setting->help[0]));
 	print_roff(setting->help + 1, text);
 	buf_printf(text, ".\n");
-	if (setting->kind != KIND_TEXT && setting->kind != KIND_SWITCH) {
+	if (setting->kind == KIND_LIST)
+		buf_printf(text,
+			   "May be said up to %d times, which adds up; an empty one forgets those "
+			   "before it.\n",
+			   SETTINGS_LIST_COUNT_MAX);
+	else if (setting->kind != KIND_TEXT && setting->kind != KIND_SWITCH) {
 		buf_printf(text, "Takes ");
 		print_roff(expectation(setting, expected, sizeof(expected)), text);
 		buf_printf(text, ".\n");
@@ -663,6 +735,30 @@ static void print_manual_entry(const struct setting *setting, struct buf *text)
 	if (setting->flags & RELOADABLE)
 		buf_printf(text, "SIGHUP takes it over.\n");
 }
+
+static const char manual_rules[] =
+	".SH RULES\n"
+	"What is received by OTLP and by Pyroscope's pushes goes through all of them, in the order "
+	"in\n"
+	"which they are said, before it is stored.\n"
+	".TP\n.BI \"drop \" SELECTOR\nWhat matches is not stored.\n"
+	".TP\n.BI \"keep \" SELECTOR\nWhat does not match is not stored.\n"
+	".TP\n.BI \"rename \" \"LABEL NAME\" \" [\" SELECTOR ]\nThe label is called otherwise.\n"
+	".TP\n.BI \"set \" LABEL \" \\(dq\" VALUE \"\\(dq [\" SELECTOR ]\nThe label is this, "
+	"whatever it was.\n"
+	".TP\n.BI \"remove \" LABEL \" [\" SELECTOR ]\nThe label goes.\n"
+	".TP\n.BI \"sample 1/\" N \" [\" SELECTOR ]\n"
+	"One sample of N is stored and weighs as much as N; the sum of each series stays what it "
+	"was.\n"
+	".TP\n.BI \"limit \" \"LABEL N\" \" [\" SELECTOR ]\n"
+	"N values of the label are told apart; further ones become \\(dqother\\(dq, until one of "
+	"the N did\n"
+	"not come for an hour.\n.PP\n"
+	"A selector is what a question has:\n.BR {service_name=\\(dqshop\\(dq,pod=~\\(dqa.*\\(dq} "
+	".\n"
+	"A label is also found by OpenTelemetry's name for it, as\n.BR k8s.pod.name .\n"
+	".B hearth check\\-config\nsays of each rule what it does; with\n.B \\-\\-label\nwhat it "
+	"does to a series.\n";
 
 static const char manual_head[] =
 	".\\\" SPDX-License-Identifier: Apache-2.0\n"
@@ -678,7 +774,8 @@ static const char manual_head[] =
 	"Files in conf.d are read in the order of their names and win over the file above them;\n"
 	"variables such as\n.B HEARTH_RETENTION_AGE\nand options such as\n"
 	".B \\-\\-retention\\-age\nwin over all files.\n"
-	"An unknown name, a key that is there twice or a value that makes no sense is an error,\n"
+	"An unknown name, a key that is there twice and is no\n.B rule\nor a value that makes no "
+	"sense is an error,\n"
 	"and nothing starts.\n.PP\n"
 	".B hearth check\\-config\ntells what is wrong, with file and line; with\n"
 	".B \\-\\-show\nwhat is in force, and where it was said.\n"
@@ -691,6 +788,7 @@ void settings_manual(struct buf *text)
 	for (size_t i = 0; i < TABLE_COUNT; i++)
 		if (!(table[i].flags & NOT_IN_FILE))
 			print_manual_entry(&table[i], text);
+	buf_printf(text, "%s", manual_rules);
 	buf_printf(text, ".SH SEE ALSO\n.BR hearth (1)\n");
 }
 
@@ -708,6 +806,8 @@ static bool is_same(const struct setting *setting, const struct settings *a,
 		return strcmp(x, y) == 0;
 	case KIND_SWITCH:
 		return *(const bool *)x == *(const bool *)y;
+	case KIND_LIST:
+		return setting_list_equal((const void *)x, (const void *)y);
 	case KIND_COUNT:
 	case KIND_DURATION:
 	case KIND_SIZE:
@@ -722,7 +822,7 @@ static void copy_value(const struct setting *setting, struct settings *to,
 	static const size_t sizes[] = {
 		[KIND_TEXT] = SETTING_TEXT_SIZE,    [KIND_COUNT] = sizeof(uint64_t),
 		[KIND_DURATION] = sizeof(uint64_t), [KIND_SIZE] = sizeof(uint64_t),
-		[KIND_SWITCH] = sizeof(bool),
+		[KIND_SWITCH] = sizeof(bool),	    [KIND_LIST] = sizeof(struct setting_list),
 	};
 
 	memcpy((char *)to + setting->offset, (const char *)from + setting->offset,

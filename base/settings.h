@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "base/setting_list.h"
 
 /*
  * Every setting: one table in settings.c gives its name, type, unit, default, limits, help, and
@@ -19,7 +20,7 @@
  */
 #define SETTINGS_FILE "/etc/hearth/hearth.conf"
 
-enum { SETTING_TEXT_SIZE = 512, SETTING_COUNT_MAX = 64 };
+enum { SETTING_COUNT_MAX = 64 };
 
 /* What a setting that was left to Hearth has for a number. */
 #define SETTING_AUTO UINT64_MAX
@@ -29,21 +30,6 @@ enum setting_command {
 	SETTING_OF_COLLECT = 2,
 	SETTING_OF_SERVE = 4,
 	SETTING_OF_ALL = SETTING_OF_RUN | SETTING_OF_COLLECT | SETTING_OF_SERVE,
-};
-
-/* Where a value was said. */
-enum setting_origin {
-	ORIGIN_DEFAULT = 0,
-	ORIGIN_FILE = 1,
-	ORIGIN_ENVIRONMENT = 2,
-	ORIGIN_COMMAND_LINE = 3,
-	ORIGIN_START = 4, /* since the start; now something else is said, which takes a restart */
-};
-
-struct setting_source {
-	uint8_t origin; /* enum setting_origin */
-	uint8_t file;	/* of ORIGIN_FILE: index into files */
-	uint32_t line;	/* of ORIGIN_FILE */
 };
 
 struct settings {
@@ -62,6 +48,7 @@ struct settings {
 	char token_file[SETTING_TEXT_SIZE];	 /* "": DATA/tokens */
 	char otlp_grpc[SETTING_TEXT_SIZE];
 	char otlp_http[SETTING_TEXT_SIZE];
+	struct setting_list rules; /* web/label_rules.h */
 	char debug_folders[SETTING_TEXT_SIZE];
 	uint64_t symbols_size;			  /* bytes */
 	char collector_socket[SETTING_TEXT_SIZE]; /* "" : DATA/collector.sock */
@@ -128,6 +115,13 @@ int settings_assign(struct settings *settings, struct str name, struct str value
 
 /* The place of a setting in the table, that is in sources; -ENOENT. */
 int settings_find(struct str name);
+
+/* Whether it is said more than once, each time adding to it: a struct setting_list. */
+bool settings_is_list(int place);
+
+/* "FILE:LINE", "HEARTH_RULE", "--rule": where it was said. */
+void settings_source_text(const struct settings *settings, const char *name,
+			  const struct setting_source *source, struct buf *text);
 
 /* The known name that takes the fewest changed letters, or NULL when all take more than so many. */
 const char *settings_nearest(struct str name, unsigned distance_max);

@@ -66,6 +66,16 @@ static bool is_comment(struct str text)
 	return text.size > 0 && (text.text[0] == '#' || text.text[0] == ';');
 }
 
+/* An item of a list may hold quoted texts; one that begins with a quote is quoted as a whole. */
+static bool take_item(struct str text, struct str *ret)
+{
+	bool is_closed = false;
+
+	text.size = setting_list_item_size(text, &is_closed);
+	*ret = trim(text);
+	return is_closed;
+}
+
 /* Without a comment behind it; a '#' within a word is part of it. False when a quote is not closed,
  * or has something behind it. */
 static bool take_value(struct str text, struct str *ret)
@@ -162,15 +172,18 @@ static void read_key(struct reader *reader, struct str line)
 		refuse_unknown(reader, key, name);
 		return;
 	}
-	if (reader->lines[place]) {
+	if (reader->lines[place] && !settings_is_list(place)) {
 		complain(reader, "%.*s is set in line %u already", SHOWN(name),
 			 reader->lines[place]);
 		return;
 	}
 	reader->lines[place] = reader->line;
-	if (!take_value(
-		    trim((struct str){ equals + 1, line.size - (size_t)(equals + 1 - line.text) }),
-		    &value)) {
+
+	struct str rest =
+		trim((struct str){ equals + 1, line.size - (size_t)(equals + 1 - line.text) });
+	bool is_item = settings_is_list(place) && (rest.size == 0 || rest.text[0] != '"');
+
+	if (is_item ? !take_item(rest, &value) : !take_value(rest, &value)) {
 		complain(reader,
 			 "%.*s: a value in '\"' ends with another '\"', and the line with it",
 			 SHOWN(name));

@@ -9,7 +9,7 @@
  * A file holds lines of `key = value`, comments from '#' or ';' at the start of a line or behind a
  * space, and [sections]: what stands in [retention] has "retention-" before its name. A value that
  * begins with '"' goes to the next '"'. A key is said once in a file; a later file may say it
- * again.
+ * again. A list (setting_list.h) is said any number of times.
  */
 
 /*

@@ -220,6 +220,56 @@ static void shows_values_in_the_words_that_set_them(void **state)
 			fail_msg("no '%s' in:\n%s", lines[i], (char *)text.bytes);
 }
 
+/* Each time that it is said is an item, and one that is empty begins anew. */
+static void a_list_grows_each_time_that_it_is_said(void **state)
+{
+	const char *arguments[] = { "--rule", "drop {a=\"1\"}",	     "--rule=",
+				    "--rule", " drop {b=\"#; 2\"} ", "--rule=limit pod 3" };
+	const char *const refused[] = { "drop {a=\"", "\"a\" b", "a # b", "a\nb" };
+	autoclean(buf) struct buf text = BUF(65536);
+	struct settings settings, other;
+	char error[SETTINGS_ERROR_SIZE] = "";
+
+	(void)state;
+	settings_defaults(&settings);
+	assert_int_equal(
+		settings_parse(&settings, SETTING_OF_RUN, COUNT(arguments), arguments, error), 0);
+	assert_int_equal(settings.rules.count, 2);
+	assert_string_equal(settings.rules.items[0], "drop {b=\"#; 2\"}");
+	assert_string_equal(settings.rules.items[1], "limit pod 3");
+	assert_int_equal(settings.rules.sources[1].origin, ORIGIN_COMMAND_LINE);
+	settings_show(&settings, &text);
+	buf_add_u8(&text, 0);
+	assert_non_null(strstr((char *)text.bytes,
+			       "rule = drop {b=\"#; 2\"}                          # --rule\n"
+			       "rule = limit pod 3                              # --rule\n"));
+	buf_clear(&text);
+	settings_yaml(&settings, true, &text);
+	buf_add_u8(&text, 0);
+	assert_string_equal((char *)text.bytes, "rule: ['drop {b=\"#; 2\"}', 'limit pod 3']\n");
+	for (int i = 0; i < COUNT(refused); i++) {
+		const char *one[] = { "--rule", refused[i] };
+
+		assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 2, one, error), -EINVAL);
+		assert_non_null(strstr(error, "whose quotes are closed"));
+	}
+	for (int i = 2; i < SETTINGS_LIST_COUNT_MAX; i++)
+		assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 1, arguments + 5, error),
+				 0);
+	assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 1, arguments + 5, error),
+			 -EINVAL);
+
+	settings_defaults(&other);
+	other.command = SETTING_OF_SERVE;
+	settings_defaults(&settings);
+	assert_int_equal(settings_parse(&settings, SETTING_OF_RUN, 1, arguments + 5, error), 0);
+	buf_clear(&text);
+	assert_int_equal(settings_adopt(&other, &settings, &text), 1);
+	buf_add_u8(&text, 0);
+	assert_string_equal((char *)text.bytes, "rule: none -> [limit pod 3] (--rule)\n");
+	assert_int_equal(other.rules.count, 1);
+}
+
 static void help_names_only_what_the_command_takes(void **state)
 {
 	autoclean(buf) struct buf text = BUF(65536);
@@ -305,6 +355,7 @@ int main(void)
 		cmocka_unit_test(remembers_where_it_was_said),
 		cmocka_unit_test(takes_over_what_may_change),
 		cmocka_unit_test(shows_values_in_the_words_that_set_them),
+		cmocka_unit_test(a_list_grows_each_time_that_it_is_said),
 		cmocka_unit_test(help_names_only_what_the_command_takes),
 		cmocka_unit_test(is_what_the_files_of_the_tree_say),
 		cmocka_unit_test(has_a_units_folder_for_who_is_not_root),

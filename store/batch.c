@@ -76,6 +76,8 @@ void batch_clear(struct batch *batch)
 	pool_clear(&batch->stacks);
 	batch->room += batch->items.count * sizeof(batch->items.items[0]) +
 		       batch->times.count * sizeof(batch->times.items[0]);
+	batch->room -= batch->lent;
+	batch->lent = 0;
 	batch->items.count = 0;
 	batch->samples = 0;
 	batch->times.count = 0;

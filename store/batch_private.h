@@ -66,6 +66,7 @@ struct batch_locations {
 
 struct batch {
 	size_t room; /* bytes left of memory_max, shared by all pools */
+	size_t lent; /* of that, beyond memory_max: until it is cleared */
 	struct pool texts;
 	struct pool label_sets; /* pairs of texts: name and value, ascending by name */
 	struct pool series;	/* struct batch_series */

@@ -18,6 +18,7 @@
 #include "symbols/unwind_tables.h"
 #include "version.h"
 #include "web/json_writer.h"
+#include "web/label_rules.h"
 #include "web/request_counters.h"
 #include "web/otlp_senders.h"
 #include "web/server.h"
@@ -424,6 +425,8 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_counter(buf, "hearth_http_tokens_refused_total", server->counters.tokens_refused,
 		    "Requests with a token that is nobody's.");
 	add_pushes(buf, &server->counters);
+	if (server->label_rules)
+		label_rules_write_metrics(server->label_rules, buf);
 	if (server->otlp_senders)
 		otlp_senders_write_metrics(server->otlp_senders, buf);
 	add_limits(buf, &server->counters);

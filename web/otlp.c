@@ -20,6 +20,7 @@
 #include "web/grpc.h"
 #include "web/ingest.h"
 #include "web/json_writer.h"
+#include "web/label_rules.h"
 #include "web/otlp_intake.h"
 #include "web/otlp_json.h"
 #include "web/otlp_senders.h"
@@ -267,6 +268,10 @@ static int add_batch(void *context, struct batch *batch, bool is_last)
 		batch_set_source(batch, export->source, ++export->part_count);
 	else
 		batch_set_passing_source(batch, export->source, 1);
+	err = label_rules_apply(export->server->label_rules, batch);
+	/* What the rules leave nothing of is taken, too, and comes no second time. */
+	if (err || batch_totals(batch).entries == 0)
+		return err;
 	err = ingest_add(export->server->ingest, batch, false);
 	if (err == -EALREADY)
 		err = 0;

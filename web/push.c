@@ -15,6 +15,7 @@
 #include "web/connect.h"
 #include "web/ingest.h"
 #include "web/jfr_reader.h"
+#include "web/label_rules.h"
 #include "web/reply.h"
 #include "web/server.h"
 #include "web/slots.h"
@@ -84,6 +85,9 @@ static int add_batch(struct push_request *push, struct batch *batch)
 		batch_set_source(batch, push->retry.source, push->part_count);
 	else if (push->retry.source)
 		batch_set_passing_source(batch, push->retry.source, push->part_count);
+	err = label_rules_apply(push->server->label_rules, batch);
+	if (err || batch_totals(batch).entries == 0)
+		return err;
 	err = ingest_add(push->server->ingest, batch, false);
 	if (err == -EALREADY)
 		err = 0;

@@ -29,6 +29,7 @@
 #include "web/door.h"
 #include "web/ingest.h"
 #include "web/kept.h"
+#include "web/label_rules.h"
 #include "web/page.h"
 #include "web/receiver.h"
 #include "web/scrubber.h"
@@ -197,6 +198,16 @@ static void print_addresses(const struct server *server, const struct door *door
 			 server->settings->tls_certificate[0] ? "https" : "http", port);
 }
 
+static int load_rules(struct server *server, const struct settings *settings)
+{
+	char reason[LABEL_RULES_ERROR_SIZE];
+	int err = label_rules_load(server->label_rules, settings, reason);
+
+	if (err)
+		log_error("%s", reason);
+	return err;
+}
+
 /* The parts' own copies change; what all threads read in server->settings stays that of the start.
  */
 static enum hangup_answer reload(struct server *server, struct settings *settings,
@@ -206,9 +217,20 @@ static enum hangup_answer reload(struct server *server, struct settings *setting
 
 	struct store_limits limits = serve_limits(settings);
 
-	if (answer == HANGUP_CHANGED)
+	if (answer == HANGUP_CHANGED) {
 		store_set_limits(server->store, &limits);
+		/* What is no good leaves in force what was. */
+		(void)load_rules(server, settings);
+	}
 	return answer;
+}
+
+/* The exit code when one is no good. */
+static int open_rules(struct server *server)
+{
+	if (label_rules_new(&server->label_rules))
+		return EX_OSERR;
+	return load_rules(server, server->settings) ? EX_CONFIG : 0;
 }
 
 /*
@@ -369,7 +391,10 @@ int serve_main(const struct settings *settings)
 
 	describe_host(&server);
 
-	int code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
+	int code = open_rules(&server);
+
+	if (code == 0)
+		code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 
 	store_close(server.store);
 	records_close(server.records);
@@ -378,6 +403,7 @@ int serve_main(const struct settings *settings)
 	unwind_tables_close(server.unwind_tables);
 	packages_free(server.packages);
 	upload_store_close(server.uploads);
+	label_rules_free(server.label_rules);
 	return code;
 }
 

@@ -12,6 +12,7 @@
 
 struct debuginfo;
 struct jit_processes;
+struct label_rules;
 struct ingest;
 struct otlp_senders;
 struct packages;
@@ -68,6 +69,7 @@ struct server {
 	struct server_counters counters;
 	struct records *records;	   /* beside profiles; NULL: nothing is kept */
 	struct ingest *ingest;		   /* the way into the store; NULL: there is none */
+	struct label_rules *label_rules;   /* for what is received; NULL: none */
 	_Atomic bool is_importing;	   /* one at a time */
 	_Atomic bool is_exporting;	   /* a span file: the same */
 	struct slots *push_slots;	   /* while HTTP is served */

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/str.h"
+
 /*
  * What a file is, whatever it is called and wherever it lies. Names hang on identities, so that a
  * replaced executable keeps its names and two containers with one library share them.
@@ -15,7 +17,7 @@ enum identity_kind {
 	IDENTITY_NONE = 0,
 	IDENTITY_GNU_BUILD_ID =
 		1, /* NT_GNU_BUILD_ID, 1 to 20 bytes; also the kernel's and modules' */
-	IDENTITY_GO_BUILD_ID = 2, /* SHA-256 of Go's own build id, first 20 bytes */
+	IDENTITY_GO_BUILD_ID = 2, /* of Go's own: see identity_of_go(); 30 bytes */
 	IDENTITY_HTLHASH = 3,	  /* OTLP's process.executable.build_id.htlhash, 16 bytes */
 	IDENTITY_INODE =
 		4, /* device, inode, size, mtime in ns, generation: 5 × u64, little endian */
@@ -38,6 +40,13 @@ static inline bool identity_equal(const struct identity *a, const struct identit
 {
 	return a->kind == b->kind && a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
+
+/*
+ * Of a build id as Go's linker writes it, ACTION/…/CONTENT, each part 15 bytes as 20 letters of
+ * base64 (cmd/go/internal/work/buildid.go): what it was made of, and what came out. False for
+ * others, which a builder chose, such as "redacted", and may be the same in many files.
+ */
+bool identity_of_go(struct str text, struct identity *ret);
 
 enum { IDENTITY_TEXT_SIZE = 2 * IDENTITY_SIZE_MAX + 16 };
 

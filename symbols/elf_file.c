@@ -33,6 +33,7 @@ struct elf_file {
 	bool is_debug; /* code and data are elsewhere */
 	uint64_t size;
 	struct identity build_id;
+	struct identity go_build_id;
 	bool has_go_build_id;
 	Elf64_Ehdr header;
 	size_t segment_count;
@@ -131,8 +132,10 @@ static int read_notes(struct elf_file *file, uint64_t offset, uint64_t size, uin
 	if (file->build_id.kind == IDENTITY_NONE)
 		elf_note_build_id(notes, size, alignment == 8 ? 8 : 4, &file->build_id);
 	/* Its type is 4: cmd/internal/buildid of the Go distribution. */
-	if (elf_note_find(notes, size, 4, STR("Go"), 4, &go))
+	if (elf_note_find(notes, size, 4, STR("Go"), 4, &go)) {
 		file->has_go_build_id = true;
+		(void)identity_of_go(go, &file->go_build_id); /* or none that tells */
+	}
 	return 0;
 }
 
@@ -459,12 +462,17 @@ bool elf_file_has_go_build_id(const struct elf_file *file)
 	return file->has_go_build_id;
 }
 
+struct identity elf_file_go_build_id(const struct elf_file *file)
+{
+	return file->go_build_id;
+}
+
 int elf_file_identify(const struct elf_file *file, const struct identity *meant,
 		      struct identity *ret)
 {
 	if (meant->kind == IDENTITY_GNU_BUILD_ID && !identity_equal(&file->build_id, meant))
 		return -ESTALE;
-	if (meant->kind == IDENTITY_GO_BUILD_ID && !file->has_go_build_id)
+	if (meant->kind == IDENTITY_GO_BUILD_ID && !identity_equal(&file->go_build_id, meant))
 		return -ESTALE;
 	*ret = meant->kind == IDENTITY_INODE && file->build_id.kind != IDENTITY_NONE
 		       ? file->build_id

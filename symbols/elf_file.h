@@ -99,10 +99,9 @@ int elf_file_read(const struct elf_file *file, uint64_t vaddr, void *room, size_
 /* The GNU build id; IDENTITY_NONE when there is none. */
 struct identity elf_file_build_id(const struct elf_file *file);
 
-/*
- * Whether it has a Go build id. Its SHA-256, which is IDENTITY_GO_BUILD_ID, is not computed here.
- */
+/* Whether Go's linker made it; and its build id, IDENTITY_NONE when it has none that tells. */
 bool elf_file_has_go_build_id(const struct elf_file *file);
+struct identity elf_file_go_build_id(const struct elf_file *file);
 
 /* Whether it has DWARF's lines, packed or not. */
 bool elf_file_has_lines(struct elf_file *file);

@@ -21,6 +21,17 @@ static const char *take_padded(struct bytes *bytes, size_t size, size_t alignmen
 	return taken;
 }
 
+/* Ended by a NUL; Go's linker counts its padding, too. */
+static bool is_name(struct str text, struct str name)
+{
+	if (text.size <= name.size || memcmp(text.text, name.text, name.size) != 0)
+		return false;
+	for (size_t i = name.size; i < text.size; i++)
+		if (text.text[i] != '\0')
+			return false;
+	return true;
+}
+
 bool elf_note_find(const void *notes, size_t size, size_t alignment, struct str name, uint32_t type,
 		   struct str *ret_descriptor)
 {
@@ -43,8 +54,7 @@ bool elf_note_find(const void *notes, size_t size, size_t alignment, struct str 
 
 		if (bytes.error)
 			return false;
-		if (note_type == type && name_size == name.size + 1 && text[name.size] == '\0' &&
-		    memcmp(text, name.text, name.size) == 0) {
+		if (note_type == type && is_name((struct str){ text, name_size }, name)) {
 			*ret_descriptor = (struct str){ descriptor, descriptor_size };
 			return true;
 		}

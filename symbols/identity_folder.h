@@ -67,7 +67,9 @@ static inline bool identity_may_stand_for(const struct identity *identity,
 					  const struct identity *found)
 {
 	return identity_equal(identity, found) ||
-	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID);
+	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID) ||
+	       (identity->kind == IDENTITY_GO_BUILD_ID &&
+		(found->kind == IDENTITY_GNU_BUILD_ID || found->kind == IDENTITY_INODE));
 }
 
 DEFINE_CLEANUP(struct identity_folder *, identity_folder, identity_folder_close)

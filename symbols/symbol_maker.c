@@ -42,6 +42,7 @@ static_assert(sizeof(struct task) + SYMBOL_MAKER_OFFSET_COUNT_MAX * sizeof(uint6
 
 struct answer {
 	struct identity identity;
+	struct identity go; /* IDENTITY_NONE: nothing */
 	bool has_more;
 };
 
@@ -85,7 +86,7 @@ static int work(struct cell *cell)
 	switch (task->kind) {
 	case TASK_ELF:
 		err = symbol_writer_elf(&writer, cell->fds[FILE_INPUT], &task->identity,
-					&answer.identity);
+					&answer.identity, &answer.go);
 		break;
 	case TASK_DEBUG:
 		err = symbol_writer_debug(&writer, cell->fds[FILE_SYMBOLS], &answer.identity);
@@ -198,6 +199,18 @@ static int open_wished(void *context, const void *question, size_t size, int *re
 	}
 }
 
+/* One that it could have read, its unused bytes zero. */
+static bool take_identity(const uint8_t *bytes, struct identity *ret)
+{
+	memcpy(ret, bytes, sizeof(*ret));
+	if (ret->size > IDENTITY_SIZE_MAX)
+		return false;
+	for (size_t i = ret->size; i < IDENTITY_SIZE_MAX; i++)
+		if (ret->bytes[i] != 0)
+			return false;
+	return true;
+}
+
 /* What the run came to, and what the cell found. */
 static int read_answer(struct symbol_maker *maker, const struct cell_run *run, struct answer *ret)
 {
@@ -217,15 +230,13 @@ static int read_answer(struct symbol_maker *maker, const struct cell_run *run, s
 	if (run->answer_size != sizeof(*ret))
 		return -EPROTO;
 
-	struct identity identity;
+	struct identity identity, go;
 
-	memcpy(&identity, run->answer + offsetof(struct answer, identity), sizeof(identity));
-	if (identity.size == 0 || identity.size > IDENTITY_SIZE_MAX)
+	if (!take_identity(run->answer + offsetof(struct answer, identity), &identity) ||
+	    identity.size == 0 || !take_identity(run->answer + offsetof(struct answer, go), &go))
 		return -EPROTO;
-	for (size_t i = identity.size; i < IDENTITY_SIZE_MAX; i++)
-		if (identity.bytes[i] != 0)
-			return -EPROTO;
 	ret->identity = identity;
+	ret->go = go.kind == IDENTITY_GO_BUILD_ID && go.size > 0 ? go : (struct identity){ 0 };
 	ret->has_more = run->answer[offsetof(struct answer, has_more)] != 0;
 	return run->error;
 }
@@ -304,7 +315,7 @@ static uint32_t lacks_by(int err)
 }
 
 int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *wished,
-		     struct identity *ret_identity)
+		     struct identity *ret_identity, struct identity *ret_go)
 {
 	struct task task = { .kind = TASK_ELF, .identity = *wished };
 	struct answer answer;
@@ -315,8 +326,13 @@ int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *
 		err = 0;
 	if (!err && !identity_equal(&answer.identity, wished))
 		err = symbol_folder_alias(maker->folder, wished, &answer.identity);
-	if (!err)
+	if (!err && answer.go.kind != IDENTITY_NONE &&
+	    !identity_equal(&answer.go, &answer.identity))
+		err = symbol_folder_alias(maker->folder, &answer.go, &answer.identity);
+	if (!err) {
 		*ret_identity = answer.identity;
+		*ret_go = answer.go;
+	}
 	return err;
 }
 

@@ -45,14 +45,15 @@ void symbol_maker_find_in(struct symbol_maker *maker, symbol_maker_find *find, v
 
 /*
  * The functions of an executable or library, as symbol_writer_elf() says; nothing when the folder
- * has them. An IDENTITY_INODE becomes an alias of a build id. When MiniDebugInfo or a debug file
- * brings the cell down, the file's own symbols are what is kept.
+ * has them. An IDENTITY_INODE becomes an alias of a build id, and so does what Go's linker calls
+ * the file, by which other profilers may name it: ret_go, IDENTITY_NONE when it does not. When
+ * MiniDebugInfo or a debug file brings the cell down, the file's own symbols are what is kept.
  *
  * Beyond those errors: -ECANCELED when a cell died over it, -ETIME when one overran, -EPROTO when
  * what it wrote is no good, -EAGAIN when no cell could be had. Borrows the descriptor.
  */
 int symbol_maker_elf(struct symbol_maker *maker, int fd, const struct identity *wished,
-		     struct identity *ret_identity);
+		     struct identity *ret_identity, struct identity *ret_go);
 
 /* Adds the names of a debug file, as symbol_writer_debug() says. -EALREADY when it has them. */
 int symbol_maker_debug(struct symbol_maker *maker, const struct identity *identity);

@@ -202,7 +202,7 @@ static int write_elf_names(const struct symbol_writer *writer, struct elf_file *
 }
 
 int symbol_writer_elf(const struct symbol_writer *writer, int fd, const struct identity *wished,
-		      struct identity *ret_identity)
+		      struct identity *ret_identity, struct identity *ret_go)
 {
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	struct identity identity = { 0 };
@@ -216,6 +216,7 @@ int symbol_writer_elf(const struct symbol_writer *writer, int fd, const struct i
 	struct symbol_wish wish = { .kind = SYMBOL_WISH_KNOWN, .identity = identity };
 
 	*ret_identity = identity;
+	*ret_go = elf_file_go_build_id(elf);
 	if (writer->open(writer->context, &wish, &(int){ -1 }) == -EEXIST)
 		return -EEXIST;
 	return write_elf_names(writer, elf, &identity);

@@ -31,15 +31,16 @@ struct symbol_writer {
 
 /*
  * The functions of an executable or library, under its own build id or, when it has none, under the
- * identity it was wished for by, which leaves through ret_identity. Names that were stripped off
- * come from the file's MiniDebugInfo and from its debug file (symbols/debug_folder.h).
+ * identity it was wished for by, which leaves through ret_identity; through ret_go what Go's linker
+ * calls it, or IDENTITY_NONE. Names that were stripped off come from the file's MiniDebugInfo and
+ * from its debug file (symbols/debug_folder.h).
  *
  * -EEXIST when there is a symbol file of this identity already; nothing is written then. -ESTALE
  * when the file is not the one meant, -ENODATA when it has no functions, else as of
  * elf_file_open(), symbol_table_build() and symbol_file_write_to(). Borrows the descriptor.
  */
 int symbol_writer_elf(const struct symbol_writer *writer, int fd, const struct identity *wished,
-		      struct identity *ret_identity);
+		      struct identity *ret_identity, struct identity *ret_go);
 
 /*
  * Adds the names of a debug file to a symbol file that was made without it. -EBADMSG when there is

@@ -78,12 +78,12 @@ static int get_debug(struct symbols *symbols, const struct identity *identity)
 
 static void do_file(struct symbols *symbols, struct job *job)
 {
-	struct identity identity;
+	struct identity identity, go = { 0 };
 	autoclose int debug = get_debug(symbols, &job->identity);
 
 	symbol_maker_lend_debug(symbols->maker, debug);
 
-	int err = symbol_maker_elf(symbols->maker, job->fd, &job->identity, &identity);
+	int err = symbol_maker_elf(symbols->maker, job->fd, &job->identity, &identity, &go);
 	bool keep = !err && has_lines(symbols, &identity);
 
 	symbol_maker_lend_debug(symbols->maker, -1);
@@ -95,6 +95,8 @@ static void do_file(struct symbols *symbols, struct job *job)
 	} else {
 		states_set(&symbols->states, &job->identity, STATE_PRESENT);
 		states_set(&symbols->states, &identity, STATE_PRESENT);
+		if (go.kind != IDENTITY_NONE)
+			states_set(&symbols->states, &go, STATE_PRESENT);
 		/* This one may have been made without it. */
 		states_forget_debug(&symbols->states, &identity);
 	}

@@ -72,7 +72,7 @@ static void count_file(struct bench *bench, const struct symbol_file *file)
 static void time_index(struct bench *bench, const char *name, const char *path, double bar_ms)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct identity identity;
+	struct identity identity, go;
 	uint64_t best_ns = UINT64_MAX;
 	char what[128];
 
@@ -84,7 +84,7 @@ static void time_index(struct bench *bench, const char *name, const char *path, 
 		symbol_folder_remove(bench->folder, &identity);
 
 		uint64_t start_ns = symbol_maker_stats(bench->maker).cpu_ns;
-		int err = symbol_maker_elf(bench->maker, fd, &identity, &identity);
+		int err = symbol_maker_elf(bench->maker, fd, &identity, &identity, &go);
 		uint64_t ns = symbol_maker_stats(bench->maker).cpu_ns - start_ns;
 
 		if (err) {
@@ -139,13 +139,13 @@ static void time_lines(struct bench *bench)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	autoclose int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	struct identity identity = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 1 } };
+	struct identity go, identity = { .kind = IDENTITY_INODE, .size = 40, .bytes = { 1 } };
 	uint64_t offsets[LINE_OFFSET_COUNT];
 	struct symbol_table table;
 	unsigned seed = 1;
 	uint64_t sum = 0;
 
-	if (symbol_maker_elf(bench->maker, fd, &identity, &identity) ||
+	if (symbol_maker_elf(bench->maker, fd, &identity, &identity, &go) ||
 	    symbol_folder_read(bench->folder, &identity, &file))
 		return;
 	symbol_file_table(file, &table);

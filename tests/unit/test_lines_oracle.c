@@ -525,7 +525,7 @@ static void pick(struct world *world, const struct symbol_file *file, uint64_t *
 
 static int make_symbols(struct world *world, const char *path, struct symbol_file **ret)
 {
-	struct identity identity;
+	struct identity go, identity;
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	autoclean(elf_file) struct elf_file *elf = NULL;
 	int err = fd < 0 ? -errno : elf_file_open(fd, &elf);
@@ -539,7 +539,7 @@ static int make_symbols(struct world *world, const char *path, struct symbol_fil
 		       path + strlen(path) - (strlen(path) < 40 ? strlen(path) : 40),
 		       strlen(path) < 40 ? strlen(path) : 40);
 	}
-	err = symbol_maker_elf(world->maker, fd, &identity, &identity);
+	err = symbol_maker_elf(world->maker, fd, &identity, &identity, &go);
 	return err ? err : symbol_folder_read(world->folder, &identity, ret);
 }
 

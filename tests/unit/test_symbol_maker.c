@@ -223,10 +223,10 @@ static int read_all(struct world *world, int fd)
 {
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	struct identity wished = next_identity(world);
-	struct identity identity;
+	struct identity identity, go;
 	struct symbol_table table;
 	uint64_t offsets[OFFSET_COUNT];
-	int err = symbol_maker_elf(world->maker, fd, &wished, &identity);
+	int err = symbol_maker_elf(world->maker, fd, &wished, &identity, &go);
 
 	if (!err)
 		err = symbol_folder_read(world->folder, &identity, &file);
@@ -435,7 +435,7 @@ static void a_bomb_is_left_out(void **state)
 	struct world *world = *state;
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	struct identity wished = next_identity(world);
-	struct identity identity;
+	struct identity identity, go;
 	char path[96];
 
 	snprintf(path, sizeof(path), "%s/bomb", world->root);
@@ -443,7 +443,7 @@ static void a_bomb_is_left_out(void **state)
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity), 0);
+	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity, &go), 0);
 	assert_int_equal(symbol_folder_read(world->folder, &identity, &file), 0);
 	assert_int_equal(symbol_file_header(file)->sources & SYMBOL_FILE_FROM_MINI_DEBUG, 0);
 	assert_true(symbol_file_header(file)->sources & SYMBOL_FILE_FROM_ELF);
@@ -455,7 +455,7 @@ static void circles_in_dwarf_end(void **state)
 	struct world *world = *state;
 	autoclean(symbol_file) struct symbol_file *file = NULL;
 	struct identity wished = next_identity(world);
-	struct identity identity;
+	struct identity identity, go;
 	char path[96];
 
 	snprintf(path, sizeof(path), "%s/circles", world->root);
@@ -464,7 +464,7 @@ static void circles_in_dwarf_end(void **state)
 	uint64_t overran = symbol_maker_stats(world->maker).overran;
 
 	assert_true(fd >= 0);
-	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity), 0);
+	assert_int_equal(symbol_maker_elf(world->maker, fd, &wished, &identity, &go), 0);
 	assert_int_equal(symbol_folder_read(world->folder, &identity, &file), 0);
 
 	uint64_t work = 0;

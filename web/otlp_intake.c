@@ -264,12 +264,14 @@ static bool parse_identity(struct str text, enum identity_kind kind, struct iden
 	return true;
 }
 
-/* The best that it has. Go's own ids are no numbers, and Go's frames bring their names. */
+/* The best that it has. By GNU's and Go's ids we know files, too; by the third we tell them apart.
+ */
 static struct identity identity_of(const struct otlp_mapping *mapping)
 {
 	struct identity identity;
 
 	if (!parse_identity(mapping->gnu, IDENTITY_GNU_BUILD_ID, &identity) &&
+	    !identity_of_go(mapping->go, &identity) &&
 	    !parse_identity(mapping->htlhash, IDENTITY_HTLHASH, &identity))
 		return (struct identity){ 0 };
 	return identity;
@@ -378,7 +380,8 @@ static int64_t add_location(struct otlp_intake *intake, const struct otlp_tables
 	if (location->lines.count > 0)
 		return add_named(intake, tables, location, mapping);
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
-	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0))
+	if (!mapping ||
+	    (mapping->filename.size == 0 && mapping->gnu.size == 0 && mapping->go.size == 0))
 		return add_nameless(intake, location->frame_type);
 	build = find_build(intake, mapping, location->mapping);
 	return build < 0 ? build

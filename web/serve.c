@@ -22,6 +22,7 @@
 #include "store/records.h"
 #include "store/store.h"
 #include "symbols/jit_processes.h"
+#include "symbols/own_vdso.h"
 #include "symbols/package.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
@@ -167,6 +168,17 @@ static int open_store(struct server *server)
 			    "without them",
 			    status.damaged_count, settings->data, status.damaged);
 	return 0;
+}
+
+/* What other profilers send of the vDSO has no name; our collector's has it from the process. */
+static void bring_vdso(struct server *server)
+{
+	struct identity identity;
+	int fd = -1;
+
+	if (own_vdso_open(&identity, &fd) == 0)
+		(void)symbols_bring_file(server->symbols, &identity,
+					 fd); /* or there are no names */
 }
 
 /* The first is the one to open; for a person at another machine, how to bring it there. */
@@ -342,6 +354,7 @@ static int serve(struct server *server, const sigset_t *mask)
 	if (err)
 		return log_error_errno(err, "cannot start the threads"), EX_OSERR;
 
+	bring_vdso(server);
 	err = door_start(server, &door, reason);
 	if (err) {
 		log_error("%s", reason);

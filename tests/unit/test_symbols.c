@@ -18,6 +18,7 @@
 
 #include "base/parse.h"
 #include "symbols/elf_file.h"
+#include "symbols/own_vdso.h"
 #include "symbols/symbols.h"
 
 enum { SETTLE_MS = 30000 };
@@ -172,6 +173,34 @@ static void names_exported_functions_of_libc(void **state)
 
 	assert_non_null(module);
 	assert_name(module, function.offset, "qsort");
+	symbols_release(context->symbols, module);
+}
+
+/* The library that is no file, in which the kernel's own calls lie. */
+static void names_the_vdso(void **state)
+{
+	struct context *context = *state;
+	struct identity identity;
+	struct symbol_module *module;
+	bool is_there = false;
+	int fd = -1;
+
+	if (own_vdso_open(&identity, &fd)) {
+		print_message("skipped: this kernel has no vDSO\n");
+		skip();
+	}
+	assert_int_equal(symbols_bring_file(context->symbols, &identity, fd), 0);
+	assert_int_equal(symbols_settle(context->symbols, SETTLE_MS), 0);
+	module = symbols_acquire(context->symbols, &identity);
+	assert_non_null(module);
+	for (uint64_t offset = 0; offset < 16384 && !is_there; offset += 16) {
+		uint32_t function = symbol_module_find(module, offset);
+
+		is_there =
+			function != SYMBOL_NONE &&
+			str_ends_with(symbol_module_name(module, function), STR("clock_gettime"));
+	}
+	assert_true(is_there);
 	symbols_release(context->symbols, module);
 }
 
@@ -415,6 +444,10 @@ static void refuses_a_kernel_without_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(names_static_functions_of_this_program),
+		TEST(names_exported_functions_of_libc),
+		TEST(names_the_vdso),
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(names_static_functions_of_this_program),
 		TEST(names_exported_functions_of_libc),

@@ -236,6 +236,7 @@ WRAPPED_unit_store := clock_monotonic_ns
 WRAPPED_unit_store_rollup := $(WRAPPED_clock)
 WRAPPED_unit_deletion := $(WRAPPED_clock)
 WRAPPED_unit_model := $(WRAPPED_clock)
+WRAPPED_unit_label_rules := malloc calloc realloc strndup
 WRAPPED_memory := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/fault/test_%: tests/fault/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENERATED)
 	$(call say,TEST)

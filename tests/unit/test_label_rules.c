@@ -333,6 +333,89 @@ static void rules_stay_what_they_were_until_others_are_good(void **state)
 	batch_free(batch);
 }
 
+/* ---- without memory ---------------------------------------------------------------------------
+ */
+
+static unsigned allocations_left = UINT32_MAX;
+
+static bool fails(void)
+{
+	if (allocations_left == UINT32_MAX || allocations_left-- > 0)
+		return false;
+	/* That one, and all after it. */
+	allocations_left = 0;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__real_strndup(const char *text, size_t size);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+	return fails() ? NULL : __real_strndup(text, size);
+}
+
+static int try_all(struct label_rules **rules, struct settings *settings, struct batch *batch)
+{
+	char reason[LABEL_RULES_ERROR_SIZE];
+	int err = label_rules_new(rules);
+
+	if (!err)
+		err = label_rules_load(*rules, settings, reason);
+	return err ? err : label_rules_apply(*rules, batch);
+}
+
+/* Whichever allocation is the first to fail: that is said, and nothing is lost or half there. */
+static void memory_may_end_anywhere(void **state)
+{
+	static struct settings settings;
+	struct setting_source source = { .origin = ORIGIN_COMMAND_LINE };
+	unsigned count = 0;
+	int err = -ENOMEM;
+
+	(void)state;
+	assert_int_equal(setting_list_add(&settings.rules, STR("limit pod 1"), source), 0);
+	assert_int_equal(setting_list_add(&settings.rules, STR("set a b {pod=\"p\"}"), source), 0);
+	assert_int_equal(setting_list_add(&settings.rules, STR("sample 1/2"), source), 0);
+	for (; err; count++) {
+		struct batch *batch = batch_of("shop");
+		struct label_rules *rules = NULL;
+
+		assert_true(count < 1000);
+		allocations_left = count;
+		err = try_all(&rules, &settings, batch);
+		allocations_left = UINT32_MAX;
+		assert_true(err == 0 || err == -ENOMEM);
+		if (!err)
+			assert_int_equal(batch_totals(batch).samples, 2);
+		label_rules_free(rules);
+		batch_free(batch);
+	}
+	assert_true(count > 10);
+}
+
 static void tells_what_they_would_do(void **state)
 {
 	autoclean(label_rules) struct label_rules *rules = NULL;
@@ -367,6 +450,7 @@ int main(void)
 		cmocka_unit_test(explains_itself),
 		cmocka_unit_test(so_many_values_are_told_apart),
 		cmocka_unit_test(rules_stay_what_they_were_until_others_are_good),
+		cmocka_unit_test(memory_may_end_anywhere),
 		cmocka_unit_test(tells_what_they_would_do),
 	};
 

@@ -14,6 +14,7 @@ static void show_values(const struct settings *settings, struct buf *text)
 	struct settings plain = *settings;
 
 	memset(plain.sources, 0, sizeof(plain.sources));
+	memset(plain.rules.sources, 0, sizeof(plain.rules.sources));
 	settings_show(&plain, text);
 	assert(!text->error);
 }

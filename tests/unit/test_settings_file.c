@@ -241,6 +241,40 @@ static void what_is_said_later_wins(void **state)
 	assert_int_equal(f->settings.frequency_hz, 11);
 }
 
+/* Each rule that is said, in the order in which they are read, with where that was. */
+static void lists_add_up(void **state)
+{
+	static const char *const rules[] = { "drop {a=\"b # c\"}", "set a 'it\\'s'", "limit a 3",
+					     "remove b" };
+	struct fixture *f = *state;
+	const struct setting_list *list = &f->settings.rules;
+	char folder[128];
+
+	snprintf(folder, sizeof(folder), "%s/conf.d", f->folder);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	write_file(f, "hearth.conf",
+		   "rule = drop {a=\"b # c\"} # of a\n\n"
+		   "rule=set a 'it\\'s'   ; of b\n");
+	write_file(f, "conf.d/10-a.conf", "rule = \"limit a 3\" # quoted as a whole\n");
+	assert_int_equal(load(f, "--rule", "remove b"), 0);
+	assert_int_equal(list->count, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_string_equal(list->items[i], rules[i]);
+	assert_int_equal(list->sources[1].line, 3);
+	assert_int_equal(list->sources[1].file, 0);
+	assert_int_equal(list->sources[2].file, 1);
+	assert_int_equal(list->sources[3].origin, ORIGIN_COMMAND_LINE);
+	/* A later file begins anew. */
+	write_file(f, "conf.d/10-a.conf", "rule =\nrule = limit a 3\n");
+	assert_int_equal(load(f, "--rule", "remove b"), 0);
+	assert_int_equal(list->count, 2);
+	assert_string_equal(list->items[0], rules[2]);
+	/* A quote that stays open is told with its line. */
+	write_file(f, "conf.d/10-a.conf", "\nrule = drop {a=\"b}\n");
+	assert_int_equal(load(f, NULL, NULL), -EBADMSG);
+	assert_non_null(strstr((char *)f->errors.bytes, "/conf.d/10-a.conf:2: rule: a value in "));
+}
+
 static void a_missing_file_is_an_error_when_it_was_named(void **state)
 {
 	struct fixture *f = *state;
@@ -470,6 +504,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_wrong_and_where),
 		cmocka_unit_test(tells_of_so_many_errors_and_counts_the_rest),
 		cmocka_unit_test_setup_teardown(what_is_said_later_wins, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lists_add_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_missing_file_is_an_error_when_it_was_named,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_huge_file_is_not_read, set_up, tear_down),

@@ -39,16 +39,6 @@ enum {
 
 static char output[OUTPUT_SIZE];
 
-static void skip_without(const char *what)
-{
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-
-	if (required && !strcmp(required, "1"))
-		fail_msg("%s: %s", what, output);
-	print_message("skipped: %s\n", what);
-	skip();
-}
-
 /* Built once. */
 static void find_profiler(char *program, size_t size)
 {
@@ -62,13 +52,14 @@ static void find_profiler(char *program, size_t size)
 		return;
 	output[0] = '\0';
 	if (!tier_is_long() && !(required && !strcmp(required, "1")))
-		skip_without("OpenTelemetry's profiler is built by the long tests");
+		skip_without("OpenTelemetry's profiler is built by the long tests", output);
 	if (shell_output(output, sizeof(output), "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)");
+		skip_without("there is no Go on this machine (golang-go)", output);
 	if (shell_output(output, sizeof(output),
 			 "sh tests/clients/otel_profiler/build.sh '%s' 2>&1", folder))
 		skip_without("OpenTelemetry's profiler could not be built: its module is missing, "
-			     "or Go is old");
+			     "or Go is old",
+			     output);
 }
 
 /* One that nobody listens on now. */
@@ -183,7 +174,7 @@ static void both_see_the_same(void **state)
 	(void)state;
 	need_bpf();
 	if (shell_output(output, sizeof(output), "unshare -m true 2>&1"))
-		skip_without("no mount namespace can be had");
+		skip_without("no mount namespace can be had", output);
 	find_profiler(program, sizeof(program));
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	hearth_start(&hearth, "run", options);

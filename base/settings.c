@@ -756,7 +756,8 @@ static const char manual_rules[] =
 	"not come for an hour.\n.PP\n"
 	"A selector is what a question has:\n.BR {service_name=\\(dqshop\\(dq,pod=~\\(dqa.*\\(dq} "
 	".\n"
-	"A label is also found by OpenTelemetry's name for it, as\n.BR k8s.pod.name .\n"
+	"A label is found as by a question;\n.B k8s.pod.name\nis also what a push calls\n.BR "
+	"k8s_pod_name .\n"
 	".B hearth check\\-config\nsays of each rule what it does; with\n.B \\-\\-label\nwhat it "
 	"does to a series.\n";
 

@@ -176,14 +176,22 @@ static uint32_t label_of(const struct catalog_sample *sample, struct str name)
 	return text ? text : catalog_label(catalog, sample->labels, name);
 }
 
+struct str catalog_synonym(struct str name)
+{
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+		if (str_equal(name, synonyms[i].ours))
+			return synonyms[i].theirs;
+	return (struct str){ 0 };
+}
+
 struct str catalog_lookup(const void *context, struct str name)
 {
 	const struct catalog_sample *sample = context;
 	uint32_t text = label_of(sample, name);
+	struct str theirs = text ? (struct str){ 0 } : catalog_synonym(name);
 
-	for (size_t i = 0; !text && i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
-		if (str_equal(name, synonyms[i].ours))
-			text = label_of(sample, synonyms[i].theirs);
+	if (theirs.size > 0)
+		text = label_of(sample, theirs);
 	if (text)
 		return catalog_text(sample->catalog, text);
 	if (str_starts_with(name, STR("__")))

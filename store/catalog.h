@@ -108,6 +108,10 @@ struct str catalog_lookup(const void *context, struct str name);
 /* A part of a profile type, from 0. */
 struct str catalog_type_part(struct str type, unsigned part);
 
+/* What OpenTelemetry's senders call a label of our own collector's, by which it is found as well;
+ * a NULL text for others. */
+struct str catalog_synonym(struct str name);
+
 size_t catalog_memory(const struct catalog *catalog);
 
 struct sqlite3;

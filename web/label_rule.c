@@ -303,7 +303,7 @@ void label_rule_explain(const struct label_rule *rule, struct buf *text)
 /* ---- doing ------------------------------------------------------------------------------------
  */
 
-/* Whether the label's name is this one, or what OpenTelemetry's becomes here. */
+/* Whether the label's name is this one, or what it is where names have letters and '_' alone. */
 static bool is_called(struct str label, struct str name)
 {
 	if (label.size != name.size)
@@ -332,11 +332,20 @@ static struct label *find_in(struct label *labels, size_t count, struct str name
 	return found;
 }
 
-static struct label *find_label(struct relabelling *samples, struct str name)
+static struct label *find_named(struct relabelling *samples, struct str name)
 {
 	struct label *found = find_in(samples->series, samples->series_count, name);
 
 	return found ? found : find_in(samples->sample, samples->sample_count, name);
+}
+
+/* As a question finds it: by our own collector's name, too. */
+static struct label *find_label(struct relabelling *samples, struct str name)
+{
+	struct label *found = find_named(samples, name);
+	struct str theirs = found ? (struct str){ 0 } : catalog_synonym(name);
+
+	return theirs.size > 0 ? find_named(samples, theirs) : found;
 }
 
 static struct str generated(const struct relabelling *samples, struct str name)

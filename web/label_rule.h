@@ -24,7 +24,8 @@
  *
  * A selector is what a question has, {service_name="shop", pid=~"1.*"}, and sees labels of series
  * and of samples alike, and what the store makes of the type: __name__, __profile_type__. A label
- * is also found by the name that OpenTelemetry has for it: k8s.pod.name is k8s_pod_name here.
+ * is found as by a question: host is host.name of OpenTelemetry's, too. And k8s.pod.name is also
+ * what a push calls k8s_pod_name, so that one rule is for both.
  */
 enum label_rule_kind {
 	LABEL_RULE_DROP,

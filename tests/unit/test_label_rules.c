@@ -108,6 +108,8 @@ static void does_what_it_says(void **state)
 		{ "remove nobody", NULL },
 		{ "sample 1/10", SHOP "| pid=17 trace_id=ab one of 10" },
 		{ "sample 1/10{env=\"prod\"}", NULL },
+		{ "drop {tid=\"\", process_name=\"\", host=\"\"}",
+		  SHOP "| pid=17 trace_id=ab dropped" },
 		{ "limit env 1", NULL },
 		{ "limit nobody 1", NULL },
 	};
@@ -132,6 +134,24 @@ static void does_what_it_says(void **state)
 						 rule->kind != LABEL_RULE_KEEP &&
 						 rule->kind != LABEL_RULE_SAMPLE);
 	}
+}
+
+/* Labels that OpenTelemetry's senders call otherwise than our collector. */
+static void finds_labels_as_a_question_does(void **state)
+{
+	autoclean(label_rule) struct label_rule *drop = parsed("drop {host=\"h\", pid=\"17\"}");
+	autoclean(label_rule) struct label_rule *rename = parsed("rename host node");
+	struct relabelling samples = of_shop();
+
+	(void)state;
+	samples.series[2] = (struct label){ STR("host.name"), STR("h") };
+	samples.sample[0].name = STR("process.pid");
+	assert_true(label_rule_apply(rename, &samples, 0));
+	assert_string_equal(shown(&samples), "service_name=shop k8s_pod_name=shop-1 node=h "
+					     "| process.pid=17 trace_id=ab");
+	samples.series[2].name = STR("host.name");
+	assert_true(label_rule_apply(drop, &samples, 0));
+	assert_true(samples.is_dropped);
 }
 
 static void says_what_is_wrong_with_it(void **state)
@@ -446,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(does_what_it_says),
+		cmocka_unit_test(finds_labels_as_a_question_does),
 		cmocka_unit_test(says_what_is_wrong_with_it),
 		cmocka_unit_test(explains_itself),
 		cmocka_unit_test(so_many_values_are_told_apart),

@@ -354,6 +354,8 @@ static uint64_t threshold(const struct group *group, const struct scope *scope)
 	uint64_t share = is_host ? ROLL_HOST_SHARE : ROLL_SERVICE_SHARE;
 	uint64_t least = total / share + (total % share != 0);
 
+	if (!group->is_valued && total <= (is_host ? ROLL_HOST_QUIET : ROLL_SERVICE_QUIET))
+		return 1;
 	return group->is_valued || least > ROLL_SAMPLES ? least : ROLL_SAMPLES;
 }
 

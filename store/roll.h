@@ -15,14 +15,17 @@
  *
  * Light nodes are folded (TREE_FOLDED): a node stays when it has ROLL_SAMPLES and a 20,000th of its
  * service's samples of a type in the piece (a 50,000th of the host's in the host's tree), or of
- * their values where these are given. So totals of roots are exact, and a node's total is too low
- * by less than these shares, never too high; what is missing stands in its ancestors' folded
- * children.
+ * their values where these are given. A quiet service, and a quiet host, keep every node. So totals
+ * of roots are exact, and a node's total is too low by less than these shares, never too high; what
+ * is missing stands in its ancestors' folded children.
  */
 enum {
 	ROLL_SAMPLES = 4,
 	ROLL_SERVICE_SHARE = 20000,
 	ROLL_HOST_SHARE = 50000,
+	/* Samples of a type in a piece: so few have few nodes, and each may be looked for. */
+	ROLL_SERVICE_QUIET = 1000,
+	ROLL_HOST_QUIET = 20000,
 	ROLL_SLICE_MS = 600000, /* of the activity */
 };
 

@@ -303,6 +303,38 @@ static void sums_are_those_of_the_samples(void **state)
 		      true);
 }
 
+/* A quiet host keeps every frame; a loud one folds what is light, and says so in its ancestors. */
+static void what_is_light_is_folded_where_there_is_much(void **state)
+{
+	struct store_scene *scene = *state;
+	struct asked asked = { START_MS, 0, NULL, false };
+	struct flame exact, rolled;
+
+	live(scene, 31 * MINUTE_MS, 60);
+	settle(scene);
+	asked.to_ms = unix_ms;
+	rolled = ask(scene, &asked);
+	asked.is_exact = true;
+	exact = ask(scene, &asked);
+	assert_true(rolled.rolled_count > 0);
+	assert_same(&exact, &rolled);
+	flame_done(&exact);
+	flame_done(&rolled);
+
+	asked.from_ms = unix_ms;
+	live(scene, 31 * MINUTE_MS, ROLL_HOST_QUIET / 8);
+	settle(scene);
+	asked.to_ms = unix_ms;
+	exact = ask(scene, &asked);
+	asked.is_exact = false;
+	rolled = ask(scene, &asked);
+	assert_true(rolled.rolled_count > 0);
+	assert_true(rolled.node_count < exact.node_count);
+	flame_done(&exact);
+	flame_done(&rolled);
+	assert_rolled(scene, asked, 4, true);
+}
+
 /*
  * The first answer makes summaries of the segments, the second their sum, the third finds it; and
  * so again when the range, or what is in it, has changed.
@@ -429,18 +461,6 @@ static struct flame ask_exact(struct store_scene *scene, const struct pieces_ask
 	return flame;
 }
 
-static void assert_equal_flames(const struct flame *a, const struct flame *b)
-{
-	assert_int_equal(a->node_count, b->node_count);
-	assert_int_equal(a->sample_count, b->sample_count);
-	for (uint32_t i = 0; i < a->node_count; i++) {
-		assert_int_equal(a->nodes[i].self, b->nodes[i].self);
-		assert_int_equal(a->nodes[i].total, b->nodes[i].total);
-		assert_int_equal(a->nodes[i].parent, b->nodes[i].parent);
-		assert_true(str_equal(a->names[a->nodes[i].name], b->names[b->nodes[i].name]));
-	}
-}
-
 /* Whether many services of a compact span are read together or one after the other. */
 static void services_are_read_in_groups(void **state)
 {
@@ -472,7 +492,7 @@ static void services_are_read_in_groups(void **state)
 		for (unsigned i = 0; i < COUNT; i++) {
 			struct flame one = ask_exact(scene, &asked[i]);
 
-			assert_equal_flames(&all[i], &one);
+			assert_same(&all[i], &one);
 			flame_done(&one);
 		}
 	}
@@ -806,6 +826,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(sums_are_those_of_the_samples),
+		SCENE_TEST(what_is_light_is_folded_where_there_is_much),
 		SCENE_TEST(an_answer_is_the_same_again),
 		SCENE_TEST(services_have_lists_of_their_own),
 		SCENE_TEST(services_are_read_in_groups),

@@ -314,7 +314,7 @@ static int number_nodes(struct settling *settling)
 {
 	uint32_t count = settling->tree.nodes.count;
 	autoclean(families) struct families families = { 0 };
-	autofree uint32_t *ends = malloc(((size_t)count + 1) * sizeof(ends[0]));
+	autofree uint32_t *ends = calloc((size_t)count + 1, sizeof(ends[0]));
 	uint32_t number = 0;
 	int err = rank_locations(settling);
 

@@ -330,6 +330,7 @@ void store_drop_span(struct store *store, struct span *span)
 
 int store_set_aside(struct store *store, struct span *span)
 {
+	assert(span);
 	if (store->running == span) {
 		/* What runs was not acknowledged; its senders have it and may send it again. */
 		store->running = NULL;

@@ -495,7 +495,8 @@ void grpc_finish(const struct request *request, struct reply *reply)
 		reply->header_count = 0;
 		add_error(reply, code, kind != GRPC_PLAIN);
 		if (code == CONNECT_UNIMPLEMENTED)
-			reply_add_header(reply, "grpc-accept-encoding", "identity,gzip,zstd,snappy");
+			reply_add_header(reply, "grpc-accept-encoding",
+					 "identity,gzip,zstd,snappy");
 	}
 	if (kind != GRPC_PLAIN)
 		frame_trailers(reply);

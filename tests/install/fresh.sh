@@ -25,7 +25,7 @@ stop_inside() {
 finish() {
 	stop_inside KILL
 	sleep 1
-	umount -R -l "$root/proc" "$root/sys" "$root/dev" 2>/dev/null || true
+	umount -R -l "$root" 2>/dev/null || true
 	rm -rf --one-file-system "$root"
 }
 trap finish EXIT
@@ -38,6 +38,7 @@ mkdir -p "$roots"
 	mv "$log.new.tar" "$log.tar"
 }
 mkdir "$root"
+mount --bind "$root" "$root" # as a root is: tests make mount namespaces of it
 tar -C "$root" -xf "$log.tar"
 git clone -q --no-hardlinks . "$root/root/hearth"
 # How this machine reaches the archives of Debian and of npm, where that is not the usual way.

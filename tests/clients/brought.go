@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -147,7 +146,7 @@ func debuginfo(ctx context.Context, c *client) error {
 		return err
 	}
 	defer file.Close()
-	response, err := http.Post(c.address+"/debuginfo.v1alpha1.DebuginfoService/Upload/"+id, "application/octet-stream", file)
+	response, err := c.under.Post(c.address+"/debuginfo.v1alpha1.DebuginfoService/Upload/"+id, "application/octet-stream", file)
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Asks a hearth that replays tests/system/test_clients.c's recording, as Grafana's data source does: by the client that is
-// generated from Pyroscope's own definitions, in every combination of encoding and compression. TAP; the address of the
-// server is the argument.
+// generated from Pyroscope's own definitions, in every combination of encoding and compression. TAP; the arguments are the
+// address of the server, which speaks TLS there, too, and the file of its certificate.
 package main
 
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +25,7 @@ import (
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
@@ -77,14 +80,23 @@ func http2() http.RoundTripper {
 	return t
 }
 
+// Over TLS, by HTTP/1.1 alone or by what ALPN agrees on; only this certificate is trusted.
+func overTLS(trusted *x509.CertPool, isHTTP2 bool) http.RoundTripper {
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, Protocols: new(http.Protocols)}
+	t.Protocols.SetHTTP2(isHTTP2)
+	t.Protocols.SetHTTP1(!isHTTP2)
+	return t
+}
+
 // grpc-go itself: answers, codes and deadlines.
-func grpcGo(address string, report func(string, error)) {
+func grpcGo(address string, security credentials.TransportCredentials, report func(string, error)) {
 	target := strings.TrimPrefix(address, "http://")
-	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(security))
 	if err != nil {
 		report("grpc-go", err)
 		return
 	}
+	by := " by grpc-go over " + security.Info().SecurityProtocol
 	defer connection.Close()
 	c := querierv1.NewQuerierServiceClient(connection)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -96,17 +108,17 @@ func grpcGo(address string, report func(string, error)) {
 		if err == nil {
 			err = differs("values", answer.Names, []string{"alpha", "beta"})
 		}
-		report(fmt.Sprintf("LabelValues by grpc-go, %d options", len(options)), err)
+		report(fmt.Sprintf("LabelValues%s, %d options", by, len(options)), err)
 	}
 	_, err = c.LabelValues(ctx, &typesv1.LabelValuesRequest{Start: start, End: end})
-	report("a wrong question by grpc-go", differs("status", []any{status.Code(err), status.Convert(err).Message()},
+	report("a wrong question"+by, differs("status", []any{status.Code(err), status.Convert(err).Message()},
 		[]any{codes.InvalidArgument, "name is required"}))
 	err = connection.Invoke(ctx, "/querier.v1.QuerierService/NoSuch", &typesv1.LabelValuesRequest{}, &typesv1.LabelValuesResponse{})
-	report("an unknown method by grpc-go", differs("status", status.Code(err), codes.Unimplemented))
+	report("an unknown method"+by, differs("status", status.Code(err), codes.Unimplemented))
 	late, stop := context.WithTimeout(context.Background(), time.Nanosecond)
 	defer stop()
 	_, err = c.LabelValues(late, &typesv1.LabelValuesRequest{Name: "service_name"})
-	report("a deadline by grpc-go", differs("status", status.Code(err), codes.DeadlineExceeded))
+	report("a deadline"+by, differs("status", status.Code(err), codes.DeadlineExceeded))
 
 	// A crowd on one connection: all answered, or told to come again.
 	err = nil
@@ -124,7 +136,7 @@ func grpcGo(address string, report func(string, error)) {
 			err = one
 		}
 	}
-	report("800 questions at once by grpc-go", err)
+	report("800 questions at once"+by, err)
 }
 
 func differs(what string, got, want any) error {
@@ -307,6 +319,13 @@ func asPprof(ctx context.Context, c *client) error {
 
 func main() {
 	address := os.Args[1]
+	secure := strings.Replace(address, "http:", "https:", 1)
+	certificate, err := os.ReadFile(os.Args[2])
+	trusted := x509.NewCertPool()
+	if err != nil || !trusted.AppendCertsFromPEM(certificate) {
+		fmt.Printf("Bail out! %s is no certificate: %v\n", os.Args[2], err)
+		os.Exit(1)
+	}
 	clients := []struct {
 		name   string
 		client *client
@@ -323,6 +342,10 @@ func main() {
 		{"gRPC-Web", newClient(address, false, connect.WithGRPCWeb())},
 		{"gRPC-Web in json, questions packed", newClient(address, false, connect.WithGRPCWeb(), connect.WithProtoJSON(), connect.WithSendGzip())},
 		{"gRPC-Web by HTTP/2", newClientOver(http2(), address, false, connect.WithGRPCWeb())},
+		{"proto over TLS", newClientOver(overTLS(trusted, false), secure, false)},
+		{"json over TLS by HTTP/2", newClientOver(overTLS(trusted, true), secure, true, connect.WithProtoJSON())},
+		{"gRPC over TLS", newClientOver(overTLS(trusted, true), secure, false, connect.WithGRPC())},
+		{"gRPC-Web over TLS", newClientOver(overTLS(trusted, false), secure, false, connect.WithGRPCWeb())},
 	}
 	calls := []struct {
 		name string
@@ -358,7 +381,11 @@ func main() {
 	}
 	report("pprof by its library and go tool pprof", official(ctx, clients[0].client))
 	drilldown(address, report)
-	grpcGo(address, report)
+	grpcGo(address, insecure.NewCredentials(), report)
+	grpcGo(address, credentials.NewClientTLSFromCert(trusted, ""), report)
+	_, err = newClientOver(overTLS(x509.NewCertPool(), true), secure, false).LabelNames(ctx, connect.NewRequest(&typesv1.LabelNamesRequest{}))
+	var unknown x509.UnknownAuthorityError
+	report("who does not know the certificate asks nothing", differs("is refused by the client", errors.As(err, &unknown), true))
 	for _, c := range clients {
 		for _, call := range brings {
 			report(call.name+" in "+c.name, call.ask(ctx, c.client))

@@ -230,7 +230,7 @@ $(BUILD)/tests/live/test_%: tests/live/test_%.c $(SUPPORT) $(ARCHIVES) | $(GENER
 # Tests that put a fault in the place of a function name it here; they define __wrap_ it.
 WRAPPED_clock := clock_unix_ns clock_monotonic_ns
 WRAPPED_io    := $(WRAPPED_clock) fsync rename chmod unlink mkdir pread
-WRAPPED_parts := $(WRAPPED_clock)
+WRAPPED_parts := $(WRAPPED_clock) pthread_cond_timedwait
 WRAPPED_power := clock_unix_ns fsync rename unlink
 WRAPPED_unit_store := clock_monotonic_ns
 WRAPPED_unit_store_rollup := $(WRAPPED_clock)

@@ -4,6 +4,7 @@
  * while every call that writes fails in turn: it is refused, comes again, and is then in the store
  * exactly once.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,6 +47,22 @@ uint64_t __wrap_clock_monotonic_ns(void)
 int64_t __wrap_clock_unix_ns(void)
 {
 	return __real_clock_unix_ns() + __atomic_load_n(&ahead_ns, __ATOMIC_RELAXED);
+}
+
+int __real_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until);
+
+/* The machine knows nothing of the clock being ahead, and would wait for that, too. */
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until)
+{
+	struct timespec here = *until;
+
+	here.tv_sec -=
+		(time_t)(__atomic_load_n(&ahead_ns, __ATOMIC_RELAXED) / (int64_t)CLOCK_NS_PER_S);
+	return __real_pthread_cond_timedwait(condition, lock, &here);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------

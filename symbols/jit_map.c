@@ -309,13 +309,20 @@ struct jit_name jit_name_from(struct str text)
 {
 	struct jit_name whole = { .function = text };
 	struct str rest = text;
-	uint32_t column, line;
+	uint32_t last, line;
 	const char *colon = memchr(text.text, ':', text.size);
 	const char *space;
 
-	/* "JS:*work", "LazyCompile:~work", "Eval:"… and a place of line and column. */
-	if (!colon || !take_number(&rest, &column) || !take_number(&rest, &line))
+	/* "JS:*work", "LazyCompile:~work", "Eval:"… and a place of line and, from node 20 on,
+	 * column. */
+	if (!colon || !take_number(&rest, &last))
 		return whole;
+	if (!take_number(&rest, &line)) {
+		/* Others end in a number, too: V8 tells by a sign how the code was made. */
+		if (!memchr("*~^+ ", colon[1], 5))
+			return whole;
+		line = last;
+	}
 	space = memchr(rest.text, ' ', rest.size);
 	if (!space || space < colon || space + 1 == rest.text + rest.size)
 		return whole;

@@ -44,9 +44,10 @@ git clone -q --no-hardlinks . "$root/root/hearth"
 # How this machine reaches the archives of Debian and of npm, where that is not the usual way.
 cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf "$root/etc/"
-for file in /etc/npmrc /root/.npmrc /usr/local/share/ca-certificates /etc/ssl/certs; do
+for file in /etc/npmrc /usr/local/share/ca-certificates /etc/ssl/certs; do
 	[ ! -e "$file" ] || { mkdir -p "$root/$(dirname "$file")" && cp -a "$file" "$root/$(dirname "$file")/"; }
 done
+[ ! -e "${HOME:-/}/.npmrc" ] || cp "$HOME/.npmrc" "$root/root/" # root's home, which is there in each root
 mount -t proc proc "$root/proc"
 mount --rbind --make-rslave /sys "$root/sys"
 mount --rbind --make-rslave /dev "$root/dev"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/hearth.h"
+#include "tests/support/tier.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -167,6 +168,33 @@ void skip_without(const char *what, const char *output)
 		fail_msg("%s: %s", what, output);
 	print_message("skipped: %s\n", what);
 	skip();
+}
+
+void find_built(const struct built *built, char *program, size_t size)
+{
+	static char output[1 << 16];
+	const char *known = getenv(built->variable);
+	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
+	char below[128], folder[256], why[256];
+
+	snprintf(below, sizeof(below), "tests/clients/%s", built->folder);
+	(void)build_path(below, folder, sizeof(folder));
+	if (known)
+		snprintf(program, size, "%s", known);
+	else
+		snprintf(program, size, "%s/%s", folder, built->program);
+	if (access(program, X_OK) == 0)
+		return;
+	snprintf(why, sizeof(why), "%s is built by the long tests", built->what);
+	if (!tier_is_long() && !(required && !strcmp(required, "1")))
+		skip_without(why, "");
+	if (shell_output(output, sizeof(output), "go version 2>&1"))
+		skip_without("there is no Go on this machine (golang-go)", output);
+	snprintf(why, sizeof(why), "%s could not be built: modules are missing, or Go is old",
+		 built->what);
+	if (shell_output(output, sizeof(output), "set -- '%s'; { %s; } 2>&1", folder,
+			 built->command))
+		skip_without(why, output);
 }
 
 void hearth_start(struct hearth *hearth, const char *command, const char *const *options)

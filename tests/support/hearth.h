@@ -44,6 +44,21 @@ int shell_output(char *output, size_t size, const char *format, ...)
  * HEARTH_REQUIRE_CLIENTS=1 says that nothing may be missing. */
 void skip_without(const char *what, const char *output);
 
+/* Another's program that a test runs: built once, below $BUILD/tests/clients. */
+struct built {
+	const char *what;     /* as in "there is no …" */
+	const char *folder;   /* of what it is built in */
+	const char *program;  /* its name there */
+	const char *variable; /* of the environment, which may name another one */
+	const char *command;  /* of the shell, in the tree; "$1" is the folder */
+};
+
+/*
+ * Its path. It is built in the long tests alone, or where HEARTH_REQUIRE_CLIENTS=1; by Go. The test
+ * is skipped when it can't be had (skip_without()).
+ */
+void find_built(const struct built *built, char *program, size_t size);
+
 struct hearth {
 	struct child child;
 	char folder[64]; /* its data */

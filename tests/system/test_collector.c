@@ -98,31 +98,15 @@ static int stop(void **state)
 	return hearth_stop(&place->hearth);
 }
 
-/* Built once; what it is built of is beside it. */
-static void find_collector(char *program, size_t size)
-{
-	const char *known = getenv("HEARTH_COLLECTOR");
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-	char folder[256];
-
-	(void)build_path("tests/clients/collector", folder, sizeof(folder));
-	snprintf(program, size, "%s%s", known ? known : folder, known ? "" : "/collector");
-	if (access(program, X_OK) == 0)
-		return;
-	output[0] = '\0';
-	if (!tier_is_long() && !(required && !strcmp(required, "1")))
-		skip_without("a Collector is built by the long tests", output);
-	if (shell_output(output, sizeof(output), "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)", output);
-	if (shell_output(
-		    output, sizeof(output),
-		    "mkdir -p '%s' && cp tests/clients/collector/builder.yaml '%s' && cd '%s' && "
-		    "GOTOOLCHAIN=local nice go run " BUILDER " --config builder.yaml 2>&1",
-		    folder, folder, folder))
-		skip_without(
-			"the Collector could not be built: its modules are missing, or Go is old",
-			output);
-}
+static const struct built otel_collector = {
+	.what = "a Collector",
+	.folder = "collector",
+	.program = "collector",
+	.variable = "HEARTH_COLLECTOR",
+	.command =
+		"mkdir -p \"$1\" && cp tests/clients/collector/builder.yaml \"$1\" && cd \"$1\" && "
+		"GOTOOLCHAIN=local nice go run " BUILDER " --config builder.yaml",
+};
 
 static void write_config(const struct place *place, const char *path)
 {
@@ -199,7 +183,7 @@ static void it_sends_by_every_protocol_and_compression(void **state)
 	char program[300], config[128], request[128];
 	double received, repeated;
 
-	find_collector(program, sizeof(program));
+	find_built(&otel_collector, program, sizeof(program));
 	snprintf(config, sizeof(config), "%s/collector.yaml", place->hearth.folder);
 	snprintf(request, sizeof(request), "%s/request.bin", place->hearth.folder);
 	write_config(place, config);

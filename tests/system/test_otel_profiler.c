@@ -39,28 +39,13 @@ enum {
 
 static char output[OUTPUT_SIZE];
 
-/* Built once. */
-static void find_profiler(char *program, size_t size)
-{
-	const char *known = getenv("HEARTH_OTEL_PROFILER");
-	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
-	char folder[256];
-
-	(void)build_path("tests/clients/otel_profiler", folder, sizeof(folder));
-	snprintf(program, size, "%s%s", known ? known : folder, known ? "" : "/ebpf-profiler");
-	if (access(program, X_OK) == 0)
-		return;
-	output[0] = '\0';
-	if (!tier_is_long() && !(required && !strcmp(required, "1")))
-		skip_without("OpenTelemetry's profiler is built by the long tests", output);
-	if (shell_output(output, sizeof(output), "go version 2>&1"))
-		skip_without("there is no Go on this machine (golang-go)", output);
-	if (shell_output(output, sizeof(output),
-			 "sh tests/clients/otel_profiler/build.sh '%s' 2>&1", folder))
-		skip_without("OpenTelemetry's profiler could not be built: its module is missing, "
-			     "or Go is old",
-			     output);
-}
+static const struct built otel_profiler = {
+	.what = "OpenTelemetry's profiler",
+	.folder = "otel_profiler",
+	.program = "ebpf-profiler",
+	.variable = "HEARTH_OTEL_PROFILER",
+	.command = "sh tests/clients/otel_profiler/build.sh \"$1\"",
+};
 
 /* One that nobody listens on now. */
 static unsigned free_port(void)
@@ -175,7 +160,7 @@ static void both_see_the_same(void **state)
 	need_bpf();
 	if (shell_output(output, sizeof(output), "unshare -m true 2>&1"))
 		skip_without("no mount namespace can be had", output);
-	find_profiler(program, sizeof(program));
+	find_built(&otel_profiler, program, sizeof(program));
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	hearth_start(&hearth, "run", options);
 	assert_true(child_says(&hearth.child, "a collector is connected", 20));

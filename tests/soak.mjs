@@ -13,8 +13,9 @@ const LONG = 2 * 3600; // from here on what grows is told from what settles
 const IS_LONG = SECONDS >= LONG;
 const WARM_UP = IS_LONG ? SECONDS / 4 : SECONDS / 3;
 const EVERY = Math.max(1, SECONDS / 720);
-// The server collects a segment of ten minutes in memory and settles it: means of so many seconds know nothing of that.
-const SEGMENT = 600;
+// The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
+// of two would see nothing but one of them grow. Means of a span's time know nothing of its life.
+const SPAN = 1200;
 const TOLD_EVERY = 120; // that somebody who waits sees it live, and how it went
 const GROWTH_MAX = 0.01; // an hour, of the mean
 // A short run asks whether the least of its last third is more than the most of its first one, and by how much: what a
@@ -41,13 +42,13 @@ function state(pid) {
   return { file: of("RssFile"), anonymous: of("RssAnon"), threads: of("Threads"), descriptors: readdirSync(`/proc/${pid}/fd`).length };
 }
 
-/** [seconds, value] points by the mean of each segment's time; as they are when there are too few. */
-function bySegment(points) {
+/** [seconds, value] points by the mean of each span's time; as they are when there are too few. */
+function bySpan(points) {
   const groups = Object.values(points.reduce((all, point) => {
-    (all[Math.floor((point[0] - points[0][0]) / SEGMENT)] ??= []).push(point);
+    (all[Math.floor((point[0] - points[0][0]) / SPAN)] ??= []).push(point);
     return all;
   }, {}));
-  const full = groups.filter((group) => group.at(-1)[0] - group[0][0] >= SEGMENT * 0.9);
+  const full = groups.filter((group) => group.at(-1)[0] - group[0][0] >= SPAN * 0.9);
   return full.length < 3 ? points : full.map((group) => [0, 1].map((of) => group.reduce((sum, point) => sum + point[of], 0) / group.length));
 }
 
@@ -69,7 +70,7 @@ const load = spawn("sh", ["-c", `
     i=$((i + 1))
     [ $((i % 20)) != 0 ] || "${process.execPath}" -e '0'
   done`, `${build}/tests/live/targets/burn`], { stdio: "ignore", detached: true });
-const hearth = await start("run");
+const hearth = await start("run", ...IS_LONG ? ["--span", `${SPAN}s`] : []);
 const counts = { questions: 0, pushes: 0, gone: 0, failed: 0 };
 let isOver = false;
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => { isOver = true; });
@@ -149,7 +150,7 @@ try {
 
   console.log(`# ${SECONDS} s, the first ${Math.round(WARM_UP)} to warm up; ${JSON.stringify(counts)}`);
   for (const [name, points] of Object.entries(series)) {
-    const { mean, slope } = trend(IS_LONG ? bySegment(points) : points);
+    const { mean, slope } = trend(IS_LONG ? bySpan(points) : points);
     console.log(`# ${name.padEnd(22)} mean ${mean.toFixed(1).padStart(9)}${/file$|anonymous|heap|caches/.test(name) ? " KiB" : "    "}  slope ${(slope * 3600).toFixed(1).padStart(8)} an hour = ${(slope * 360000 / mean).toFixed(2)} %`);
     // Files of the store come with the data, which age takes away again; of memory it counts what the host can't take back.
     if (!/anonymous|threads|descriptors/.test(name)) continue;

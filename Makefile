@@ -270,7 +270,7 @@ TARGET  ?= link
 SECONDS ?= 30
 .PHONY: test-clients
 test-clients: all $(BUILD)/tests/system/test_clients $(BUILD)/tests/system/test_senders ## real clients of Go, Python, Node, Java and Rust ask and push; HEARTH_REQUIRE_CLIENTS=1: none may be missing
-	$(Q)status=0; for test in clients senders; do HEARTH_CLIENTS=1 $(BUILD)/tests/system/test_$$test || status=1; done; exit $$status
+	$(Q)BUILD=$(BUILD) sh tests/run.sh clients
 
 .PHONY: test-install
 test-install: deb rpm ## install both packages in a Debian 12 and a Debian 13 of their own, use, upgrade, purge

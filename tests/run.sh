@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests that are built: tests/run.sh [unit] [fuzz] [fault] [shape] [live] [system] [ui] [install]
-# [fresh] [soak], all of them but the last three without an argument. Every program speaks TAP; the last line counts what they said.
+# [fresh] [clients] [soak], all of them but the last four without an argument. Every program speaks TAP; the last line counts what
+# they said, and is added to the file that HEARTH_CLOSING names, so that who calls this more than once can add them up.
 #
 # HEARTH_LONG=1 (make test-long) gives tests that draw or repeat more of both, and hunts with every fuzzer
 # for FUZZ_SECONDS (60).
@@ -120,6 +121,10 @@ for kind; do
 			run "fresh/$suite" sh tests/install/fresh.sh "$suite"
 		done
 		;;
+	clients)
+		TIME_LIMIT_S=3600
+		for test in clients senders; do HEARTH_CLIENTS=1 run "system/test_$test" "$BUILD/tests/system/test_$test"; done
+		;;
 	soak)
 		TIME_LIMIT_S=$((${SOAK_SECONDS:-300} + 300))
 		run soak unshare --pid --fork --mount-proc --kill-child node tests/soak.mjs
@@ -132,5 +137,5 @@ for kind; do
 	esac
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped" | tee -a "${HEARTH_CLOSING:-/dev/null}"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -9,7 +9,7 @@
 # where Debian has no archive (civetweb).
 set -eu
 page=$(realpath "$1") output=$(realpath "$2")
-STATIC="bpf sqlite3 jansson xxhash protobuf-c"
+STATIC="bpf sqlite3 jansson xxhash protobuf-c deflate"
 GLIBC_MAX=2.34
 
 changelog_version=$(dpkg-parsechangelog -l debian/changelog -S Version)
@@ -31,7 +31,7 @@ cp -r "$page" "$folder/page"
 
 # Notices of what is linked in and shipped, as Debian collected them.
 mkdir "$folder/notices"
-for package in libbpf-dev libsqlite3-dev libjansson-dev libxxhash-dev libprotobuf-c-dev libiberty-dev libcivetweb1; do
+for package in libbpf-dev libsqlite3-dev libjansson-dev libxxhash-dev libprotobuf-c-dev libdeflate-dev libiberty-dev libcivetweb1; do
 	cp "/usr/share/doc/$package/copyright" "$folder/notices/$package.txt"
 done
 

@@ -96,4 +96,5 @@ check "and no user" equals "$(getent passwd hearth hearth-collector; getent grou
 check "and no unit" equals "$(systemctl list-units --all --no-legend 'hearth*')" ""
 
 echo "# $((named - after_apt)) ms from the end of apt to the first flame graph with names"
+tell_why
 echo "1..$number"

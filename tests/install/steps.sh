@@ -27,3 +27,6 @@ status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$(main_pid "$1")/status"; }
 # The answer of the server to a question is such that jq says true.
 says() { ask "$1" | jq -e "$2"; }
 is_burning='any(.rows[]; .process_name == "burn" and .cores > 0)'
+
+# What the units said, when something went wrong: of the system nothing is left behind it.
+tell_why() { [ "$failures" = 0 ] || journalctl -q --no-pager -o cat -n 100 -u hearth -u hearth-collector | sed 's/^/# /'; }

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
 # How the scripts of this folder speak TAP, on the host and in the systems that they boot; checks.sh and steps.sh bring it.
-number=0
+number=0 failures=0
 
 # check WHAT COMMAND…: one test. What the command says is shown when it fails.
 check() {
@@ -12,6 +12,7 @@ check() {
 		echo "ok $number - $what"
 	else
 		echo "not ok $number - $what"
+		failures=$((failures + 1))
 		printf '%s\n' "$said" | tail -n 30 | sed 's/^/# /'
 	fi
 }

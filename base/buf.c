@@ -205,7 +205,7 @@ uint64_t bytes_u64(struct bytes *bytes)
 	return read_little_endian(bytes, 8);
 }
 
-uint64_t bytes_varint(struct bytes *bytes)
+uint64_t bytes_long_varint(struct bytes *bytes)
 {
 	uint64_t value = 0;
 
@@ -229,18 +229,6 @@ int64_t bytes_zigzag(struct bytes *bytes)
 	uint64_t value = bytes_varint(bytes);
 
 	return (int64_t)((value >> 1) ^ (value & 1 ? UINT64_MAX : 0));
-}
-
-struct str bytes_sized(struct bytes *bytes)
-{
-	uint64_t size = bytes_varint(bytes);
-
-	if (size > bytes->left)
-		size = SIZE_MAX;
-
-	const char *text = bytes_take(bytes, (size_t)size);
-
-	return text ? (struct str){ text, (size_t)size } : (struct str){ 0 };
 }
 
 size_t bytes_count(struct bytes *bytes, size_t item_size_min, size_t count_max)

@@ -71,12 +71,37 @@ uint8_t bytes_u8(struct bytes *bytes);
 uint16_t bytes_u16(struct bytes *bytes);
 uint32_t bytes_u32(struct bytes *bytes);
 uint64_t bytes_u64(struct bytes *bytes);
-uint64_t bytes_varint(struct bytes *bytes);
+uint64_t bytes_long_varint(struct bytes *bytes);
 int64_t bytes_zigzag(struct bytes *bytes);
+
+/* Here, so that it is inlined: nearly all are a byte or two, hundreds of millions of them. */
+static inline uint64_t bytes_varint(struct bytes *bytes)
+{
+	const uint8_t *next = bytes->next;
+
+	if (bytes->left > 0 && next[0] < 0x80 && !bytes->error) {
+		bytes->next++;
+		bytes->left--;
+		return next[0];
+	}
+	if (bytes->left > 1 && next[1] < 0x80 && !bytes->error) {
+		bytes->next += 2;
+		bytes->left -= 2;
+		return (next[0] & 0x7f) | (uint64_t)next[1] << 7;
+	}
+	return bytes_long_varint(bytes);
+}
 
 /* The next size bytes in place, or NULL. */
 const void *bytes_take(struct bytes *bytes, size_t size);
-struct str bytes_sized(struct bytes *bytes);
+
+static inline struct str bytes_sized(struct bytes *bytes)
+{
+	uint64_t size = bytes_varint(bytes);
+	const char *text = bytes_take(bytes, size <= bytes->left ? (size_t)size : SIZE_MAX);
+
+	return text ? (struct str){ text, (size_t)size } : (struct str){ 0 };
+}
 
 /*
  * A varint that counts things of at least item_size_min bytes each that follow: an error when so

@@ -198,6 +198,9 @@ enum {
 	/* What of a body or a profile is held in memory; what is more lies in a file that has no
 	 * name. SDKs send 50 kB. */
 	PUSH_MEMORY_MAX = 1 << 20,
+	/* What is unpacked at once, by a routine that wants room for all of it: what is held in
+	 * memory anyway. */
+	UNPACK_WHOLE_SIZE_MAX = PUSH_MEMORY_MAX,
 	/* What the store is given at once; what is more comes in several batches. */
 	PUSH_BATCH_MEMORY_MAX = 8 << 20,
 	/* Folded text and its like, unpacked; and what the store is given of it, which is one

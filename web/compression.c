@@ -4,11 +4,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <libdeflate.h>
+#include <stdlib.h>
 #include <strings.h>
 #define ZLIB_CONST
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/parse.h"
 #include "web/coding.h"
 #include "web/reply.h"
@@ -21,6 +25,7 @@ enum {
 	LEVEL = 1,
 	WINDOW_BITS_GZIP = 15 + 16,
 	UNPACK_SIZE = 65536,
+	GZIP_SIZE_MIN = 18, /* a head and a tail */
 };
 
 static struct str trimmed(struct str text)
@@ -155,14 +160,42 @@ static int unpack_piece(z_stream *stream, request_sink *take, void *context)
 	return 0;
 }
 
-int compression_unpack(struct str packed, request_sink *take, void *context)
+/*
+ * At once, in a third of the time, what says at its end that it is small: 1 when all was taken, 0
+ * when nothing was, since it is larger, has several members, or is not sound.
+ */
+static int unpack_whole(struct str packed, request_sink *take, void *context)
+{
+	struct bytes tail = { 0 };
+	size_t size, read = 0, written = 0;
+	int err = 0;
+
+	if (packed.size < GZIP_SIZE_MIN)
+		return 0;
+	tail = bytes_from(packed.text + packed.size - sizeof(uint32_t), sizeof(uint32_t));
+	size = bytes_u32(&tail);
+	if (size == 0 || size > UNPACK_WHOLE_SIZE_MAX)
+		return 0;
+
+	autofree uint8_t *room = malloc(size);
+	struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+	enum libdeflate_result result = LIBDEFLATE_BAD_DATA;
+
+	if (room && decompressor)
+		result = libdeflate_gzip_decompress_ex(decompressor, packed.text, packed.size, room,
+						       size, &read, &written);
+	libdeflate_free_decompressor(decompressor);
+	if (result != LIBDEFLATE_SUCCESS || read != packed.size)
+		return 0;
+	err = take(context, room, written);
+	return err ? err : 1;
+}
+
+static int unpack_in_pieces(struct str packed, request_sink *take, void *context)
 {
 	z_stream stream = { 0 };
 	int err = 0;
 
-	assert(packed.size <= UINT32_MAX);
-	if (is_lz4(packed))
-		return unpack_lz4(packed, take, context);
 	if (inflateInit2(&stream, WINDOW_BITS_GZIP) != Z_OK)
 		return -ENOMEM;
 	stream.next_in = (const unsigned char *)packed.text;
@@ -173,6 +206,19 @@ int compression_unpack(struct str packed, request_sink *take, void *context)
 			err = inflateReset(&stream) == Z_OK ? 0 : -EBADMSG;
 	} while (!err);
 	(void)inflateEnd(&stream);
+	return err < 0 ? err : 0;
+}
+
+int compression_unpack(struct str packed, request_sink *take, void *context)
+{
+	int err;
+
+	assert(packed.size <= UINT32_MAX);
+	if (is_lz4(packed))
+		return unpack_lz4(packed, take, context);
+	err = unpack_whole(packed, take, context);
+	if (err == 0)
+		return unpack_in_pieces(packed, take, context);
 	return err < 0 ? err : 0;
 }
 

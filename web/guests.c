@@ -9,8 +9,13 @@
 #include "store/store.h"
 
 enum {
-	/* Between commits for those who may wait: a twentieth of what a sender notices. */
-	COMMIT_PAUSE_MS = 50,
+	/*
+	 * Those who may wait do so for three times as long as the last commit took, so that it is a
+	 * quarter of the time at most that the disk writes for them, however slow it is; and no
+	 * longer than a twentieth of what a sender notices.
+	 */
+	COMMIT_PAUSE_FACTOR = 3,
+	COMMIT_PAUSE_MS_MAX = 50,
 	/* Of a row that is written at once; it holds four times as many. */
 	ENTRY_COUNT_MAX = 1 << 17,
 	QUEUE_WAIT_MS = 1000, /* then it is tried again */
@@ -115,7 +120,7 @@ static void let_in(struct guests *guests, struct guest *guest)
 		return;
 	}
 	if (guest->wish == GUEST_MAY_COMMIT_LATER)
-		due_ns = guests->last_commit_ns + UINT64_C(1) * COMMIT_PAUSE_MS * CLOCK_NS_PER_MS;
+		due_ns = guests->paused_until_ns;
 	if (!guests->committing.first || due_ns < guests->commit_ns)
 		guests->commit_ns = due_ns;
 	add(&guests->committing, guest);
@@ -150,9 +155,13 @@ int guests_wait_ms(const struct guests *guests, int otherwise_ms)
 
 static void commit_for_all(struct guests *guests)
 {
+	const uint64_t pause_ns_max = UINT64_C(1) * COMMIT_PAUSE_MS_MAX * CLOCK_NS_PER_MS;
+	uint64_t begun_ns = clock_monotonic_ns();
 	int err = commit(guests);
+	uint64_t ended_ns = clock_monotonic_ns();
+	uint64_t pause_ns = (ended_ns - begun_ns) * COMMIT_PAUSE_FACTOR;
 
-	guests->last_commit_ns = clock_monotonic_ns();
+	guests->paused_until_ns = ended_ns + (pause_ns < pause_ns_max ? pause_ns : pause_ns_max);
 	answer(guests, take(&guests->committing), err);
 }
 

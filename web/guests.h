@@ -17,7 +17,7 @@ struct store;
 enum guest_wish {
 	GUEST_APPENDS = 0,
 	GUEST_COMMITS,		/* at once */
-	GUEST_MAY_COMMIT_LATER, /* with others, within some 50 ms */
+	GUEST_MAY_COMMIT_LATER, /* with others: at once, or some 50 ms after the last at most */
 };
 
 struct guest;
@@ -39,9 +39,9 @@ struct guests {
 
 	/* The writer's. */
 	struct guest_list committing;
-	uint32_t entries;   /* appended since the last commit */
-	uint64_t commit_ns; /* when the next is due */
-	uint64_t last_commit_ns;
+	uint32_t entries;	  /* appended since the last commit */
+	uint64_t commit_ns;	  /* when the next is due */
+	uint64_t paused_until_ns; /* for those who may wait */
 };
 
 void guests_init(struct guests *guests, struct store *store, int (*commit)(void *context),

@@ -80,6 +80,9 @@ struct pprof_input {
 	struct arena repaired; /* of the texts, those that were not UTF-8 */
 	struct buf joined;     /* names of a location, with their files */
 	struct buf source;     /* of a build id that tells of its source */
+	/* What the last mapping says, which most locations lie in; NULL: none was read. */
+	const char *binary_of;
+	struct named_binary binary;
 	struct pprof_things mappings, locations, functions;
 	struct pprof_value_type types[PPROF_SAMPLE_TYPE_COUNT_MAX];
 	struct pprof_sample_type sample_types[PPROF_SAMPLE_TYPE_COUNT_MAX];
@@ -109,11 +112,12 @@ int pprof_refuse(struct pprof_input *input, int err, const char *format, ...)
 /* The same of a message, with its place. */
 int pprof_refuse_at(struct pprof_input *input, const void *where, const char *what);
 
-/* A number of the message that stands in no list; 0 when it is not there, the last of several. */
-int pprof_read_number(struct pprof_input *input, struct str message, uint64_t number,
-		      const char *what, uint64_t *ret);
-int pprof_read_text(struct pprof_input *input, struct str message, uint64_t number,
-		    const char *what, struct str *ret);
+/*
+ * Numbers of the message that stand in no list, each at its field's number, those below count: 0
+ * where one is not there, the last of several. In one walk.
+ */
+int pprof_read_numbers(struct pprof_input *input, struct str message, const char *what,
+		       size_t count, uint64_t *ret);
 int pprof_get_text(struct pprof_input *input, uint64_t number, const char *what, struct str *ret);
 
 struct pprof_thing *pprof_find_thing(struct pprof_things *things, uint64_t id);

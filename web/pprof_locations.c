@@ -12,36 +12,33 @@
 static int read_line(struct pprof_input *input, struct str message, struct named_line *ret,
 		     struct named_function *ret_function)
 {
-	uint64_t id = 0;
-	uint64_t line = 0;
-	uint64_t start = 0;
-	int err = pprof_read_number(input, message, 1, "a line", &id);
+	uint64_t numbers[3];
+	uint64_t said[6];
+	int err = pprof_read_numbers(input, message, "a line", 3, numbers);
 
 	*ret = (struct named_line){ 0 };
-	if (!err)
-		err = pprof_read_number(input, message, 2, "a line", &line);
 	if (err)
 		return err;
 
-	const struct pprof_thing *function = pprof_find_thing(&input->functions, id);
+	const struct pprof_thing *function = pprof_find_thing(&input->functions, numbers[1]);
 
 	if (!function)
 		return pprof_refuse(input, -EBADMSG,
 				    "a location is in function %" PRIu64 ", which is not there",
-				    id);
-	err = pprof_read_text(input, function->bytes, 2, "a function's name", &ret->function);
+				    numbers[1]);
+	err = pprof_read_numbers(input, function->bytes, "a function", 6, said);
 	if (!err)
-		err = pprof_read_text(input, function->bytes, 3, "a function's name",
-				      &ret_function->system_name);
+		err = pprof_get_text(input, said[2], "a function's name", &ret->function);
 	if (!err)
-		err = pprof_read_text(input, function->bytes, 4, "a function's file", &ret->file);
+		err = pprof_get_text(input, said[3], "a function's name",
+				     &ret_function->system_name);
 	if (!err)
-		err = pprof_read_number(input, function->bytes, 5, "a function", &start);
+		err = pprof_get_text(input, said[4], "a function's file", &ret->file);
 	/* Some have only the one that the linker sees. */
 	if (ret->function.size == 0)
 		ret->function = ret_function->system_name;
-	ret->line = line <= UINT32_MAX ? (uint32_t)line : 0;
-	ret_function->start_line = start <= UINT32_MAX ? (uint32_t)start : 0;
+	ret->line = numbers[2] <= UINT32_MAX ? (uint32_t)numbers[2] : 0;
+	ret_function->start_line = said[5] <= UINT32_MAX ? (uint32_t)said[5] : 0;
 	return err;
 }
 
@@ -99,26 +96,22 @@ static int join_names(struct pprof_input *input, struct named_line *lines, size_
 }
 
 /* Of a mapping without an id of its build nothing is known but its name. */
-static int read_identity(struct pprof_input *input, struct str mapping, struct identity *ret)
+static void read_identity(struct str text, struct identity *ret)
 {
-	struct str text;
-	int err = pprof_read_text(input, mapping, 6, "a mapping's build id", &text);
-
 	*ret = (struct identity){ 0 };
-	if (err || text.size < 2 || text.size % 2 != 0 || text.size / 2 > IDENTITY_SIZE_MAX)
-		return err;
+	if (text.size < 2 || text.size % 2 != 0 || text.size / 2 > IDENTITY_SIZE_MAX)
+		return;
 	for (size_t i = 0; i < text.size; i += 2) {
 		uint64_t byte;
 
 		if (parse_hex((struct str){ text.text + i, 2 }, &byte)) {
 			*ret = (struct identity){ 0 };
-			return 0;
+			return;
 		}
 		ret->bytes[i / 2] = (uint8_t)byte;
 	}
 	ret->kind = IDENTITY_GNU_BUILD_ID;
 	ret->size = (uint8_t)(text.size / 2);
-	return 0;
 }
 
 /* A location without a line: binary and offset in its file. */
@@ -126,10 +119,8 @@ static int64_t add_address(struct pprof_input *input, struct str mapping,
 			   const struct named_binary *binary)
 {
 	struct identity identity;
-	int err = read_identity(input, mapping, &identity);
 
-	if (err)
-		return err;
+	read_identity(binary->build_id, &identity);
 
 	int64_t build = batch_add_build(input->batch, mapping.size ? BUILD_FILE : BUILD_UNMAPPED,
 					&identity, binary->path);
@@ -170,29 +161,39 @@ static int add_source(struct pprof_input *input, struct str *build_id)
 	return input->source.error;
 }
 
-/* All that a mapping says. What has names has no need of addresses. */
-static int read_binary(struct pprof_input *input, struct str message, struct str mapping,
-		       struct named_binary *ret)
+/* All that a mapping says, but for the address. */
+static int read_binary(struct pprof_input *input, struct str mapping, struct named_binary *ret)
 {
 	static const unsigned flags[] = { BINARY_HAS_FUNCTIONS, BINARY_HAS_FILENAMES,
 					  BINARY_HAS_LINES, BINARY_HAS_INLINES };
-	uint64_t *const numbers[] = { &ret->start, &ret->limit, &ret->offset };
-	int err = pprof_read_number(input, message, 3, "a location", &ret->address);
+	uint64_t numbers[11];
+	int err = pprof_read_numbers(input, mapping, "a mapping", 11, numbers);
 
-	for (uint64_t i = 0; !err && i < 3; i++)
-		err = pprof_read_number(input, mapping, 2 + i, "a mapping", numbers[i]);
+	*ret = (struct named_binary){ .start = numbers[2],
+				      .limit = numbers[3],
+				      .offset = numbers[4],
+				      .flags = BINARY_FLAGS_TOLD };
 	if (!err)
-		err = pprof_read_text(input, mapping, 5, "a mapping's file", &ret->path);
+		err = pprof_get_text(input, numbers[5], "a mapping's file", &ret->path);
 	if (!err)
-		err = pprof_read_text(input, mapping, 6, "a mapping's build id", &ret->build_id);
-	ret->flags = BINARY_FLAGS_TOLD;
-	for (uint64_t i = 0; !err && i < sizeof(flags) / sizeof(flags[0]); i++) {
-		uint64_t has = 0;
-
-		err = pprof_read_number(input, mapping, 7 + i, "a mapping", &has);
-		ret->flags |= has ? flags[i] : 0;
-	}
+		err = pprof_get_text(input, numbers[6], "a mapping's build id", &ret->build_id);
+	for (size_t i = 0; !err && i < sizeof(flags) / sizeof(flags[0]); i++)
+		ret->flags |= numbers[7 + i] ? flags[i] : 0;
 	return err;
+}
+
+/* The same, of the one before in most cases. */
+static int find_binary(struct pprof_input *input, struct str mapping, struct named_binary *ret)
+{
+	if (!mapping.text || mapping.text != input->binary_of) {
+		int err = read_binary(input, mapping, &input->binary);
+
+		input->binary_of = err ? NULL : mapping.text;
+		if (err)
+			return err;
+	}
+	*ret = input->binary;
+	return 0;
 }
 
 static int64_t add_named(struct pprof_input *input, struct named_line *lines,
@@ -216,16 +217,17 @@ static int64_t add_location(struct pprof_input *input, struct str message)
 	struct named_function functions[NAMED_LINE_COUNT_MAX];
 	struct named_binary binary = { 0 };
 	struct str mapping = { 0 };
-	uint64_t mapping_id = 0;
+	uint64_t numbers[4];
 	size_t count = 0;
-	int err = pprof_read_number(input, message, 2, "a location", &mapping_id);
+	int err = pprof_read_numbers(input, message, "a location", 4, numbers);
 	const struct pprof_thing *found =
-		err ? NULL : pprof_find_thing(&input->mappings, mapping_id);
+		err ? NULL : pprof_find_thing(&input->mappings, numbers[2]);
 
 	if (found)
 		mapping = found->bytes;
 	if (!err)
-		err = read_binary(input, message, mapping, &binary);
+		err = find_binary(input, mapping, &binary);
+	binary.address = numbers[3];
 	if (!err)
 		err = read_lines(input, message, lines, functions, &count);
 	if (err)

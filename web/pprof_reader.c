@@ -68,17 +68,17 @@ int pprof_refuse_at(struct pprof_input *input, const void *where, const char *wh
 	return pprof_refuse(input, -EBADMSG, "byte %zu: %s is not as pprof has it", offset, what);
 }
 
-int pprof_read_number(struct pprof_input *input, struct str message, uint64_t number,
-		      const char *what, uint64_t *ret)
+int pprof_read_numbers(struct pprof_input *input, struct str message, const char *what,
+		       size_t count, uint64_t *ret)
 {
 	struct bytes bytes = bytes_from(message.text, message.size);
 	struct wire_field field;
 	int more;
 
-	*ret = 0;
+	memset(ret, 0, count * sizeof(ret[0]));
 	while ((more = wire_next(&bytes, &field)) > 0)
-		if (field.number == number && field.type == WIRE_VARINT)
-			*ret = field.value;
+		if (field.number < count && field.type == WIRE_VARINT)
+			ret[field.number] = field.value;
 	return more < 0 ? pprof_refuse_at(input, message.text, what) : 0;
 }
 
@@ -93,16 +93,6 @@ int pprof_get_text(struct pprof_input *input, uint64_t number, const char *what,
 	return 0;
 }
 
-int pprof_read_text(struct pprof_input *input, struct str message, uint64_t number,
-		    const char *what, struct str *ret)
-{
-	uint64_t text = 0;
-	int err = pprof_read_number(input, message, number, what, &text);
-
-	*ret = (struct str){ 0 };
-	return err ? err : pprof_get_text(input, text, what, ret);
-}
-
 /* ---- the first walk: what others refer to -----------------------------------------------------
  */
 
@@ -112,11 +102,13 @@ static bool has_id(const void *context, uint32_t number, const void *key)
 	       *(const uint64_t *)key;
 }
 
+/* Nearly everybody counts from 1, and then places are found without the table. */
 struct pprof_thing *pprof_find_thing(struct pprof_things *things, uint64_t id)
 {
-	/* Nearly everybody counts from 1. */
 	if (id - 1 < things->items.count && things->items.items[id - 1].id == id)
 		return &things->items.items[id - 1];
+	if (things->table.count == 0)
+		return NULL;
 
 	uint64_t hash = table_hash_bytes(&id, sizeof(id), 0);
 	uint32_t number = table_find(&things->table, hash, &id, has_id, things);
@@ -124,11 +116,26 @@ struct pprof_thing *pprof_find_thing(struct pprof_things *things, uint64_t id)
 	return number == TABLE_NONE ? NULL : &things->items.items[number];
 }
 
+/* From the first on that does not count on, all are in the table, those before it as well. */
+static int enter_things(struct pprof_things *things)
+{
+	int err = 0;
+
+	while (!err && things->table.count < things->items.count) {
+		uint64_t id = things->items.items[things->table.count].id;
+
+		err = table_add(&things->table, table_hash_bytes(&id, sizeof(id), 0));
+	}
+	assert(err != -ENOSPC);
+	return err;
+}
+
 /* Ids are anybody's choice, but 0 is none. The first of two with one id is meant. */
 static int add_thing(struct pprof_input *input, struct pprof_things *things, struct str message)
 {
-	uint64_t id = 0;
-	int err = pprof_read_number(input, message, 1, things->what, &id);
+	uint64_t numbers[2];
+	int err = pprof_read_numbers(input, message, things->what, 2, numbers);
+	uint64_t id = numbers[1];
 
 	if (err)
 		return err;
@@ -136,19 +143,15 @@ static int add_thing(struct pprof_input *input, struct pprof_things *things, str
 		return pprof_refuse_at(input, message.text, things->what);
 	if (pprof_find_thing(things, id))
 		return 0;
-	if (array_reserve(&things->items, 1) < 0)
-		return -ENOMEM;
-	err = table_add(&things->table, table_hash_bytes(&id, sizeof(id), 0));
-	if (err == -ENOSPC)
+	if (things->items.count == things->table.count_max)
 		return pprof_refuse(input, -E2BIG,
 				    "it has more than %" PRIu32 " of what is called %s",
 				    things->table.count_max, things->what);
-	if (err)
-		return err;
+	if (array_reserve(&things->items, 1) < 0)
+		return -ENOMEM;
 	things->items.items[things->items.count++] =
 		(struct pprof_thing){ .id = id, .bytes = message, .number = PPROF_NUMBER_NONE };
-	assert(things->items.count == things->table.count);
-	return 0;
+	return things->table.count > 0 || id != things->items.count ? enter_things(things) : 0;
 }
 
 /* Of a long one the end is kept, which tells functions of one package apart. */
@@ -190,9 +193,11 @@ static int add_text(struct pprof_input *input, struct str text)
 static int read_value_type(struct pprof_input *input, struct str message,
 			   struct pprof_value_type *ret)
 {
-	int err = pprof_read_number(input, message, 1, "a value type", &ret->type);
+	uint64_t numbers[3];
+	int err = pprof_read_numbers(input, message, "a value type", 3, numbers);
 
-	return err ? err : pprof_read_number(input, message, 2, "a value type", &ret->unit);
+	*ret = (struct pprof_value_type){ .type = numbers[1], .unit = numbers[2] };
+	return err;
 }
 
 static int take_sized(struct pprof_input *input, const struct wire_field *field)
@@ -317,10 +322,13 @@ static int take_label(struct pprof_input *input, struct pprof_sample *sample, st
 {
 	struct str name = { 0 };
 	struct str value = { 0 };
-	int err = pprof_read_text(input, message, 1, "a label's name", &name);
+	uint64_t numbers[3];
+	int err = pprof_read_numbers(input, message, "a label", 3, numbers);
 
 	if (!err)
-		err = pprof_read_text(input, message, 2, "a label's value", &value);
+		err = pprof_get_text(input, numbers[1], "a label's name", &name);
+	if (!err)
+		err = pprof_get_text(input, numbers[2], "a label's value", &value);
 	if (err || name.size == 0 || value.size == 0 || has_label(sample, name))
 		return err;
 	if (sample->label_count == PPROF_LABEL_COUNT_MAX)

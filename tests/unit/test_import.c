@@ -129,6 +129,55 @@ static void a_profile_becomes_series_stacks_and_values(void **state)
 			assert_int_equal(batch->locations.items.items[i].address, 0x2340);
 }
 
+/* Ids that count on, then some that don't, one of them twice: the first of two is meant. */
+static void ids_of_all_kinds_lead_to_their_things(void **state)
+{
+	static const struct {
+		uint64_t id, address;
+	} places[] = { { 1, 0x10 },	     { 2, 0x20 }, { 3, 0x30 }, { 9, 0x40 }, { 2, 0x50 },
+		       { UINT64_MAX, 0x60 }, { 7, 0x70 }, { 9, 0x80 }, { 8, 0x90 } };
+	static const struct {
+		uint64_t id, address;
+	} expected[] = { { 1, 0x10 }, { 2, 0x20 }, { 3, 0x30 },		{ 9, 0x40 },
+			 { 7, 0x70 }, { 8, 0x90 }, { UINT64_MAX, 0x60 } };
+	(void)state;
+	autoclean(buf) struct buf profile = BUF(MEMORY);
+	autoclean(batch) struct batch *batch = new_batch();
+	char reason[PPROF_ERROR_SIZE] = "";
+	struct pprof_summary summary = { 0 };
+
+	pprof_sized(&profile, 1, STR("\x08\x01\x10\x02"));
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		autoclean(buf) struct buf sample = BUF(MEMORY);
+
+		pprof_number(&sample, 1, expected[i].id);
+		pprof_number(&sample, 2, 1 + i);
+		pprof_sized(&profile, 2, str_of(&sample));
+	}
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		autoclean(buf) struct buf location = BUF(MEMORY);
+
+		pprof_number(&location, 1, places[i].id);
+		pprof_number(&location, 3, places[i].address);
+		pprof_sized(&profile, 4, str_of(&location));
+	}
+	pprof_sized(&profile, 6, STR(""));
+	pprof_sized(&profile, 6, STR("samples"));
+	pprof_sized(&profile, 6, STR("count"));
+	assert_int_equal(profile.error, 0);
+	if (pprof_read(str_of(&profile), &origin, batch, &summary, reason))
+		fail_msg("refused: %s", reason);
+	assert_int_equal(batch->items.count, sizeof(expected) / sizeof(expected[0]));
+	assert_int_equal(batch->locations.items.count, batch->items.count);
+	for (uint32_t i = 0; i < batch->items.count; i++) {
+		const struct batch_item *item = &batch->items.items[i];
+		const uint32_t *stack = (const void *)pool_get(&batch->stacks, item->stack).text;
+
+		assert_int_equal(item->value, 1 + i);
+		assert_true(batch->locations.items.items[stack[1]].address == expected[i].address);
+	}
+}
+
 /* Whatever is cut off or flipped: an answer with words, or a profile; never a fall. */
 static void broken_profiles_are_refused_in_words(void **state)
 {
@@ -730,6 +779,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_profile_becomes_series_stacks_and_values),
+		cmocka_unit_test(ids_of_all_kinds_lead_to_their_things),
 		cmocka_unit_test(broken_profiles_are_refused_in_words),
 		cmocka_unit_test(what_is_wrong_is_named),
 		TEST(recordings_of_java_are_imported),

@@ -11,10 +11,12 @@
 enum {
 	/*
 	 * Those who may wait do so for three times as long as the last commit took, so that it is a
-	 * quarter of the time at most that the disk writes for them, however slow it is; and no
-	 * longer than a twentieth of what a sender notices.
+	 * quarter of the time at most that the disk writes for them, however slow it is. A hundred
+	 * commits a second are the most that a fast one gets, since each costs it some pages; and
+	 * the longest pause is a twentieth of what a sender notices.
 	 */
 	COMMIT_PAUSE_FACTOR = 3,
+	COMMIT_PAUSE_MS_MIN = 10,
 	COMMIT_PAUSE_MS_MAX = 50,
 	/* Of a row that is written at once; it holds four times as many. */
 	ENTRY_COUNT_MAX = 1 << 17,
@@ -153,15 +155,24 @@ int guests_wait_ms(const struct guests *guests, int otherwise_ms)
 	return (int)((guests->commit_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
 }
 
+static uint64_t pause_ns(uint64_t commit_ns)
+{
+	const uint64_t min_ns = UINT64_C(1) * COMMIT_PAUSE_MS_MIN * CLOCK_NS_PER_MS;
+	const uint64_t max_ns = UINT64_C(1) * COMMIT_PAUSE_MS_MAX * CLOCK_NS_PER_MS;
+
+	commit_ns *= COMMIT_PAUSE_FACTOR;
+	if (commit_ns < min_ns)
+		return min_ns;
+	return commit_ns < max_ns ? commit_ns : max_ns;
+}
+
 static void commit_for_all(struct guests *guests)
 {
-	const uint64_t pause_ns_max = UINT64_C(1) * COMMIT_PAUSE_MS_MAX * CLOCK_NS_PER_MS;
 	uint64_t begun_ns = clock_monotonic_ns();
 	int err = commit(guests);
 	uint64_t ended_ns = clock_monotonic_ns();
-	uint64_t pause_ns = (ended_ns - begun_ns) * COMMIT_PAUSE_FACTOR;
 
-	guests->paused_until_ns = ended_ns + (pause_ns < pause_ns_max ? pause_ns : pause_ns_max);
+	guests->paused_until_ns = ended_ns + pause_ns(ended_ns - begun_ns);
 	answer(guests, take(&guests->committing), err);
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sysexits.h>
@@ -33,13 +32,13 @@
 #include "collector/pace.h"
 #include "collector/privileges.h"
 #include "collector/processes.h"
+#include "collector/promptness.h"
 #include "collector/sampler.h"
 #include "collector/shipper.h"
 #include "collector/sideband.h"
 #include "collector/unwinder.h"
 
 enum {
-	NICE = -10,
 	RESTART_CODE = 75,	     /* "start me again" (EX_TEMPFAIL) */
 	EARLY_SIZE_MAX = 4 << 20,    /* a tick's samples of 64 CPUs at 997 Hz, 500 bytes each */
 	UNTOLD_COUNT_MAX = 4096,     /* beyond, they count as late */
@@ -712,7 +711,7 @@ int collect_main(const struct settings *caller_settings)
 	}
 	/* What happens is told to the walk soon, also when all CPUs are busy. Without the right for
 	 * it, a little later. */
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	promptness_ask();
 	err = privileges_drop();
 	if (err)
 		return log_error_errno(err, "cannot give up rights"), EX_NOPERM;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/promptness.h"
+
+#include <sched.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	NICE = -10,
+	TURN_NS = 100 * 1000, /* the shortest that the kernel has */
+};
+
+/* struct sched_attr of include/uapi/linux/sched/types.h, its first version; which header has it
+ * depends on the C library. */
+struct scheduling {
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime_ns; /* of the usual policy: the length of a turn */
+	uint64_t deadline_ns;
+	uint64_t period_ns;
+};
+
+void promptness_ask(void)
+{
+	struct scheduling scheduling = { .size = sizeof(scheduling),
+					 .policy = SCHED_OTHER,
+					 .runtime_ns = TURN_NS };
+
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		return;
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	/* As it is now: a service's manager may have set it where we may not. */
+	scheduling.nice = getpriority(PRIO_PROCESS, 0);
+	(void)syscall(SYS_sched_setattr, 0, &scheduling, 0);
+}

@@ -26,7 +26,7 @@
  * not answer: ask again after a reconnect.
  */
 enum {
-	UNWIND_TABLE_VERSION = 1,
+	UNWIND_TABLE_VERSION = 2,
 	/* Questions without an answer that a collector may have on the way. */
 	UNWIND_TABLE_ASKED_COUNT_MAX = 32,
 	/* 2 GiB of file: ELF_FILE_SIZE_MAX. */

@@ -8,6 +8,7 @@
 #include "symbols/go_pclntab.h"
 #include "symbols/unwind_code.h"
 #include "symbols/unwind_rows.h"
+#include "symbols/unwind_saved.h"
 
 static int add_eh_frame(struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
 {
@@ -99,5 +100,7 @@ int unwind_maker_make(struct elf_file *elf, struct elf_file *debug, const struct
 		err = add_debug_frame(debug, &rows, &about.sources);
 	if (!err)
 		err = unwind_code_add(elf, &rows, &about.sources);
+	if (!err)
+		err = unwind_saved_add(elf, &rows);
 	return err ? err : unwind_rows_build(&rows, &about, buf);
 }

@@ -160,6 +160,50 @@ int unwind_rows_add(struct unwind_rows *rows, uint64_t vaddr, uint64_t word)
 	return 0;
 }
 
+static int append(struct unwind_rows *rows, uint32_t offset, uint16_t rule)
+{
+	int err = reserve(&rows->rows, rows->row_count, &rows->row_capacity, sizeof(rows->rows[0]),
+			  UNWIND_ROW_COUNT_MAX);
+
+	if (!err)
+		rows->rows[rows->row_count++] =
+			(struct unwind_flat_row){ .offset = offset, .rule = rule };
+	return err;
+}
+
+int unwind_rows_insert(struct unwind_rows *rows, size_t number, uint32_t offset, uint32_t size,
+		       uint64_t word)
+{
+	struct unwind_extent function = rows->functions[number];
+	uint32_t end = offset + size, first = (uint32_t)rows->row_count, n = 0;
+	uint16_t rule, held = UNWIND_RULE_NONE;
+	int err = number_of(rows, word, &rule);
+
+	assert(offset >= function.start && size > 0 && end <= function.end);
+	rows->is_begun = false;
+	for (; !err && n < function.row_count && rows->rows[function.first_row + n].offset < offset;
+	     n++) {
+		held = rows->rows[function.first_row + n].rule;
+		err = append(rows, rows->rows[function.first_row + n].offset, held);
+	}
+	if (!err)
+		err = append(rows, offset, rule);
+	for (; n < function.row_count && rows->rows[function.first_row + n].offset <= end; n++)
+		held = rows->rows[function.first_row + n].rule;
+	if (!err && end < function.end)
+		err = append(rows, end, held);
+	for (; !err && n < function.row_count; n++)
+		err = append(rows, rows->rows[function.first_row + n].offset,
+			     rows->rows[function.first_row + n].rule);
+	if (err) {
+		rows->row_count = first;
+		return err;
+	}
+	rows->functions[number].first_row = first;
+	rows->functions[number].row_count = (uint32_t)rows->row_count - first;
+	return 0;
+}
+
 void unwind_rows_drop(struct unwind_rows *rows)
 {
 	assert(rows->is_begun);

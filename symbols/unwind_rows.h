@@ -72,6 +72,13 @@ int unwind_rows_begin(struct unwind_rows *rows, uint64_t vaddr, uint64_t size);
  */
 int unwind_rows_add(struct unwind_rows *rows, uint64_t vaddr, uint64_t word);
 
+/*
+ * In a function that is there already, by its number: from this offset of the file on the rule
+ * holds for size bytes, and then again what held. Only for few: the function's rows are copied.
+ */
+int unwind_rows_insert(struct unwind_rows *rows, size_t function, uint32_t offset, uint32_t size,
+		       uint64_t word);
+
 /* Forgets the function begun: it contradicts itself. */
 void unwind_rows_drop(struct unwind_rows *rows);
 

@@ -251,6 +251,7 @@ static struct target own[] = {
 	{ "w-timer", { "timer", BURN }, 9, .program = "" },
 	{ "w-alloca", { "alloca", BURN, "30" }, 2, .program = "" },
 	{ "w-large", { "large", BURN, "20" }, 2, .program = "" },
+	{ "w-register", { "register", BURN, "9" }, 8, .program = "" },
 	{ "w-plt", { "plt", BURN }, .program = "-fno-builtin -Wl,-z,lazy" },
 	{ "w-dlopen", { "dlopen", BURN }, .program = "" },
 	{ "w-thread", { "thread", BURN }, 11, .program = "" },

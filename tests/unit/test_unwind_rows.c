@@ -109,6 +109,40 @@ static void a_rule_holds_up_to_the_next(void **state)
 	assert_int_equal(unwind_table_block_line_count(&table, 0), 1);
 }
 
+static void a_rule_for_some_bytes_comes_between_others(void **state)
+{
+	autoclean(unwind_rows) struct unwind_rows rows;
+	autoclean(buf) struct buf buf = BUF(1 << 20);
+	struct unwind_table table;
+
+	(void)state;
+	unwind_rows_init(&rows, &segment, 1);
+	assert_int_equal(unwind_rows_begin(&rows, VADDR + 0x100, 0x40), 0);
+	add(&rows, VADDR + 0x100, some_rule(8));
+	add(&rows, VADDR + 0x110, some_rule(16));
+	add(&rows, VADDR + 0x120, some_rule(24));
+	assert_int_equal(unwind_rows_begin(&rows, VADDR + 0x140, 0x10), 0);
+	add(&rows, VADDR + 0x140, some_rule(32));
+	/* In the middle; up to where the next begins; the last byte; all of a function. */
+	assert_int_equal(unwind_rows_insert(&rows, 0, OFFSET + 0x108, 1, some_rule(91)), 0);
+	assert_int_equal(unwind_rows_insert(&rows, 0, OFFSET + 0x11f, 1, some_rule(92)), 0);
+	assert_int_equal(unwind_rows_insert(&rows, 0, OFFSET + 0x13f, 1, some_rule(93)), 0);
+	assert_int_equal(unwind_rows_insert(&rows, 1, OFFSET + 0x140, 0x10, some_rule(94)), 0);
+	build(&rows, &buf, &table);
+
+	static const struct {
+		uint32_t offset, rule;
+	} expected[] = {
+		{ 0x100, 8 },  { 0x107, 8 },  { 0x108, 91 }, { 0x109, 8 },  { 0x10f, 8 },
+		{ 0x110, 16 }, { 0x11e, 16 }, { 0x11f, 92 }, { 0x120, 24 }, { 0x13e, 24 },
+		{ 0x13f, 93 }, { 0x140, 94 }, { 0x14f, 94 }, { 0x150, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		assert_int_equal(unwind_table_find(&table, OFFSET + expected[i].offset),
+				 some_rule(expected[i].rule));
+}
+
 static void what_starts_later_has_the_bytes(void **state)
 {
 	autoclean(unwind_rows) struct unwind_rows rows;
@@ -270,6 +304,7 @@ int main(void)
 	const char *wanted = getenv("HEARTH_SEED");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rule_holds_up_to_the_next),
+		cmocka_unit_test(a_rule_for_some_bytes_comes_between_others),
 		cmocka_unit_test(what_starts_later_has_the_bytes),
 		cmocka_unit_test(functions_outside_the_code_are_refused),
 		cmocka_unit_test(the_search_finds_what_a_linear_one_does),

@@ -107,6 +107,41 @@ KEEP static int recurse_with_much(int depth)
 	return bytes[depth];
 }
 
+/*
+ * A frame that lies where rbx says, whatever the stack pointer is: as the dynamic linker's entry
+ * for lazy binding, which saves registers of a size that only the machine knows.
+ */
+void call_with_frame_in_register(int depth);
+__asm__(".text\n"
+	".type call_with_frame_in_register, @function\n"
+	"call_with_frame_in_register:\n"
+	".cfi_startproc\n"
+	"push %rbx\n"
+	".cfi_def_cfa_offset 16\n"
+	".cfi_offset 3, -16\n"
+	"mov %rsp, %rbx\n"
+	".cfi_def_cfa_register 3\n"
+	"sub $1000, %rsp\n"
+	"and $-64, %rsp\n"
+	"call recurse_with_rbx\n"
+	"mov %rbx, %rsp\n"
+	".cfi_def_cfa_register 7\n"
+	"pop %rbx\n"
+	".cfi_def_cfa_offset 8\n"
+	".cfi_restore 3\n"
+	"ret\n"
+	".cfi_endproc\n"
+	".size call_with_frame_in_register, . - call_with_frame_in_register\n");
+
+/* Keeps depth over a call, in rbx, and more in others. */
+KEEP __attribute__((used)) void recurse_with_rbx(int depth)
+{
+	unsigned long a = sink + 1, b = a * 3;
+
+	sink += (unsigned long)recurse(depth);
+	sink += a ^ b * (unsigned long)depth;
+}
+
 static void on_signal(int number)
 {
 	(void)number;
@@ -336,6 +371,8 @@ int main(int argument_count, char **arguments)
 		recurse_with_alloca(n);
 	else if (strcmp(mode, "large") == 0)
 		recurse_with_much(n);
+	else if (strcmp(mode, "register") == 0)
+		call_with_frame_in_register(n);
 	else if (strcmp(mode, "plt") == 0)
 		call_library();
 	else if (strcmp(mode, "dlopen") == 0)

@@ -25,6 +25,9 @@ static_assert(BUCKET_COUNT % SWEEP_SHARE == 0, "each bucket has its turn");
 
 /* Samples in flight when a process ends are drained within a window; then some. */
 #define KEPT_AFTER_END_NS (UINT64_C(4) * (uint64_t)CLOCK_NS_PER_S)
+/* An exec record comes before the kernel counts the exec: a sample in between is of the program
+ * that was, with the new one's record behind it. */
+#define EXEC_NS		  ((uint64_t)CLOCK_NS_PER_MS)
 #define SCAN_DELAY_MIN_NS ((uint64_t)CLOCK_NS_PER_S)
 #define SCAN_DELAY_MAX_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
 
@@ -318,16 +321,68 @@ static bool key_equal(const struct process_key *a, const struct process_key *b)
 	       a->start_boot_ns == b->start_boot_ns;
 }
 
+static bool ran_at(const struct process *process, uint32_t pid, uint64_t boot_ns)
+{
+	return process->key.pid == pid && process->begin_boot_ns <= boot_ns &&
+	       (!process->end_boot_ns || boot_ns < process->end_boot_ns);
+}
+
 /* Of those that were not sampled yet, the one that ran then. */
 static struct process *find_nameless(struct processes *processes, uint32_t pid, uint64_t boot_ns)
 {
 	for (struct process *p = *bucket_of(processes, pid); p; p = p->older)
-		if (p->key.pid == pid && !p->has_key && p->begin_boot_ns <= boot_ns)
+		if (!p->has_key && ran_at(p, pid, boot_ns))
 			return p;
 	return NULL;
 }
 
-static void read_process(struct process *process)
+/*
+ * The image whose exec the kernel had not counted yet when it was sampled, now or the first time:
+ * then it is known by the number of the one before.
+ */
+static struct process *find_uncounted(struct processes *processes, const struct process_key *key,
+				      uint64_t boot_ns)
+{
+	for (struct process *p = *bucket_of(processes, key->pid); p; p = p->older) {
+		if (!ran_at(p, key->pid, boot_ns) || !p->has_key || p->begin_boot_ns == 0 ||
+		    p->key.start_boot_ns != key->start_boot_ns)
+			continue;
+		if (p->key.exec_generation == key->exec_generation + 1 &&
+		    boot_ns - p->begin_boot_ns < EXEC_NS)
+			return p;
+		if (p->key.exec_generation + 1 == key->exec_generation &&
+		    p->named_boot_ns - p->begin_boot_ns < EXEC_NS) {
+			p->key.exec_generation = key->exec_generation;
+			p->named_boot_ns = 0;
+			mark_changed(processes, p);
+			return p;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * What a fork maps is what its parent maps, which we may not have known. Later it may be sampled
+ * when it has ended, or runs another program; its parent is there mostly.
+ */
+static void take_from_parent(struct processes *processes, struct process *process)
+{
+	struct process *parent = find_current(processes, process->parent_pid);
+	struct mappings *mappings = NULL;
+
+	/* By now it runs another program, too. */
+	if (parent && parent->begin_boot_ns > process->begin_boot_ns)
+		return;
+	if (parent && parent->mappings) {
+		process->mappings = mappings_ref(parent->mappings);
+	} else if (mappings_scan(process->parent_pid, &mappings) == 0) {
+		process->mappings = mappings;
+		if (parent)
+			parent->mappings = mappings_ref(mappings);
+	}
+}
+
+static void read_process(struct processes *processes, struct process *process)
 {
 	struct process_texts *texts = NULL;
 	struct mappings *mappings = NULL;
@@ -349,6 +404,8 @@ static void read_process(struct process *process)
 	 * its end a record will tell. */
 	if (err == -ESRCH)
 		process->next_scan_boot_ns = UINT64_MAX;
+	if ((err == -ESRCH || process->end_boot_ns) && !process->mappings && process->parent_pid)
+		take_from_parent(processes, process);
 	if (err || process->end_boot_ns || (process->mappings && process->mappings->is_complete) ||
 	    (process->texts && process->texts->is_kernel_thread))
 		return;
@@ -366,18 +423,21 @@ struct process *processes_resolve(struct processes *processes, const struct proc
 	while (process && !(process->has_key && key_equal(&process->key, key)))
 		process = process->older;
 	if (!process)
+		process = find_uncounted(processes, key, boot_ns);
+	if (!process) {
 		process = find_nameless(processes, key->pid, boot_ns);
-	if (!process)
-		process = add_process(processes, key->pid, 0,
-				      find_next_image(processes, key->pid, boot_ns));
-	if (!process)
-		return NULL;
-
-	process->key = *key;
-	process->has_key = true;
+		if (!process)
+			process = add_process(processes, key->pid, 0,
+					      find_next_image(processes, key->pid, boot_ns));
+		if (!process)
+			return NULL;
+		process->key = *key;
+		process->has_key = true;
+		process->named_boot_ns = boot_ns;
+	}
 	process->last_sampled_boot_ns = boot_ns;
 	if (!process->was_read) {
-		read_process(process);
+		read_process(processes, process);
 		mark_changed(processes, process);
 	}
 	return process;

@@ -43,6 +43,7 @@ struct process {
 	uint64_t exit_boot_ns;	    /* 0 while it lives */
 	uint64_t next_scan_boot_ns; /* not before: the back-off of re-scans */
 	uint64_t scan_delay_ns;
+	uint64_t named_boot_ns; /* of the sample whose key this is; 0: of none */
 	uint64_t last_sampled_boot_ns;
 	uint32_t parent_pid;
 	uint32_t namespace_pid;	     /* 0: not known */

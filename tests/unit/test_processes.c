@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "collector/mappings.h"
 #include "collector/processes.h"
 #include "collector/sideband.h"
 
@@ -133,6 +134,55 @@ static void tells_a_sample_from_before_an_exec_from_the_new_program(void **state
 	assert_string_equal(after->texts->executable, "/usr/bin/after");
 	assert_int_equal(after->exit_boot_ns, 30);
 	assert_null(before->mappings);
+}
+
+/* The kernel tells of an exec some microseconds before it counts it. */
+static void knows_a_program_that_was_sampled_before_its_exec_was_counted(void **state)
+{
+	note(*state, SIDEBAND_FORKED, CHILD, 10, NULL);
+	note(*state, SIDEBAND_EXEC, CHILD, 20 * SECOND, "after");
+
+	/* Number 1 is the fork's, which nobody sampled. */
+	struct process *early = resolve(*state, CHILD, 1, 10, 20 * SECOND + 5000);
+	struct process *after = resolve(*state, CHILD, 2, 10, 21 * SECOND);
+
+	assert_ptr_equal(early, after);
+	assert_string_equal(after->texts->name, "after");
+	assert_int_equal(after->end_boot_ns, 0);
+	assert_int_equal(after->key.exec_generation, 2);
+	/* In whatever order they are looked at. */
+	assert_ptr_equal(resolve(*state, CHILD, 1, 10, 20 * SECOND + 6000), after);
+	/* The fork is still to be had. */
+	assert_ptr_not_equal(resolve(*state, CHILD, 1, 10, 15 * SECOND), after);
+	/* Much later it is an exec that no record told of. */
+	assert_ptr_not_equal(resolve(*state, CHILD, 3, 10, 30 * SECOND), after);
+}
+
+static void gives_a_fork_that_is_gone_what_its_parent_maps(void **state)
+{
+	struct sideband_record record = { .kind = SIDEBAND_FORKED,
+					  .pid = CHILD,
+					  .tid = CHILD,
+					  .parent_pid = (uint32_t)getpid(),
+					  .boot_ns = 10 };
+
+	/* Of us nothing is known but that we live. */
+	processes_note(*state, &record);
+	note(*state, SIDEBAND_EXEC, CHILD, 20, "after");
+
+	struct process *fork = resolve(*state, CHILD, 1, 10, 15);
+
+	assert_int_equal(fork->end_boot_ns, 20);
+	assert_non_null(fork->mappings);
+	assert_non_null(mappings_find(fork->mappings, (uint64_t)(uintptr_t)getpid));
+
+	/* One who runs another program since maps something else. */
+	record.pid = record.tid = CHILD + 1;
+	processes_note(*state, &record);
+	note(*state, SIDEBAND_EXITED, CHILD + 1, 20, NULL);
+	note(*state, SIDEBAND_EXEC, (uint32_t)getpid(), 30, "another");
+	fork = resolve(*state, CHILD + 1, 1, 10, 15);
+	assert_null(fork->mappings);
 }
 
 static void tells_pids_apart_that_come_again(void **state)
@@ -271,6 +321,8 @@ int main(void)
 		TEST(gives_a_fork_what_its_parent_maps),
 		TEST(takes_an_exec_for_another_process),
 		TEST(tells_a_sample_from_before_an_exec_from_the_new_program),
+		TEST(knows_a_program_that_was_sampled_before_its_exec_was_counted),
+		TEST(gives_a_fork_that_is_gone_what_its_parent_maps),
 		TEST(tells_pids_apart_that_come_again),
 		TEST(forgets_the_dead_after_a_while),
 		TEST(finds_out_about_deaths_that_nobody_told),

@@ -44,9 +44,10 @@ enum {
 	 * programs and libraries of a development machine, 1,992 files, have 68 MB of tables; those
 	 * that run have a few. */
 	UNWIND_SIZE_MAX = 32 << 20,
-	/* Stacks that wait to be walked until the unwind tables of their files are there: 400 of 16
-	 * kB and more. A build has 15 a second that are younger than their tables. */
-	LATE_SIZE_MAX = 8 << 20,
+	/* Stacks that wait to be walked until the unwind tables of their files are there: five
+	 * seconds of two busy CPUs whose programs are all new, 16 kB each. A build has 15 a second
+	 * that are younger than their tables. */
+	LATE_SIZE_MAX = 16 << 20,
 
 	/* ---- requests: what a stranger may ask of the server (web/limit.h names them) ---- */
 

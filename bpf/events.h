@@ -22,8 +22,9 @@ enum {
 	/* Steps of the walk of a user's stack. Deepest seen in services: 126. */
 	EVENT_USER_FRAME_COUNT_MAX = 512,
 	EVENT_FRAME_COUNT_MAX = EVENT_KERNEL_FRAME_COUNT_MAX + EVENT_USER_FRAME_COUNT_MAX,
-	/* Of a stack that is to be walked later; four in five reach to the start of the thread. */
-	EVENT_RAW_STACK_SIZE_MAX = 16 << 10,
+	/* Of a stack that is to be walked later. Programs that take 16 to 60 kB while they start:
+	 * clang, civetweb's threads, update-mime-database. */
+	EVENT_RAW_STACK_SIZE_MAX = 64 << 10,
 	EVENT_PAGE_SIZE = 4096,
 };
 
@@ -83,10 +84,15 @@ struct event_raw {
 	__u64 sp;
 	__u64 fp;
 	__u32 is_return; /* pc is looked up one byte before: a system call was made */
-	__u32 reserved;
+	/*
+	 * Pages whose bytes are none: bit 0 the second one, since the first is always there.
+	 * Buffers of a frame that nothing was written to are not in memory.
+	 */
+	__u32 holes;
 };
 
 EVENT_ASSERT(sizeof(struct event_raw) == 160, "no hole");
+EVENT_ASSERT(EVENT_RAW_STACK_SIZE_MAX / EVENT_PAGE_SIZE - 1 <= 32, "a bit for each page");
 
 #ifndef __bpf__
 /* Without a raw stack. */

@@ -71,15 +71,9 @@ struct {
 
 /* The record is put together here: it is larger than a program's stack. A perf_event program is not
  * interrupted by itself on one CPU, so one record a CPU does. */
-struct record {
-	struct event event;
-	/* A raw stack follows the frames, so some of it may lie behind the event. */
-	__u8 rest[sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX];
-};
-
 struct scratch {
 	struct walk_state state;
-	struct record record;
+	struct event event;
 };
 
 struct {
@@ -88,6 +82,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
+
+/* What carries a raw stack, which follows the frames, so that some of it may lie behind the event.
+ */
+struct early_record {
+	struct event event;
+	__u8 rest[sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX];
+};
+
+/* By CPU. Not a per-CPU array, whose values have 32 KiB at most. As many as there are CPUs: set
+ * before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct early_record);
+} early_records SEC(".maps");
 
 /* Of a stack that is walked twice. */
 struct check {
@@ -281,7 +291,7 @@ static long step_plainly(__u32 number, struct walk *walk)
  */
 
 /* The space of a process, 0 when none is known. */
-static __always_inline __u32 find_space(const struct event *event)
+static __always_inline __u32 find_space(struct walk_state *s, const struct event *event)
 {
 	__u32 pid = event->pid, number = pid % WALK_BUCKET_COUNT;
 	struct walk_bucket *bucket = bpf_map_lookup_elem(&processes, &number);
@@ -297,8 +307,10 @@ static __always_inline __u32 find_space(const struct event *event)
 		    (process->exec_generation == event->exec_generation ||
 		     process->exec_generation == WALK_ANY_GENERATION) &&
 		    (process->start_boot_ns == (__u32)event->start_boot_ns ||
-		     process->start_boot_ns == WALK_ANY_START))
+		     process->start_boot_ns == WALK_ANY_START)) {
+			s->is_space_guessed = process->exec_generation == WALK_ANY_GENERATION;
 			return process->space;
+		}
 	}
 	return 0;
 }
@@ -313,7 +325,7 @@ static __always_inline void walk_user_stack(struct walk *walk)
 		s->verdict = WALK_NO_USER_STACK;
 		return;
 	}
-	walk_enter(walk, find_space(walk->event));
+	walk_enter(walk, find_space(s, walk->event));
 	bpf_loop(EVENT_USER_FRAME_COUNT_MAX / STEPS_AT_ONCE + 1, step, walk, 0);
 }
 
@@ -364,21 +376,18 @@ static __always_inline void start_below_kernel(struct walk_state *s, struct task
 #endif
 }
 
-/* In the middle of an execve() the stack from which it was called is gone. */
-static __always_inline bool is_execve(const struct walk_state *s)
+/* In the second half of an execve() the stack from which it was called is gone, while the registers
+ * still are those of the program before. */
+static __always_inline bool is_execve_without_stack(const struct walk_state *s)
 {
 #if defined(__TARGET_ARCH_x86)
-	return s->leaf[15] == 59 || s->leaf[15] == 322;
+	__u64 word;
+
+	return (s->leaf[15] == 59 || s->leaf[15] == 322) &&
+	       bpf_probe_read_user(&word, sizeof(word), (void *)s->frame.sp);
 #else
 	return false;
 #endif
-}
-
-static __always_inline void forget_user_stack(struct walk_state *s)
-{
-	s->frame_count = 0;
-	s->wants_more = 0;
-	s->verdict = WALK_NO_USER_STACK;
 }
 
 static __always_inline void describe(struct event *event, struct task_struct *task,
@@ -402,51 +411,63 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
-static __always_inline void send(struct record *record, __u64 size, __u64 wakeup)
-{
-	if (size > sizeof(*record))
-		size = sizeof(*record);
-	if (bpf_ringbuf_output(&ring, record, size, wakeup))
-		count(COUNTER_RING_FULL);
-}
-
 /*
- * The registers that the walk began with and the stack from there on, up to so many pages, behind
- * the frames: how many bytes of stack, 0 when there is nothing to read.
+ * The event with the registers that the walk began with and the stack from there on, up to so many
+ * pages. False when there is nothing to read of it.
  */
-static __noinline __u32 add_raw_stack(struct scratch *scratch, const struct event_raw *from,
-				      __u32 pages)
+static __noinline bool send_with_stack(struct scratch *scratch, const struct event_raw *from,
+				       __u32 pages)
 {
-	if (!scratch || !from)
-		return 0;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct early_record *record = bpf_map_lookup_elem(&early_records, &cpu);
+
+	if (!record || !scratch || !from)
+		return false;
 
 	__u32 frame_count = scratch->state.kernel_frame_count + scratch->state.frame_count;
 
 	if (frame_count > EVENT_FRAME_COUNT_MAX)
-		return 0;
+		return false;
 
-	__u8 *raw = (__u8 *)&scratch->record + EVENT_HEADER_SIZE + frame_count * 8;
+	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
+	__u8 *raw = (__u8 *)record + size;
 	__u64 sp = from->sp;
-	__u32 first = EVENT_PAGE_SIZE - (sp & (EVENT_PAGE_SIZE - 1));
-	__u32 size = 0;
+	__u32 stack_size = EVENT_PAGE_SIZE - (sp & (EVENT_PAGE_SIZE - 1));
 
-	*(struct event_raw *)raw = *from;
-	__builtin_memcpy(((struct event_raw *)raw)->registers, scratch->state.leaf,
-			 sizeof(scratch->state.leaf));
-	raw += sizeof(struct event_raw);
-	if (first > EVENT_PAGE_SIZE || bpf_probe_read_user(raw, first, (void *)sp))
-		return 0;
-	size = first;
-	raw += first;
+	bpf_probe_read_kernel(&record->event, sizeof(record->event), &scratch->event);
+	struct event_raw *at = (struct event_raw *)raw;
+
+	*at = *from;
+	__builtin_memcpy(at->registers, scratch->state.leaf, sizeof(scratch->state.leaf));
+	raw += sizeof(*at);
+	if (stack_size > EVENT_PAGE_SIZE || bpf_probe_read_user(raw, stack_size, (void *)sp))
+		return false;
+	raw += stack_size;
+
+	/* Without branches: the verifier would follow each combination of pages. */
+	__u32 holes = 0, last = 0;
+
 #pragma clang loop unroll(full)
-	for (int i = 0; i < EVENT_RAW_STACK_SIZE_MAX / EVENT_PAGE_SIZE - 1; i++) {
-		if (i + 1U >= pages ||
-		    bpf_probe_read_user(raw, EVENT_PAGE_SIZE, (void *)(sp + size)))
+	for (__u32 i = 0; i < EVENT_RAW_STACK_SIZE_MAX / EVENT_PAGE_SIZE - 1; i++) {
+		if (i + 1 >= pages)
 			break;
-		size += EVENT_PAGE_SIZE;
+
+		__u32 is_hole = unwind_if_negative(bpf_probe_read_user(
+			raw, EVENT_PAGE_SIZE, (void *)(sp + stack_size + i * EVENT_PAGE_SIZE)));
+
+		holes |= is_hole & 1U << i;
+		last = (last & is_hole) | ((i + 1) & ~is_hole);
 		raw += EVENT_PAGE_SIZE;
 	}
-	return size;
+	at->holes = holes;
+	stack_size += last * EVENT_PAGE_SIZE;
+	record->event.raw_stack_size = stack_size;
+	size += sizeof(struct event_raw) + stack_size;
+	if (size > sizeof(*record))
+		size = sizeof(*record);
+	if (bpf_ringbuf_output(&ring, record, size, BPF_RB_FORCE_WAKEUP))
+		count(COUNTER_RING_FULL);
+	return true;
 }
 
 /* ---- walking twice ------------------------------------------------------------------------------
@@ -483,7 +504,7 @@ static __noinline int check(struct scratch *scratch, const struct event_raw *sta
 	const struct walk_state *usual = &scratch->state;
 	struct walk_state *s = &check->state;
 	struct walk walk = { .state = s, .event = &check->event };
-	struct comparison comparison = { .usual = &scratch->record.event, .check = check };
+	struct comparison comparison = { .usual = &scratch->event, .check = check };
 
 	walk_begin(s);
 	s->kernel_frame_count = 0;
@@ -492,7 +513,7 @@ static __noinline int check(struct scratch *scratch, const struct event_raw *sta
 	s->frame.fp = start->fp;
 	s->frame.is_return = start->is_return;
 	__builtin_memcpy(s->leaf, usual->leaf, sizeof(s->leaf));
-	walk_enter(&walk, find_space(&scratch->record.event));
+	walk_enter(&walk, find_space(s, &scratch->event));
 	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
 	if (s->space != usual->space || s->generation != usual->generation || s->wants_more ||
 	    s->lacks_table)
@@ -581,7 +602,7 @@ int profile(struct tick *tick)
 	}
 
 	struct walk_state *s = &memory->state;
-	struct event *event = &memory->record.event;
+	struct event *event = &memory->event;
 	struct walk walk = { .state = s, .event = event };
 	bool in_kernel = (__s64)tick->registers[REGISTER_IP] < 0;
 
@@ -617,17 +638,17 @@ int profile(struct tick *tick)
 		start.sp = s->frame.sp;
 		start.fp = s->frame.fp;
 		start.is_return = s->frame.is_return;
-		walk_user_stack(&walk);
-		if (in_kernel && s->verdict == WALK_READ_FAULT && s->frame_count == 1 &&
-		    is_execve(s))
-			forget_user_stack(s);
+		if (in_kernel && is_execve_without_stack(s))
+			s->verdict = WALK_NO_USER_STACK;
+		else
+			walk_user_stack(&walk);
 	}
 
 	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 	__u64 room = ring_size;
 	__u64 wakeup = waiting > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 	__u32 frame_count = s->kernel_frame_count + s->frame_count;
-	__u32 raw_size = 0;
+	bool is_sent = false;
 
 	event->flags |= (__u16)s->flags;
 	event->verdict = (__u8)s->verdict;
@@ -636,24 +657,25 @@ int profile(struct tick *tick)
 	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
 		event->flags |= EVENT_CAME_EARLY;
 		/* The fuller the ring, the less of a stack; the last quarter is for frames. */
-		__u32 pages = waiting < room / 4 ? 4 : waiting < room / 2 ? 2 : 1;
+		__u32 pages = waiting < room / 4 ? 16 : waiting < room / 2 ? 4 : 1;
 
 		if (waiting > room / 4 * 3) {
 			count(COUNTER_RAW_LEFT_OUT);
 			if (s->verdict != WALK_COMPLETE && s->verdict != WALK_TRUNCATED)
 				event->verdict = WALK_CAME_EARLY;
 		} else {
-			raw_size = add_raw_stack(memory, &start, pages);
+			is_sent = send_with_stack(memory, &start, pages);
 			count(COUNTER_RAW);
 		}
 	}
-	if (raw_size > 0) {
-		event->raw_stack_size = raw_size;
-		raw_size += sizeof(struct event_raw);
-		wakeup = BPF_RB_FORCE_WAKEUP;
+	if (!is_sent) {
+		__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
+
+		if (size > sizeof(*event))
+			size = sizeof(*event);
+		if (bpf_ringbuf_output(&ring, event, size, wakeup))
+			count(COUNTER_RING_FULL);
 	}
-	send(&memory->record, EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64) + raw_size,
-	     wakeup);
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	if (check_period && number % check_period == 0 && !s->wants_more &&

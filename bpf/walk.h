@@ -101,6 +101,10 @@ struct walk_state {
 	__u32 expects_mappings; /* of the space */
 	__u32 generation;	/* of the space; 0: not known */
 	__u32 lacks_table;	/* came upon a file without one */
+	/* Of a process that was not sampled yet: it may run another program by now than the one
+	 * whose space this is. */
+	__u32 is_space_guessed;
+	__u32 reserved;
 	__u64 window_at;
 	__u64 leaf[16];
 	__u8 window[WALK_WINDOW_SIZE + 8];
@@ -121,6 +125,7 @@ UNWIND_INLINE void walk_begin(struct walk_state *s)
 	s->missing_file = 0;
 	s->generation = 0;
 	s->lacks_table = 0;
+	s->is_space_guessed = 0;
 	s->window_at = 0;
 	s->window_size = 0;
 }
@@ -412,7 +417,7 @@ UNWIND_INLINE long walk_step(struct walk *walk, enum walk_way way)
 	if (s->place == WALK_IN_NOTHING) {
 		/* A frame pointer step that leads nowhere was none. */
 		s->verdict = s->frame.is_return == 2 ? WALK_NO_RULE : WALK_NO_MAPPING;
-		if (s->expects_mappings)
+		if (s->expects_mappings | s->is_space_guessed)
 			s->wants_more = 1;
 		if (s->frame_count == 0)
 			walk_add_frame(walk);

@@ -11,9 +11,10 @@
 #include "collector/spaces.h"
 #include "collector/unwind_files.h"
 
-/* Tables take milliseconds; on a host that Hearth is new to, hundreds of files wait in line. A
- * sample belongs to a window of a second, and should not come much later. */
-#define AGE_MAX_NS (UINT64_C(2) * (uint64_t)CLOCK_NS_PER_S)
+/* Tables take milliseconds; on a host that Hearth is new to, and that is busy, hundreds of files
+ * wait in line for seconds. A sample belongs to a window of a second, and should not come much
+ * later. */
+#define AGE_MAX_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)
 /* The record of a mapping takes two milliseconds. */
 #define MAPPING_AGE_MAX_NS (UINT64_C(150) * CLOCK_NS_PER_MS)
 #define MAPPING_RETRY_NS   (UINT64_C(20) * CLOCK_NS_PER_MS)

@@ -13,8 +13,17 @@ struct walk {
 	const uint8_t *stack;
 	uint64_t stack_at; /* its address in the process */
 	uint64_t stack_size;
-	bool ran_out; /* what was brought of the stack ended before the stack did */
+	uint32_t holes; /* of the stack; struct event_raw */
+	bool ran_out;	/* what was brought of the stack ended before the stack did */
 };
+
+/* Whether these bytes of the stack are in a page that was not brought. */
+static bool is_hole(const struct walk *walk, uint64_t at)
+{
+	uint64_t page = (walk->stack_at % EVENT_PAGE_SIZE + at) / EVENT_PAGE_SIZE;
+
+	return page > 0 && (walk->holes >> (page - 1) & 1);
+}
 
 /* What lies further above than this is no stack that was cut. */
 enum { STACK_SIZE_MAX = 8 << 20 };
@@ -42,6 +51,8 @@ static int walk_read(struct walk *walk, uint64_t address, __u64 *ret)
 		walk->ran_out |= at < STACK_SIZE_MAX;
 		return -1;
 	}
+	if (is_hole(walk, at) || is_hole(walk, at + sizeof(*ret) - 1))
+		return -1;
 	memcpy(ret, walk->stack + at, sizeof(*ret));
 	return 0;
 }
@@ -76,6 +87,7 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 		.stack = (const uint8_t *)(raw + 1),
 		.stack_at = raw->sp,
 		.stack_size = event->raw_stack_size,
+		.holes = raw->holes,
 	};
 	long is_over = 0;
 

@@ -24,7 +24,8 @@
 enum {
 	/* A sample of 40 frames takes 430 bytes, so this holds two seconds of eight busy CPUs. */
 	RING_SIZE_PER_8_CPUS = 256 << 10,
-	/* And some hundred stacks of 16 kB, when the programs of a host are new to us. */
+	/* And some hundred stacks of 16 kB, or a few dozen of 64, when the programs of a host are
+	   new to us. */
 	RING_SIZE_MIN = 4 << 20,
 };
 
@@ -222,8 +223,12 @@ static int set_pid_space(struct profiler_bpf *program)
 /* What only benchmarks need is not made. */
 static int set_options(struct profiler_bpf *program, const struct sampler_options *options)
 {
+	int cpu_count = libbpf_num_possible_cpus();
 	int err = bpf_map__set_max_entries(program->maps.ring, ring_size());
 
+	if (!err)
+		err = bpf_map__set_max_entries(program->maps.early_records,
+					       cpu_count > 0 ? (uint32_t)cpu_count : 1);
 	if (err)
 		return err;
 	err = set_pid_space(program);

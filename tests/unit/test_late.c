@@ -248,6 +248,31 @@ static void goes_through_a_signal_to_what_it_broke_in(void **state)
 		      4, VERDICT_COMPLETE);
 }
 
+static void goes_over_pages_that_were_not_brought_and_never_into_them(void **state)
+{
+	uint64_t *stack = begin(SAVES_FP + 5, STACK + 4096);
+	struct event_raw *raw = (void *)(sample + EVENT_HEADER_SIZE);
+
+	(void)state;
+	put_table();
+	/* The second page of three. */
+	raw->holes = 1;
+	stack[512 + 512] = 77;
+	stack[512 + 512 + 1] = START + 1;
+	raw->fp = STACK + 8 * (512 + 512);
+	walk();
+	assert_frames((uint64_t[]){ SAVES_FP + 5, START + 1 }, 2, VERDICT_COMPLETE);
+
+	/* What is in a hole is none of the stack, nor is a word that reaches into it. */
+	for (unsigned at = 0; at < 2; at++) {
+		raw->fp = STACK + 4096 + at * (4096 - 8);
+		stack[raw->fp / 8 % 2048] = 77;
+		stack[raw->fp / 8 % 2048 + 1] = START + 1;
+		walk();
+		assert_frames((uint64_t[]){ SAVES_FP + 5 }, 1, VERDICT_READ_FAULT);
+	}
+}
+
 static void takes_a_frame_pointer_where_there_is_no_rule(void **state)
 {
 	uint64_t *stack = begin(JIT + 0x20, STACK + 4 * 8);
@@ -372,18 +397,18 @@ static void does_not_wait_for_ever(void **state)
 	assert_int_equal(f.walked_count, 0);
 	late_tick(f.late, 1000 * MS);
 	assert_int_equal(f.walked_count, 0);
-	late_tick(f.late, 2100 * MS);
+	late_tick(f.late, 5100 * MS);
 	/* By frame pointers; and without a table a frame pointer of 0 is an end. */
 	assert_frames((uint64_t[]){ NO_RULE, HAS_24 }, 2, VERDICT_COMPLETE);
 	late_stats(f.late, &stats);
 	assert_int_equal(stats.expired, 1);
 	/* Nor when too many wait: 64 kB hold three. */
 	for (unsigned i = 0; i < 10; i++)
-		late_add(f.late, (const struct event *)(const void *)sample, 3000 * MS);
+		late_add(f.late, (const struct event *)(const void *)sample, 6000 * MS);
 	late_stats(f.late, &stats);
 	assert_int_equal(stats.crowded, 7);
 	assert_int_equal(f.walked_count, 1 + 7);
-	late_finish(f.late, 3000 * MS);
+	late_finish(f.late, 6000 * MS);
 	assert_int_equal(f.walked_count, 1 + 10);
 	late_stats(f.late, &stats);
 	assert_int_equal(stats.waiting, 0);
@@ -428,6 +453,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(goes_from_the_leaf_to_the_start),
+		TEST(goes_over_pages_that_were_not_brought_and_never_into_them),
 		TEST(an_address_after_the_last_call_of_a_function_is_of_that_function),
 		TEST(goes_through_a_signal_to_what_it_broke_in),
 		TEST(takes_a_frame_pointer_where_there_is_no_rule),

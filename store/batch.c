@@ -126,7 +126,7 @@ void batch_add_gap(struct batch *batch, int64_t from_unix_ms, int64_t to_unix_ms
 		(struct batch_gap){ from_unix_ms, to_unix_ms, reason };
 }
 
-static int64_t add_text(struct batch *batch, struct str text)
+int64_t batch_add_text(struct batch *batch, struct str text)
 {
 	return text.size > TEXT_SIZE_MAX ? -E2BIG : pool_add(&batch->texts, text.text, text.size);
 }
@@ -186,12 +186,31 @@ int64_t batch_add_labels(struct batch *batch, const struct label *labels, size_t
 	return pool_add(&batch->label_sets, pairs, used * 2 * sizeof(pairs[0]));
 }
 
+int64_t batch_add_label_set(struct batch *batch, const struct batch_label *labels, size_t count)
+{
+	uint32_t pairs[2 * BATCH_LABEL_COUNT_MAX];
+	int err = 0;
+
+	if (count > BATCH_LABEL_COUNT_MAX)
+		return -E2BIG;
+	for (size_t i = 0; !err && i < count; i++) {
+		bool is_there = labels[i].name < pool_count(&batch->texts) &&
+				labels[i].value < pool_count(&batch->texts);
+
+		if (!is_there || pool_get(&batch->texts, labels[i].name).size == 0 ||
+		    pool_get(&batch->texts, labels[i].value).size == 0)
+			return -EINVAL;
+		err = insert_label(batch, pairs, i, labels[i].name, labels[i].value);
+	}
+	return err ? err : pool_add(&batch->label_sets, pairs, count * 2 * sizeof(pairs[0]));
+}
+
 int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, uint64_t period)
 {
 	if (labels >= pool_count(&batch->label_sets) || type.size == 0)
 		return -EINVAL;
 
-	int64_t text = add_text(batch, type);
+	int64_t text = batch_add_text(batch, type);
 
 	if (text < 0)
 		return text;
@@ -207,7 +226,7 @@ int64_t batch_add_build(struct batch *batch, enum build_kind kind, const struct 
 	if (kind < BUILD_FILE || kind > BUILD_TRUNCATED || identity->size > IDENTITY_SIZE_MAX)
 		return -EINVAL;
 
-	int64_t text = add_text(batch, path);
+	int64_t text = batch_add_text(batch, path);
 
 	if (text < 0)
 		return text;
@@ -316,8 +335,8 @@ int64_t batch_add_named_location(struct batch *batch, const struct named_line *l
 	if (count > LINE_COUNT_MAX)
 		return -E2BIG;
 	for (size_t i = 0; i < count; i++) {
-		int64_t function = add_text(batch, lines[i].function);
-		int64_t file = function < 0 ? function : add_text(batch, lines[i].file);
+		int64_t function = batch_add_text(batch, lines[i].function);
+		int64_t file = function < 0 ? function : batch_add_text(batch, lines[i].file);
 
 		if (file < 0)
 			return file;

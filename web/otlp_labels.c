@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,9 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, const struct c
 	if (!buf_grow(&labels->process_texts, TEXTS_SIZE_MAX / 2))
 		return labels->process_texts.error;
 	labels->process_texts.size = 0;
+	/* Of another host's most: what nobody has need not be looked for. */
+	if (kill((pid_t)pid, 0) && errno == ESRCH)
+		return 0;
 	snprintf(folder, sizeof(folder), "/proc/%u", (unsigned)pid);
 	process.comm = read_text(folder, "comm", comm, sizeof(comm));
 	if (process.comm.size == 0)
@@ -416,7 +420,7 @@ static int add_identity(struct otlp_labels *labels, const struct otlp_profile *p
 	return 0;
 }
 
-static void add_id(struct otlp_labels *labels, struct str name, struct str id)
+static struct str hexadecimal(struct otlp_labels *labels, struct str id)
 {
 	static const char digits[] = "0123456789abcdef";
 	char text[2 * ID_SIZE_MAX];
@@ -426,28 +430,76 @@ static void add_id(struct otlp_labels *labels, struct str name, struct str id)
 		text[2 * i] = digits[(uint8_t)id.text[i] >> 4];
 		text[2 * i + 1] = digits[id.text[i] & 15];
 	}
-	add_sample(labels, name, keep(&labels->texts, (struct str){ text, 2 * id.size }));
+	return keep(&labels->texts, (struct str){ text, 2 * id.size });
+}
+
+/* In one piece, so that none moves. */
+static int clear_texts(struct otlp_labels *labels)
+{
+	buf_clear(&labels->texts);
+	if (!buf_grow(&labels->texts, TEXTS_SIZE_MAX))
+		return labels->texts.error;
+	labels->texts.size = 0;
+	return 0;
+}
+
+int otlp_labels_of_link(struct otlp_labels *labels, const struct otlp_link *link,
+			struct label ret[static 2])
+{
+	int err = clear_texts(labels);
+
+	if (err)
+		return err;
+	ret[0] = (struct label){ STR("span_id"), hexadecimal(labels, link->span_id) };
+	ret[1] = (struct label){ STR("trace_id"), hexadecimal(labels, link->trace_id) };
+	return 0;
+}
+
+int otlp_labels_of_attribute(struct otlp_labels *labels, const struct otlp_attribute *attribute,
+			     enum otlp_attribute_use *ret_use, struct label *ret)
+{
+	/* What add_identity() asks for. */
+	static const struct str of_identity[] = {
+		{ "service.name", 12 },
+		{ "container.id", 12 },
+		{ "process.executable.name", 23 },
+		{ "process.executable.path", 23 },
+		{ "process.pid", 11 },
+		{ "host.id", 7 },
+		{ "host.name", 9 },
+	};
+	enum place place = place_of(attribute->key);
+	int err = clear_texts(labels);
+
+	*ret_use = OTLP_ATTRIBUTE_OF_NOBODY;
+	for (size_t i = 0; i < sizeof(of_identity) / sizeof(of_identity[0]); i++)
+		if (str_equal(attribute->key, of_identity[i]))
+			*ret_use = OTLP_ATTRIBUTE_OF_SERIES;
+	if (err || place == OF_NOBODY || *ret_use == OTLP_ATTRIBUTE_OF_SERIES)
+		return err;
+	*ret = (struct label){ label_text(attribute->key, &labels->texts),
+			       value_text(labels, attribute) };
+	if (ret->name.size > 0 && ret->value.size > 0)
+		*ret_use = OTLP_ATTRIBUTE_OF_SAMPLE;
+	return labels->texts.error == -ENOMEM ? -ENOMEM : 0;
 }
 
 int otlp_labels_find(struct otlp_labels *labels, const struct otlp_profile *profile,
 		     const struct otlp_sample *sample)
 {
-	const struct otlp_tables *tables = profile->tables;
-	int err;
+	int err = clear_texts(labels);
 
 	labels->series_count = labels->sample_count = 0;
-	buf_clear(&labels->texts);
-	/* In one piece, so that none moves. */
-	if (!buf_grow(&labels->texts, TEXTS_SIZE_MAX))
-		return labels->texts.error;
-	labels->texts.size = 0;
-	err = add_identity(labels, profile, sample);
+	if (!err)
+		err = add_identity(labels, profile, sample);
 	if (err)
 		return err;
 	add_series(labels, STR("__otel__"), STR("true"));
 	if (sample->link > 0) {
-		add_id(labels, STR("span_id"), tables->links.items[sample->link].span_id);
-		add_id(labels, STR("trace_id"), tables->links.items[sample->link].trace_id);
+		const struct otlp_link *link = &profile->tables->links.items[sample->link];
+
+		add_sample(labels, STR("span_id"), hexadecimal(labels, link->span_id));
+		add_sample(labels, STR("trace_id"), hexadecimal(labels, link->trace_id));
 	}
 	add_indexed(labels, profile, sample->attributes, true);
 	add_indexed(labels, profile, profile->attributes, false);

@@ -50,3 +50,20 @@ void otlp_labels_done(struct otlp_labels *labels);
  */
 int otlp_labels_find(struct otlp_labels *labels, const struct otlp_profile *profile,
 		     const struct otlp_sample *sample);
+
+/*
+ * What an attribute of a sample comes to, whoever's it is: nothing, a label of the sample, or more,
+ * which only otlp_labels_find() knows. Texts as above.
+ */
+enum otlp_attribute_use {
+	OTLP_ATTRIBUTE_OF_NOBODY = 0,
+	OTLP_ATTRIBUTE_OF_SAMPLE,
+	OTLP_ATTRIBUTE_OF_SERIES, /* too, at least */
+	OTLP_ATTRIBUTE_NOT_KNOWN, /* nobody asked yet */
+};
+int otlp_labels_of_attribute(struct otlp_labels *labels, const struct otlp_attribute *attribute,
+			     enum otlp_attribute_use *ret_use, struct label *ret);
+
+/* The two labels of a link, alike. */
+int otlp_labels_of_link(struct otlp_labels *labels, const struct otlp_link *link,
+			struct label ret[static 2]);

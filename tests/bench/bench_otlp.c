@@ -4,7 +4,8 @@
  * the acknowledgement, read, stored, and written to disk; and read alone. Three kinds: what a
  * profiler says of a busy host with 64 CPUs, of a calmer one, whose samples have more timestamps
  * each, and samples that are as many as fit, with stacks drawn at random for each service, which
- * nobody sends. Files named on the command line are sent, too: captured requests.
+ * nobody sends. An argument chooses one of them: busy, calm, scattered; any other is the name of a
+ * captured request to send.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -206,26 +207,67 @@ static void measure(struct requests *requests, const char *what)
 	*requests = (struct requests){ 0 };
 }
 
-static int file_count;
-static char *const *files;
+static int wanted_count;
+static char *const *wanted;
 
-static void receiving(void **state)
+static void make_busy(struct requests *requests)
+{
+	make_host(64 * 97, 4, requests);
+}
+
+static void make_calm(struct requests *requests)
+{
+	make_host(8 * 97, 30, requests);
+}
+
+static const struct kind {
+	const char *name, *what;
+	void (*make)(struct requests *requests);
+} kinds[] = {
+	{ "busy", "a host with 64 busy CPUs", make_busy },
+	{ "calm", "a host with 8 busy CPUs, half a minute", make_calm },
+	{ "scattered", "scattered", make_scattered },
+};
+
+enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (!strcmp(kinds[i].name, name))
+			return &kinds[i];
+	return NULL;
+}
+
+static void receive_kind(const struct kind *kind)
 {
 	static struct requests requests;
 
+	kind->make(&requests);
+	measure(&requests, kind->what);
+}
+
+static void receive_file(const char *path)
+{
+	static struct requests requests;
+
+	make_copies(path, &requests);
+	measure(&requests, path);
+}
+
+static void receiving(void **state)
+{
 	(void)state;
-	for (int i = 0; i < file_count; i++) {
-		make_copies(files[i], &requests);
-		measure(&requests, files[i]);
+	for (int i = 0; i < wanted_count; i++) {
+		const struct kind *kind = find_kind(wanted[i]);
+
+		if (kind)
+			receive_kind(kind);
+		else
+			receive_file(wanted[i]);
 	}
-	if (file_count > 0)
-		return;
-	make_host(64 * 97, 4, &requests);
-	measure(&requests, "a host with 64 busy CPUs");
-	make_host(8 * 97, 30, &requests);
-	measure(&requests, "a host with 8 busy CPUs, half a minute");
-	make_scattered(&requests);
-	measure(&requests, "scattered");
+	for (size_t i = 0; wanted_count == 0 && i < KIND_COUNT; i++)
+		receive_kind(&kinds[i]);
 }
 
 int main(int argument_count, char **arguments)
@@ -234,7 +276,7 @@ int main(int argument_count, char **arguments)
 		cmocka_unit_test(receiving),
 	};
 
-	file_count = argument_count - 1;
-	files = arguments + 1;
+	wanted_count = argument_count - 1;
+	wanted = arguments + 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/otlp_frames.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+enum {
+	LINE_COUNT_MAX = 256,	/* what a batch takes of one location */
+	STACK_DEPTH_MAX = 4096, /* and of one stack */
+	STACK_CACHE_SIZE = 8192,
+	TOGETHER = 32, /* locations that are added at once */
+	NUMBER_NONE = UINT32_MAX,
+	NUMBER_EXPECTED = UINT32_MAX - 1,
+};
+
+/* What a stack of these indices came to. */
+struct cached_stack {
+	uint64_t owner; /* of the indices, from 1 */
+	struct otlp_range range;
+	uint32_t number;
+};
+
+struct otlp_frames {
+	struct batch *batch;
+	const struct otlp_profile *profile;
+
+	/* Numbers in the batch of the tables' locations, and of their mappings' builds;
+	 * NUMBER_NONE: not added yet. */
+	uint64_t tables_serial;
+	ARRAY(uint32_t) locations;
+	ARRAY(uint32_t) builds;
+
+	/* Locations that are expected, and where they lie. */
+	uint32_t expected[TOGETHER];
+	struct batch_place places[TOGETHER];
+	size_t expected_count;
+
+	uint64_t profile_number;
+	uint64_t stacks_owner;
+	struct cached_stack stacks[STACK_CACHE_SIZE];
+};
+
+int otlp_frames_new(struct batch *batch, struct otlp_frames **ret)
+{
+	struct otlp_frames *frames = calloc(1, sizeof(*frames));
+
+	if (!frames)
+		return -ENOMEM;
+	frames->batch = batch;
+	*ret = frames;
+	return 0;
+}
+
+struct otlp_frames *otlp_frames_free(struct otlp_frames *frames)
+{
+	if (!frames)
+		return NULL;
+	array_done(&frames->locations);
+	array_done(&frames->builds);
+	free(frames);
+	return NULL;
+}
+
+void otlp_frames_clear(struct otlp_frames *frames)
+{
+	frames->tables_serial = 0;
+	frames->expected_count = 0;
+	memset(frames->stacks, 0, sizeof(frames->stacks));
+}
+
+/* ---- one location ----------------------------------------------------------------------------
+ */
+
+static bool parse_identity(struct str text, enum identity_kind kind, struct identity *ret)
+{
+	*ret = (struct identity){ 0 };
+	if (text.size < 2 || text.size % 2 != 0 || text.size / 2 > IDENTITY_SIZE_MAX)
+		return false;
+	for (size_t i = 0; i < text.size; i += 2) {
+		uint64_t byte;
+
+		if (parse_hex((struct str){ text.text + i, 2 }, &byte)) {
+			*ret = (struct identity){ 0 };
+			return false;
+		}
+		ret->bytes[i / 2] = (uint8_t)byte;
+	}
+	ret->kind = (uint8_t)kind;
+	ret->size = (uint8_t)(text.size / 2);
+	return true;
+}
+
+/* The best that it has. By GNU's and Go's ids we know files, too; by the third we tell them apart.
+ */
+static struct identity identity_of(const struct otlp_mapping *mapping)
+{
+	struct identity identity;
+
+	if (!parse_identity(mapping->gnu, IDENTITY_GNU_BUILD_ID, &identity) &&
+	    !identity_of_go(mapping->go, &identity) &&
+	    !parse_identity(mapping->htlhash, IDENTITY_HTLHASH, &identity))
+		return (struct identity){ 0 };
+	return identity;
+}
+
+static bool is_kernel(const struct otlp_location *location)
+{
+	return str_equal(location->frame_type, STR("kernel"));
+}
+
+/* Addresses are those of the file's symbols; the store keeps offsets in the file. */
+static uint64_t file_offset(const struct otlp_mapping *mapping, uint64_t address)
+{
+	if (address < mapping->start || (mapping->limit > 0 && address >= mapping->limit))
+		return address;
+	return address - mapping->start + mapping->offset;
+}
+
+/* What stands for a frame of which nothing is known but perhaps its kind: "[jvm]". */
+static int64_t add_nameless(struct otlp_frames *frames, struct str frame_type)
+{
+	char text[64] = "[unknown]";
+	struct named_line line = { .function = STR("[unknown]") };
+
+	if (frame_type.size > 0) {
+		int size = snprintf(text, sizeof(text), "[%.*s]",
+				    (int)(frame_type.size < 60 ? frame_type.size : 60),
+				    frame_type.text);
+
+		line.function = (struct str){ text, (size_t)size };
+	}
+	return batch_add_named_location(frames->batch, &line, 1);
+}
+
+/* The binary, as the last line of named ones tells it: "kernel", "kernel/ext4", a path. */
+static struct str binary_of(const struct otlp_location *location,
+			    const struct otlp_mapping *mapping, char text[static 128])
+{
+	struct str name = mapping ? str_base_name(mapping->filename) : (struct str){ 0 };
+	int size;
+
+	if (!is_kernel(location))
+		return mapping ? mapping->filename : (struct str){ 0 };
+	if (name.size == 0 || str_equal(name, STR("vmlinux")) || name.size > 100)
+		return STR("kernel");
+	size = snprintf(text, 128, "kernel/%.*s", STR_PRINT(name));
+	return (struct str){ text, (size_t)size };
+}
+
+static int64_t add_named(struct otlp_frames *frames, const struct otlp_location *location,
+			 const struct otlp_mapping *mapping)
+{
+	const struct otlp_tables *tables = frames->profile->tables;
+	struct named_line lines[LINE_COUNT_MAX];
+	uint32_t count = location->lines.count < LINE_COUNT_MAX - 1 ? location->lines.count
+								    : LINE_COUNT_MAX - 1;
+	char text[128];
+	struct str binary = binary_of(location, mapping, text);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct otlp_line *line = &tables->lines.items[location->lines.first + i];
+		struct otlp_function nobody = { 0 };
+		const struct otlp_function *function =
+			line->function < tables->functions.count
+				? &tables->functions.items[line->function]
+				: &nobody;
+
+		lines[i] = (struct named_line){
+			.function = function->name.size ? function->name : function->system_name,
+			.file = function->filename,
+			.line = line->line > 0 && line->line <= UINT32_MAX ? (uint32_t)line->line
+									   : 0,
+		};
+		if (lines[i].function.size == 0)
+			lines[i].function = STR("[unknown]");
+	}
+	if (binary.size > 0)
+		lines[count++] = (struct named_line){ .file = binary };
+	return batch_add_named_location(frames->batch, lines, count);
+}
+
+static int64_t find_build(struct otlp_frames *frames, const struct otlp_mapping *mapping,
+			  uint32_t place)
+{
+	uint32_t *number = &frames->builds.items[place];
+
+	assert(place < frames->builds.count);
+	if (*number == NUMBER_NONE) {
+		struct identity identity = identity_of(mapping);
+		int64_t build =
+			batch_add_build(frames->batch, BUILD_FILE, &identity, mapping->filename);
+
+		if (build < 0)
+			return build;
+		*number = (uint32_t)build;
+	}
+	return *number;
+}
+
+/* In a file, at an offset there: what is added with others. Else it is added at once. */
+static int64_t find_place(struct otlp_frames *frames, const struct otlp_location *location,
+			  struct batch_place *ret)
+{
+	const struct otlp_mapping *mapping =
+		location->mapping > 0 ? &frames->profile->tables->mappings.items[location->mapping]
+				      : NULL;
+	int64_t build;
+
+	if (location->lines.count > 0)
+		return add_named(frames, location, mapping);
+	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
+	if (!mapping ||
+	    (mapping->filename.size == 0 && mapping->gnu.size == 0 && mapping->go.size == 0))
+		return add_nameless(frames, location->frame_type);
+	build = find_build(frames, mapping, location->mapping);
+	if (build < 0)
+		return build;
+	*ret = (struct batch_place){ (uint32_t)build, file_offset(mapping, location->address) };
+	return NUMBER_EXPECTED;
+}
+
+/* ---- many -------------------------------------------------------------------------------------
+ */
+
+static int add_expected(struct otlp_frames *frames)
+{
+	uint32_t numbers[TOGETHER];
+	int err =
+		batch_add_locations(frames->batch, frames->places, frames->expected_count, numbers);
+
+	for (size_t i = 0; !err && i < frames->expected_count; i++)
+		frames->locations.items[frames->expected[i]] = numbers[i];
+	frames->expected_count = 0;
+	return err;
+}
+
+static int expect_location(struct otlp_frames *frames, uint32_t place)
+{
+	const struct otlp_location *location = &frames->profile->tables->locations.items[place];
+	int64_t number = find_place(frames, location, &frames->places[frames->expected_count]);
+
+	if (number < 0)
+		return (int)number;
+	frames->locations.items[place] = (uint32_t)number;
+	if (number != NUMBER_EXPECTED)
+		return 0;
+	frames->expected[frames->expected_count++] = place;
+	return frames->expected_count == TOGETHER ? add_expected(frames) : 0;
+}
+
+static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tables)
+{
+	if (frames->tables_serial == tables->serial)
+		return 0;
+	frames->locations.count = frames->builds.count = 0;
+	if (array_reserve(&frames->locations, tables->locations.count + 1) < 0 ||
+	    array_reserve(&frames->builds, tables->mappings.count + 1) < 0)
+		return -ENOMEM;
+	frames->locations.count = tables->locations.count;
+	frames->builds.count = tables->mappings.count;
+	for (uint32_t i = 0; i < frames->locations.count; i++)
+		frames->locations.items[i] = NUMBER_NONE;
+	for (uint32_t i = 0; i < frames->builds.count; i++)
+		frames->builds.items[i] = NUMBER_NONE;
+	frames->tables_serial = tables->serial;
+	return 0;
+}
+
+int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *profile)
+{
+	assert(frames->expected_count == 0);
+	frames->profile = profile;
+	frames->profile_number++;
+	/* Either all profiles share the tables' stacks, or each has its own. */
+	frames->stacks_owner = profile->stack_indices == profile->tables->indices.items
+				       ? UINT64_MAX
+				       : frames->profile_number;
+	return use_tables(frames, profile->tables);
+}
+
+/* The same stack of the table again, as of another thread, or taken as part of another profile. */
+static struct cached_stack *cached_place(struct otlp_frames *frames, struct otlp_range stack)
+{
+	return &frames->stacks[(stack.first * UINT32_C(0x9e3779b1) >> 8) % STACK_CACHE_SIZE];
+}
+
+static bool is_cached(const struct otlp_frames *frames, const struct cached_stack *cached,
+		      struct otlp_range stack)
+{
+	return cached->owner == frames->stacks_owner && cached->range.first == stack.first &&
+	       cached->range.count == stack.count;
+}
+
+int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
+{
+	const uint32_t *places = frames->profile->stack_indices + stack.first;
+	uint32_t count = stack.count < STACK_DEPTH_MAX ? stack.count : STACK_DEPTH_MAX;
+	int err = 0;
+
+	if (is_cached(frames, cached_place(frames, stack), stack))
+		return 0;
+	for (uint32_t i = 0; !err && i < count; i++) {
+		if (places[i] == OTLP_NO_LOCATION)
+			continue;
+		assert(places[i] < frames->locations.count);
+		if (frames->locations.items[places[i]] == NUMBER_NONE)
+			err = expect_location(frames, places[i]);
+	}
+	return err;
+}
+
+static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
+{
+	const uint32_t *places = frames->profile->stack_indices + stack.first;
+	uint32_t numbers[STACK_DEPTH_MAX];
+	bool is_cut = stack.count > STACK_DEPTH_MAX;
+	uint32_t count = is_cut ? STACK_DEPTH_MAX : stack.count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t number = places[i] == OTLP_NO_LOCATION
+					 ? add_nameless(frames, (struct str){ 0 })
+					 : frames->locations.items[places[i]];
+
+		if (number < 0)
+			return number;
+		assert(number < NUMBER_EXPECTED);
+		numbers[i] = (uint32_t)number;
+	}
+	return batch_add_stack(frames->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);
+}
+
+int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack)
+{
+	struct cached_stack *cached = cached_place(frames, stack);
+	int64_t number;
+	int err = 0;
+
+	if (is_cached(frames, cached, stack))
+		return cached->number;
+	if (frames->expected_count > 0)
+		err = add_expected(frames);
+	if (err)
+		return err;
+	number = add_stack(frames, stack);
+	if (number >= 0)
+		*cached = (struct cached_stack){ frames->stacks_owner, stack, (uint32_t)number };
+	return number;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/otlp_owners.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/table.h"
+
+enum { CACHE_SIZE = 512 /* label sets of one profile: its threads, mostly */ };
+
+/* What samples with these attributes came to. */
+struct cached {
+	uint64_t profile; /* its number among all taken, from 1 */
+	struct otlp_range attributes;
+	struct otlp_owner owner;
+};
+
+/* What an attribute of the table comes to as a label of samples: texts of the batch. */
+struct known_attribute {
+	enum otlp_attribute_use use;
+	struct batch_label label;
+};
+
+struct otlp_owners {
+	struct batch *batch;
+	struct otlp_labels labels;
+	const struct otlp_profile *profile;
+	uint64_t profile_number;
+	struct str type;
+	uint64_t period;
+
+	uint64_t tables_serial;
+	ARRAY(struct known_attribute) attributes;
+
+	/* Of the profile, and of its samples without attributes of their own. */
+	bool has_profile;
+	uint32_t series;
+	struct batch_label profile_labels[OTLP_SAMPLE_LABEL_COUNT_MAX];
+	size_t profile_label_count;
+
+	struct cached cache[CACHE_SIZE];
+	uint64_t left_out;
+};
+
+int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
+		    struct otlp_owners **ret)
+{
+	struct otlp_owners *owners = calloc(1, sizeof(*owners));
+
+	if (!owners)
+		return -ENOMEM;
+	owners->batch = batch;
+	otlp_labels_init(&owners->labels, host_name, is_local);
+	*ret = owners;
+	return 0;
+}
+
+struct otlp_owners *otlp_owners_free(struct otlp_owners *owners)
+{
+	if (!owners)
+		return NULL;
+	otlp_labels_done(&owners->labels);
+	array_done(&owners->attributes);
+	free(owners);
+	return NULL;
+}
+
+void otlp_owners_clear(struct otlp_owners *owners)
+{
+	owners->tables_serial = 0;
+	memset(owners->cache, 0, sizeof(owners->cache));
+}
+
+static int use_tables(struct otlp_owners *owners, const struct otlp_tables *tables)
+{
+	if (owners->tables_serial == tables->serial)
+		return 0;
+	owners->attributes.count = 0;
+	if (array_reserve(&owners->attributes, tables->attributes.count + 1) < 0)
+		return -ENOMEM;
+	owners->attributes.count = tables->attributes.count;
+	for (uint32_t i = 0; i < owners->attributes.count; i++)
+		owners->attributes.items[i].use = OTLP_ATTRIBUTE_NOT_KNOWN;
+	owners->tables_serial = tables->serial;
+	return 0;
+}
+
+int otlp_owners_begin(struct otlp_owners *owners, const struct otlp_profile *profile,
+		      struct str type, uint64_t period)
+{
+	owners->profile = profile;
+	owners->profile_number++;
+	owners->type = type;
+	owners->period = period;
+	owners->has_profile = false;
+	return use_tables(owners, profile->tables);
+}
+
+uint64_t otlp_owners_left_out(const struct otlp_owners *owners)
+{
+	return owners->left_out + owners->labels.left_out;
+}
+
+/* ---- any sample -------------------------------------------------------------------------------
+ */
+
+static int64_t add_series(struct otlp_owners *owners)
+{
+	int64_t labels =
+		batch_add_labels(owners->batch, owners->labels.series, owners->labels.series_count);
+
+	return labels < 0 ? labels
+			  : batch_add_series(owners->batch, (uint32_t)labels, owners->type,
+					     owners->period);
+}
+
+static int find_owner(struct otlp_owners *owners, const struct otlp_sample *sample,
+		      struct otlp_owner *ret)
+{
+	int64_t series = otlp_labels_find(&owners->labels, owners->profile, sample);
+	int64_t labels = 0;
+
+	if (series >= 0)
+		series = add_series(owners);
+	if (series >= 0)
+		labels = batch_add_labels(owners->batch, owners->labels.sample,
+					  owners->labels.sample_count);
+	if (series < 0 || labels < 0)
+		return (int)(series < 0 ? series : labels);
+	*ret = (struct otlp_owner){ (uint32_t)series, (uint32_t)labels };
+	return 0;
+}
+
+/* ---- one whose attributes say nothing of the series -------------------------------------------
+ */
+
+static int add_label(struct otlp_owners *owners, const struct label *label, struct batch_label *ret)
+{
+	int64_t name = batch_add_text(owners->batch, label->name);
+	int64_t value = name < 0 ? name : batch_add_text(owners->batch, label->value);
+
+	if (value < 0)
+		return (int)value;
+	*ret = (struct batch_label){ (uint32_t)name, (uint32_t)value };
+	return 0;
+}
+
+static int find_profile(struct otlp_owners *owners)
+{
+	const struct otlp_sample bare = { .link = 0 };
+	int64_t series = 0;
+	int err = otlp_labels_find(&owners->labels, owners->profile, &bare);
+
+	if (!err)
+		series = add_series(owners);
+	if (err || series < 0)
+		return err ? err : (int)series;
+	owners->series = (uint32_t)series;
+	owners->profile_label_count = owners->labels.sample_count;
+	for (size_t i = 0; !err && i < owners->profile_label_count; i++)
+		err = add_label(owners, &owners->labels.sample[i], &owners->profile_labels[i]);
+	owners->has_profile = !err;
+	return err;
+}
+
+static int find_attribute(struct otlp_owners *owners, uint32_t place, struct known_attribute **ret)
+{
+	struct known_attribute *known = &owners->attributes.items[place];
+	struct label label = { 0 };
+	int err = 0;
+
+	*ret = known;
+	if (known->use != OTLP_ATTRIBUTE_NOT_KNOWN)
+		return 0;
+	err = otlp_labels_of_attribute(&owners->labels,
+				       &owners->profile->tables->attributes.items[place],
+				       &known->use, &label);
+	if (!err && known->use == OTLP_ATTRIBUTE_OF_SAMPLE)
+		err = add_label(owners, &label, &known->label);
+	if (err)
+		known->use = OTLP_ATTRIBUTE_NOT_KNOWN;
+	return err;
+}
+
+/* As otlp_labels_find() has them: the first of a name counts. */
+struct sample_labels {
+	struct batch_label items[OTLP_SAMPLE_LABEL_COUNT_MAX];
+	size_t count;
+};
+
+static void keep(struct otlp_owners *owners, struct sample_labels *labels, struct batch_label label)
+{
+	for (size_t i = 0; i < labels->count; i++)
+		if (labels->items[i].name == label.name)
+			return;
+	if (labels->count == OTLP_SAMPLE_LABEL_COUNT_MAX)
+		owners->left_out++;
+	else
+		labels->items[labels->count++] = label;
+}
+
+static int keep_link(struct otlp_owners *owners, struct sample_labels *labels, uint32_t link)
+{
+	struct label ids[2];
+	int err = otlp_labels_of_link(&owners->labels, &owners->profile->tables->links.items[link],
+				      ids);
+
+	for (size_t i = 0; !err && i < 2; i++) {
+		struct batch_label label = { 0 };
+
+		err = add_label(owners, &ids[i], &label);
+		if (!err)
+			keep(owners, labels, label);
+	}
+	return err;
+}
+
+/* -EAGAIN: the attributes say something of the series, too. */
+static int find_simple(struct otlp_owners *owners, const struct otlp_sample *sample,
+		       struct otlp_owner *ret)
+{
+	const uint32_t *places = owners->profile->indices + sample->attributes.first;
+	struct sample_labels labels = { .count = 0 };
+	int64_t number;
+	int err = 0;
+
+	if (sample->attributes.count > OTLP_SAMPLE_LABEL_COUNT_MAX)
+		return -EAGAIN;
+	if (sample->link > 0)
+		err = keep_link(owners, &labels, sample->link);
+	for (uint32_t i = 0; !err && i < sample->attributes.count; i++) {
+		struct known_attribute *known;
+
+		assert(places[i] < owners->attributes.count);
+		err = find_attribute(owners, places[i], &known);
+		if (err || known->use == OTLP_ATTRIBUTE_OF_SERIES)
+			return err ? err : -EAGAIN;
+		if (known->use == OTLP_ATTRIBUTE_OF_SAMPLE)
+			keep(owners, &labels, known->label);
+	}
+	if (!err && !owners->has_profile)
+		err = find_profile(owners);
+	if (err)
+		return err;
+	for (size_t i = 0; i < owners->profile_label_count; i++)
+		keep(owners, &labels, owners->profile_labels[i]);
+	number = batch_add_label_set(owners->batch, labels.items, labels.count);
+	if (number < 0)
+		return (int)number;
+	*ret = (struct otlp_owner){ owners->series, (uint32_t)number };
+	return 0;
+}
+
+/* ---- what came before -------------------------------------------------------------------------
+ */
+
+static bool is_cached(const struct otlp_owners *owners, const struct cached *cached,
+		      struct otlp_range attributes)
+{
+	const uint32_t *indices = owners->profile->indices;
+
+	return cached->profile == owners->profile_number &&
+	       cached->attributes.count == attributes.count &&
+	       (attributes.count == 0 ||
+		memcmp(indices + cached->attributes.first, indices + attributes.first,
+		       attributes.count * sizeof(indices[0])) == 0);
+}
+
+/* Samples of one thread have equal labels, unless they belong to a span. */
+int otlp_owners_find(struct otlp_owners *owners, const struct otlp_sample *sample,
+		     struct otlp_owner *ret)
+{
+	const uint32_t *indices = owners->profile->indices;
+	struct otlp_range attributes = sample->attributes;
+	uint64_t hash = table_hash_bytes(attributes.count ? indices + attributes.first : NULL,
+					 attributes.count * sizeof(indices[0]), 0);
+	struct cached *cached = &owners->cache[hash % CACHE_SIZE];
+	int err;
+
+	if (sample->link == 0 && is_cached(owners, cached, attributes)) {
+		*ret = cached->owner;
+		return 0;
+	}
+	err = find_simple(owners, sample, ret);
+	if (err == -EAGAIN)
+		err = find_owner(owners, sample, ret);
+	if (!err && sample->link == 0)
+		*cached = (struct cached){ owners->profile_number, attributes, *ret };
+	return err;
+}

@@ -17,6 +17,8 @@ enum {
 	COLUMN_COUNT,
 	SLICE_COUNT_MAX = 1 << 20,
 	RUN_COUNT_MAX = 16 << 20,
+	COUNTING_MIN = 1000, /* as few are in order before the tables are there */
+	TABLE_SHARE = 16,
 };
 
 void activity_done(struct activity *activity)
@@ -44,26 +46,104 @@ static uint64_t saturated(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-void activity_sort(struct activity *activity)
+static void add_run(struct activity_run *to, const struct activity_run *run)
+{
+	to->samples = saturated(to->samples, run->samples);
+	to->kernel_samples = saturated(to->kernel_samples, run->kernel_samples);
+	to->value = saturated(to->value, run->value);
+	to->kernel_value = saturated(to->kernel_value, run->kernel_value);
+}
+
+/* Makes one of equal neighbours. */
+static void join_runs(struct activity *activity)
 {
 	struct activity_run *runs = activity->runs.items;
 	uint32_t kept = 0;
 
+	for (uint32_t i = 1; i < activity->runs.count; i++)
+		if (compare_runs(&runs[kept], &runs[i]) != 0)
+			runs[++kept] = runs[i];
+		else
+			add_run(&runs[kept], &runs[i]);
+	activity->runs.count = kept + 1;
+}
+
+/* What runs are put in order by, a pass each; both are small numbers. */
+static uint32_t pair_key(const struct activity_run *run)
+{
+	return run->pair << 1 | run->is_valued;
+}
+
+static uint32_t slice_key(const struct activity_run *run)
+{
+	return run->slice;
+}
+
+/* Numbers of runs, in the order of their keys; of equal ones, as they were. */
+static bool count_sort(const struct activity *activity,
+		       uint32_t (*key)(const struct activity_run *run), const uint32_t *from,
+		       uint32_t *to)
+{
+	const struct activity_run *runs = activity->runs.items;
+	uint32_t count = activity->runs.count;
+	uint32_t most = 0;
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		most = key(&runs[i]) > most ? key(&runs[i]) : most;
+
+	/* Few of many: the table would be the larger work. */
+	if (most / TABLE_SHARE > count)
+		return false;
+
+	autofree uint32_t *places = calloc((size_t)most + 1, sizeof(places[0]));
+
+	if (!places)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		places[key(&runs[i])]++;
+	for (uint32_t i = 0; i <= most; i++) {
+		uint32_t here = places[i];
+
+		places[i] = sum;
+		sum += here;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = from ? from[i] : i;
+
+		to[places[key(&runs[number])]++] = number;
+	}
+	return true;
+}
+
+/* By counting: a segment has half a million, for which comparing takes several times as long. */
+static bool sort_by_counting(struct activity *activity)
+{
+	uint32_t count = activity->runs.count;
+	autofree uint32_t *by_pair = malloc(count * sizeof(by_pair[0]));
+	autofree uint32_t *order = malloc(count * sizeof(order[0]));
+	autofree struct activity_run *sorted = malloc(count * sizeof(sorted[0]));
+
+	if (!by_pair || !order || !sorted || !count_sort(activity, pair_key, NULL, by_pair) ||
+	    !count_sort(activity, slice_key, by_pair, order))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		sorted[i] = activity->runs.items[order[i]];
+	free(activity->runs.items);
+	activity->runs.items = TAKE(sorted);
+	activity->runs.capacity = count;
+	return true;
+}
+
+void activity_sort(struct activity *activity)
+{
 	if (activity->runs.count == 0)
 		return;
-	qsort(runs, activity->runs.count, sizeof(runs[0]), compare_runs);
-	for (uint32_t i = 1; i < activity->runs.count; i++) {
-		if (compare_runs(&runs[kept], &runs[i]) != 0) {
-			runs[++kept] = runs[i];
-			continue;
-		}
-		runs[kept].samples = saturated(runs[kept].samples, runs[i].samples);
-		runs[kept].kernel_samples =
-			saturated(runs[kept].kernel_samples, runs[i].kernel_samples);
-		runs[kept].value = saturated(runs[kept].value, runs[i].value);
-		runs[kept].kernel_value = saturated(runs[kept].kernel_value, runs[i].kernel_value);
-	}
-	activity->runs.count = kept + 1;
+	/* Without the memory for that it takes longer. */
+	if (activity->runs.count < COUNTING_MIN || !sort_by_counting(activity))
+		qsort(activity->runs.items, activity->runs.count, sizeof(activity->runs.items[0]),
+		      compare_runs);
+	join_runs(activity);
 }
 
 static void put_zigzag(struct buf *buf, int64_t value)

@@ -14,12 +14,18 @@ enum {
 /* In a strand's numbers, while it is walked: folded into this node's child, which has no number
  * yet. */
 #define FOLDED	    (UINT32_C(1) << 31)
-#define NO_NODE	    UINT32_MAX
 #define RANK_FOLDED UINT32_MAX /* stands last */
+
+/* A strand that has the node that is open, and which of its nodes that is. */
+struct member {
+	uint32_t strand;
+	uint32_t start;
+};
 
 /* A node that is open: what follows may lie below it. */
 struct open_node {
 	uint32_t number;
+	uint32_t first_member;
 	uint64_t samples;
 	bool has_folded;
 };
@@ -28,7 +34,11 @@ struct walk {
 	struct braid *braid;
 	uint64_t threshold; /* fewer samples than this are folded */
 	ARRAY(struct open_node) path;
-	ARRAY(uint32_t) starts; /* of each open node and strand: the strand's node, or NO_NODE */
+	/*
+	 * Of all open nodes, the innermost one's last. Only they can have a child of it: most nodes
+	 * are in one strand of a hundred, and the others need not be looked at.
+	 */
+	ARRAY(struct member) members;
 };
 
 static void strand_done(struct strand *strand)
@@ -179,13 +189,20 @@ static int step(struct strand *strand)
 	return more < 0 ? more : 0;
 }
 
-/* The least location among the children of the innermost open node; false when there is none. */
-static bool find_child(const struct braid *braid, uint32_t level, uint32_t *ret_rank)
+static bool stands_on(const struct strand *strand, uint32_t level, uint32_t rank)
 {
+	return strand->has_node && strand->reader.level == level &&
+	       strand->ranks[strand->reader.location] == rank;
+}
+
+/* The least location among the children of the innermost open node; false when there is none. */
+static bool find_child(const struct walk *walk, uint32_t level, uint32_t *ret_rank)
+{
+	const struct braid *braid = walk->braid;
 	bool found = false;
 
-	for (uint32_t i = 0; i < braid->strands.count; i++) {
-		const struct strand *strand = &braid->strands.items[i];
+	for (uint32_t i = walk->path.items[level - 1].first_member; i < walk->members.count; i++) {
+		const struct strand *strand = &braid->strands.items[walk->members.items[i].strand];
 		uint32_t rank = strand->ranks[strand->reader.location];
 
 		if (!strand->has_node || strand->reader.level != level ||
@@ -208,47 +225,75 @@ static int add_node(struct braid *braid, uint32_t level, uint32_t location)
 	return 0;
 }
 
-/* Takes the node of this rank from all strands that stand on it. */
+/* Takes the strand's node, which is one with the innermost open one. */
+static int take_node(struct walk *walk, uint32_t number, struct open_node *node)
+{
+	struct strand *strand = &walk->braid->strands.items[number];
+	uint32_t start = strand->reader.next - 1;
+
+	walk->members.items[walk->members.count++] = (struct member){ number, start };
+	node->samples = saturated(node->samples, strand->numbers[start]);
+	strand->numbers[start] = node->number;
+	return step(strand);
+}
+
+/* Takes the node of this rank from all members of its parent that stand on it. */
 static int open_node(struct walk *walk, uint32_t level, uint32_t rank)
 {
 	struct braid *braid = walk->braid;
-	uint32_t count = braid->strands.count;
-	struct open_node node = { .number = braid->nodes.count };
+	struct open_node node = { .number = braid->nodes.count,
+				  .first_member = walk->members.count };
+	uint32_t first = walk->path.items[level - 1].first_member;
 	int err = add_node(braid, level, rank == RANK_FOLDED ? TREE_FOLDED : rank);
 
-	if (!err && (array_reserve(&walk->path, 1) < 0 || array_reserve(&walk->starts, count) < 0))
+	assert(level == walk->path.count && level > 0);
+	if (!err && (array_reserve(&walk->path, 1) < 0 ||
+		     array_reserve(&walk->members, node.first_member - first) < 0))
 		err = -ENOMEM;
-	for (uint32_t i = 0; !err && i < count; i++) {
-		struct strand *strand = &braid->strands.items[i];
-		uint32_t *start = &walk->starts.items[walk->starts.count++];
+	for (uint32_t i = first; !err && i < node.first_member; i++) {
+		uint32_t number = walk->members.items[i].strand;
 
-		*start = NO_NODE;
-		if (!strand->has_node || strand->reader.level != level ||
-		    strand->ranks[strand->reader.location] != rank)
-			continue;
-		*start = strand->reader.next - 1;
-		node.samples = saturated(node.samples, strand->numbers[*start]);
-		strand->numbers[*start] = node.number;
-		err = step(strand);
+		if (stands_on(&braid->strands.items[number], level, rank))
+			err = take_node(walk, number, &node);
 	}
 	if (!err)
 		walk->path.items[walk->path.count++] = node;
 	return err;
 }
 
+/* The service's root, whose location means nothing, and with which all strands begin. */
+static int open_root(struct walk *walk)
+{
+	struct braid *braid = walk->braid;
+	struct open_node root = { 0 };
+	int err = add_node(braid, 0, TREE_CALLERS_MISSING);
+
+	if (!err && (array_reserve(&walk->path, 1) < 0 ||
+		     array_reserve(&walk->members, braid->strands.count) < 0))
+		err = -ENOMEM;
+	for (uint32_t i = 0; !err && i < braid->strands.count; i++) {
+		err = step(&braid->strands.items[i]);
+		if (!err)
+			err = take_node(walk, i, &root);
+	}
+	if (!err)
+		walk->path.items[walk->path.count++] = root;
+	return err;
+}
+
 /* The node and all below it goes, and its strands' nodes lead to what its parent folded. */
-static void fold_node(struct walk *walk, const struct open_node *node, struct open_node *parent,
-		      const uint32_t *starts)
+static void fold_node(struct walk *walk, const struct open_node *node, struct open_node *parent)
 {
 	struct braid *braid = walk->braid;
 
 	braid->nodes.count = node->number;
 	parent->has_folded = true;
-	for (uint32_t i = 0; i < braid->strands.count; i++) {
-		struct strand *strand = &braid->strands.items[i];
+	for (uint32_t i = node->first_member; i < walk->members.count; i++) {
+		struct member member = walk->members.items[i];
+		struct strand *strand = &braid->strands.items[member.strand];
 		uint32_t end = strand->reader.next - strand->has_node;
 
-		for (uint32_t k = starts[i]; starts[i] != NO_NODE && k < end; k++)
+		for (uint32_t k = member.start; k < end; k++)
 			strand->numbers[k] = parent->number | FOLDED;
 	}
 }
@@ -260,13 +305,13 @@ static int close_node(struct walk *walk)
 	struct open_node *parent =
 		walk->path.count ? &walk->path.items[walk->path.count - 1] : NULL;
 
-	walk->starts.count -= braid->strands.count;
 	if (parent)
 		parent->samples = saturated(parent->samples, node.samples);
-	if (parent && node.samples < walk->threshold) {
-		fold_node(walk, &node, parent, walk->starts.items + walk->starts.count);
+	if (parent && node.samples < walk->threshold)
+		fold_node(walk, &node, parent);
+	walk->members.count = node.first_member;
+	if (parent && node.samples < walk->threshold)
 		return 0;
-	}
 	if (!node.has_folded)
 		return 0;
 	braid->nodes.items[node.number].folded = braid->nodes.count;
@@ -300,21 +345,13 @@ static uint64_t find_threshold(const struct braid *braid, uint32_t fold)
 
 static int walk_all(struct walk *walk)
 {
-	struct braid *braid = walk->braid;
 	uint32_t rank = 0;
-	int err = 0;
+	int err = open_root(walk);
 
-	/* All begin with the service's root, whose location means nothing. */
-	for (uint32_t i = 0; !err && i < braid->strands.count; i++) {
-		err = step(&braid->strands.items[i]);
-		braid->strands.items[i].reader.location = TREE_CALLERS_MISSING;
-	}
-	if (!err)
-		err = open_node(walk, 0, TREE_CALLERS_MISSING);
 	while (!err && walk->path.count > 0) {
 		uint32_t level = walk->path.count;
 
-		if (level < LEVEL_COUNT_MAX && find_child(braid, level, &rank))
+		if (level < LEVEL_COUNT_MAX && find_child(walk, level, &rank))
 			err = open_node(walk, level, rank);
 		else
 			err = close_node(walk);
@@ -331,7 +368,7 @@ int braid_weave(struct braid *braid, uint32_t fold)
 	if (!err)
 		err = walk_all(&walk);
 	array_done(&walk.path);
-	array_done(&walk.starts);
+	array_done(&walk.members);
 	for (uint32_t i = 0; !err && i < braid->strands.count; i++)
 		if (braid->strands.items[i].has_node)
 			err = -EBADMSG; /* not in the order that was promised */

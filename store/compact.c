@@ -63,8 +63,10 @@ struct compacting {
 	ARRAY(uint32_t) strand_of; /* by part: its strand of this service, or NONE */
 	struct detail_reader detail;
 	ARRAY(struct item) items;
+	ARRAY(struct item) kept;   /* of nodes that are still there, which are in order */
+	ARRAY(struct item) strays; /* in what was folded, in any order */
 	ARRAY(struct occurrence) occurrences;
-	uint64_t folded;
+	uint64_t folded_samples;
 	struct buf blobs[3];
 };
 
@@ -101,6 +103,8 @@ static void compacting_cleanup(struct compacting *compacting)
 	array_done(&compacting->strand_of);
 	detail_reader_done(&compacting->detail);
 	array_done(&compacting->items);
+	array_done(&compacting->kept);
+	array_done(&compacting->strays);
 	array_done(&compacting->occurrences);
 	for (unsigned i = 0; i < 3; i++)
 		buf_done(&compacting->blobs[i]);
@@ -487,34 +491,86 @@ static int compare_items(const void *a, const void *b)
 	return (x->pair > y->pair) - (x->pair < y->pair);
 }
 
+static int add_item(struct compacting *compacting, struct item item, bool is_stray)
+{
+	if (is_stray) {
+		if (array_reserve(&compacting->strays, 1) < 0)
+			return -ENOMEM;
+		compacting->strays.items[compacting->strays.count++] = item;
+	} else {
+		if (array_reserve(&compacting->kept, 1) < 0)
+			return -ENOMEM;
+		compacting->kept.items[compacting->kept.count++] = item;
+	}
+	return 0;
+}
+
+/* Those of one node: slices ascend, but several pairs may have become one slice's. */
+static void sort_kept(struct compacting *compacting, uint32_t first)
+{
+	struct item *items = compacting->kept.items;
+	uint32_t count = compacting->kept.count;
+
+	for (uint32_t i = first + 1; i < count; i++)
+		if (compare_items(&items[i - 1], &items[i]) > 0) {
+			qsort(items + first, count - first, sizeof(items[0]), compare_items);
+			break;
+		}
+}
+
 static int map_entry(struct compacting *compacting, const struct part *part,
 		     const struct strand *strand, const struct entry *entry, bool is_valued)
 {
 	struct occurrence occurrence;
+	uint32_t first = compacting->kept.count;
 	int more = 0;
 
 	if (entry->node >= strand->reader.node_count)
 		return -EBADMSG;
 
 	uint32_t node = strand->numbers[entry->node];
+	bool is_folded = compacting->braid.nodes.items[node].location == TREE_FOLDED;
+	/* A strand's nodes keep their order in the braid, unless the file is damaged. */
+	bool is_stray = is_folded || (first && compacting->kept.items[first - 1].node >= node);
 
-	if (compacting->braid.nodes.items[node].location == TREE_FOLDED)
-		compacting->folded = saturated(compacting->folded, entry->count);
+	if (is_folded)
+		compacting->folded_samples = saturated(compacting->folded_samples, entry->count);
 	more = detail_start_entry(&compacting->detail, entry);
 	while (!more && (more = detail_next(&compacting->detail, is_valued, &occurrence)) > 0) {
-		more = 0;
 		if (occurrence.slice >= part->activity.slices.count)
 			return -EBADMSG;
-		if (array_reserve(&compacting->items, 1) < 0)
-			return -ENOMEM;
-		compacting->items.items[compacting->items.count++] =
-			(struct item){ .node = node,
-				       .slice = part->slice_of[occurrence.slice],
-				       .pair = part->series_pairs[occurrence.pair],
-				       .count = occurrence.count,
-				       .value = occurrence.value };
+		more = add_item(compacting,
+				(struct item){ .node = node,
+					       .slice = part->slice_of[occurrence.slice],
+					       .pair = part->series_pairs[occurrence.pair],
+					       .count = occurrence.count,
+					       .value = occurrence.value },
+				is_stray);
 	}
+	sort_kept(compacting, first);
 	return more;
+}
+
+/* Both in order become one: to sort all of them would take ten times as long. */
+static int join_items(struct compacting *compacting)
+{
+	uint32_t kept_count = compacting->kept.count;
+	uint32_t stray_count = compacting->strays.count;
+	const struct item *kept = compacting->kept.items;
+	const struct item *strays = compacting->strays.items;
+
+	if (stray_count)
+		qsort(compacting->strays.items, stray_count, sizeof(strays[0]), compare_items);
+	if (array_reserve(&compacting->items, (size_t)kept_count + stray_count) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0, k = 0; i < kept_count || k < stray_count;) {
+		bool takes_stray = i == kept_count ||
+				   (k < stray_count && compare_items(&strays[k], &kept[i]) < 0);
+
+		compacting->items.items[compacting->items.count++] =
+			takes_stray ? strays[k++] : kept[i++];
+	}
+	return 0;
 }
 
 static int read_items(struct compacting *compacting, const struct part *part,
@@ -531,7 +587,7 @@ static int read_items(struct compacting *compacting, const struct part *part,
 	if (!err)
 		err = detail_unpack(compacting->detail_codec, detail_blob.text, detail_blob.size,
 				    part->old_pairs.pairs.count, &compacting->detail);
-	compacting->items.count = 0;
+	compacting->items.count = compacting->kept.count = compacting->strays.count = 0;
 	for (int64_t i = 0; !err && i < count; i++) {
 		struct entry entry;
 
@@ -539,10 +595,7 @@ static int read_items(struct compacting *compacting, const struct part *part,
 		if (!err)
 			err = map_entry(compacting, part, strand, &entry, is_valued);
 	}
-	if (!err && compacting->items.count)
-		qsort(compacting->items.items, compacting->items.count,
-		      sizeof(compacting->items.items[0]), compare_items);
-	return err;
+	return err ? err : join_items(compacting);
 }
 
 /* The items of one node, from *next on, as occurrences: equal slices and pairs are one. */
@@ -751,7 +804,7 @@ static int write_meta(struct compacting *compacting)
 	buf_printf(&sql,
 		   "INSERT INTO meta VALUES ('compact', 1), ('fold', %u), ('folded', %" PRIu64
 		   "), ('finished', %" PRId64 ")",
-		   compacting->options->fold, compacting->folded & INT64_MAX,
+		   compacting->options->fold, compacting->folded_samples & INT64_MAX,
 		   compacting->options->finished_ms);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);

@@ -16,8 +16,8 @@
 #include "web/recording.h"
 
 static const char usage[] =
-	"usage: generate [--store] [--rhythm] [--functions] [--whole] TARGET [SECONDS [SAMPLES "
-	"[SERVICES [SEED [PROCESSES]]]]]\n"
+	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] TARGET [SECONDS "
+	"[SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
 	"\n"
 	"An invented busy host of SERVICES (400) with PROCESSES (7 a service "
 	"and a half) living at once,\n"
@@ -30,10 +30,13 @@ static const char usage[] =
 	"SAMPLES is its mean. With --functions leaves are lowered to their "
 	"functions' starts before they\n"
 	"are stored. With --whole it ends at the last full six hours, "
-	"where a span file ends.\n";
+	"where a span file ends. With --seldom\n"
+	"ten minutes are committed at once, not five seconds: a quiet month is "
+	"there in minutes.\n";
 
 enum {
 	COMMIT_SECONDS = 5, /* as the server's --window */
+	SELDOM_SECONDS = 600,
 	MAINTAIN_SECONDS = 60,
 	BATCH_SIZE_MAX = 64 << 20,
 };
@@ -47,6 +50,7 @@ struct task {
 	bool has_rhythm;
 	bool has_functions;
 	bool is_whole;
+	bool is_seldom;
 	const char *target;
 	uint64_t numbers[NUMBER_COUNT];
 	struct generator *generator;
@@ -128,7 +132,7 @@ static int store_second(const struct task *task, uint64_t second, struct store *
 	times->filling_ns += filled_ns - made_ns;
 	if (!err)
 		err = store_append(store, batch);
-	if (!err && (second + 1) % COMMIT_SECONDS == 0)
+	if (!err && (second + 1) % (task->is_seldom ? SELDOM_SECONDS : COMMIT_SECONDS) == 0)
 		err = store_commit(store);
 	/* The time of the data, so that a month is sealed as if it had passed. */
 	if (!err && (second + 1) % MAINTAIN_SECONDS == 0)
@@ -184,6 +188,8 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 			task->has_functions = true;
 		else if (!strcmp(arguments[i], "--whole"))
 			task->is_whole = true;
+		else if (!strcmp(arguments[i], "--seldom"))
+			task->is_seldom = true;
 		else if (place < 0)
 			task->target = arguments[i], place = 0;
 		else if (place == NUMBER_COUNT ||

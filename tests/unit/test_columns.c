@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <zstd.h>
 
+#include "store/activity.h"
 #include "store/columns.h"
 #include "store/detail.h"
 #include "store/shape.h"
@@ -346,6 +347,64 @@ static void details_come_back_entry_by_entry(void **state)
 	}
 }
 
+/* Few, many, and so many pairs for them that a table of these would not be worth it. */
+static void sums_of_runs_are_in_order_however_many_there_are(void **state)
+{
+	enum { SLICE_COUNT = 40, PAIR_COUNT = 300 };
+	static const struct {
+		uint32_t count, pair_step;
+	} cases[] = { { 1, 1 }, { 500, 1 }, { 20000, 1 }, { 20000, 5000 } };
+	static uint64_t expected[SLICE_COUNT][PAIR_COUNT][2];
+	uint32_t random = 1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct activity activity = { 0 };
+		uint32_t next = 0;
+
+		memset(expected, 0, sizeof(expected));
+		assert_int_equal(array_reserve(&activity.runs, cases[i].count), 0);
+		for (uint32_t k = 0; k < cases[i].count; k++) {
+			random = random * 1664525 + 1013904223;
+
+			uint32_t slice = (random >> 8) % SLICE_COUNT;
+			uint32_t pair = (random >> 12) % PAIR_COUNT;
+			bool is_valued = random >> 31;
+
+			activity.runs.items[activity.runs.count++] =
+				(struct activity_run){ .slice = slice,
+						       .pair = pair * cases[i].pair_step,
+						       .is_valued = is_valued,
+						       .samples = k + 1,
+						       .kernel_samples = 1,
+						       .value = 2 * k,
+						       .kernel_value = 3 };
+			expected[slice][pair][is_valued] += (uint64_t)(k + 1) << 32 | 1;
+		}
+		activity_sort(&activity);
+		for (uint32_t slice = 0; slice < SLICE_COUNT; slice++)
+			for (uint32_t pair = 0; pair < PAIR_COUNT; pair++)
+				for (int valued = 0; valued < 2; valued++) {
+					uint64_t sums = expected[slice][pair][valued];
+					const struct activity_run *run = &activity.runs.items[next];
+
+					if (!sums)
+						continue;
+					assert_true(next++ < activity.runs.count);
+					assert_int_equal(run->slice, slice);
+					assert_int_equal(run->pair, pair * cases[i].pair_step);
+					assert_int_equal(run->is_valued, valued);
+					assert_int_equal(run->samples, sums >> 32);
+					assert_int_equal(run->kernel_samples, (uint32_t)sums);
+					assert_int_equal(run->value,
+							 2 * ((sums >> 32) - (uint32_t)sums));
+					assert_int_equal(run->kernel_value, 3 * (uint32_t)sums);
+				}
+		assert_int_equal(next, activity.runs.count);
+		activity_done(&activity);
+	}
+}
+
 static void pairs_come_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -439,6 +498,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(details_come_back_entry_by_entry, set_up,
 						tear_down),
+		cmocka_unit_test(sums_of_runs_are_in_order_however_many_there_are),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_beyond_what_is_there_allocate_nothing,

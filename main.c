@@ -81,7 +81,8 @@ static void print_help(void)
 static int run_command(const struct command *command, int argument_count, char **arguments)
 {
 	const char *const *options = (const char *const *)arguments;
-	struct settings settings;
+	/* Large, and below the stack of every process that is forked from here. */
+	static struct settings settings;
 
 	if (command_asks_for_help(argument_count, options)) {
 		char usage[64];

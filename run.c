@@ -419,9 +419,10 @@ static int supervise(struct program *programs, struct settings *settings, int si
 
 int run_main(const struct settings *caller_settings)
 {
-	struct settings settings = *caller_settings;
+	static struct settings settings; /* not on the stack of what is forked */
 	struct account account = find_account();
 
+	settings = *caller_settings;
 	settings.is_supervised = true;
 
 	if (prepare_data_folder(&account, settings.data))

@@ -158,8 +158,21 @@ enum walk_figure {
 	WALK_MAPPINGS_TOLD = 14, /* the kernel's records of mappings */
 	WALK_MAPPINGS_LATE = 15, /* those that the walk knew of more than 2 ms after them */
 	WALK_EXCLUDED = 16,	 /* samples of whom the settings exclude: not in the window */
-	WALK_FIGURE_COUNT,
+	WALK_TOLD_NS = 17,	 /* from these records until the walk knew, all together */
+	/* How many of them took no longer than walk_told_us() of 0, 1 …, each with those before. */
+	WALK_TOLD_WITHIN = 18,
+	WALK_TOLD_WITHIN_COUNT = 7,
+	WALK_FIGURE_COUNT = WALK_TOLD_WITHIN + WALK_TOLD_WITHIN_COUNT,
 };
+
+/* The limits of WALK_TOLD_WITHIN in microseconds. 2 ms is what is aimed at. */
+static inline uint32_t walk_told_us(unsigned number)
+{
+	static const uint32_t limits[WALK_TOLD_WITHIN_COUNT] = { 250,  500,   1000,  2000,
+								 5000, 20000, 100000 };
+
+	return limits[number];
+}
 
 static inline bool walk_figure_is_count(unsigned figure)
 {

@@ -83,7 +83,8 @@ struct collector {
 	/* When the mappings came about that the walk will know of in a moment. */
 	uint64_t untold_boot_ns[UNTOLD_COUNT_MAX];
 	uint32_t untold_count;
-	uint64_t mappings_told, mappings_late;
+	uint64_t mappings_told, mappings_late, mappings_told_ns;
+	uint64_t mappings_told_within[WALK_TOLD_WITHIN_COUNT];
 	uint64_t told_sideband_losses, told_given_up_samples;
 };
 
@@ -191,8 +192,15 @@ static void tell_walk(struct collector *collector)
 
 	uint64_t now = clock_boot_ns();
 
-	for (uint32_t i = 0; i < collector->untold_count; i++)
-		collector->mappings_late += now - collector->untold_boot_ns[i] > TELL_NS_MAX;
+	for (uint32_t i = 0; i < collector->untold_count; i++) {
+		uint64_t took_ns = now - collector->untold_boot_ns[i];
+
+		collector->mappings_late += took_ns > TELL_NS_MAX;
+		collector->mappings_told_ns += took_ns;
+		for (unsigned n = 0; n < WALK_TOLD_WITHIN_COUNT; n++)
+			collector->mappings_told_within[n] +=
+				took_ns <= walk_told_us(n) * UINT64_C(1000);
+	}
 	collector->mappings_told += collector->untold_count;
 	collector->untold_count = 0;
 }
@@ -387,7 +395,7 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 
 	unwinder_stats(collector->unwinder, &stats);
 
-	const uint64_t figures[WALK_FIGURE_COUNT] = {
+	uint64_t figures[WALK_FIGURE_COUNT] = {
 		[WALK_CHECKED] = counters[COUNTER_CHECKED],
 		[WALK_DIFFERENT] = counters[COUNTER_DIFFERENT],
 		[WALK_LATE] = stats.late.walked,
@@ -405,8 +413,11 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 		[WALK_MAPPINGS_TOLD] = collector->mappings_told,
 		[WALK_MAPPINGS_LATE] = collector->mappings_late,
 		[WALK_EXCLUDED] = aggregator_excluded(collector->aggregator),
+		[WALK_TOLD_NS] = collector->mappings_told_ns,
 	};
 
+	memcpy(&figures[WALK_TOLD_WITHIN], collector->mappings_told_within,
+	       sizeof(collector->mappings_told_within));
 	memcpy(window->walk_figures, figures, sizeof(figures));
 	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++) {
 		if (!walk_figure_is_count(i))
@@ -677,7 +688,8 @@ static void ship_the_rest(struct collector *collector)
 
 int collect_main(const struct settings *caller_settings)
 {
-	struct settings settings = *caller_settings;
+	/* Not on the stack, which is to be short: ours is walked as well. */
+	static struct settings settings;
 	autoclean(collector) struct collector collector = {
 		.settings = &settings,
 		.hangup = hangup_init(),
@@ -689,6 +701,7 @@ int collect_main(const struct settings *caller_settings)
 	char reason[COLLECT_ERROR_SIZE] = "";
 	int err = read_boot_id(collector.boot_id);
 
+	settings = *caller_settings;
 	while (!err && collector.id == 0)
 		if (getrandom(&collector.id, sizeof(collector.id), 0) < 0)
 			err = -errno;

@@ -124,7 +124,7 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 {
 	static const struct {
 		const char *name, *help;
-	} figures[WALK_FIGURE_COUNT] = {
+	} figures[WALK_TOLD_NS] = {
 		[WALK_CHECKED] = { "hearth_walks_checked_total",
 				   "Stacks walked twice, as usual and without short cuts." },
 		[WALK_DIFFERENT] = { "hearth_walks_different_total",
@@ -162,13 +162,30 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
 	};
 
-	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+	for (unsigned i = 0; i < WALK_TOLD_NS; i++)
 		if (walk_figure_is_count(i))
 			add_counter(buf, figures[i].name, counters->walk_figures[i],
 				    figures[i].help);
 		else
 			add_gauge(buf, figures[i].name, (double)counters->walk_figures[i],
 				  figures[i].help);
+}
+
+/* How soon mappings are told to the walk. */
+static void add_telling(struct buf *buf, const struct server_counters *counters)
+{
+	static const char name[] = "hearth_mapping_telling_seconds";
+
+	add_head(buf, name, "histogram",
+		 "From the kernel's record of a mapping until the walk knew of it.");
+	for (unsigned i = 0; i < WALK_TOLD_WITHIN_COUNT; i++)
+		buf_printf(buf, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, walk_told_us(i) / 1e6,
+			   counters->walk_figures[WALK_TOLD_WITHIN + i]);
+	buf_printf(buf, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name,
+		   counters->walk_figures[WALK_MAPPINGS_TOLD]);
+	buf_printf(buf, "%s_sum %.6f\n%s_count %" PRIu64 "\n", name,
+		   (double)counters->walk_figures[WALK_TOLD_NS] / (double)CLOCK_NS_PER_S, name,
+		   counters->walk_figures[WALK_MAPPINGS_TOLD]);
 }
 
 static void add_questions(struct buf *buf, const struct server_counters *counters,
@@ -415,6 +432,7 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 		  "When the server started.");
 	add_collector(buf, &server->counters);
 	add_walks(buf, &server->counters);
+	add_telling(buf, &server->counters);
 	add_store(buf, &store);
 	add_symbols(buf, &symbols);
 	add_unwind_tables(buf, &tables);

@@ -278,6 +278,9 @@ static void lists_labels_and_says_how_it_is(void **state)
 	assert_true(number(json_value_member(json_value_member(status, "collector"), "lost"),
 			   "ring_full") == 0);
 
+	fixture->small.server.counters.walk_figures[WALK_MAPPINGS_TOLD] = 42;
+	fixture->small.server.counters.walk_figures[WALK_TOLD_NS] = 1500000000;
+	fixture->small.server.counters.walk_figures[WALK_TOLD_WITHIN + 3] = 40;
 	exchange_init(&metrics, "GET", "/metrics");
 	routes_answer(fixture->routes, &metrics.request, &metrics.reply);
 	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_store_samples 8\n"));
@@ -286,6 +289,12 @@ static void lists_labels_and_says_how_it_is(void **state)
 	assert_non_null(
 		strstr(exchange_text(&metrics), "\nhearth_stacks_total{verdict=\"no_rule\"} 0\n"));
 	assert_non_null(strstr(exchange_text(&metrics), "\nhearth_walks_different_total 0\n"));
+	assert_non_null(strstr(exchange_text(&metrics),
+			       "\nhearth_mapping_telling_seconds_bucket{le=\"0.002\"} 40\n"));
+	assert_non_null(strstr(exchange_text(&metrics),
+			       "\nhearth_mapping_telling_seconds_bucket{le=\"+Inf\"} 42\n"
+			       "hearth_mapping_telling_seconds_sum 1.500000\n"
+			       "hearth_mapping_telling_seconds_count 42\n"));
 	assert_non_null(
 		strstr(exchange_text(&metrics),
 		       "\nhearth_requests_total{route=\"/api/v1/labels\",status=\"200\"} 2\n"));

@@ -80,8 +80,8 @@ static int make_compressor(struct codec *codec)
 }
 
 /* Puts the columns together and packs them into ret, which is emptied first. */
-static int pack(struct codec *codec, const struct buf *const *columns, size_t count,
-		struct buf *ret)
+static int pack(struct codec *codec, uint8_t version, const struct buf *const *columns,
+		size_t count, struct buf *ret)
 {
 	struct buf *plain = &codec->plain;
 	int err = make_compressor(codec);
@@ -91,7 +91,7 @@ static int pack(struct codec *codec, const struct buf *const *columns, size_t co
 		return err;
 	buf_clear(plain);
 	buf_clear(ret);
-	buf_add_u8(plain, VERSION);
+	buf_add_u8(plain, version);
 	for (size_t i = 0; i < count; i++) {
 		if (columns[i]->error)
 			return columns[i]->error;
@@ -120,12 +120,17 @@ static int pack(struct codec *codec, const struct buf *const *columns, size_t co
 
 int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret)
 {
+	return codec_pack_version(codec, VERSION, count, ret);
+}
+
+int codec_pack_version(struct codec *codec, uint8_t version, size_t count, struct buf *ret)
+{
 	const struct buf *columns[COLUMNS_COUNT_MAX];
 
 	assert(count <= COLUMNS_COUNT_MAX);
 	for (size_t i = 0; i < count; i++)
 		columns[i] = &codec->columns[i];
-	return pack(codec, columns, count, ret);
+	return pack(codec, version, columns, count, ret);
 }
 
 struct buf *codec_columns(struct codec *codec, size_t count)
@@ -190,6 +195,15 @@ int codec_check(struct codec *codec, const void *blob, size_t size)
 int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
 			 struct bytes columns[static COLUMNS_COUNT_MAX])
 {
+	uint8_t version;
+
+	return codec_unpack_version(codec, blob, size, count, VERSION, columns, &version);
+}
+
+int codec_unpack_version(struct codec *codec, const void *blob, size_t size, size_t count,
+			 uint8_t version_max, struct bytes columns[static COLUMNS_COUNT_MAX],
+			 uint8_t *ret_version)
+{
 	struct bytes bytes;
 	size_t sizes[COLUMNS_COUNT_MAX];
 	int err = inflate(codec, blob, size, &bytes);
@@ -197,7 +211,8 @@ int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, siz
 	assert(count <= COLUMNS_COUNT_MAX);
 	if (err)
 		return err;
-	if (bytes_u8(&bytes) != VERSION)
+	*ret_version = bytes_u8(&bytes);
+	if (*ret_version < VERSION || *ret_version > version_max)
 		return -EBADMSG;
 	for (size_t i = 0; i < count; i++)
 		sizes[i] = bytes_count(&bytes, 1, COLUMNS_PLAIN_SIZE_MAX);
@@ -364,7 +379,7 @@ void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valu
 int codec_pack_entries(struct codec *codec, struct entry_writer *writer, struct buf *ret)
 {
 	const struct buf *columns[] = { &writer->nodes, &writer->counts, &writer->values };
-	int err = pack(codec, columns, 3, ret);
+	int err = pack(codec, VERSION, columns, 3, ret);
 
 	buf_clear(&writer->nodes);
 	buf_clear(&writer->counts);

@@ -32,9 +32,17 @@ struct codec *codec_free(struct codec *codec);
 struct buf *codec_columns(struct codec *codec, size_t count);
 int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret);
 
+/* The same for columns that are written in more than one way: which, from 1. */
+int codec_pack_version(struct codec *codec, uint8_t version, size_t count, struct buf *ret);
+
 /* The columns lie in the codec's memory: valid until it is used again. */
 int codec_unpack_columns(struct codec *codec, const void *blob, size_t size, size_t count,
 			 struct bytes columns[static COLUMNS_COUNT_MAX]);
+
+/* version_max: the last way that the caller can read. */
+int codec_unpack_version(struct codec *codec, const void *blob, size_t size, size_t count,
+			 uint8_t version_max, struct bytes columns[static COLUMNS_COUNT_MAX],
+			 uint8_t *ret_version);
 
 /* How many blobs it unpacked, and their bytes as they are on disk. */
 void codec_figures(const struct codec *codec, uint64_t *ret_count, uint64_t *ret_bytes);

@@ -25,6 +25,9 @@ struct detail_writer {
 	struct buf pairs;
 	struct buf counts;
 	struct buf values;
+	struct buf terse_numbers; /* the same, said with less; good as long as is_terse */
+	struct buf terse_counts;
+	bool is_terse;
 	struct buf known; /* the pairs that occur, in the order in which they do */
 	uint32_t known_count;
 	uint32_t *places; /* by pair: its place among the known, + 1 */
@@ -35,7 +38,7 @@ struct detail_writer {
 int detail_writer_init(struct detail_writer *writer, uint32_t pair_count);
 void detail_writer_done(struct detail_writer *writer);
 
-/* All of one entry, ascending by slice; at least one. */
+/* All of one entry, ascending by slice; at least one. Their counts make the entry's. */
 void detail_add(struct detail_writer *writer, const struct occurrence *occurrences, uint32_t count,
 		bool is_valued);
 
@@ -54,6 +57,9 @@ struct detail_reader {
 	uint64_t left;
 	uint32_t slice;
 	bool is_single;
+	bool is_terse;
+	bool is_even;	     /* each occurrence is one sample */
+	uint64_t count_left; /* of the entry, for those that follow */
 };
 
 void detail_reader_done(struct detail_reader *reader);

@@ -4,6 +4,7 @@
 #include "store/settle.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -782,6 +783,17 @@ static int write_services(struct settling *settling)
 	return err;
 }
 
+/* In a file that an earlier program began: it reads nothing of this, and has to know. */
+static int raise_version(struct span *span)
+{
+	char sql[64];
+
+	if (span->version >= SPAN_VERSION)
+		return 0;
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", SPAN_VERSION);
+	return database_execute(span->writer, sql);
+}
+
 static int write_segment(struct settling *settling)
 {
 	autoclean(statement) sqlite3_stmt *insert = NULL;
@@ -846,6 +858,8 @@ int settle_segment(struct span *span, const struct segment_row *row)
 		err = number_nodes(&settling);
 	if (!err)
 		err = place_all(&settling);
+	if (!err)
+		err = raise_version(span);
 	if (!err)
 		err = write_services(&settling);
 	return err ? err : write_segment(&settling);

@@ -3,23 +3,28 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "store/batch.h"
 #include "store/selector.h"
 #include "store/store.h"
+#include "tests/support/generator.h"
 
 /*
  * A data folder of a long time (generate --store) against the store's bars: what is in it is
  * settled, written anew and rolled up as it would have been while the time passed, and then asked
- * for. Of times the median of several is printed, and the first.
+ * for. Of times the median of several is printed, and the first. Before that a child of ours writes
+ * the last minute of a busy host into it, and is killed.
  */
 
 static const char usage[] = "usage: month FOLDER [FOLD [DETAIL_HOURS]]\n"
@@ -36,6 +41,9 @@ enum {
 	CLOCK_PAUSE_US = 500000,
 	TOGETHER_COUNT = 8,
 	TOGETHER_ROUNDS = 3,
+	KILL_SECONDS = 60,
+	COMMIT_SECONDS = 5,
+	BATCH_SIZE_MAX = 64 << 20,
 };
 
 #define TYPE	"process_cpu:cpu:nanoseconds:cpu:nanoseconds"
@@ -56,6 +64,11 @@ static int fail(int err, const char *what)
 static void print_figure(const char *name, double value, const char *unit)
 {
 	printf("%-52s %10.2f %s\n", name, value, unit);
+}
+
+static void print_against(const char *name, double value, const char *unit, const char *bar)
+{
+	printf("%-52s %10.2f %s   (bar: %s)\n", name, value, unit, bar);
 }
 
 static double cpu_seconds(void)
@@ -109,8 +122,9 @@ static int rest(struct month *month)
 		quiet = status.is_compacting ? 0 : quiet + 1;
 		usleep(MAINTAIN_PAUSE_US);
 	}
-	print_figure("to rest: settling, sealing, rolling up",
-		     (cpu_seconds() - before) * 1e6 / (double)status.samples, "us a sample, CPU");
+	print_against("to rest: settling, sealing, rolling up",
+		      (cpu_seconds() - before) * 1e6 / (double)status.samples, "us a sample, CPU",
+		      "<= 1");
 	return 0;
 }
 
@@ -122,16 +136,17 @@ static void print_sizes(struct month *month)
 	month->end_ms = status.newest_ms;
 	print_figure("samples", (double)status.samples / 1e6, "million");
 	print_figure("days", (double)(status.newest_ms - status.oldest_ms) / (double)DAY_MS, "");
-	print_figure("all on disk", (double)status.bytes / (double)status.samples, "B a sample");
+	print_against("all on disk", (double)status.bytes / (double)status.samples, "B a sample",
+		      "<= 1.0, 1.7 without folding");
 	print_figure("of that in roll-ups",
 		     (double)status.classes[STORE_ROLLED].bytes / (double)status.samples,
 		     "B a sample");
 	print_figure("written anew", (double)status.compact_samples * 100 / (double)status.samples,
 		     "% of the samples");
 	if (status.compact_samples)
-		print_figure("of these lost frames by folding",
-			     (double)status.folded_samples * 100 / (double)status.compact_samples,
-			     "%");
+		print_against("of these lost frames by folding",
+			      (double)status.folded_samples * 100 / (double)status.compact_samples,
+			      "%", "<= 15");
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */
@@ -144,16 +159,19 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void print_times(const char *name, double *times)
+static void print_times(const char *name, double *times, unsigned bar_ms)
 {
 	double first = times[0];
 
 	qsort(times, QUESTION_COUNT, sizeof(times[0]), compare_times);
-	printf("%-52s %10.2f ms, the first %.2f\n", name, times[QUESTION_COUNT / 2], first);
+	printf("%-52s %10.2f ms, the first %.2f", name, times[QUESTION_COUNT / 2], first);
+	if (bar_ms)
+		printf("   (bar: <= %u)", bar_ms);
+	putchar('\n');
 }
 
-static int ask_flame(struct month *month, const char *name, int64_t ago_ms, const char *text,
-		     bool is_exact)
+static int ask_flame(struct month *month, const char *name, unsigned bar_ms, int64_t ago_ms,
+		     const char *text, bool is_exact)
 {
 	char error[SELECTOR_ERROR_SIZE];
 	double times[QUESTION_COUNT];
@@ -180,7 +198,7 @@ static int ask_flame(struct month *month, const char *name, int64_t ago_ms, cons
 	selector_free(selector);
 	if (err)
 		return err;
-	print_times(name, times);
+	print_times(name, times, bar_ms);
 	if (rolled > 0)
 		printf("%-52s %10.1f %%\n", "  out of roll-ups", rolled);
 	return 0;
@@ -207,14 +225,23 @@ static int ask_series(struct month *month, int64_t ago_ms, int64_t step_ms)
 			store_rows_done(&rows);
 	}
 	if (!err)
-		print_times("time series of 30 d, by the hour and service", times);
+		print_times("time series of 30 d, by the hour and service", times, 50);
 	return err;
 }
 
-static int ask_labels(struct month *month, int64_t ago_ms)
+static int ask_label_values(struct store *store, const struct store_question *question,
+			    struct store_texts *ret)
+{
+	return store_label_values(store, question, STR("service_name"), ret);
+}
+
+typedef int list_ask(struct store *store, const struct store_question *question,
+		     struct store_texts *ret);
+
+static int ask_list(struct month *month, const char *name, list_ask *ask)
 {
 	double times[QUESTION_COUNT];
-	struct store_question question = { .from_unix_ms = month->end_ms - ago_ms,
+	struct store_question question = { .from_unix_ms = month->end_ms - 30 * DAY_MS,
 					   .to_unix_ms = month->end_ms };
 	int err = 0;
 
@@ -222,39 +249,75 @@ static int ask_labels(struct month *month, int64_t ago_ms)
 		struct store_texts texts = { 0 };
 		uint64_t start_ns = clock_monotonic_ns();
 
-		err = store_label_values(month->store, &question, STR("service_name"), &texts);
+		err = ask(month->store, &question, &texts);
 		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
 		if (!err)
 			store_texts_done(&texts);
 	}
 	if (!err)
-		print_times("values of a label, 30 d", times);
+		print_times(name, times, 10);
 	return err;
 }
 
+/* Every series with its labels, as Grafana asks for them. */
+static int ask_series_list(struct month *month)
+{
+	double times[QUESTION_COUNT];
+	struct store_question question = { .from_unix_ms = month->end_ms - 30 * DAY_MS,
+					   .to_unix_ms = month->end_ms };
+	struct store_grid grid = { month->end_ms, 30 * DAY_MS, 1 };
+	struct store_texts names = { 0 };
+	int err = store_series_label_names(month->store, &question, &names);
+
+	for (int i = 0; !err && i < QUESTION_COUNT; i++) {
+		struct store_rows rows = { 0 };
+		uint64_t start_ns = clock_monotonic_ns();
+
+		err = store_series(month->store, &question, names.texts, names.count, &grid, &rows);
+		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+		if (!err)
+			store_rows_done(&rows);
+	}
+	store_texts_done(&names);
+	if (!err)
+		print_times("series, 30 d", times, 10);
+	return err;
+}
+
+static const struct {
+	const char *name;
+	unsigned bar_ms; /* 0: none */
+	int64_t ago_ms;
+	const char *selector;
+	bool is_exact;
+} flame_questions[] = {
+	{ "flame graph of the host, 1 h", 15, HOUR_MS, NULL, false },
+	{ "flame graph of the host, 24 h", 30, DAY_MS, NULL, false },
+	{ "flame graph of the host, 30 d", 60, 30 * DAY_MS, NULL, false },
+	{ "flame graph of the host, 24 h, exact", 0, DAY_MS, NULL, true },
+	{ "flame graph of a service, 1 h", 25, HOUR_MS, "{service_name=\"service0\"}", false },
+	{ "flame graph of a service, 24 h", 0, DAY_MS, "{service_name=\"service0\"}", false },
+	{ "flame graph of a service, 30 d", 0, 30 * DAY_MS, "{service_name=\"service0\"}", false },
+};
+
 static int ask_all(struct month *month)
 {
-	int err = ask_flame(month, "flame graph of the host, 1 h", HOUR_MS, NULL, false);
+	int err = 0;
 
-	if (!err)
-		err = ask_flame(month, "flame graph of the host, 24 h", DAY_MS, NULL, false);
-	if (!err)
-		err = ask_flame(month, "flame graph of the host, 30 d", 30 * DAY_MS, NULL, false);
-	if (!err)
-		err = ask_flame(month, "flame graph of the host, 24 h, exact", DAY_MS, NULL, true);
-	if (!err)
-		err = ask_flame(month, "flame graph of a service, 1 h", HOUR_MS,
-				"{service_name=\"service0\"}", false);
-	if (!err)
-		err = ask_flame(month, "flame graph of a service, 24 h", DAY_MS,
-				"{service_name=\"service0\"}", false);
-	if (!err)
-		err = ask_flame(month, "flame graph of a service, 30 d", 30 * DAY_MS,
-				"{service_name=\"service0\"}", false);
+	for (size_t i = 0; !err && i < sizeof(flame_questions) / sizeof(flame_questions[0]); i++)
+		err = ask_flame(month, flame_questions[i].name, flame_questions[i].bar_ms,
+				flame_questions[i].ago_ms, flame_questions[i].selector,
+				flame_questions[i].is_exact);
 	if (!err)
 		err = ask_series(month, 30 * DAY_MS, HOUR_MS);
 	if (!err)
-		err = ask_labels(month, 30 * DAY_MS);
+		err = ask_list(month, "values of a label, 30 d", ask_label_values);
+	if (!err)
+		err = ask_list(month, "names of labels of series, 30 d", store_series_label_names);
+	if (!err)
+		err = ask_series_list(month);
+	if (!err)
+		err = ask_list(month, "profile types, 30 d", store_profile_types);
 	return err;
 }
 
@@ -265,32 +328,55 @@ struct together {
 	struct month *month;
 	int number;
 	int err;
+	double times[TOGETHER_ROUNDS]; /* ms */
+	double alone;
 };
 
+/* The worst of all that were asked at once, against the same alone. */
+static double worst_ratio(const struct together *together)
+{
+	double worst = 0;
+
+	for (int i = 0; i < TOGETHER_COUNT; i++)
+		for (int k = 0; k < TOGETHER_ROUNDS; k++)
+			if (together[i].times[k] > worst * together[i].alone)
+				worst = together[i].times[k] / together[i].alone;
+	return worst;
+}
+
 /* What looks at every stack, of the host and of all there is: nothing takes more. */
+static int ask_heavy_one(struct month *month, int number)
+{
+	struct store_question question = { .type = STR(TYPE),
+					   .from_unix_ms = month->end_ms - DAY_MS,
+					   .to_unix_ms = month->end_ms,
+					   .is_exact = number % 2 == 0 };
+	struct flame_options options = { .node_count_max = NODE_COUNT,
+					 .is_bottom_up = number % 4 == 1 };
+	struct functions_options functions_options = { .limit = 100 };
+	struct flame flame = { 0 };
+	struct functions functions = { 0 };
+	int err;
+
+	if (number % 4 == 3) {
+		err = store_functions(month->store, &question, &functions_options, &functions);
+		functions_done(&functions);
+	} else {
+		err = store_flame(month->store, &question, &options, &flame);
+		flame_done(&flame);
+	}
+	return err;
+}
+
 static void *ask_heavily(void *context)
 {
 	struct together *one = context;
-	struct store_question question = { .type = STR(TYPE),
-					   .from_unix_ms = one->month->end_ms - DAY_MS,
-					   .to_unix_ms = one->month->end_ms,
-					   .is_exact = one->number % 2 == 0 };
-	struct flame_options options = { .node_count_max = NODE_COUNT,
-					 .is_bottom_up = one->number % 4 == 1 };
-	struct functions_options functions_options = { .limit = 100 };
 
 	for (int i = 0; !one->err && i < TOGETHER_ROUNDS; i++) {
-		struct flame flame = { 0 };
-		struct functions functions = { 0 };
+		uint64_t start_ns = clock_monotonic_ns();
 
-		if (one->number % 4 == 3) {
-			one->err = store_functions(one->month->store, &question, &functions_options,
-						   &functions);
-			functions_done(&functions);
-		} else {
-			one->err = store_flame(one->month->store, &question, &options, &flame);
-			flame_done(&flame);
-		}
+		one->err = ask_heavy_one(one->month, one->number);
+		one->times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
 	}
 	return NULL;
 }
@@ -319,13 +405,19 @@ static int ask_together(struct month *month)
 {
 	struct together together[TOGETHER_COUNT] = { 0 };
 	struct store_status status;
-	uint64_t start_ns = clock_monotonic_ns();
+	uint64_t start_ns;
 	int err = 0;
 	int count = 0;
 
+	for (int i = 0; !err && i < TOGETHER_COUNT; i++) {
+		together[i] = (struct together){ .month = month, .number = i };
+		start_ns = clock_monotonic_ns();
+		err = ask_heavy_one(month, i);
+		together[i].alone = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+	}
 	(void)take_peak();
+	start_ns = clock_monotonic_ns();
 	for (; !err && count < TOGETHER_COUNT; count++) {
-		together[count] = (struct together){ .month = month, .number = count };
 		err = -pthread_create(&together[count].thread, NULL, ask_heavily, &together[count]);
 		if (err)
 			break;
@@ -337,9 +429,69 @@ static int ask_together(struct month *month)
 	store_status(month->store, &status);
 	print_figure("eight heavy questions at once, a round",
 		     (double)(clock_monotonic_ns() - start_ns) / 1e6 / TOGETHER_ROUNDS, "ms");
+	if (!err)
+		print_against("the slowest of them against the same one alone",
+			      worst_ratio(together), "times", "<= 3");
 	print_figure("memory meanwhile", take_peak(), "MiB resident");
 	print_figure("of that estimated for questions",
 		     (double)status.question_memory_peak / (1 << 20), "MiB");
+	return err;
+}
+
+/* ---- after a crash --------------------------------------------------------------------------- */
+
+/* Writes a minute of a busy host into it, so that segments, logs and all are open, and is killed.
+ */
+static void be_killed(const struct store_options *options)
+{
+	struct generator_options of_host = { .seed = (uint64_t)clock_unix_ns(),
+					     .service_count = 400,
+					     .process_count = 3000,
+					     .samples_per_window = 6336,
+					     .cpu_count = 64,
+					     .frequency_hz = 99,
+					     .start_unix_ns = clock_unix_ns() -
+							      KILL_SECONDS * CLOCK_NS_PER_S };
+	struct generator *generator = NULL;
+	struct batch *batch = NULL;
+	struct store *store = NULL;
+	int err = store_open(options, &store);
+
+	if (!err)
+		err = generator_new(&of_host, &generator);
+	if (!err)
+		err = batch_new(BATCH_SIZE_MAX, &batch);
+	for (int i = 0; !err && i < KILL_SECONDS; i++) {
+		(void)generator_next(generator);
+		batch_clear(batch);
+		err = generator_fill(generator, true, batch);
+		if (!err)
+			err = store_append(store, batch);
+		if (!err && i % COMMIT_SECONDS == 0)
+			err = store_commit(store);
+	}
+	if (!err)
+		raise(SIGKILL);
+	_exit(fail(err, "what was to be killed"));
+}
+
+static int open_killed(const struct store_options *options, struct store **ret)
+{
+	int status = 0;
+	pid_t child = fork();
+	uint64_t start_ns;
+	int err;
+
+	if (child < 0)
+		return -errno;
+	if (child == 0)
+		be_killed(options);
+	if (waitpid(child, &status, 0) < 0 || !WIFSIGNALED(status))
+		return -ECHILD;
+	start_ns = clock_monotonic_ns();
+	err = store_open(options, ret);
+	print_against("opening after kill -9", (double)(clock_monotonic_ns() - start_ns) / 1e6,
+		      "ms", "<= 200");
 	return err;
 }
 
@@ -349,7 +501,6 @@ int main(int argument_count, char **arguments)
 	struct month month = { 0 };
 	uint64_t fold = 0;
 	uint64_t detail_hours = 6;
-	uint64_t start_ns;
 	int err;
 
 	/* As the server does. */
@@ -365,11 +516,9 @@ int main(int argument_count, char **arguments)
 	options.folder = arguments[1];
 	options.fold = (uint32_t)fold;
 	options.detail_ms = detail_hours ? (int64_t)detail_hours * HOUR_MS : 1;
-	start_ns = clock_monotonic_ns();
-	err = store_open(&options, &month.store);
+	err = open_killed(&options, &month.store);
 	if (err)
 		return fail(err, arguments[1]);
-	print_figure("opening", (double)(clock_monotonic_ns() - start_ns) / 1e6, "ms");
 	err = rest(&month);
 	if (!err)
 		print_sizes(&month);

@@ -298,51 +298,143 @@ static void shapes_that_are_none_are_refused(void **state)
 	}
 }
 
+/* What blocks of details are made of, a list an entry. */
+struct detail_case {
+	struct occurrence occurrences[4];
+	uint32_t count;
+	struct entry entry; /* their sum */
+};
+
+/* One of one sample; of many at one time; as many occurrences as samples; fewer; the last of many.
+ */
+static const struct detail_case common_details[] = {
+	{ { { 3, 70, 1, 50 } }, 1, { 0, 1, 50 } },
+	{ { { 3, 70, 5, 50 } }, 1, { 4, 5, 50 } },
+	{ { { 0, 2, 1, 0 }, { 0, 70, 1, 1 }, { 599, 2, 1, 7 } }, 3, { 5, 3, 8 } },
+	{ { { 0, 2, 1, 0 }, { 0, 70, 300, 1 }, { 599, 2, 1, 7 } }, 3, { 9, 302, 8 } },
+	{ { { 7, 2, 1, 3 }, { 7, 70, UINT64_MAX - 1, 4 } }, 2, { 10, UINT64_MAX, 7 } },
+	{ { { 2, 0, 2, 9 }, { 3, 0, 2, 9 } }, 2, { 11, 4, 18 } },
+};
+
+/* Without a sample, or with more than can be counted. */
+static const struct detail_case rare_details[] = {
+	{ { { 3, 70, 1, 50 } }, 1, { 0, 1, 50 } },
+	{ { { 0, 2, 0, 5 }, { 0, 70, 1, 1 } }, 2, { 5, 1, 6 } },
+	{ { { 0, 2, 0, 5 } }, 1, { 6, 0, 5 } },
+	{ { { 0, 2, 1, 0 }, { 0, 70, UINT64_MAX, 1 }, { 599, 2, 1, UINT64_MAX - 1 } },
+	  3,
+	  { 7, UINT64_MAX, UINT64_MAX } },
+};
+
+static void assert_occurrence(const struct occurrence *found, const struct occurrence *wanted,
+			      bool is_valued)
+{
+	assert_int_equal(found->slice, wanted->slice);
+	assert_int_equal(found->pair, wanted->pair);
+	assert_int_equal(found->count, wanted->count);
+	assert_int_equal(found->value, is_valued ? wanted->value : 0);
+}
+
+static void assert_details_come_back(struct fixture *fixture, const struct detail_case *cases,
+				     size_t case_count, bool is_valued)
+{
+	struct detail_writer writer;
+	struct detail_reader reader = { .left = 0 };
+	struct occurrence found;
+
+	assert_int_equal(detail_writer_init(&writer, 71), 0);
+	/* What another block had is forgotten. */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < case_count; i++)
+			detail_add(&writer, cases[i].occurrences, cases[i].count, is_valued);
+		assert_int_equal(detail_pack(fixture->codec, &writer, &fixture->blob), 0);
+	}
+	detail_writer_done(&writer);
+	assert_int_equal(
+		detail_unpack(fixture->codec, fixture->blob.bytes, fixture->blob.size, 70, &reader),
+		-EBADMSG);
+	assert_int_equal(
+		detail_unpack(fixture->codec, fixture->blob.bytes, fixture->blob.size, 71, &reader),
+		0);
+	for (size_t i = 0; i < case_count; i++) {
+		struct entry entry = cases[i].entry;
+
+		entry.value = is_valued ? entry.value : 0;
+		assert_int_equal(detail_start_entry(&reader, &entry), 0);
+		for (uint32_t k = 0; k < cases[i].count; k++) {
+			assert_int_equal(detail_next(&reader, is_valued, &found), 1);
+			assert_occurrence(&found, &cases[i].occurrences[k], is_valued);
+		}
+		assert_int_equal(detail_next(&reader, is_valued, &found), 0);
+	}
+	assert_int_equal(detail_start_entry(&reader, &(struct entry){ 20, 1, 1 }), -EBADMSG);
+	detail_reader_done(&reader);
+}
+
 static void details_come_back_entry_by_entry(void **state)
 {
-	const struct occurrence occurrences[] = { { 3, 70, 5, 50 },
-						  { 0, 2, 1, 0 },
-						  { 0, 70, UINT64_MAX, 1 },
-						  { 599, 2, 1, UINT64_MAX } };
-	const uint32_t counts[] = { 1, 3 };
 	struct fixture *fixture = *state;
 
 	for (int is_valued = 0; is_valued < 2; is_valued++) {
-		struct detail_writer writer;
+		assert_details_come_back(fixture, common_details,
+					 sizeof(common_details) / sizeof(common_details[0]),
+					 is_valued);
+		assert_details_come_back(fixture, rare_details,
+					 sizeof(rare_details) / sizeof(rare_details[0]), is_valued);
+	}
+}
+
+/* Packs details of one entry by the shorter way: its number, and the counts that it has. */
+static void forge_detail(struct fixture *fixture, uint64_t number, uint64_t count)
+{
+	struct buf *columns = codec_columns(fixture->codec, 6);
+
+	column_put(&columns[0], number);
+	for (int i = 0; i < 3; i++) {
+		column_put(&columns[1], 1);
+		column_put(&columns[2], 0);
+	}
+	column_put(&columns[3], count);
+	column_put(&columns[3], count);
+	column_put(&columns[5], 1);
+	column_put(&columns[5], 7);
+	assert_int_equal(codec_pack_version(fixture->codec, 2, 6, &fixture->blob), 0);
+}
+
+static void details_that_do_not_make_their_entry_are_refused(void **state)
+{
+	/* An entry of ten samples: by how many fewer occurrences are, and a count of them, less
+	 * one. */
+	static const struct {
+		uint64_t number, count;
+		int start, second; /* what comes of it */
+	} cases[] = {
+		{ 7, 3, 0, 1 },		  /* 4 + 4 + 2 */
+		{ 7, 4, 0, -EBADMSG },	  /* 5 + 5 + 0 */
+		{ 7, 9, -1, 0 },	  /* 10 + … */
+		{ 7, UINT64_MAX, -1, 0 }, /* 0 after it has wrapped */
+		{ 10, 0, -EBADMSG, 0 },	  /* none at all */
+		{ 11, 0, -EBADMSG, 0 },	  /* fewer than none */
+		{ 6, 0, -EBADMSG, 0 },	  /* four of which there are three */
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct detail_reader reader = { .left = 0 };
 		struct occurrence found;
-		uint32_t next = 0;
+		struct entry entry = { 0, 10, 0 };
+		int wanted = cases[i].start == -EBADMSG ? -EBADMSG : 0;
 
-		assert_int_equal(detail_writer_init(&writer, 71), 0);
-		/* What another block had is forgotten. */
-		for (int round = 0; round < 2; round++) {
-			detail_add(&writer, occurrences, 1, is_valued);
-			detail_add(&writer, occurrences + 1, 3, is_valued);
-			assert_int_equal(detail_pack(fixture->codec, &writer, &fixture->blob), 0);
-		}
-		detail_writer_done(&writer);
+		forge_detail(fixture, cases[i].number, cases[i].count);
 		assert_int_equal(detail_unpack(fixture->codec, fixture->blob.bytes,
-					       fixture->blob.size, 70, &reader),
-				 -EBADMSG);
-		assert_int_equal(detail_unpack(fixture->codec, fixture->blob.bytes,
-					       fixture->blob.size, 71, &reader),
+					       fixture->blob.size, 8, &reader),
 				 0);
-		for (uint32_t i = 0; i < 2; i++) {
-			struct entry entry = { i, 5, is_valued ? 50 : 0 };
-
-			assert_int_equal(detail_start_entry(&reader, &entry), 0);
-			for (uint32_t k = 0; k < counts[i]; k++, next++) {
-				const struct occurrence *wanted = &occurrences[next];
-
-				assert_int_equal(detail_next(&reader, is_valued, &found), 1);
-				assert_int_equal(found.slice, wanted->slice);
-				assert_int_equal(found.pair, wanted->pair);
-				assert_int_equal(found.count, wanted->count);
-				assert_int_equal(found.value, is_valued ? wanted->value : 0);
-			}
-			assert_int_equal(detail_next(&reader, is_valued, &found), 0);
-		}
-		assert_int_equal(detail_start_entry(&reader, &(struct entry){ 2, 1, 1 }), -EBADMSG);
+		assert_int_equal(detail_start_entry(&reader, &entry), wanted);
+		if (!wanted)
+			assert_int_equal(detail_next(&reader, false, &found),
+					 cases[i].start ? -EBADMSG : 1);
+		if (!cases[i].start)
+			assert_int_equal(detail_next(&reader, false, &found), cases[i].second);
 		detail_reader_done(&reader);
 	}
 }
@@ -498,6 +590,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(details_come_back_entry_by_entry, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(details_that_do_not_make_their_entry_are_refused,
+						set_up, tear_down),
 		cmocka_unit_test(sums_of_runs_are_in_order_however_many_there_are),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),

@@ -106,15 +106,14 @@ static void assert_answers(struct store *store)
 	flame_done(&flame);
 }
 
-static void schema_3_is_read(void **state)
+static void assert_read(const char *file)
 {
 	struct store_options options = { 0 };
 	struct store_status status;
 	struct store *store = NULL;
 	struct folder folder;
 
-	(void)state;
-	copy_into_folder("tests/schemas/3.db", 0, &folder);
+	copy_into_folder(file, 0, &folder);
 	options.folder = folder.path;
 	assert_int_equal(store_open(&options, &store), 0);
 	store_status(store, &status);
@@ -129,6 +128,13 @@ static void schema_3_is_read(void **state)
 	assert_answers(store);
 	store_close(store);
 	remove_folder(&folder);
+}
+
+static void earlier_schemas_are_read(void **state)
+{
+	(void)state;
+	assert_read("tests/schemas/3.db");
+	assert_read("tests/schemas/4.db");
 }
 
 static uint64_t ask_total(struct store *store)
@@ -146,7 +152,7 @@ static uint64_t ask_total(struct store *store)
 }
 
 /* Sums that an earlier program made, with and without what they are sums of. */
-static void sums_of_schema_3_are_read(void **state)
+static void assert_sums_are_read(const char *compact, const char *sums)
 {
 	struct store_options options = { 0 };
 	struct store_status status;
@@ -155,10 +161,9 @@ static void sums_of_schema_3_are_read(void **state)
 	char chronicle[128];
 	uint64_t total;
 
-	(void)state;
-	copy_into_folder("tests/schemas/3c.db", 0, &folder);
+	copy_into_folder(compact, 0, &folder);
 	snprintf(chronicle, sizeof(chronicle), "%s/20261101T000000-2r.db", folder.data);
-	copy_file("tests/schemas/3r.db", 0, chronicle);
+	copy_file(sums, 0, chronicle);
 	options.folder = folder.path;
 	assert_int_equal(store_open(&options, &store), 0);
 	store_status(store, &status);
@@ -186,18 +191,28 @@ static void sums_of_schema_3_are_read(void **state)
 	remove_folder(&folder);
 }
 
-static void schema_3_is_imported(void **state)
+static void sums_of_earlier_schemas_are_read(void **state)
 {
+	(void)state;
+	assert_sums_are_read("tests/schemas/3c.db", "tests/schemas/3r.db");
+	assert_sums_are_read("tests/schemas/4c.db", "tests/schemas/4r.db");
+}
+
+static void earlier_schemas_are_imported(void **state)
+{
+	static const char *const files[] = { "tests/schemas/3.db", "tests/schemas/4.db" };
 	char error[STORE_FILE_ERROR_SIZE];
 	struct store *store = NULL;
 	struct folder folder;
 
 	(void)state;
-	copy_into_folder("tests/schemas/3.db", 0, &folder);
-	assert_int_equal(store_open_file(folder.file, &store, error), 0);
-	assert_answers(store);
-	store_close(store);
-	remove_folder(&folder);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		copy_into_folder(files[i], 0, &folder);
+		assert_int_equal(store_open_file(folder.file, &store, error), 0);
+		assert_answers(store);
+		store_close(store);
+		remove_folder(&folder);
+	}
 }
 
 static void a_later_schema_is_refused(void **state)
@@ -226,9 +241,9 @@ static void a_later_schema_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(schema_3_is_read),
-		cmocka_unit_test(sums_of_schema_3_are_read),
-		cmocka_unit_test(schema_3_is_imported),
+		cmocka_unit_test(earlier_schemas_are_read),
+		cmocka_unit_test(sums_of_earlier_schemas_are_read),
+		cmocka_unit_test(earlier_schemas_are_imported),
 		cmocka_unit_test(a_later_schema_is_refused),
 	};
 

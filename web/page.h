@@ -22,6 +22,7 @@ void page_flame(struct server *server, struct request *request, struct reply *re
 void page_functions(struct server *server, struct request *request, struct reply *reply);
 void page_sandwich(struct server *server, struct request *request, struct reply *reply);
 void page_modules(struct server *server, struct request *request, struct reply *reply);
+void page_stacks(struct server *server, struct request *request, struct reply *reply);
 void page_changes(struct server *server, struct request *request, struct reply *reply);
 void page_export(struct server *server, struct request *request, struct reply *reply);
 void page_export_span(struct server *server, struct request *request, struct reply *reply);

@@ -96,6 +96,7 @@ static const struct route routes_table[] = {
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/sandwich", page_sandwich },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/changes", page_changes },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/modules", page_modules },
+	{ ROLE_READER, ROUTE_ASK, "/api/v1/stacks", page_stacks },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/export", page_export },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/labels", page_labels },
 	{ ROLE_READER, ROUTE_ASK, "/api/v1/types", page_types },

@@ -14,6 +14,21 @@
 #include "web/ingest.h"
 #include "web/profile_type.h"
 
+/* What stands where callers are missing, by the verdict. */
+static int64_t add_truncation(struct batch *batch, unsigned verdict)
+{
+	static const struct identity nobody = { 0 };
+	int64_t build = batch_add_build(batch, BUILD_TRUNCATED, &nobody, STR(""));
+	uint32_t location = 0;
+
+	assert_true(build >= 0);
+	assert_int_equal(batch_add_locations(batch,
+					     &(struct batch_place){ (uint32_t)build, verdict }, 1,
+					     &location),
+			 0);
+	return location;
+}
+
 uint32_t add_stack(struct batch *batch, const char *frames)
 {
 	uint32_t locations[16];
@@ -28,7 +43,8 @@ uint32_t add_stack(struct batch *batch, const char *frames)
 			start--;
 
 		struct named_line line = { .function = { start, (size_t)(end - start) } };
-		int64_t location = batch_add_named_location(batch, &line, 1);
+		int64_t location = *start == '?' ? add_truncation(batch, (unsigned)start[1] - '0')
+						 : batch_add_named_location(batch, &line, 1);
 
 		assert_true(location >= 0);
 		locations[count++] = (uint32_t)location;

@@ -28,7 +28,7 @@ struct fixture {
 struct sample {
 	const char *service;
 	const char *pid;
-	const char *frames; /* "main;a" */
+	const char *frames; /* "main;a"; "?3;a": callers are missing by verdict 3 */
 	uint64_t value;
 	const char *process; /* NULL: "PID.100.1" */
 };

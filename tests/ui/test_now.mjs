@@ -35,6 +35,19 @@ async function main(browser) {
     assert.match(await text(page, "#processes tbody tr:nth-child(3) .from"), /^2 processes$/);
   });
 
+  await step("whose stacks are complete, and why the others are not", async () => {
+    const whole = (name) => page.locator("#processes tbody tr", { hasText: name }).locator("td:nth-child(6)").first();
+    await until("shares of whole stacks", async () => /%/.test(await whole("db").textContent()));
+    assert.match(await whole("db").textContent(), /^100\.0\s%$/);
+    assert.equal(await whole("db").getAttribute("title"), null);
+    assert.match(await whole("legacy").textContent(), /^0\.0\s%/);
+    assert.match(await whole("legacy").getAttribute("title"), /^100\.0 % no unwind information: The code has neither unwind tables nor a frame pointer/);
+    await page.locator("#processes tbody tr", { hasText: "legacy" }).locator(".twist").click();
+    await until("of a process, too", async () => /^0\.0\s%/.test(await page.locator("#processes tr.sub td:nth-child(6)").first().textContent()));
+    await page.locator("#processes tbody tr", { hasText: "legacy" }).first().locator(".twist").click();
+    await until("legacy closed", async () => (await page.locator("#processes tr.sub").count()) === 0);
+  });
+
   await step("a service opens to its processes, by mouse and by keyboard", async () => {
     await page.locator("#processes tbody tr", { hasText: "web" }).locator(".twist").click();
     await until("two web servers", async () => (await page.locator("#processes tr.sub").count()) === 2);

@@ -90,6 +90,42 @@ static void tells_when_the_cpu_was_used(void **state)
 }
 
 /* What is no CPU time stands in its own unit as well, step by step, the rest together. */
+static void tells_whose_stacks_are_complete(void **state)
+{
+	static const struct sample more[] = {
+		{ "y", "2", "?3;c", 50000000, NULL },
+		{ "y", "2", "?9;b", 150000000, NULL },
+		{ "y", "2", "?9;d", 50000000, NULL },
+	};
+
+	fill_with_seconds(*state);
+	append(*state, BASE_MS + 4000, more, sizeof(more) / sizeof(more[0]));
+
+	autoclean(json_value) struct json_value *answer =
+		get(*state, "/api/v1/stacks?" RANGE "&by=service");
+	const struct json_value *rows = json_value_member(answer, "rows");
+	const struct json_value *x = json_value_item(rows, 0), *y = json_value_item(rows, 1);
+	const struct json_value *cuts = json_value_member(y, "cuts");
+
+	assert_int_equal(json_value_count(rows), 2);
+	assert_text(x, "service_name", "x");
+	assert_true(number(x, "total") == 2e9 && number(x, "complete") == 2e9);
+	assert_int_equal(json_value_count(json_value_member(x, "cuts")), 0);
+	assert_text(y, "service_name", "y");
+	assert_true(number(y, "total") == 1.25e9 && number(y, "complete") == 1e9);
+	assert_int_equal(json_value_count(cuts), 2);
+	assert_text(json_value_item(cuts, 0), "name", "[truncated: program was new]");
+	assert_true(number(json_value_item(cuts, 0), "value") == 2e8);
+	assert_true(number(json_value_item(cuts, 1), "value") == 5e7);
+
+	autoclean(json_value) struct json_value *heaviest =
+		get(*state, "/api/v1/stacks?" RANGE "&limit=1");
+
+	rows = json_value_member(heaviest, "rows");
+	assert_int_equal(json_value_count(rows), 1);
+	assert_text(json_value_item(rows, 0), "process", "1.100.1");
+}
+
 static void tells_what_else_there_was_when(void **state)
 {
 	static const char heap[] = "memory:inuse_space:bytes:space:bytes";
@@ -726,6 +762,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 		TEST(tells_who_uses_the_cpu),
 		TEST(tells_when_the_cpu_was_used),
+		TEST(tells_whose_stacks_are_complete),
 		TEST(tells_what_else_there_was_when),
 		TEST(edges_of_a_range_count_no_window_more),
 		TEST(questions_are_measured_and_ended),

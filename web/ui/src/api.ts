@@ -71,6 +71,11 @@ export interface ProcessRow {
   spark?: (number | null)[];
 }
 
+/** Whose stacks are complete, and the frames in the place of what the others lack. */
+export interface Stacks {
+  rows: { process?: string; service_name?: string; total: number; complete: number; cuts: { name: string; value: number }[] }[];
+}
+
 export interface Processes {
   from_ms: number;
   to_ms: number;

@@ -7,7 +7,7 @@ import { exact, fn, matchers, page, query, range, type Range, raw, regex, search
 
 const REFRESH_MS = 5_000, RETRY_MS = 2_000;
 // What costs more than it changes is asked less often, once there is something to see.
-const FLAME_MS = 10_000, FUNCTIONS_MS = 20_000, CHANGES_MS = 30_000, MODULES_MS = 15_000, TYPES_MS = 60_000, YOUNG_MS = 60_000;
+const FLAME_MS = 10_000, FUNCTIONS_MS = 20_000, CHANGES_MS = 30_000, MODULES_MS = 15_000, STACKS_MS = 30_000, TYPES_MS = 60_000, YOUNG_MS = 60_000;
 const FIRST_MS = 400, FIRST_SPAN_MS = 8_000; // somebody who has just started it waits for the first picture
 const SEARCH_DELAY_MS = 150;
 const NODES_NOW = 1_000, NODES = 6_000; // more than a 4K screen has room for
@@ -66,6 +66,8 @@ export const statusOf = new Resource<api.Status>("status");
 /** What the sentence is made of: services, or what is inside the one that is picked. On Now it is the table as well. */
 export const leadOf = new Resource<api.Processes>("processes");
 export const processesOf = new Resource<api.Processes>("processes");
+/** Whose stacks are complete: of processes while those are shown, else of services. */
+export const stacksOf = new Resource<api.Stacks>("stacks");
 export const timelineOf = new Resource<api.Timeline>("timeline");
 export const changesOf = new Resource<api.Changes>("changes");
 export const functionsOf = new Resource<api.Functions>("functions");
@@ -180,6 +182,7 @@ function askNow(signal: AbortSignal): Promise<() => void>[] {
     functionsOf.ask({ ...of, limit: FUNCTIONS_NOW }, key, signal, FUNCTIONS_MS),
     flameOf.ask({ ...of, nodes: NODES_NOW }, key, signal, FLAME_MS),
     changesOf.ask(of, key, signal, CHANGES_MS),
+    stacksOf.ask({ ...of, by: who.value === "processes" ? "process" : "service" }, `${key} ${who.value}`, signal, STACKS_MS),
   ];
   if (who.value === "processes") questions.push(processesOf.ask({ ...table, by: "process", search: text }, `${key} ${text}`, signal));
   return questions;
@@ -273,7 +276,7 @@ export function cancel() {
     waitingSince.value = null;
     isCancelled.value = true;
     // What is shown is what was asked before, and no longer on its way to be something else.
-    for (const one of [processesOf, leadOf, timelineOf, functionsOf, modulesOf, flameOf, invertedOf, sandwichOf]) one.isStale.value = false;
+    for (const one of [processesOf, leadOf, stacksOf, timelineOf, functionsOf, modulesOf, flameOf, invertedOf, sandwichOf]) one.isStale.value = false;
   });
 }
 

@@ -7,7 +7,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { nameOf } from "./answer";
 import * as api from "./api";
 import { clock, cores, count, counted, percent } from "./format";
-import { asked, leadOf, processesOf, processSearch, ROWS, ROWS_ALL, rowLimit, SPARK_POINTS } from "./live";
+import { helpOf, reasonOf } from "./flame/reasons";
+import { asked, leadOf, processesOf, processSearch, ROWS, ROWS_ALL, rowLimit, SPARK_POINTS, stacksOf } from "./live";
 import { equals, selectorText } from "./query";
 import { hueOf, rowKeys, Segments, share, sparkline, swatch } from "./parts";
 import { linkToExplore, span, SPAN_WORDS, who } from "./state";
@@ -57,7 +58,24 @@ function Twist({ service }: { service: string }) {
     onClick=${() => toggle(service)}>${isOpen ? "▾" : "▸"}</button>`;
 }
 
-function Row({ row, most, isStop, isInside }: { row: api.ProcessRow; most: number; isStop: boolean; isInside?: boolean }) {
+type WholeRow = api.Stacks["rows"][number];
+type Wholes = ReadonlyMap<string, WholeRow>;
+
+/** Whose stacks are complete, by process or, of services, by their name. */
+const wholesIn = (answer: api.Stacks | null): Wholes => new Map((answer?.rows ?? []).map((row) => [row.process ?? row.service_name ?? "", row]));
+
+/** What share of the stacks is complete; why the others are not is told by pointer and to who listens. */
+function Whole({ of }: { of: WholeRow | undefined }) {
+  if (!of || of.total === 0) return html`<td class="n hide-s faint">–</td>`;
+  const why = of.cuts.map(({ name, value }) => {
+    const reason = reasonOf(name) || "callers missing";
+    return `${percent(value / of.total)} % ${reason}: ${helpOf(reasonOf(name))}`;
+  }).join("\n");
+  const words = share(of.complete / of.total);
+  return html`<td class=${"n hide-s" + (of.cuts.length > 0 ? " why" : " faint")} title=${why || undefined}>${words}${why && html`<span class="sr">, ${why}</span>`}</td>`;
+}
+
+function Row({ row, most, wholes, isStop, isInside }: { row: api.ProcessRow; most: number; wholes: Wholes; isStop: boolean; isInside?: boolean }) {
   const isService = row.processes !== undefined, service = row.service_name ?? "";
   const kernel = row.cores > 0 ? Math.min(1, row.kernel_cores / row.cores) : 0;
   const key = (event: KeyboardEvent) => {
@@ -77,6 +95,7 @@ function Row({ row, most, isStop, isInside }: { row: api.ProcessRow; most: numbe
     <td class="hide-s"><span class="split" role="img" aria-label=${`${percent(kernel)} % in the kernel`} style=${{ width: width + "%" }}>
       ${kernel < 1 && html`<i style=${{ flexGrow: 1 - kernel }}></i>`}${kernel > 0 && html`<i class="kernel" style=${{ flexGrow: kernel }}></i>`}</span></td>
     <td class="n hide-s faint">${share(kernel)}</td>
+    <${Whole} of=${wholes.get(isService ? service : row.process ?? "")} />
     <td class="sparks">${sparkline(row.spark ?? [], hueOf(service))}</td>
   </tr>`;
 }
@@ -84,18 +103,20 @@ function Row({ row, most, isStop, isInside }: { row: api.ProcessRow; most: numbe
 /** The processes of a service, below its row: asked for while they are shown. */
 function Inside({ service, most }: { service: string; most: number }) {
   const [answer, setAnswer] = useState<api.Processes | null>(null);
+  const [wholes, setWholes] = useState<Wholes>(new Map());
   const table = leadOf.value.value;
   useEffect(() => {
     const stop = new AbortController();
     const query = selectorText([equals("service_name", service)]);
     api.get<api.Processes>("processes", { ...asked(), query, limit: INSIDE, points: SPARK_POINTS }, stop.signal)
       .then(setAnswer, () => undefined); // the table says when nobody answers
+    api.get<api.Stacks>("stacks", { ...asked(), query }, stop.signal).then((stacks) => setWholes(wholesIn(stacks)), () => undefined);
     return () => stop.abort();
   }, [service, table]);
-  if (!answer) return html`<tr class="sub"><td colspan="6" class="faint">Reading</td></tr>`;
+  if (!answer) return html`<tr class="sub"><td colspan="7" class="faint">Reading</td></tr>`;
   const more = answer.more;
-  return html`${answer.rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} most=${most} isStop=${false} isInside />`)}
-    ${more && more.rows > 0 && html`<tr class="sub"><td class="rest">${count(more.rows)} more</td><td class="n">${cores(more.cores)}</td><td class="hide-s"></td><td class="hide-s"></td><td class="hide-s"></td><td></td></tr>`}`;
+  return html`${answer.rows.map((row) => html`<${Row} key=${keyOf(row)} row=${row} most=${most} wholes=${wholes} isStop=${false} isInside />`)}
+    ${more && more.rows > 0 && html`<tr class="sub"><td class="rest">${count(more.rows)} more</td><td class="n">${cores(more.cores)}</td><td class="hide-s"></td><td class="hide-s"></td><td class="hide-s"></td><td class="hide-s"></td><td></td></tr>`}`;
 }
 
 function Foot({ table, isServices }: { table: api.Processes; isServices: boolean }) {
@@ -122,7 +143,7 @@ export function WhoPanel() {
   const isHeld = body.current?.matches(":hover, :focus-within") ?? false;
   const rows = table ? inOrder(table.rows, order, isHeld) : [];
   const most = Math.max(...rows.map((row) => row.cores), 0.01);
-  const text = processSearch.value.trim();
+  const text = processSearch.value.trim(), wholes = wholesIn(stacksOf.value.value);
   return html`<section class=${"panel who" + (resource.isStale.value ? " waiting" : "")} aria-labelledby="who-title">
     <header><h2 id="who-title">Who</h2><span class="muted">${SPAN_WORDS[span.value]}</span><span class="spacer"></span>
       ${!isServices && html`<${Find} />`}
@@ -132,9 +153,9 @@ export function WhoPanel() {
       <thead><tr>
         <th scope="col">${isServices ? "Service" : "Process"}</th><th scope="col" class="n c-number" aria-sort="descending">Cores ↓</th>
         <th scope="col" class="n c-number hide-s">Host</th><th scope="col" class="hide-s c-split">User, kernel</th>
-        <th scope="col" class="n hide-s c-number">Kernel</th><th scope="col" class="c-spark">Over time</th>
+        <th scope="col" class="n hide-s c-number">Kernel</th><th scope="col" class="n hide-s c-number" title="Stacks that reach the start of their thread">Complete</th><th scope="col" class="c-spark">Over time</th>
       </tr></thead>
-      <tbody ref=${body}>${rows.map((row, i) => html`<${Row} key=${keyOf(row)} row=${row} most=${most} isStop=${i === 0} />
+      <tbody ref=${body}>${rows.map((row, i) => html`<${Row} key=${keyOf(row)} row=${row} most=${most} wholes=${wholes} isStop=${i === 0} />
         ${isServices && opened.value.has(row.service_name ?? "") && html`<${Inside} key=${"in " + keyOf(row)} service=${row.service_name ?? ""} most=${most} />`}`)}</tbody>
     </table>`}
     ${table && rows.length === 0 && html`<div class="nothing"><strong>${!isServices && text ? `No process called “${text}” in the ${SPAN_WORDS[span.value]}` : "No sample in this time"}</strong>

@@ -110,6 +110,30 @@ static unsigned start_programs(double seconds)
 	return count;
 }
 
+/*
+ * Of the stacks of these programs. Each lives for a millisecond: who is sampled is sampled in the
+ * dynamic linker or in the kernel, mostly before the walk has heard of its mappings.
+ */
+static void stacks_are_complete(struct scene *scene)
+{
+	json_t *answer = hearth_get(&scene->hearth, "/api/v1/stacks?from=now-1h&limit=2000&query="
+						    "%%7Bprocess_name%%3D%%22true%%22%%7D");
+	json_t *rows = json_object_get(answer, "rows"), *row;
+	double total = 0, complete = 0;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		total += json_number_value(json_object_get(row, "total"));
+		complete += json_number_value(json_object_get(row, "complete"));
+	}
+	printf("# of the stacks of %zu programs that were sampled %.2f %% are complete\n",
+	       json_array_size(rows), total > 0 ? 100 * complete / total : 0);
+	assert_true(json_array_size(rows) > 20);
+	assert_true(complete >= 0.97 * total);
+	json_decref(answer);
+}
+
 static void programs_come_and_go(void **state)
 {
 	double seconds = (double)tier_number("HEARTH_CHURN_SECONDS", 8, 60);
@@ -140,6 +164,7 @@ static void programs_come_and_go(void **state)
 	assert_true(count > 50 * seconds);
 	assert_true(cpu <= CPU_SECONDS_PER_PROGRAM * PROGRAMS_PER_SECOND * took);
 	assert_true((double)after_kib <= 1.05 * (double)before_kib);
+	stacks_are_complete(&scene);
 	stop(&scene);
 }
 

@@ -231,10 +231,11 @@ static void print(const struct target *target, uint64_t good)
 
 /* ---- programs that know their stack ---- */
 
-#define FAST "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls "
-#define BURN "0.6"
-#define GO   "build -ldflags '-s -w' -o %s tests/live/targets/walk/deep.go"
-#define RUST "-O -C strip=symbols -o %s tests/live/targets/walk/deep.rs"
+#define FAST	   "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls "
+#define BURN	   "0.6"
+#define GO	   "build -ldflags '-s -w' -o %s tests/live/targets/walk/deep.go"
+#define RUST	   "-O -C strip=symbols -o %s tests/live/targets/walk/deep.rs"
+#define RUST_ABORT "-C panic=abort " RUST
 
 static struct target own[] = {
 	{ "w-deep40", { "deep", BURN, "40" }, 39, .program = "" },
@@ -275,6 +276,7 @@ static struct target own[] = {
 	  .compiler = "musl-gcc" },
 	{ "w-go", { BURN, "40" }, .program = GO, .compiler = "go" },
 	{ "w-rust", { BURN, "40" }, .program = RUST, .compiler = "rustc" },
+	{ "w-rust-abort", { BURN, "40" }, .program = RUST_ABORT, .compiler = "rustc" },
 	{ "w-with-frame",
 	  { "with-frame", BURN },
 	  4,

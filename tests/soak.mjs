@@ -11,7 +11,8 @@ import { build, programs, sleep, start } from "./bench/hearth.mjs";
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 300);
 const LONG = 2 * 3600; // from here on what grows is told from what settles
 const IS_LONG = SECONDS >= LONG;
-const WARM_UP = IS_LONG ? SECONDS / 4 : SECONDS / 3;
+// Questions are of the last hour: until there is one, their answers, and what is kept of them, grow.
+const WARM_UP = IS_LONG ? SECONDS / 2 : SECONDS / 3;
 const EVERY = Math.max(1, SECONDS / 720);
 // The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
 // of two would see nothing but one of them grow. Means of a span's time know nothing of its life.

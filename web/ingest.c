@@ -25,6 +25,9 @@ enum {
 	BATCH_MEMORY_MAX = 64 << 20, /* twice the largest window */
 	RETRY_MS = 1000,
 	MAINTAIN_MS = 5000,
+	/* While something is compacted or rolled up, so that the next is begun soon: a file that
+	 * was imported has hundreds of segments. The thread goes round so often anyway. */
+	MAINTAIN_BUSY_MS = 1000,
 };
 
 struct ingest {
@@ -137,8 +140,8 @@ static int take(struct ingest *ingest, const struct window *window)
 	return 0;
 }
 
-/* Each change of the store's state is said once. */
-static void watch_state(struct ingest *ingest)
+/* Each change of the store's state is said once. Returns whether it is at work. */
+static bool watch_state(struct ingest *ingest)
 {
 	struct store_status status;
 	char text[256];
@@ -149,13 +152,14 @@ static void watch_state(struct ingest *ingest)
 			    status.damaged, status.damage);
 	ingest->damaged_count = status.damaged_count;
 	if (status.state == ingest->state)
-		return;
+		return status.is_compacting;
 	ingest->state = status.state;
 	store_state_text(&status, text, sizeof(text));
 	if (status.state == STORE_OK)
 		log_notice("the disk has room again, all is stored");
 	else
 		log_warning("the store is %s: %s", metrics_store_state(status.state), text);
+	return status.is_compacting;
 }
 
 static void maintain(struct ingest *ingest)
@@ -170,7 +174,9 @@ static void maintain(struct ingest *ingest)
 
 	if (err)
 		report_trouble(ingest, err, "cannot keep the store in order");
-	watch_state(ingest);
+	if (watch_state(ingest))
+		ingest->next_maintenance_ns =
+			now + UINT64_C(1) * MAINTAIN_BUSY_MS * CLOCK_NS_PER_MS;
 }
 
 /* A collector that went silent does not leave its last windows uncommitted. */

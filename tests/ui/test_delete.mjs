@@ -68,5 +68,40 @@ await wholeTest(async (browser) => {
     assert.equal(deletions[0].query, '{service_name="shop"}');
     assert.match(deletions[0].by, /ops/);
   });
+
+  const rows = () => page.locator(".deleting li").evaluateAll((all) => all.map((row) => [...row.children].map((part) => part.textContent)));
+  await step("what was deleted stands there, the last first, until the files are rid of it", async () => {
+    await page.goto(where("till"));
+    await page.locator("#delete").click();
+    await until("the first is listed", async () => (await rows()).length === 1);
+    const [[query, what]] = await rows();
+    assert.equal(query, '{service_name="shop"}');
+    assert.match(what, /^2 samples, of all time, .* ago by .*ops/);
+    await until("it is removed, and that is said without being asked again", async () => (await rows())[0][2] === "Removed from the files", 60000);
+    const { deletions } = await (await fetch(`${address}/api/v1/deletions`)).json();
+    assert.equal(deletions[0].state, "removed");
+  });
+
+  for (const [word, viewport, colorScheme] of LOOKS) {
+    await step(`the list is whole, ${word}`, async () => {
+      await look(page, viewport, colorScheme);
+      await checkAccess(page, "deleted");
+      await shoot(page, `deleted-${word}`, false);
+    });
+  }
+
+  await step("more than fits is counted", async () => {
+    await look(page, WIDE, "light");
+    for (let i = 0; i < 21; i++) {
+      await bring(`old${i}`, "main 1000\n");
+      const gone = await fetch(`${address}/api/v1/delete?query=${encodeURIComponent(`{service_name="old${i}"}`)}`, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+      assert.equal(gone.status, 200, await gone.text());
+    }
+    await page.keyboard.press("Escape");
+    await page.locator("#delete").click();
+    await until("twenty are listed", async () => (await rows()).length === 20, 20000);
+    assert.equal((await rows())[0][0], '{service_name="old20"}');
+    assert.equal(await text(page, ".deleting section .none"), "and 2 more; hearth delete lists all");
+  });
   await page.close();
 });

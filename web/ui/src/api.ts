@@ -221,6 +221,15 @@ export interface Deletion {
   samples: number;
 }
 
+/** One that was ordered: hidden from every answer at once, removed from the files a little later. */
+export interface Deleted extends Deletion {
+  deletion: number;
+  deleted_ms: number;
+  by: string;
+  state: "hidden" | "removed";
+  removed_ms: number | null;
+}
+
 /** The server answered, and said no: its own sentence, and the parameter at fault. */
 export class Refused extends Error {
   constructor(readonly status: number, message: string, readonly parameter?: string) {

@@ -60,12 +60,19 @@ export function clock(timeMs: number, seconds = false): string {
   return two(time.getHours()) + ":" + two(time.getMinutes()) + (seconds ? ":" + two(time.getSeconds()) : "");
 }
 
+/** 2 Mar, or nothing when that is today. */
+function day(timeMs: number, nowMs: number): string {
+  const today = new Date(nowMs).toDateString() === new Date(timeMs).toDateString();
+  return today ? "" : new Date(timeMs).toLocaleDateString("en-GB", { day: "numeric", month: "short" }) + ", ";
+}
+
+/** 02:36, the day only where it is another one. */
+export const moment = (timeMs: number, nowMs: number) => day(timeMs, nowMs) + clock(timeMs);
+
 /** 02:36 – 02:45; seconds only below ten minutes, the day only where it is another one. */
 export function range(fromMs: number, toMs: number, nowMs: number): string {
   const seconds = toMs - fromMs < 600_000;
-  const today = new Date(nowMs).toDateString() === new Date(fromMs).toDateString();
-  const day = today ? "" : new Date(fromMs).toLocaleDateString("en-GB", { day: "numeric", month: "short" }) + ", ";
-  return day + clock(fromMs, seconds) + " – " + clock(toMs, seconds);
+  return day(fromMs, nowMs) + clock(fromMs, seconds) + " – " + clock(toMs, seconds);
 }
 
 /** In one unit: 2 s, 41 min, 3 h, 12 d. */

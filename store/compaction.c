@@ -407,12 +407,14 @@ void store_compact(struct store *store, int64_t now_unix_ms)
 	struct span *span = NULL;
 
 	if (store->compaction.is_running) {
-		if (atomic_load(&store->compaction.is_done))
-			store_note_write(store, finish(store));
+		if (!atomic_load(&store->compaction.is_done))
+			return;
+		store_note_write(store, finish(store));
 		/* Who deleted something looks whether it is done. */
-		if (!store->compaction.is_running && store_has_finished_deletions(store))
+		if (store_has_finished_deletions(store)) {
 			store_note_write(store, store_finish_deletions(store));
-		return;
+			return;
+		}
 	}
 	span = find_to_remove(store);
 	if (span) {

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "store/database.h"
+#include "store/word_frames.h"
 
 static_assert(sizeof(struct catalog_series) == 16, "hashed as bytes: no padding");
 static_assert(sizeof(struct catalog_build) == 48, "hashed as bytes: no padding");
@@ -396,7 +397,7 @@ static int read_kind(struct catalog *catalog, enum catalog_kind kind, sqlite3 *d
 
 int catalog_read(struct catalog *catalog, sqlite3 *database)
 {
-	int err = 0;
+	int err = word_frames_read(catalog, database);
 
 	for (int kind = 0; !err && kind < CATALOG_KIND_COUNT; kind++)
 		err = read_kind(catalog, (enum catalog_kind)kind, database);

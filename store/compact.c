@@ -18,6 +18,7 @@
 #include "store/segment.h"
 #include "store/span.h"
 #include "store/store_private.h"
+#include "store/word_frames.h"
 
 enum {
 	/* Files are written once and read for years: 5 % fewer bytes for twice the time. */
@@ -817,7 +818,12 @@ static int write_words(struct compacting *compacting)
 	/* Number 0 of each is there without being written. */
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
 		written[kind] = 1;
-	return catalog_write(&compacting->new_words, written, compacting->to);
+	written[CATALOG_TEXT] = catalog_count(&compacting->new_words, CATALOG_TEXT);
+	written[CATALOG_LABELS] = catalog_count(&compacting->new_words, CATALOG_LABELS);
+
+	int err = word_frames_write(&compacting->new_words, compacting->packer, compacting->to);
+
+	return err ? err : catalog_write(&compacting->new_words, written, compacting->to);
 }
 
 static int write_all(struct compacting *compacting)

@@ -21,8 +21,8 @@
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
-	SPAN_VERSION = 5,		  /* from it on details are terse (store/detail.h) */
-	SPAN_VERSION_OLDEST = 3,	  /* that is read */
+	SPAN_VERSION = 5, /* from it on details are terse, and words of compact spans in frames */
+	SPAN_VERSION_OLDEST = 3, /* that is read */
 	/* From which on chronicles know who had how much when, of spans too (store/chronicle.h). */
 	SPAN_VERSION_ACTIVITY = 4,
 	SPAN_NAME_SIZE = 64,

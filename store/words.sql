@@ -31,6 +31,14 @@ CREATE TABLE label_set (
 	pairs BLOB NOT NULL
 );
 
+-- Of compact spans, in place of rows of both: words of a kind (0 texts, 1 label sets), some thousand
+-- in a frame (store/word_frames.h)
+CREATE TABLE word_frame (
+	id INTEGER PRIMARY KEY,
+	kind INTEGER NOT NULL,
+	words BLOB NOT NULL
+);
+
 -- type: text of five parts; period: of one sample, in the type's unit
 CREATE TABLE series (
 	id INTEGER PRIMARY KEY,

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,10 @@
 
 #include "store/activity.h"
 #include "store/columns.h"
+#include "store/database.h"
 #include "store/detail.h"
 #include "store/shape.h"
+#include "store/word_frames.h"
 
 struct fixture {
 	struct codec *codec;
@@ -497,6 +500,143 @@ static void sums_of_runs_are_in_order_however_many_there_are(void **state)
 	}
 }
 
+static sqlite3 *open_words(void)
+{
+	sqlite3 *database = NULL;
+
+	assert_int_equal(database_open(":memory:", DATABASE_WRITE, &database), 0);
+	assert_int_equal(
+		database_execute(database,
+				 "CREATE TABLE text (id, text);"
+				 "CREATE TABLE label_set (id, pairs);"
+				 "CREATE TABLE series (id, label_set, type, period);"
+				 "CREATE TABLE build (id, kind, identity_kind, identity, path);"
+				 "CREATE TABLE name (id, lines);"
+				 "CREATE TABLE word_frame (id INTEGER PRIMARY KEY, kind, "
+				 "words)"),
+		0);
+	return database;
+}
+
+/* As of processes that come and go; some longer, some with nothing in common. */
+static void make_words(struct catalog *catalog)
+{
+	enum { PROCESS_COUNT = 9000, SET_SIZE = 130 };
+	uint32_t large[SET_SIZE];
+	char text[400];
+
+	assert_int_equal(catalog_init(catalog), 0);
+	for (uint32_t i = 0; i < PROCESS_COUNT; i++) {
+		uint32_t set[4];
+
+		for (uint32_t k = 0; k < 4; k++) {
+			int size = snprintf(text, sizeof(text), k == 3 ? "%u%*u" : "%u.%*u",
+					    i * 7919, (int)(k * (i % 100)) + 1, k);
+
+			set[k] = (uint32_t)catalog_add(catalog, CATALOG_TEXT, text, (size_t)size);
+		}
+		assert_true(catalog_add(catalog, CATALOG_LABELS, set, i % 3 * 8) >= 0);
+	}
+	for (uint32_t i = 0; i < SET_SIZE; i++)
+		large[i] = (i * 977) % PROCESS_COUNT;
+	assert_true(catalog_add(catalog, CATALOG_LABELS, large, sizeof(large)) > 0);
+}
+
+static void words_come_back_from_frames(void **state)
+{
+	struct fixture *fixture = *state;
+	struct catalog catalog = { 0 };
+	struct catalog again = { 0 };
+	sqlite3 *database = open_words();
+	int64_t count = 0;
+
+	make_words(&catalog);
+	assert_int_equal(word_frames_write(&catalog, fixture->codec, database), 0);
+	assert_int_equal(
+		database_number(database, "SELECT count(*) FROM word_frame WHERE kind = 0", &count),
+		0);
+	assert_true(count > 2);
+	assert_int_equal(catalog_init(&again), 0);
+	assert_int_equal(catalog_read(&again, database), 0);
+	for (int kind = CATALOG_TEXT; kind <= CATALOG_LABELS; kind++) {
+		uint32_t word_count = catalog_count(&catalog, (enum catalog_kind)kind);
+
+		assert_int_equal(catalog_count(&again, (enum catalog_kind)kind), word_count);
+		for (uint32_t i = 0; i < word_count; i++)
+			assert_true(str_equal(pool_get(&again.pools[kind], i),
+					      pool_get(&catalog.pools[kind], i)));
+	}
+	catalog_done(&again);
+	/* What is there twice is damage. */
+	assert_int_equal(database_execute(database, "INSERT INTO word_frame (kind, words) "
+						    "SELECT kind, words FROM word_frame"),
+			 0);
+	assert_int_equal(catalog_init(&again), 0);
+	assert_int_equal(catalog_read(&again, database), -EBADMSG);
+	catalog_done(&again);
+	catalog_done(&catalog);
+	database_close(database);
+}
+
+/* Puts a frame of two or three columns of one number or text each in, and reads it. */
+static int read_forged(struct fixture *fixture, int kind, const uint64_t *numbers,
+		       const char *bytes)
+{
+	struct catalog catalog = { 0 };
+	sqlite3 *database = open_words();
+	struct buf *columns = codec_columns(fixture->codec, 3);
+	autoclean(statement) sqlite3_stmt *insert = NULL;
+	int err;
+
+	for (int i = 0; i < 2; i++)
+		column_put(&columns[i], numbers[i]);
+	buf_add(&columns[2], bytes, strlen(bytes));
+	assert_int_equal(
+		codec_pack_columns(fixture->codec, kind == CATALOG_TEXT ? 3 : 2, &fixture->blob),
+		0);
+	assert_int_equal(database_prepare(database,
+					  "INSERT INTO word_frame (kind, words) VALUES (?, ?)",
+					  &insert),
+			 0);
+	sqlite3_bind_int64(insert, 1, kind);
+	database_bind_bytes(insert, 2, fixture->blob.bytes, fixture->blob.size);
+	assert_int_equal(database_run(insert), 0);
+	assert_int_equal(catalog_init(&catalog), 0);
+	err = catalog_read(&catalog, database);
+	if (!err)
+		assert_int_equal(catalog_count(&catalog, (enum catalog_kind)kind), 2);
+	catalog_done(&catalog);
+	sqlite3_finalize(TAKE(insert));
+	database_close(database);
+	return err;
+}
+
+static void frames_of_words_that_are_none_are_refused(void **state)
+{
+	static const struct {
+		int kind;
+		uint64_t numbers[2];
+		const char *bytes;
+		int wanted;
+	} cases[] = {
+		{ CATALOG_TEXT, { 0, 3 }, "one", 0 },
+		{ CATALOG_TEXT, { 1, 3 }, "one", -EBADMSG }, /* shared with nothing */
+		{ CATALOG_TEXT, { 0, 4 }, "one", -EBADMSG }, /* not as many bytes */
+		{ CATALOG_TEXT, { 0, 2 }, "one", -EBADMSG }, /* one that is nobody's */
+		{ CATALOG_TEXT, { 0, 0 }, "", -EBADMSG },    /* the empty text is there already */
+		{ CATALOG_LABELS, { 0, 0 }, "", -EBADMSG },  /* so is the empty set */
+		{ CATALOG_LABELS, { 1, 0 }, "", -EBADMSG },  /* a name without a value */
+		{ CATALOG_LABELS, { 2, 0 }, "", -EBADMSG }, /* two numbers, of which one is there */
+		{ CATALOG_LABELS, { 400, 0 }, "", -EBADMSG }, /* more than are there */
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+			read_forged(fixture, cases[i].kind, cases[i].numbers, cases[i].bytes),
+			cases[i].wanted);
+}
+
 static void pairs_come_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -592,6 +732,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(details_that_do_not_make_their_entry_are_refused,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(words_come_back_from_frames, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(frames_of_words_that_are_none_are_refused, set_up,
+						tear_down),
 		cmocka_unit_test(sums_of_runs_are_in_order_however_many_there_are),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),

@@ -472,7 +472,7 @@ static void sums_of_runs_are_in_order_however_many_there_are(void **state)
 						       .is_valued = is_valued,
 						       .samples = k + 1,
 						       .kernel_samples = 1,
-						       .value = 2 * k,
+						       .value = UINT64_C(2) * k,
 						       .kernel_value = 3 };
 			expected[slice][pair][is_valued] += (uint64_t)(k + 1) << 32 | 1;
 		}
@@ -535,7 +535,7 @@ static void make_words(struct catalog *catalog)
 
 			set[k] = (uint32_t)catalog_add(catalog, CATALOG_TEXT, text, (size_t)size);
 		}
-		assert_true(catalog_add(catalog, CATALOG_LABELS, set, i % 3 * 8) >= 0);
+		assert_true(catalog_add(catalog, CATALOG_LABELS, set, (size_t)(i % 3) * 8) >= 0);
 	}
 	for (uint32_t i = 0; i < SET_SIZE; i++)
 		large[i] = (i * 977) % PROCESS_COUNT;

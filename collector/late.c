@@ -32,6 +32,10 @@ struct late {
 	struct late_options options;
 	struct waiting *first;
 	struct waiting **last;
+	/* Thousands may wait on a busy new host: they are looked at when one came, a file has
+	 * changed, or time has passed. */
+	bool has_new;
+	uint64_t seen_changes, looked_ns;
 	struct late_stats stats;
 	struct event walked;
 };
@@ -155,6 +159,7 @@ void late_add(struct late *late, const struct event *event, uint64_t now_ns)
 	*late->last = waiting;
 	late->last = &waiting->next;
 	late->stats.waiting += size;
+	late->has_new = true;
 }
 
 /* Whether what it waits for may be there, or may now be asked for. */
@@ -190,6 +195,14 @@ static void try_all(struct late *late, bool is_last, uint64_t now_ns)
 
 void late_tick(struct late *late, uint64_t now_ns)
 {
+	uint64_t changes = unwind_files_changes(late->options.files);
+
+	if (!late->has_new && changes == late->seen_changes &&
+	    now_ns <= late->looked_ns + MAPPING_RETRY_NS)
+		return;
+	late->has_new = false;
+	late->seen_changes = changes;
+	late->looked_ns = now_ns;
 	try_all(late, false, now_ns);
 }
 

@@ -58,6 +58,7 @@ struct unwind_files {
 	uint32_t file_count;	   /* highest number ever used + 1 */
 	uint32_t buckets[BUCKET_COUNT];
 	uint64_t now_ns;
+	uint64_t change_count;
 	struct unwind_files_stats stats;
 };
 
@@ -131,6 +132,7 @@ struct unwind_files *unwind_files_free(struct unwind_files *f)
 
 static void show(struct unwind_files *f, uint32_t number, enum walk_file_state state)
 {
+	f->change_count += f->shown[number].state != state;
 	__atomic_store_n(&f->shown[number].state, state, __ATOMIC_RELEASE);
 }
 
@@ -472,6 +474,11 @@ void unwind_files_put_off(struct unwind_files *f, uint32_t number)
 	f->files[number].asked_ns = 0;
 	f->stats.refused++;
 	put_off_doubling(f, number);
+}
+
+uint64_t unwind_files_changes(const struct unwind_files *f)
+{
+	return f->change_count;
 }
 
 void unwind_files_touch(struct unwind_files *f, const struct identity *identity)

@@ -58,6 +58,9 @@ void unwind_files_refuse(struct unwind_files *files, uint32_t number,
  * a moment. Asked for again after a second, then two, four … */
 void unwind_files_put_off(struct unwind_files *files, uint32_t number);
 
+/* How often it changed whether a file's table is there, expected or neither. */
+uint64_t unwind_files_changes(const struct unwind_files *files);
+
 /* Samples were in this file. */
 void unwind_files_touch(struct unwind_files *files, const struct identity *identity);
 

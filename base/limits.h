@@ -225,6 +225,14 @@ enum {
 
 	/* A request, unpacked, and as it comes: what the protocol recommends. */
 	OTLP_REQUEST_SIZE_MAX = 64 << 20,
+	/* Requests whose bodies are received or read at the same time; of each PUSH_MEMORY_MAX is
+	 * held in memory, so that all take 16 MiB. Others wait before their bodies are read, while
+	 * HTTP/2 keeps their senders from sending; each holds a thread, of which some are left to
+	 * the rest. So long they wait, and are then told to come again: less than what a body may
+	 * take to come. */
+	OTLP_RECEIVED_MAX = 16,
+	OTLP_WAITING_MAX = 12,
+	OTLP_WAITING_SECONDS_MAX = 10,
 	/* Entries of one table, indices of all stacks, values: what 64 MiB can hold of them. */
 	OTLP_ITEM_COUNT_MAX = 32 << 20,
 	/* Of requests that are read into the store at the same time; a larger one is read alone.

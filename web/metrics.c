@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/verdict.h"
+#include "store/gate.h"
 #include "symbols/jit_processes.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
@@ -22,6 +23,7 @@
 #include "web/request_counters.h"
 #include "web/otlp_senders.h"
 #include "web/server.h"
+#include "web/slots.h"
 
 const char *metrics_loss_name(enum loss_kind kind)
 {
@@ -186,6 +188,24 @@ static void add_telling(struct buf *buf, const struct server_counters *counters)
 	buf_printf(buf, "%s_sum %.6f\n%s_count %" PRIu64 "\n", name,
 		   (double)counters->walk_figures[WALK_TOLD_NS] / (double)CLOCK_NS_PER_S, name,
 		   counters->walk_figures[WALK_MAPPINGS_TOLD]);
+}
+
+/* Requests of OTLP that are under way, and that wait. */
+static void add_otlp_crowd(struct buf *buf, const struct server *server)
+{
+	unsigned received, waiting;
+	uint64_t size, peak;
+
+	slots_figures(server->otlp_places, &received, &waiting);
+	gate_figures(server->otlp_gate, &size, &peak);
+	add_gauge(buf, "hearth_otlp_receiving_requests", received,
+		  "Requests of OpenTelemetry's profiles that are being received or stored.");
+	add_gauge(buf, "hearth_otlp_waiting_requests", waiting,
+		  "Others, whose bodies nobody reads until one of these has been answered.");
+	add_gauge(buf, "hearth_otlp_reading_bytes", (double)size,
+		  "Bytes of the bodies that are being read into the store.");
+	add_gauge(buf, "hearth_otlp_reading_peak_bytes", (double)peak,
+		  "The same at its highest since the start.");
 }
 
 static void add_questions(struct buf *buf, const struct server_counters *counters,
@@ -445,6 +465,8 @@ void metrics_answer(struct server *server, struct request *request, struct reply
 	add_pushes(buf, &server->counters);
 	if (server->label_rules)
 		label_rules_write_metrics(server->label_rules, buf);
+	if (server->otlp_places)
+		add_otlp_crowd(buf, server);
 	if (server->otlp_senders)
 		otlp_senders_write_metrics(server->otlp_senders, buf);
 	add_limits(buf, &server->counters);

@@ -441,7 +441,7 @@ static void note(struct export *export)
 			  });
 }
 
-static void take_body(struct export *export)
+static void receive_body(struct export *export)
 {
 	autoclean(spool) struct spool spool =
 		SPOOL(export->server->settings->data, OTLP_REQUEST_SIZE_MAX);
@@ -451,6 +451,23 @@ static void take_body(struct export *export)
 		refuse_body(export, err);
 	else
 		take_turn(export, &spool);
+}
+
+/* Before any of the body is read: until then HTTP/2 keeps the sender from sending more of it. */
+static void take_body(struct export *export)
+{
+	struct slots *places = export->server->otlp_places;
+	uint64_t until_ns = clock_monotonic_ns() +
+			    (uint64_t)OTLP_WAITING_SECONDS_MAX * (uint64_t)CLOCK_NS_PER_S;
+
+	if (until_ns > export->request->deadline_monotonic_ns)
+		until_ns = export->request->deadline_monotonic_ns;
+	if (slots_enter(places, until_ns)) {
+		refuse_crowd(export);
+		return;
+	}
+	receive_body(export);
+	slots_leave(places);
 }
 
 static bool may_take(struct export *export)

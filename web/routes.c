@@ -182,7 +182,7 @@ struct routes {
 	struct guard guard;
 	struct access *access;
 	struct audit *audit;
-	struct slots *slots, *push_slots;
+	struct slots *slots, *push_slots, *otlp_places;
 	struct retries *retries;
 	struct otlp_senders *otlp_senders;
 	struct gate otlp_gate;
@@ -202,6 +202,8 @@ static int make_parts(struct routes *routes)
 		err = debuginfo_new(&routes->debuginfo);
 	if (!err)
 		err = slots_new(PUSH_RUNNING_MAX, PUSH_WAITING_MAX, &routes->push_slots);
+	if (!err)
+		err = slots_new(OTLP_RECEIVED_MAX, OTLP_WAITING_MAX, &routes->otlp_places);
 	if (!err)
 		err = retries_new(routes->server->store, &routes->retries);
 	if (!err)
@@ -237,6 +239,9 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 {
 	static_assert(QUESTION_WAITING_MAX + QUESTION_RUNNING_MAX < 32,
 		      "questions leave threads to the rest");
+	static_assert(OTLP_RECEIVED_MAX + OTLP_WAITING_MAX < WORKER_COUNT_MAX &&
+			      OTLP_RECEIVED_MAX + OTLP_WAITING_MAX < HTTP1_THREAD_COUNT,
+		      "and so does OTLP");
 	static_assert((int)ACCESS_ERROR_SIZE <= (int)ROUTES_ERROR_SIZE, "one fits into the other");
 	autoclean(routes) struct routes *routes = calloc(1, sizeof(*routes));
 	const struct settings *settings = server->settings;
@@ -269,6 +274,7 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 	server->push_slots = routes->push_slots;
 	server->retries = routes->retries;
 	server->otlp_senders = routes->otlp_senders;
+	server->otlp_places = routes->otlp_places;
 	server->otlp_gate = &routes->otlp_gate;
 	server->debuginfo = routes->debuginfo;
 	*ret = TAKE(routes);
@@ -286,12 +292,15 @@ struct routes *routes_free(struct routes *routes)
 		routes->server->push_slots = NULL;
 	if (routes->server->otlp_senders == routes->otlp_senders)
 		routes->server->otlp_senders = NULL;
+	if (routes->server->otlp_places == routes->otlp_places)
+		routes->server->otlp_places = NULL;
 	if (routes->server->otlp_gate == &routes->otlp_gate)
 		routes->server->otlp_gate = NULL;
 	gate_done(&routes->otlp_gate);
 	otlp_senders_free(routes->otlp_senders);
 	slots_free(routes->slots);
 	slots_free(routes->push_slots);
+	slots_free(routes->otlp_places);
 	if (routes->server->retries == routes->retries)
 		routes->server->retries = NULL;
 	retries_free(routes->retries);

@@ -75,8 +75,9 @@ struct server {
 	struct slots *push_slots;	   /* while HTTP is served */
 	struct retries *retries;	   /* the same: of pushes */
 	struct otlp_senders *otlp_senders; /* the same */
-	struct gate *otlp_gate;		   /* the same: bytes of OTLP that are read at once */
-	struct debuginfo *debuginfo;	   /* the same */
+	struct slots *otlp_places;   /* the same: requests of OTLP whose bodies are received */
+	struct gate *otlp_gate;	     /* the same: bytes of OTLP that are read at once */
+	struct debuginfo *debuginfo; /* the same */
 	struct request_counters *request_counters; /* set while HTTP is served; else NULL */
 	int64_t started_unix_ms;
 	char host_name[256];

@@ -90,3 +90,11 @@ void slots_leave(struct slots *slots)
 	(void)pthread_cond_signal(&slots->freed);
 	(void)pthread_mutex_unlock(&slots->lock);
 }
+
+void slots_figures(struct slots *slots, unsigned *ret_running, unsigned *ret_waiting)
+{
+	(void)pthread_mutex_lock(&slots->lock);
+	*ret_running = slots->running;
+	*ret_waiting = slots->waiting;
+	(void)pthread_mutex_unlock(&slots->lock);
+}

@@ -21,4 +21,7 @@ struct slots *slots_free(struct slots *slots);
 int slots_enter(struct slots *slots, uint64_t deadline_monotonic_ns);
 void slots_leave(struct slots *slots);
 
+/* How many are inside now, and wait. */
+void slots_figures(struct slots *slots, unsigned *ret_running, unsigned *ret_waiting);
+
 DEFINE_CLEANUP(struct slots *, slots, slots_free)

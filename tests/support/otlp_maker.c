@@ -669,6 +669,7 @@ enum {
 	LARGE_FUNCTION_COUNT = 4000,
 	LARGE_DEPTH = 24,
 	LARGE_PROCESS_COUNT = 40,
+	STEADY_PROCESS_COUNT = 4,
 	LARGE_THREAD_COUNT = 8, /* attributes 1 to 16: a name and an id each */
 	LARGE_STACK_COUNT = 3000,
 	LARGE_TABLES_SIZE = 620 << 10,
@@ -742,8 +743,8 @@ static void add_large_tables(uint64_t *state, struct buf *tables)
 	}
 }
 
-static void add_large_process(uint64_t process, size_t count, uint64_t time_ns, uint64_t *state,
-			      struct buf *request)
+static void add_large_process(uint64_t process, size_t count, unsigned times, uint64_t time_ns,
+			      uint64_t *state, struct buf *request)
 {
 	autoclean(buf) struct buf resource = BUF(PART_SIZE_MAX);
 	autoclean(buf) struct buf scope = BUF(PART_SIZE_MAX);
@@ -762,8 +763,9 @@ static void add_large_process(uint64_t process, size_t count, uint64_t time_ns, 
 		pprof_number(&sample, 1, 1 + draw(state) % (LARGE_STACK_COUNT - 1));
 		pprof_list(&sample, 2, indices, 2);
 		buf_add_varint(&sample, 5 << 3 | 2);
-		buf_add_varint(&sample, 8);
-		buf_add_u64(&sample, time_ns + draw(state) % 5000 * UINT64_C(1000000));
+		buf_add_varint(&sample, 8 * (uint64_t)times);
+		for (unsigned k = 0; k < times; k++)
+			buf_add_u64(&sample, time_ns + draw(state) % 5000 * UINT64_C(1000000));
 		add_part(&profile, 2, &sample);
 	}
 	add_fixed(&profile, 3, time_ns);
@@ -776,17 +778,29 @@ static void add_large_process(uint64_t process, size_t count, uint64_t time_ns, 
 	add_part(request, 1, &all);
 }
 
-void otlp_make_large(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf)
+static void make_large(size_t size, uint64_t processes, unsigned times, uint64_t seed,
+		       uint64_t time_ns, struct buf *buf)
 {
 	autoclean(buf) struct buf tables = BUF(PART_SIZE_MAX);
 	uint64_t state = seed;
 	uint64_t program = 1; /* the same for all seeds */
+	size_t sample_size = LARGE_SAMPLE_SIZE + 8 * (size_t)(times - 1);
 	size_t sample_count =
-		size > LARGE_TABLES_SIZE ? (size - LARGE_TABLES_SIZE) / LARGE_SAMPLE_SIZE : 100;
+		size > LARGE_TABLES_SIZE ? (size - LARGE_TABLES_SIZE) / sample_size : 100;
 
 	add_large_tables(&program, &tables);
-	for (uint64_t process = 0; process < LARGE_PROCESS_COUNT; process++)
-		add_large_process(process, 1 + sample_count / LARGE_PROCESS_COUNT, time_ns, &state,
+	for (uint64_t process = 0; process < processes; process++)
+		add_large_process(process, 1 + sample_count / processes, times, time_ns, &state,
 				  buf);
 	add_part(buf, 2, &tables);
+}
+
+void otlp_make_large(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf)
+{
+	make_large(size, LARGE_PROCESS_COUNT, 1, seed, time_ns, buf);
+}
+
+void otlp_make_steady(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf)
+{
+	make_large(size, STEADY_PROCESS_COUNT, OTLP_MAKER_STEADY_TIMES, seed, time_ns, buf);
 }

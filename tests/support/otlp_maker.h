@@ -37,3 +37,8 @@ void otlp_make(enum otlp_revision revision, unsigned flags, struct buf *buf);
  * Another seed makes other samples of the same program, within five seconds from that time.
  */
 void otlp_make_large(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf);
+
+/* The same with fewer samples, each seen so many times: threads that do the same again and again.
+ */
+enum { OTLP_MAKER_STEADY_TIMES = 20 };
+void otlp_make_steady(size_t size, uint64_t seed, uint64_t time_ns, struct buf *buf);

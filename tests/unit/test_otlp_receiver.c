@@ -447,6 +447,38 @@ static void a_crowd_is_told_to_come_again(void **state)
 	check_store(fixture, 1);
 }
 
+/* … before anything of their bodies is read: whoever sends by HTTP/2 then has no room to send more.
+ */
+static void a_crowd_waits_with_its_bodies(void **state)
+{
+	struct fixture *fixture = *state;
+	struct slots *slots = NULL;
+	struct slots *own = fixture->small.server.otlp_places;
+	autoclean(buf) struct buf body = BUF(MEMORY);
+	autoclean(exchange) struct exchange exchange;
+	char piece[16];
+
+	assert_int_equal(slots_new(1, 0, &slots), 0);
+	assert_int_equal(slots_enter(slots, 0), 0);
+	fixture->small.server.otlp_places = slots;
+	otlp_make(OTLP_R1_10, 0, &body);
+	exchange_init(&exchange, "POST", "/v1development/profiles");
+	exchange_header(&exchange, "Content-Type", "application/x-protobuf");
+	exchange_body(&exchange, str_of(&body));
+	routes_answer(fixture->routes, &exchange.request, &exchange.reply);
+	assert_int_equal(exchange.reply.status, 429);
+	assert_int_equal(exchange.request.read_body(&exchange.request, piece, sizeof(piece)),
+			 sizeof(piece));
+	assert_memory_equal(piece, body.bytes, sizeof(piece));
+	assert_tells(fixture, "/metrics", "hearth_otlp_receiving_requests 1\n");
+	fixture->small.server.otlp_places = own;
+	slots_leave(slots);
+	slots_free(slots);
+	assert_sent(fixture, &(struct sending){ .body = str_of(&body) }, 200, NULL);
+	assert_tells(fixture, "/metrics", "hearth_otlp_receiving_requests 0\n");
+	check_store(fixture, 1);
+}
+
 static void *send_in_a_thread(void *context)
 {
 	struct fixture *fixture = context;
@@ -504,6 +536,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(requests_wait_until_there_is_room_to_read_them,
 						open_with_writer, close_with_writer),
 		cmocka_unit_test_setup_teardown(a_crowd_is_told_to_come_again, open_with_writer,
+						close_with_writer),
+		cmocka_unit_test_setup_teardown(a_crowd_waits_with_its_bodies, open_with_writer,
 						close_with_writer),
 	};
 

@@ -451,47 +451,55 @@ static int walk_together(struct segment *segment, const struct batch *batch,
 	return 0;
 }
 
-/* The nodes of all stacks, each in the service that it occurs in first. */
-static int map_stacks(struct segment *segment, const struct batch *batch, struct mapping *mapping)
+/* Walks those that wait, and says where the items from first up to end, which waited, came to. */
+static int arrive(struct segment *segment, const struct batch *batch, struct mapping *mapping,
+		  struct walkers *walkers, uint32_t first, uint32_t end, uint32_t *nodes)
+{
+	int err = walk_together(segment, batch, mapping, walkers);
+
+	for (uint32_t i = first; !err && i < end; i++)
+		if (nodes[i] == TREE_NO_PARENT)
+			nodes[i] = mapping->stack_nodes[batch->items.items[i].stack];
+	return err;
+}
+
+/*
+ * The node of each item. A stack is walked again where another service has it; items of a service
+ * come together, so that it is kept for the service that had it last.
+ */
+static int map_nodes(struct segment *segment, const struct batch *batch, struct mapping *mapping,
+		     uint32_t *nodes)
 {
 	struct walkers walkers = { .count = 0 };
+	uint32_t first = 0; /* item that may wait for a walker */
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
+		uint32_t service = mapping->services[item->series];
+		uint32_t *owner = &mapping->stack_services[item->stack];
 
-		if (mapping->stack_services[item->stack] != TREE_NO_PARENT)
+		if (*owner == service) {
+			nodes[i] = mapping->stack_nodes[item->stack];
 			continue;
-		mapping->stack_services[item->stack] = mapping->services[item->series];
+		}
+		/* It may be on its way for the other one. */
+		if (walkers.count == WALKER_COUNT ||
+		    (*owner != TREE_NO_PARENT &&
+		     mapping->stack_nodes[item->stack] == TREE_NO_PARENT)) {
+			err = arrive(segment, batch, mapping, &walkers, first, i, nodes);
+			first = i;
+		}
 		walkers.walkers[walkers.count++] =
-			(struct walker){ .stack = item->stack,
-					 .service = mapping->services[item->series] };
-		if (walkers.count == WALKER_COUNT)
-			err = walk_together(segment, batch, mapping, &walkers);
+			(struct walker){ .stack = item->stack, .service = service };
+		*owner = service;
+		nodes[i] = mapping->stack_nodes[item->stack] = TREE_NO_PARENT;
 	}
-	return err ? err : walk_together(segment, batch, mapping, &walkers);
+	return err ? err
+		   : arrive(segment, batch, mapping, &walkers, first, batch->items.count, nodes);
 }
 
-/* Of one item; stacks that occur in two services, such as those of the kernel alone, are few. */
-static int64_t find_node(struct segment *segment, const struct batch *batch,
-			 struct mapping *mapping, const struct batch_item *item)
-{
-	uint32_t service = mapping->services[item->series];
-	uint32_t first = mapping->stack_nodes[item->stack];
-
-	if (mapping->stack_services[item->stack] == service)
-		return first;
-
-	struct walkers walkers = { .walkers = { { .stack = item->stack, .service = service } },
-				   .count = 1 };
-	int err = walk_together(segment, batch, mapping, &walkers);
-	int64_t node = mapping->stack_nodes[item->stack];
-
-	mapping->stack_nodes[item->stack] = first;
-	return err ? err : node;
-}
-
-/* sums[i] is where the i-th item is added up; on the way the item's node. */
+/* sums[i] is the i-th item's node, and then where it is added up. */
 static int map_sums(struct segment *segment, const struct batch *batch, struct mapping *mapping,
 		    uint32_t *sums)
 {
@@ -512,11 +520,7 @@ static int map_sums(struct segment *segment, const struct batch *batch, struct m
 					   mapping->keys[batch->items.items[i - AHEAD].series]);
 		if (i < count) {
 			const struct batch_item *item = &batch->items.items[i];
-			int64_t node = find_node(segment, batch, mapping, item);
 
-			if (node < 0)
-				return (int)node;
-			sums[i] = (uint32_t)node;
 			segment_expect_sum(segment, 1, sums[i], mapping->keys[item->series]);
 		}
 	}
@@ -547,7 +551,7 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 	if (!err)
 		err = map_locations(live, batch, mapping);
 	if (!err)
-		err = map_stacks(&live->segment, batch, mapping);
+		err = map_nodes(&live->segment, batch, mapping, sums);
 	if (!err)
 		err = map_sums(&live->segment, batch, mapping, sums);
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {

@@ -234,9 +234,40 @@ static void adds_many_as_one_by_one(void **state)
 	pool_done(&apart);
 }
 
+static void label_sets_may_be_given_as_texts(void **state)
+{
+	autoclean(batch) struct batch *batch = NULL;
+	const struct label labels[] = { { STR("tid"), STR("7") }, { STR("pid"), STR("1") } };
+	struct batch_label numbers[3];
+
+	(void)state;
+	assert_int_equal(batch_new(1 << 20, &batch), 0);
+
+	int64_t set = batch_add_labels(batch, labels, 2);
+
+	assert_true(set >= 0);
+	/* In any order it is the same set. */
+	for (size_t i = 0; i < 2; i++) {
+		numbers[1 - i].name = (uint32_t)batch_add_text(batch, labels[i].name);
+		numbers[1 - i].value = (uint32_t)batch_add_text(batch, labels[i].value);
+	}
+	assert_int_equal(batch_add_label_set(batch, numbers, 2), set);
+	assert_int_equal(batch_add_label_set(batch, NULL, 0), batch_add_labels(batch, NULL, 0));
+	/* Another value is another set, a name that is there already none. */
+	numbers[2] = (struct batch_label){ numbers[0].name, numbers[1].value };
+	assert_int_equal(batch_add_label_set(batch, numbers, 3), -EINVAL);
+	assert_true(batch_add_label_set(batch, numbers + 2, 1) > set);
+	/* Nor one of texts that nobody added, or that are empty. */
+	numbers[2].value = 1000;
+	assert_int_equal(batch_add_label_set(batch, numbers + 2, 1), -EINVAL);
+	numbers[2].value = (uint32_t)batch_add_text(batch, STR(""));
+	assert_int_equal(batch_add_label_set(batch, numbers + 2, 1), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(label_sets_may_be_given_as_texts),
 		cmocka_unit_test_setup_teardown(label_sets_are_sorted_and_found_again, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(times_and_samples_are_those_of_all_entries, set_up,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,6 +37,8 @@ static int remove_file(const struct store *store, const char *name)
 
 static bool is_name(const char *name)
 {
+	assert(name);
+
 	size_t size = strlen(name);
 
 	return str_ends_with(str_from(name), STR(".db")) && size < SPAN_NAME_SIZE - 30 &&

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ enum {
 	/* While something is compacted or rolled up, so that the next is begun soon: a file that
 	 * was imported has hundreds of segments. The thread goes round so often anyway. */
 	MAINTAIN_BUSY_MS = 1000,
+	TRIM_S = 60, /* takes a millisecond or two */
 };
 
 struct ingest {
@@ -46,6 +48,7 @@ struct ingest {
 	uint64_t pending_collector, pending_sequence;
 	uint64_t pending_since_ns; /* monotonic */
 	uint64_t next_maintenance_ns;
+	uint64_t next_trim_ns;
 	bool is_in_trouble;	/* said once, not every second */
 	enum store_state state; /* as it was said last */
 	uint32_t damaged_count; /* of which was said */
@@ -179,6 +182,20 @@ static void maintain(struct ingest *ingest)
 			now + UINT64_C(1) * MAINTAIN_BUSY_MS * CLOCK_NS_PER_MS;
 }
 
+/*
+ * Questions and settling leave holes of free memory between what is kept: glibc gives back only
+ * what lies at the end, unless it is asked to.
+ */
+static void give_back(struct ingest *ingest)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (now < ingest->next_trim_ns)
+		return;
+	ingest->next_trim_ns = now + UINT64_C(1) * TRIM_S * CLOCK_NS_PER_S;
+	(void)malloc_trim(0);
+}
+
 /* A collector that went silent does not leave its last windows uncommitted. */
 static bool is_overdue(const struct ingest *ingest)
 {
@@ -250,6 +267,7 @@ static void *run(void *context)
 		if (is_overdue(ingest))
 			(void)commit(ingest);
 		maintain(ingest);
+		give_back(ingest);
 	}
 	window_free(held);
 	guests_close(&ingest->guests);

@@ -233,8 +233,8 @@ static int add_expected(struct otlp_frames *frames)
 	int err =
 		batch_add_locations(frames->batch, frames->places, frames->expected_count, numbers);
 
-	for (size_t i = 0; !err && i < frames->expected_count; i++)
-		frames->locations.items[frames->expected[i]] = numbers[i];
+	for (size_t i = 0; i < frames->expected_count; i++)
+		frames->locations.items[frames->expected[i]] = err ? NUMBER_NONE : numbers[i];
 	frames->expected_count = 0;
 	return err;
 }
@@ -273,7 +273,10 @@ static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tabl
 
 int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *profile)
 {
-	assert(frames->expected_count == 0);
+	/* Of a profile that was given up. */
+	for (size_t i = 0; i < frames->expected_count; i++)
+		frames->locations.items[frames->expected[i]] = NUMBER_NONE;
+	frames->expected_count = 0;
 	frames->profile = profile;
 	frames->profile_number++;
 	/* Either all profiles share the tables' stacks, or each has its own. */

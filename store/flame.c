@@ -413,28 +413,13 @@ int flame_reserve_scratch(struct flame_question *question, size_t count)
 	return 0;
 }
 
-/* ---- summaries ------------------------------------------------------------------------------- */
-
-/* What the segment has in common with every question for this type and the whole host. */
-static bool may_summarize(const struct flame_question *question, const struct reading *reading)
-{
-	return question->summary_type && reading->is_inside && reading->row &&
-	       reading->row->is_whole;
-}
-
-static struct cache_key summary_key(const struct flame_question *question,
-				    const struct reader *reader, const struct reading *reading)
-{
-	return (struct cache_key){ .span = reader->span->id,
-				   .segment = reading->number,
-				   .type = question->summary_type };
-}
-
 /* ---- segments -------------------------------------------------------------------------------- */
 
-/* Another span has other numbers. */
 void flame_start_span(struct flame_question *question, struct reader *reader)
 {
+	if (question->has_ordinal && question->last_ordinal == reader->ordinal)
+		return;
+
 	bool was_taken = reader_lock(reader);
 	const struct str *type = &question->asked->type;
 	uint32_t text = pool_find(&reader->catalog->pools[CATALOG_TEXT], type->text, type->size);
@@ -457,14 +442,14 @@ static int start_tree(struct flame_question *question, struct reader *reader,
 	question->cached = cached_release(question->cached);
 	question->touches.count = 0;
 	question->samples_before = question->merge.sample_count;
-	if (may_summarize(question, reading))
-		question->cached =
-			cache_find(question->store->cache, summary_key(question, reader, reading));
+	if (flame_may_summarize(question, reading))
+		question->cached = cache_find(question->store->cache,
+					      flame_summary_key(question, reader, reading));
 	/* A tree that is made into a summary is not asked for again so soon. */
 	if (!question->cached && !reading->open)
 		err = reader_tree(reader, reading->row,
 				  question->asked->selector ? flame_wants_service : NULL,
-				  !may_summarize(question, reading), &question->cached);
+				  !flame_may_summarize(question, reading), &question->cached);
 	if (err)
 		return err;
 	question->tree = reading->open ? &reading->open->tree : &question->cached->tree;
@@ -479,8 +464,7 @@ static int start_segment(void *context, struct reader *reader, const struct read
 	struct flame_question *question = context;
 	int err = 0;
 
-	if (!question->has_ordinal || question->last_ordinal != reader->ordinal)
-		flame_start_span(question, reader);
+	flame_start_span(question, reader);
 	err = start_tree(question, reader, reading);
 	if (err || question->rows == ROWS_LABEL)
 		return err;
@@ -522,106 +506,19 @@ int flame_check_roots(const struct tree *tree, const struct catalog *catalog)
 	return 0;
 }
 
-/* For the span's end. Takes the summary. */
-static int add_part(struct flame_question *question, uint32_t segment, struct cached *summary)
-{
-	if (array_reserve(&question->parts, 1) < 0) {
-		cached_release(summary);
-		return -ENOMEM;
-	}
-	if (question->parts.count == 0)
-		question->first_part = segment;
-	question->last_part = segment;
-	question->parts.items[question->parts.count++] = summary;
-	return 0;
-}
-
-static void drop_parts(struct flame_question *question)
-{
-	for (uint32_t i = 0; i < question->parts.count; i++)
-		cached_release(question->parts.items[i]);
-	question->parts.count = 0;
-	question->has_made_part = false;
-}
-
-/*
- * The parts in one, which is kept for who asks next: whoever looks at an hour looks at it again.
- * 1: there is none.
- */
-static int join_parts(struct flame_question *question, struct reader *reader, struct cached **ret)
-{
-	struct cache *cache = question->store->cache;
-	struct cache_key key = { .span = reader->span->id,
-				 .segment = question->first_part,
-				 .last_segment = question->last_part,
-				 .type = question->summary_type };
-	uint64_t sample_count = 0;
-
-	/* Made today and perhaps never asked for again: not worth the sum of them, yet. */
-	if (question->parts.count < 2 || question->has_made_part)
-		return 1;
-	for (uint32_t i = 0; i < question->parts.count; i++)
-		sample_count = saturated_sum(sample_count, question->parts.items[i]->sample_count);
-	*ret = cache_find(cache, key);
-	if (*ret && (*ret)->sample_count == sample_count)
-		return 0;
-	/* One of them was skipped then, or is now. */
-	if (*ret) {
-		*ret = cached_release(*ret);
-		return 1;
-	}
-
-	int err = forest_join_summaries(question->parts.items, question->parts.count, ret);
-
-	if (!err)
-		cache_add(cache, key, *ret);
-	return err == -ENOSPC ? 1 : err;
-}
-
-int flame_merge_summary(struct flame_question *question, struct reader *reader,
-			const struct cached *summary)
-{
-	struct forest forest = forest_of_summary(summary);
-	int err = flame_reserve_scratch(question, forest.count);
-
-	question->tree = &summary->tree;
-	if (!err)
-		err = flame_merge_forest(question, reader->catalog, &forest, 1);
-	question->tree = NULL;
-	return err;
-}
-
-static int end_span(void *context, struct reader *reader)
-{
-	struct flame_question *question = context;
-	autoclean(cached) struct cached *joined = NULL;
-	int err = join_parts(question, reader, &joined);
-	bool was_taken = reader_lock(reader);
-
-	if (!err)
-		err = flame_merge_summary(question, reader, joined);
-	else if (err > 0)
-		err = 0;
-	for (uint32_t i = 0; !err && !joined && i < question->parts.count; i++)
-		err = flame_merge_summary(question, reader, question->parts.items[i]);
-	reader_unlock(reader, was_taken);
-	drop_parts(question);
-	return err;
-}
-
 static int merge_segment(struct flame_question *question, struct reader *reader,
 			 const struct reading *reading)
 {
 	struct cached *summary = NULL;
 	int err;
 
-	if (!may_summarize(question, reading) || question->tree->nodes.count == 0)
+	if (!flame_may_summarize(question, reading) || question->tree->nodes.count == 0)
 		return flame_merge_tree(question, reader);
-	err = flame_summarize(question, summary_key(question, reader, reading), &summary);
+	err = flame_summarize(question, flame_summary_key(question, reader, reading), &summary);
 	if (err)
 		return err;
 	question->has_made_part = true;
-	return add_part(question, reading->number, summary);
+	return flame_add_part(question, reading->number, summary);
 }
 
 static int end_segment(void *context, struct reader *reader, const struct reading *reading)
@@ -631,7 +528,7 @@ static int end_segment(void *context, struct reader *reader, const struct readin
 	int err = flame_check_roots(question->tree, reader->catalog);
 
 	if (!err && question->cached && question->cached->self) {
-		err = add_part(question, reading->number, TAKE(question->cached));
+		err = flame_add_part(question, reading->number, TAKE(question->cached));
 	} else if (!err) {
 		err = question->rows == ROWS_LABEL ? flame_merge_rows(question, reader->catalog)
 						   : merge_segment(question, reader, reading);
@@ -729,13 +626,14 @@ static int question_read(struct flame_question *question)
 						   .wants_service = question->asked->selector
 									    ? flame_wants_service
 									    : NULL,
+						   .span = flame_find_span,
 						   .segment = start_segment,
 						   .run = add_run,
 						   .whole = add_whole,
 						   .block = start_block,
 						   .entry = add_entry,
 						   .segment_end = end_segment,
-						   .span_end = end_span,
+						   .span_end = flame_end_span,
 						   .chronicle_wish = question->wish,
 						   .chronicle = flame_add_chronicle };
 
@@ -749,7 +647,7 @@ static int question_read(struct flame_question *question)
 static void question_done(struct flame_question *question)
 {
 	cached_release(question->cached);
-	drop_parts(question);
+	flame_drop_parts(question);
 	array_done(&question->parts);
 	pool_done(&question->row_values);
 	array_done(&question->touches);

@@ -58,9 +58,12 @@ struct flame_question {
 	const struct tree *tree;
 	struct cached *cached;
 	uint64_t samples_before;
-	/* Summaries of the span's segments, which are merged together at its end. */
+	/* Summaries of the span's segments, some in one, which are merged together at its end. */
 	ARRAY(struct cached *) parts;
+	uint32_t part_count;		/* how many these were */
 	uint32_t first_part, last_part; /* the numbers of their segments */
+	uint32_t run_count;		/* how many there are if none is damaged; 0: not known */
+	bool is_sealed;			/* that is all of the span, and will be */
 	bool has_made_part;		/* one of them was not there before */
 	uint32_t first_node;		/* of the block that is read: its service's root */
 	uint32_t node_count;		/* and how many are its own */
@@ -80,7 +83,7 @@ struct flame_question {
 /* Of the question's tree: makes room for its nodes. */
 int flame_reserve_scratch(struct flame_question *question, size_t count);
 
-/* Another span has other numbers. */
+/* Another span has other numbers; the same one's start is done. */
 void flame_start_span(struct flame_question *question, struct reader *reader);
 
 /* Whether labels are asked for, and not everything. */
@@ -96,20 +99,43 @@ int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
 /* Adds up from the leaves to the roots; the total from which on nodes are worth merging. */
 uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest);
 
+/* How many nodes of one segment are worth merging. */
+uint64_t flame_keep_count(const struct flame_question *question);
+
+/* The question's tree, of whose nodes the values are summed. */
+struct forest flame_forest(const struct flame_question *question);
+
 int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
 		       const struct forest *forest, uint64_t cut);
 
-/* The values of all nodes are summed: adds them up, cuts, and merges; or keeps a summary of it,
- * too, which is merged later. */
+/* The values of all nodes are summed: adds them up, cuts, and merges. */
 int flame_merge_tree(struct flame_question *question, struct reader *reader);
-int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret);
-int flame_merge_summary(struct flame_question *question, struct reader *reader,
-			const struct cached *summary);
 
-/* The same for the touches, where rows are those of a label. */
+/* The same for touches, where rows are those of a label. */
 int flame_merge_rows(struct flame_question *question, const struct catalog *catalog);
 
 /* What chronicles know, as reader_question.chronicle; and which of it is wanted. */
 int flame_add_chronicle(void *context, struct reader *reader, const struct pick *picks,
 			uint32_t count);
 struct chronicle_wish flame_chronicle_wish(const struct flame_question *question);
+
+/* ---- summaries: flame_summary.c -------------------------------------------------------------- */
+
+/* What the segment has in common with every question for this type and the whole host. */
+bool flame_may_summarize(const struct flame_question *question, const struct reading *reading);
+struct cache_key flame_summary_key(const struct flame_question *question,
+				   const struct reader *reader, const struct reading *reading);
+
+/* In place of merging: a summary, which is kept, and merged later. */
+int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret);
+int flame_merge_summary(struct flame_question *question, struct reader *reader,
+			const struct cached *summary);
+
+/* For the span's end. Takes the summary, also when it fails. */
+int flame_add_part(struct flame_question *question, uint32_t segment, struct cached *summary);
+void flame_drop_parts(struct flame_question *question);
+
+/* As reader_question.span and .span_end. */
+int flame_find_span(void *context, struct reader *reader, const struct segment_row *rows,
+		    uint32_t count, bool is_sealed);
+int flame_end_span(void *context, struct reader *reader);

@@ -66,20 +66,37 @@ void forest_add_up(const struct forest *forest)
 	add_up(forest, NULL);
 }
 
+static uint64_t cut_after(const uint32_t *counts, uint64_t keep)
+{
+	uint64_t seen = 0;
+	unsigned bucket = BUCKET_COUNT;
+
+	while (bucket > 0 && (seen == 0 || seen + counts[bucket - 1] <= keep))
+		seen += counts[--bucket];
+	return bucket > 0 ? bucket_start(bucket) : 1;
+}
+
 uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep)
 {
 	uint32_t counts[BUCKET_COUNT] = { 0 };
-	uint64_t seen = 0;
-	unsigned bucket = BUCKET_COUNT;
 
 	if (forest->count <= keep) {
 		add_up(forest, NULL);
 		return 1;
 	}
 	add_up(forest, counts);
-	while (bucket > 0 && (seen == 0 || seen + counts[bucket - 1] <= keep))
-		seen += counts[--bucket];
-	return bucket > 0 ? bucket_start(bucket) : 1;
+	return cut_after(counts, keep);
+}
+
+/* The same, where totals are known. */
+static uint64_t find_cut(const struct forest *forest, uint64_t keep)
+{
+	uint32_t counts[BUCKET_COUNT] = { 0 };
+
+	for (uint32_t i = 0; i < forest->count; i++)
+		if (forest->total[i])
+			counts[bucket_of(forest->total[i])]++;
+	return forest->count <= keep ? 1 : cut_after(counts, keep);
 }
 
 /* ---- summaries ------------------------------------------------------------------------------- */
@@ -123,11 +140,13 @@ int forest_summarize(const struct tree *tree, const struct forest *forest, uint6
 		struct tree_node node = forest->nodes[i];
 		bool is_root = node.parent == TREE_NO_PARENT;
 
+		uint32_t hidden = forest->hidden ? forest->hidden[i] : 0;
+
 		if (forest->total[i] == 0)
 			continue;
 		if (!is_root && (mapped[node.parent] & FOREST_HIDDEN || forest->total[i] < cut)) {
 			mapped[i] = mapped[node.parent] | FOREST_HIDDEN;
-			summary->hidden[mapped[i] & ~FOREST_HIDDEN]++;
+			summary->hidden[mapped[i] & ~FOREST_HIDDEN] += 1 + hidden;
 			continue;
 		}
 
@@ -139,6 +158,7 @@ int forest_summarize(const struct tree *tree, const struct forest *forest, uint6
 		mapped[i] = (uint32_t)number;
 		summary->self[number] = forest->self[i];
 		summary->total[number] = forest->total[i];
+		summary->hidden[number] += hidden;
 	}
 	tree_trim(&summary->tree);
 	summary->size =
@@ -197,9 +217,9 @@ static int join_part(const struct cached *part, uint32_t *mapped, uint32_t *loca
 	return 0;
 }
 
-int forest_join_summaries(struct cached *const *parts, size_t count, struct cached **ret)
+/* All of the parts, whose values are as long as if they had nothing in common. */
+static int join_all(struct cached *const *parts, size_t count, struct cached *sum)
 {
-	autoclean(cached) struct cached *sum = cached_new();
 	autofree uint32_t *scratch = NULL;
 	struct segment joined = { 0 };
 	size_t node_count = 0;
@@ -216,8 +236,6 @@ int forest_join_summaries(struct cached *const *parts, size_t count, struct cach
 		if (tree->builds.count > location_count_max)
 			location_count_max = tree->builds.count;
 	}
-	if (!sum)
-		return -ENOMEM;
 	sum->self = calloc(node_count + 1, sizeof(sum->self[0]));
 	sum->total = calloc(node_count + 1, sizeof(sum->total[0]));
 	sum->hidden = calloc(node_count + 1, sizeof(sum->hidden[0]));
@@ -234,13 +252,29 @@ int forest_join_summaries(struct cached *const *parts, size_t count, struct cach
 	if (!err) {
 		sum->tree = joined.tree;
 		joined.tree = (struct tree){ 0 };
-		/* The arrays are as long as if the parts had nothing in common. */
-		tree_trim(&sum->tree);
-		sum->size = tree_memory(&sum->tree) +
-			    (node_count + 1) * (2 * sizeof(uint64_t) + sizeof(uint32_t));
-		*ret = TAKE(sum);
 	}
 	segment_done(&joined);
+	return err;
+}
+
+int forest_join_summaries(struct cached *const *parts, size_t count, uint64_t keep,
+			  struct cached **ret)
+{
+	autoclean(cached) struct cached *sum = cached_new();
+	autofree uint32_t *mapped = NULL;
+	int err = sum ? join_all(parts, count, sum) : -ENOMEM;
+
+	if (err)
+		return err;
+
+	struct forest forest = forest_of_summary(sum);
+
+	mapped = calloc((size_t)forest.count + 1, sizeof(mapped[0]));
+	if (!mapped)
+		return -ENOMEM;
+	err = forest_summarize(&sum->tree, &forest, find_cut(&forest, keep), mapped, ret);
+	if (!err)
+		(*ret)->sample_count = sum->sample_count;
 	return err;
 }
 

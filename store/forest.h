@@ -37,9 +37,11 @@ int forest_summarize(const struct tree *tree, const struct forest *forest, uint6
 		     uint32_t *mapped, struct cached **ret);
 
 /*
- * The sum of summaries of one span. What several segments have in common, most of what passes the
- * cut, is then named and merged once and not once for each. -ENOSPC: it is too large for one tree.
+ * The sum of summaries of one span, and of that about the keep heaviest nodes. What several
+ * segments have in common, most of what passes the cut, is then named and merged once and not once
+ * for each. -ENOSPC: it is too large for one tree.
  */
-int forest_join_summaries(struct cached *const *parts, size_t count, struct cached **ret);
+int forest_join_summaries(struct cached *const *parts, size_t count, uint64_t keep,
+			  struct cached **ret);
 
 struct forest forest_of_summary(const struct cached *summary);

@@ -645,6 +645,53 @@ static int visit_compact(struct reader *reader, const struct segment_rows *segme
 	return err < 0 ? err : 0;
 }
 
+/* Where those that are whole and inside the range begin, and how many follow one another; 0 where
+ * others stand in between. */
+static uint32_t find_whole(const struct reader *reader, const struct segment_rows *segments,
+			   uint32_t *ret_first)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+
+		if (!row->is_whole || !is_asked(reader, row) || !in_range(reader, row->first_ms) ||
+		    !in_range(reader, row->last_ms))
+			continue;
+		if (count == 0)
+			*ret_first = i;
+		if (i != *ret_first + count)
+			return 0;
+		count++;
+	}
+	return count;
+}
+
+static int visit_segments(struct reader *reader, struct segment_rows *segments)
+{
+	const struct reader_question *question = reader->question;
+	uint32_t first = 0;
+	uint32_t count = question->span ? find_whole(reader, segments, &first) : 0;
+	uint32_t known_count = 0;
+	int err = 0;
+
+	if (count > 0) {
+		bool is_sealed = !reader->live && count == segments->rows.count;
+
+		err = question->span(question->context, reader, segments->rows.items + first, count,
+				     is_sealed);
+		known_count = err > 0 ? count : 0;
+	}
+	for (uint32_t i = 0; err >= 0 && i < segments->rows.count; i++) {
+		if (i >= first && i - first < known_count)
+			continue;
+		err = visit_segment(reader, &segments->rows.items[i]);
+		if (!err)
+			err = reader_check_time(reader);
+	}
+	return err < 0 ? err : 0;
+}
+
 static int copy_segments(const struct segment_rows *from, struct segment_rows *to)
 {
 	if (array_reserve(&to->rows, from->rows.count) < 0)
@@ -676,11 +723,8 @@ static int visit_span(struct reader *reader)
 		err = visit_compact(reader, &segments);
 		segments.rows.count = 0;
 	}
-	for (uint32_t i = 0; !err && i < segments.rows.count; i++) {
-		err = visit_segment(reader, &segments.rows.items[i]);
-		if (!err)
-			err = reader_check_time(reader);
-	}
+	if (!err)
+		err = visit_segments(reader, &segments);
 	if (reader->catalog && reader->question->span_end) {
 		int ended = reader->question->span_end(reader->question->context, reader);
 

@@ -72,6 +72,13 @@ struct reader_question {
 	int64_t (*group)(void *context, const struct catalog_sample *sample);
 	/* Whether a service is looked at where all are read. NULL: each is. */
 	bool (*wants_service)(void *context, struct reader *reader, uint32_t service);
+	/*
+	 * Before the segments of a span, of which so many, one after the other, are settled and lie
+	 * in the question's range: 1 when it knows their sum, and they are not visited. is_sealed:
+	 * these are all that there are, and ever will be. May be NULL.
+	 */
+	int (*span)(void *context, struct reader *reader, const struct segment_row *rows,
+		    uint32_t count, bool is_sealed);
 	/* Before the windows of a segment: 1 when its sums did and the windows need not be read. */
 	int (*segment)(void *context, struct reader *reader, const struct reading *reading);
 	/* One run that matches; with entries when they are wanted, which it reads to their end. */

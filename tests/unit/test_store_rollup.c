@@ -136,15 +136,16 @@ struct asked {
 	bool is_exact;
 };
 
-static struct flame ask_nodes(struct store_scene *scene, const struct asked *asked,
-			      uint32_t node_count_max)
+static struct flame ask_nodes_of(struct store_scene *scene, const struct asked *asked,
+				 uint32_t node_count_max, struct store_asker *asker)
 {
 	char text[64], error[SELECTOR_ERROR_SIZE];
 	struct selector *selector = NULL;
 	struct store_question question = { .type = STR(CPU),
 					   .from_unix_ms = asked->from_ms,
 					   .to_unix_ms = asked->to_ms,
-					   .is_exact = asked->is_exact };
+					   .is_exact = asked->is_exact,
+					   .asker = asker };
 	struct flame_options options = { .node_count_max = node_count_max,
 					 .rows_by = STR("service_name") };
 	struct flame flame = { 0 };
@@ -157,6 +158,12 @@ static struct flame ask_nodes(struct store_scene *scene, const struct asked *ask
 	assert_int_equal(store_flame(scene->store, &question, &options, &flame), 0);
 	selector_free(selector);
 	return flame;
+}
+
+static struct flame ask_nodes(struct store_scene *scene, const struct asked *asked,
+			      uint32_t node_count_max)
+{
+	return ask_nodes_of(scene, asked, node_count_max, NULL);
 }
 
 /* So many that nothing is cut. */
@@ -364,6 +371,45 @@ static void an_answer_is_the_same_again(void **state)
 			flame_done(&first);
 		}
 	}
+}
+
+/*
+ * Until a sealed span is written anew its sum is kept from the first question on, and no list of it
+ * is unpacked again, wherever else the range ends.
+ */
+static void a_sealed_span_is_summed_up_once(void **state)
+{
+	struct store_scene *scene = *state;
+	struct store_asker askers[3] = { 0 };
+
+	while (unix_ms < START_MS + HOUR_MS + 10 * MINUTE_MS) {
+		assert_int_equal(store_scene_append(scene, unix_ms, 60), 0);
+		assert_int_equal(store_scene_commit(scene), 0);
+		unix_ms += MINUTE_MS;
+		steady_ms += MINUTE_MS;
+	}
+	seal(scene);
+	assert_int_equal(status_of(scene).compact_spans, 0);
+	for (int i = 0; i < 3; i++) {
+		struct asked asked = { .from_ms = START_MS - i * MINUTE_MS,
+				       .to_ms = unix_ms + i * MINUTE_MS,
+				       .is_exact = true };
+		struct flame all = ask(scene, &asked);
+		struct flame some = ask_nodes_of(scene, &asked, 1000, &askers[i]);
+
+		assert_true(some.node_count > 100);
+		assert_int_equal(some.sample_count, scene->appended);
+		assert_equal_sums(&all, &some);
+		assert_int_equal(askers[i].spans, 2);
+		flame_done(&all);
+		flame_done(&some);
+	}
+	print_message("# %llu pieces, then %llu, %llu\n", (unsigned long long)askers[0].pieces,
+		      (unsigned long long)askers[1].pieces, (unsigned long long)askers[2].pieces);
+	assert_int_equal(status_of(scene).compact_spans, 0);
+	assert_in_range(askers[0].pieces, 12, 1000);
+	assert_int_equal(askers[1].pieces, 0);
+	assert_int_equal(askers[2].pieces, 0);
 }
 
 /* A service, over more than a day, comes out of its own lists. */
@@ -828,6 +874,7 @@ int main(void)
 		SCENE_TEST(sums_are_those_of_the_samples),
 		SCENE_TEST(what_is_light_is_folded_where_there_is_much),
 		SCENE_TEST(an_answer_is_the_same_again),
+		SCENE_TEST(a_sealed_span_is_summed_up_once),
 		SCENE_TEST(services_have_lists_of_their_own),
 		SCENE_TEST(services_are_read_in_groups),
 		SCENE_TEST(timelines_are_those_of_the_samples),

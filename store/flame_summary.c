@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/flame_private.h"
+
+#include <errno.h>
+
+/*
+ * Whoever looks at the whole host looks again a moment later, and settled segments don't change:
+ * what of them passed the cut is kept, of each, and of all of a span or of an hour in one.
+ */
+enum {
+	/* Of the sum of several so many times what is kept of one: what is light in each may
+	   weigh something in all. */
+	SUM_FACTOR = 2,
+	/* Summaries of a span that wait to be summed up: 300 KiB each. */
+	PARTS_TOGETHER_MAX = 8,
+};
+
+bool flame_may_summarize(const struct flame_question *question, const struct reading *reading)
+{
+	return question->summary_type && reading->is_inside && reading->row &&
+	       reading->row->is_whole;
+}
+
+struct cache_key flame_summary_key(const struct flame_question *question,
+				   const struct reader *reader, const struct reading *reading)
+{
+	return (struct cache_key){ .span = reader->span->id,
+				   .segment = reading->number,
+				   .type = question->summary_type };
+}
+
+int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
+{
+	struct forest forest = flame_forest(question);
+	uint64_t cut = flame_add_up(question, &forest);
+	int err = forest_summarize(question->tree, &forest, cut, question->mapped.items, ret);
+
+	if (err)
+		return err;
+	(*ret)->sample_count = question->merge.sample_count - question->samples_before;
+	/* All of a sealed span is kept in one, beside which its parts would find no room. */
+	if (!question->is_sealed)
+		cache_add(question->store->cache, key, *ret);
+	return 0;
+}
+
+int flame_merge_summary(struct flame_question *question, struct reader *reader,
+			const struct cached *summary)
+{
+	struct forest forest = forest_of_summary(summary);
+	int err = flame_reserve_scratch(question, forest.count);
+
+	question->tree = &summary->tree;
+	if (!err)
+		err = flame_merge_forest(question, reader->catalog, &forest, 1);
+	question->tree = NULL;
+	return err;
+}
+
+int flame_find_span(void *context, struct reader *reader, const struct segment_row *rows,
+		    uint32_t count, bool is_sealed)
+{
+	struct flame_question *question = context;
+
+	flame_start_span(question, reader);
+	if (!question->summary_type || count < 2)
+		return 0;
+	question->run_count = count;
+	question->is_sealed = is_sealed;
+
+	struct cached *sum = cache_find(question->store->cache,
+					(struct cache_key){ .span = reader->span->id,
+							    .segment = rows[0].number,
+							    .last_segment = rows[count - 1].number,
+							    .type = question->summary_type });
+
+	if (!sum)
+		return 0;
+	question->merge.sample_count =
+		saturated_sum(question->merge.sample_count, sum->sample_count);
+
+	int err = flame_add_part(question, rows[0].number, sum);
+
+	return err ? err : 1;
+}
+
+static int join(struct flame_question *question, struct cached **ret)
+{
+	return forest_join_summaries(question->parts.items, question->parts.count,
+				     SUM_FACTOR * flame_keep_count(question), ret);
+}
+
+static void release_parts(struct flame_question *question)
+{
+	for (uint32_t i = 0; i < question->parts.count; i++)
+		cached_release(question->parts.items[i]);
+	question->parts.count = 0;
+}
+
+void flame_drop_parts(struct flame_question *question)
+{
+	release_parts(question);
+	question->part_count = question->run_count = 0;
+	question->is_sealed = question->has_made_part = false;
+}
+
+int flame_add_part(struct flame_question *question, uint32_t segment, struct cached *summary)
+{
+	struct cached *sum = NULL;
+	int err = 0;
+
+	if (array_reserve(&question->parts, 1) < 0) {
+		cached_release(summary);
+		return -ENOMEM;
+	}
+	if (question->part_count++ == 0)
+		question->first_part = segment;
+	question->last_part = segment;
+	question->parts.items[question->parts.count++] = summary;
+	if (!question->is_sealed || question->parts.count < PARTS_TOGETHER_MAX)
+		return 0;
+	err = join(question, &sum);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	release_parts(question);
+	question->parts.items[question->parts.count++] = sum;
+	return 0;
+}
+
+/* Whether their sum is worth the work: parts made today are perhaps never asked for again, unless
+ * they are all of a span; and right for whoever asks for the first and the last of them. */
+static bool are_worth_a_sum(const struct flame_question *question, const struct reader *reader)
+{
+	if (question->part_count < 2 || (question->has_made_part && !question->is_sealed))
+		return false;
+	return question->run_count ? question->part_count == question->run_count
+				   : reader->span->is_compact;
+}
+
+/* The parts in one, which is kept for who asks next. 1: there is none. */
+static int join_parts(struct flame_question *question, struct reader *reader, struct cached **ret)
+{
+	struct cache *cache = question->store->cache;
+	struct cache_key key = { .span = reader->span->id,
+				 .segment = question->first_part,
+				 .last_segment = question->last_part,
+				 .type = question->summary_type };
+	uint64_t sample_count = 0;
+
+	if (!are_worth_a_sum(question, reader))
+		return 1;
+	for (uint32_t i = 0; i < question->parts.count; i++)
+		sample_count = saturated_sum(sample_count, question->parts.items[i]->sample_count);
+	*ret = cache_find(cache, key);
+	if (*ret && (*ret)->sample_count == sample_count)
+		return 0;
+	/* One of them was skipped then, or is now. */
+	if (*ret) {
+		*ret = cached_release(*ret);
+		return 1;
+	}
+
+	int err = join(question, ret);
+
+	if (!err)
+		cache_add(cache, key, *ret);
+	return err == -ENOSPC ? 1 : err;
+}
+
+int flame_end_span(void *context, struct reader *reader)
+{
+	struct flame_question *question = context;
+	autoclean(cached) struct cached *joined = NULL;
+	int err = join_parts(question, reader, &joined);
+	bool was_taken = reader_lock(reader);
+
+	if (!err)
+		err = flame_merge_summary(question, reader, joined);
+	else if (err > 0)
+		err = 0;
+	for (uint32_t i = 0; !err && !joined && i < question->parts.count; i++)
+		err = flame_merge_summary(question, reader, question->parts.items[i]);
+	reader_unlock(reader, was_taken);
+	flame_drop_parts(question);
+	return err;
+}

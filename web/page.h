@@ -71,6 +71,12 @@ struct recorded_time;
 int page_view_start(struct page_question *question, struct server *server,
 		    struct recorded_time *recorded);
 
+/* That, and the question's flame graph, which is the caller's; false: the reply says what failed.
+ */
+bool page_ask_flame(struct page_question *question, struct server *server,
+		    struct recorded_time *recorded, const struct flame_options *options,
+		    struct flame *ret, struct reply *reply);
+
 /* from_ms, to_ms, recorded_ms, unit, cpus: with their keys. */
 struct json_writer;
 void page_write_view(struct json_writer *json, const struct page_question *question,

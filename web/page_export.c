@@ -121,17 +121,11 @@ void page_export(struct server *server, struct request *request, struct reply *r
 	options.node_count_max = (uint32_t)node_count;
 	options.by_line = format == FORMAT_PPROF;
 
-	int err = page_view_start(&question, server, &recorded);
-
-	if (!err)
-		err = store_flame(server->store, &question.question, &options, &flame);
-	if (err) {
-		reply_failure(reply, err);
+	if (!page_ask_flame(&question, server, &recorded, &options, &flame, reply))
 		return;
-	}
 
-	err = format == FORMAT_PPROF ? write_pprof(server, &question, &flame, &reply->body)
-				     : folded_write(&flame, &reply->body);
+	int err = format == FORMAT_PPROF ? write_pprof(server, &question, &flame, &reply->body)
+					 : folded_write(&flame, &reply->body);
 	flame_done(&flame);
 	if (err) {
 		reply_failure(reply, err);

@@ -85,6 +85,19 @@ int page_view_start(struct page_question *question, struct server *server,
 	return err;
 }
 
+bool page_ask_flame(struct page_question *question, struct server *server,
+		    struct recorded_time *recorded, const struct flame_options *options,
+		    struct flame *ret, struct reply *reply)
+{
+	int err = page_view_start(question, server, recorded);
+
+	if (!err)
+		err = store_flame(server->store, &question->question, options, ret);
+	if (err)
+		reply_failure(reply, err);
+	return !err;
+}
+
 static void write_flame(struct reply *reply, const struct page_question *question,
 			const struct recorded_time *recorded, uint32_t cpu_count,
 			const struct flame *flame)
@@ -145,14 +158,8 @@ void page_flame(struct server *server, struct request *request, struct reply *re
 		return;
 	options.node_count_max = (uint32_t)node_count;
 
-	int err = page_view_start(&question, server, &recorded);
-
-	if (!err)
-		err = store_flame(server->store, &question.question, &options, &flame);
-	if (err) {
-		reply_failure(reply, err);
+	if (!page_ask_flame(&question, server, &recorded, &options, &flame, reply))
 		return;
-	}
 
 	write_flame(reply, &question, &recorded, page_cpu_count(server), &flame);
 	flame_done(&flame);

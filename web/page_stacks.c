@@ -150,14 +150,8 @@ void page_stacks(struct server *server, struct request *request, struct reply *r
 		return;
 	options.rows_by = str_from(label);
 
-	int err = page_view_start(&question, server, &recorded);
-
-	if (!err)
-		err = store_flame(server->store, &question.question, &options, &flame);
-	if (err) {
-		reply_failure(reply, err);
+	if (!page_ask_flame(&question, server, &recorded, &options, &flame, reply))
 		return;
-	}
 
 	struct json_writer json = JSON_WRITER(&reply->body);
 	uint32_t count = count_rows(&flame);

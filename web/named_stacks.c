@@ -12,9 +12,11 @@
 enum {
 	NAME_SIZE_MAX = 65535, /* what a batch takes */
 	/* Of all stacks together: 80 for each of as many as there may be, and seconds of work; a
-	 * name that is looked at again in each stack counts for every so many bytes of it. */
+	 * name that is looked at again in each stack counts for every so many bytes of it, and
+	 * frames that are kept from one stack to the next for every so many of them. */
 	NAMED_FRAME_COUNT_MAX = 32 << 20,
 	NAMED_FRAME_SIZE = 64,
+	KEPT_FRAMES_IN_ONE = 16,
 };
 
 int named_stacks_begin(struct named_stacks *stacks, struct batch *batch,
@@ -74,8 +76,8 @@ int named_stacks_add_frame(struct named_stacks *stacks, struct str name, struct 
 	stacks->frame_count += 1 + name.size / NAMED_FRAME_SIZE;
 	if (stacks->frame_count > NAMED_FRAME_COUNT_MAX)
 		return -E2BIG;
-	if (stacks->depth == PPROF_STACK_DEPTH_MAX) {
-		stacks->is_cut = true;
+	if (stacks->depth >= PPROF_STACK_DEPTH_MAX) {
+		stacks->depth++;
 		return 0;
 	}
 	if (name.size == 0)
@@ -105,36 +107,33 @@ int named_stacks_add_frames(struct named_stacks *stacks, struct str text)
 	return err;
 }
 
-/* Leaf first is how a batch has them. */
-static void turn_round(uint32_t *frames, uint32_t depth)
+void named_stacks_keep(struct named_stacks *stacks, uint32_t depth)
 {
-	for (uint32_t i = 0; i < depth / 2; i++) {
-		uint32_t other = frames[depth - 1 - i];
-
-		frames[depth - 1 - i] = frames[i];
-		frames[i] = other;
-	}
+	assert(depth <= stacks->depth);
+	stacks->depth = depth;
 }
 
-int named_stacks_add(struct named_stacks *stacks, uint64_t value)
+int named_stacks_add_kept(struct named_stacks *stacks, uint64_t value)
 {
-	uint32_t depth = stacks->depth;
+	bool is_cut = stacks->depth > PPROF_STACK_DEPTH_MAX;
+	uint32_t depth = is_cut ? PPROF_STACK_DEPTH_MAX : stacks->depth;
 	uint64_t scaled = 0;
 	int64_t stack;
 
 	/* What was cut off is the leaf's side, which came last: the callers are all there. */
-	stacks->summary.repairs[PPROF_REPAIRED_DEPTH] += stacks->is_cut;
-	stacks->is_cut = false;
-	stacks->depth = 0;
+	stacks->summary.repairs[PPROF_REPAIRED_DEPTH] += is_cut;
 	if (value == 0) {
 		stacks->summary.skipped++;
 		return 0;
 	}
-	if (stacks->summary.samples == IMPORT_VALUE_COUNT_MAX ||
+	stacks->frame_count += depth / KEPT_FRAMES_IN_ONE;
+	if (stacks->frame_count > NAMED_FRAME_COUNT_MAX ||
+	    stacks->summary.samples == IMPORT_VALUE_COUNT_MAX ||
 	    __builtin_mul_overflow(value, stacks->scale, &scaled))
 		return -E2BIG;
-	turn_round(stacks->frames, depth);
-	stack = batch_add_stack(stacks->batch, stacks->frames, depth, 0);
+	for (uint32_t i = 0; i < depth; i++)
+		stacks->turned[i] = stacks->frames[depth - 1 - i];
+	stack = batch_add_stack(stacks->batch, stacks->turned, depth, 0);
 	if (stack < 0)
 		return (int)stack;
 	stacks->summary.samples++;
@@ -144,4 +143,12 @@ int named_stacks_add(struct named_stacks *stacks, uint64_t value)
 						      .stack = (uint32_t)stack,
 						      .count = stacks->is_count ? value : 1,
 						      .value = scaled });
+}
+
+int named_stacks_add(struct named_stacks *stacks, uint64_t value)
+{
+	int err = named_stacks_add_kept(stacks, value);
+
+	stacks->depth = 0;
+	return err;
 }

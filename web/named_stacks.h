@@ -19,14 +19,14 @@ struct named_stacks {
 	uint32_t series, labels;
 	bool is_count;	/* a value is a number of samples */
 	uint64_t scale; /* values are multiplied by it: their period, where samples are counted */
-	uint32_t frames[PPROF_STACK_DEPTH_MAX];
-	uint32_t depth;	      /* of those that were added for the next stack */
-	bool is_cut;	      /* deeper than that */
-	uint64_t frame_count; /* added so far */
+	uint32_t frames[PPROF_STACK_DEPTH_MAX]; /* of the next stack, from the root on */
+	uint32_t depth;				/* of it; so many of its frames may be there not */
+	uint32_t turned[PPROF_STACK_DEPTH_MAX]; /* scratch: leaf first, as a batch has them */
+	uint64_t frame_count;			/* added so far */
 	struct buf mended;
 };
 
-/* Some 16 kB: on the heap. The id has five parts. A negative errno. */
+/* Some 32 kB: on the heap. The id has five parts. A negative errno. */
 int named_stacks_begin(struct named_stacks *stacks, struct batch *batch,
 		       const struct pprof_origin *origin, struct str type, uint64_t scale);
 
@@ -42,5 +42,9 @@ int named_stacks_add_frames(struct named_stacks *stacks, struct str text);
  * -E2BIG beyond IMPORT_VALUE_COUNT_MAX, or when the batch is full.
  */
 int named_stacks_add(struct named_stacks *stacks, uint64_t value);
+
+/* The same, and its frames stay for the next one; of which then so many are kept, from the root. */
+int named_stacks_add_kept(struct named_stacks *stacks, uint64_t value);
+void named_stacks_keep(struct named_stacks *stacks, uint32_t depth);
 
 void named_stacks_done(struct named_stacks *stacks);

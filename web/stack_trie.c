@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 
@@ -16,9 +17,11 @@ enum {
 };
 
 struct level {
-	uint64_t left; /* nodes that are to come below it */
-	size_t key_size;
-	struct str name;
+	uint64_t left;	     /* nodes that are to come below it */
+	size_t key_size;     /* of a trie: where its name ends there */
+	struct str name;     /* of a tree */
+	uint32_t depth;	     /* frames that are whole with it, once it was told */
+	size_t frame_begins; /* the one of a trie that may go on below it */
 };
 
 struct reader {
@@ -27,26 +30,70 @@ struct reader {
 	bool is_tree;
 	struct level levels[LEVEL_COUNT_MAX];
 	uint32_t depth;
+	uint32_t told;	/* levels whose frames the stacks have: most nodes share theirs */
 	struct buf key; /* of a trie */
 };
+
+static struct str key_part(const struct reader *reader, size_t begin, size_t end)
+{
+	return (struct str){ (const char *)reader->key.bytes + begin, end - begin };
+}
+
+/* Frames that end in the name of this level. */
+static int tell_trie_level(struct reader *reader, uint32_t number)
+{
+	struct level *level = &reader->levels[number];
+	const struct level *parent = number > 0 ? level - 1 : NULL;
+	size_t scanned = parent ? parent->key_size : 0;
+	int err = 0;
+
+	level->frame_begins = parent ? parent->frame_begins : 0;
+	while (!err && scanned < level->key_size) {
+		struct str rest = key_part(reader, scanned, level->key_size);
+		const char *end = memchr(rest.text, ';', rest.size);
+
+		if (!end)
+			break;
+		scanned += (size_t)(end - rest.text);
+		err = named_stacks_add_frame(reader->stacks,
+					     key_part(reader, level->frame_begins, scanned),
+					     (struct str){ 0 }, 0);
+		level->frame_begins = ++scanned;
+	}
+	return err;
+}
+
+static int tell_level(struct reader *reader, uint32_t number)
+{
+	const struct level *level = &reader->levels[number];
+
+	if (!reader->is_tree)
+		return tell_trie_level(reader, number);
+	/* The root of a tree is nobody's frame, but if it has a name. */
+	return number > 0 || level->name.size > 0
+		       ? named_stacks_add_frame(reader->stacks, level->name, (struct str){ 0 }, 0)
+		       : 0;
+}
 
 /* The stack of the node that was entered last. */
 static int add_stack(struct reader *reader, uint64_t value)
 {
+	const struct level *leaf = &reader->levels[reader->depth - 1];
 	int err = 0;
 
 	if (value == 0)
 		return 0;
-	if (!reader->is_tree)
-		err = named_stacks_add_frames(
-			reader->stacks,
-			(struct str){ (char *)reader->key.bytes, reader->key.size });
-	for (uint32_t i = 0; reader->is_tree && !err && i < reader->depth; i++)
-		/* The root of a tree is nobody's frame, but if it has a name. */
-		if (i > 0 || reader->levels[i].name.size > 0)
-			err = named_stacks_add_frame(reader->stacks, reader->levels[i].name,
-						     (struct str){ 0 }, 0);
-	return err ? err : named_stacks_add(reader->stacks, value);
+	named_stacks_keep(reader->stacks,
+			  reader->told > 0 ? reader->levels[reader->told - 1].depth : 0);
+	for (; !err && reader->told < reader->depth; reader->told++) {
+		err = tell_level(reader, reader->told);
+		reader->levels[reader->told].depth = reader->stacks->depth;
+	}
+	if (!err && leaf->key_size > leaf->frame_begins)
+		err = named_stacks_add_frame(reader->stacks,
+					     key_part(reader, leaf->frame_begins, leaf->key_size),
+					     (struct str){ 0 }, 0);
+	return err ? err : named_stacks_add_kept(reader->stacks, value);
 }
 
 static int read_node(struct reader *reader)
@@ -74,6 +121,7 @@ static void leave_finished(struct reader *reader)
 {
 	while (reader->depth > 0 && reader->levels[reader->depth - 1].left == 0) {
 		reader->depth--;
+		reader->told = reader->told < reader->depth ? reader->told : reader->depth;
 		reader->key.size =
 			reader->depth > 0 ? reader->levels[reader->depth - 1].key_size : 0;
 	}

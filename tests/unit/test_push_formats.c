@@ -217,24 +217,42 @@ static void what_is_cut_short_is_refused_in_words(void **state)
 		   "label 'a' is given twice");
 }
 
-/* One long name, and beneath it so many stacks that each would have it looked at again. */
+enum { LONG_NAME_SIZE = 64000, LONG_NAME_STACK_COUNT = 40000 };
+
+/* One long name, and below it so many nodes. */
+static void make_long_name(struct buf *ret, struct str head, struct str node)
+{
+	buf_add_str(ret, head);
+	buf_add_varint(ret, LONG_NAME_SIZE);
+	for (size_t i = 0; i < LONG_NAME_SIZE; i++)
+		buf_add_u8(ret, 'n');
+	buf_add_u8(ret, 0);
+	buf_add_varint(ret, LONG_NAME_STACK_COUNT);
+	for (size_t i = 0; i < LONG_NAME_STACK_COUNT; i++)
+		buf_add_str(ret, node);
+	assert_int_equal(ret->error, 0);
+}
+
+/* In a trie each node may be the rest of the name, which is looked at again in each. */
 static void a_name_in_too_many_stacks_is_refused(void **state)
 {
-	enum { NAME_SIZE = 64000, STACK_COUNT = 40000 };
-	autoclean(buf) struct buf tree = BUF(MEMORY);
+	autoclean(buf) struct buf trie = BUF(MEMORY);
 
-	buf_add_str(&tree, (struct str){ "\x00\x00\x01", 3 });
-	buf_add_varint(&tree, NAME_SIZE);
-	for (size_t i = 0; i < NAME_SIZE; i++)
-		buf_add_u8(&tree, 'n');
-	buf_add_u8(&tree, 0);
-	buf_add_varint(&tree, STACK_COUNT);
-	for (size_t i = 0; i < STACK_COUNT; i++)
-		buf_add_str(&tree, (struct str){ "\x01l\x01\x00", 4 });
-	assert_int_equal(tree.error, 0);
-	send_typed(*state, "/ingest?name=long&format=tree" AT, NULL, str_of(&tree), 422,
+	make_long_name(&trie, STR(""), (struct str){ "\x00\x01\x00", 3 });
+	send_typed(*state, "/ingest?name=long&format=trie" AT, NULL, str_of(&trie), 422,
 		   "here are more stacks, or deeper ones, than one push may have");
 	assert_true(total(*state, CPU, "long") == 0);
+}
+
+/* In a tree the name is whole, and looked at once. */
+static void a_name_above_many_stacks_is_taken(void **state)
+{
+	autoclean(buf) struct buf tree = BUF(MEMORY);
+
+	make_long_name(&tree, (struct str){ "\x00\x00\x01", 3 },
+		       (struct str){ "\x01l\x01\x00", 4 });
+	send_typed(*state, "/ingest?name=long&format=tree" AT, NULL, str_of(&tree), 200, "");
+	assert_int_equal(total(*state, CPU, "long"), LONG_NAME_STACK_COUNT * INT64_C(10000000));
 }
 
 /* ---- names ------------------------------------------------------------------------------------
@@ -461,6 +479,8 @@ int main(void)
 						open_with_writer, close_with_writer),
 		cmocka_unit_test_setup_teardown(a_name_in_too_many_stacks_is_refused,
 						open_with_writer, close_with_writer),
+		cmocka_unit_test_setup_teardown(a_name_above_many_stacks_is_taken, open_with_writer,
+						close_with_writer),
 		cmocka_unit_test(a_name_has_a_type_and_labels),
 		cmocka_unit_test_setup_teardown(who_sends_is_told_by_labels, open_with_writer,
 						close_with_writer),

@@ -233,6 +233,7 @@ WRAPPED_io    := $(WRAPPED_clock) fsync rename chmod unlink mkdir pread
 WRAPPED_parts := $(WRAPPED_clock) pthread_cond_timedwait
 WRAPPED_power := clock_unix_ns fsync rename unlink
 WRAPPED_unit_store := clock_monotonic_ns
+WRAPPED_unit_cache := clock_monotonic_ns
 WRAPPED_unit_store_rollup := $(WRAPPED_clock)
 WRAPPED_unit_deletion := $(WRAPPED_clock)
 WRAPPED_unit_guests := clock_monotonic_ns

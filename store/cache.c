@@ -5,9 +5,26 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+/*
+ * What is small and dear, sums of many segments, has a share of its own, so that what is large and
+ * cheap, such as the catalogs of a week, does not drive it out.
+ */
+enum share {
+	SHARE_PARTS,
+	SHARE_SUMS,
+	SHARE_COUNT,
+};
+
 enum { PLACE_COUNT = 256 };
+
+/*
+ * Whoever asks for more spans than there is room for the sums of, and asks again, would find none
+ * of them if each took the place of one that is needed next: those of a moment ago stay.
+ */
+#define FRESH_NS (UINT64_C(20) * CLOCK_NS_PER_S)
 
 struct place {
 	struct cached *cached; /* NULL: free */
@@ -18,9 +35,14 @@ struct place {
 struct cache {
 	pthread_mutex_t lock;
 	struct place places[PLACE_COUNT];
-	size_t size;
-	size_t size_max;
+	size_t sizes[SHARE_COUNT];
+	size_t sizes_max[SHARE_COUNT];
 };
+
+static enum share share_of(struct cache_key key)
+{
+	return key.last_segment ? SHARE_SUMS : SHARE_PARTS;
+}
 
 struct cached *cached_new(void)
 {
@@ -52,15 +74,18 @@ int cache_new(size_t size_max, struct cache **ret)
 	if (!cache)
 		return -ENOMEM;
 	pthread_mutex_init(&cache->lock, NULL);
-	cache->size_max = size_max;
+	cache->sizes_max[SHARE_SUMS] = size_max / 2;
+	cache->sizes_max[SHARE_PARTS] = size_max - cache->sizes_max[SHARE_SUMS];
 	*ret = cache;
 	return 0;
 }
 
 static void let_go(struct cache *cache, struct place *place)
 {
-	assert(cache->size >= place->cached->size);
-	cache->size -= place->cached->size;
+	size_t *size = &cache->sizes[share_of(place->key)];
+
+	assert(*size >= place->cached->size);
+	*size -= place->cached->size;
 	cached_release(place->cached);
 	*place = (struct place){ 0 };
 }
@@ -72,7 +97,8 @@ struct cache *cache_free(struct cache *cache)
 	for (size_t i = 0; i < PLACE_COUNT; i++)
 		if (cache->places[i].cached)
 			let_go(cache, &cache->places[i]);
-	assert(cache->size == 0);
+	for (int i = 0; i < SHARE_COUNT; i++)
+		assert(cache->sizes[i] == 0);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 	return NULL;
@@ -109,39 +135,60 @@ struct cached *cache_find(struct cache *cache, struct cache_key key)
 	return cached;
 }
 
-/* A free place and room for size, made by letting go what was not used for longest. */
-static struct place *make_room(struct cache *cache, size_t size)
+static bool is_older(const struct place *place, const struct place *than)
 {
+	return !than || place->used_ns < than->used_ns;
+}
+
+/* A free place and room for size, made by letting go what of the share was not used for longest;
+ * or NULL. */
+static struct place *make_room(struct cache *cache, enum share share, size_t size)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
 	for (;;) {
 		struct place *free_place = NULL;
 		struct place *oldest = NULL;
+		struct place *oldest_of_all = NULL;
 
 		for (size_t i = 0; i < PLACE_COUNT; i++) {
 			struct place *place = &cache->places[i];
 
-			if (!place->cached)
+			if (!place->cached) {
 				free_place = place;
-			else if (!oldest || place->used_ns < oldest->used_ns)
+				continue;
+			}
+			if (is_older(place, oldest_of_all))
+				oldest_of_all = place;
+			if (share_of(place->key) == share && is_older(place, oldest))
 				oldest = place;
 		}
-		if (free_place && (cache->size + size <= cache->size_max || !oldest))
+		if (free_place &&
+		    (cache->sizes[share] + size <= cache->sizes_max[share] || !oldest))
 			return free_place;
+		oldest = oldest ? oldest : oldest_of_all;
+		if (share_of(oldest->key) == SHARE_SUMS && now_ns < oldest->used_ns + FRESH_NS)
+			return NULL;
 		let_go(cache, oldest);
 	}
 }
 
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 {
-	if (cached->size > cache->size_max)
+	enum share share = share_of(key);
+
+	if (cached->size > cache->sizes_max[share])
 		return;
 
 	pthread_mutex_lock(&cache->lock);
 	if (!find_place(cache, key)) {
-		struct place *place = make_room(cache, cached->size);
+		struct place *place = make_room(cache, share, cached->size);
 
-		atomic_fetch_add(&cached->references, 1);
-		cache->size += cached->size;
-		*place = (struct place){ cached, key, clock_monotonic_ns() };
+		if (place) {
+			atomic_fetch_add(&cached->references, 1);
+			cache->sizes[share] += cached->size;
+			*place = (struct place){ cached, key, clock_monotonic_ns() };
+		}
 	}
 	pthread_mutex_unlock(&cache->lock);
 }
@@ -162,7 +209,7 @@ size_t cache_size(struct cache *cache)
 {
 	pthread_mutex_lock(&cache->lock);
 
-	size_t size = cache->size;
+	size_t size = cache->sizes[SHARE_PARTS] + cache->sizes[SHARE_SUMS];
 
 	pthread_mutex_unlock(&cache->lock);
 	return size;

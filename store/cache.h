@@ -10,7 +10,8 @@
 #include "store/tree.h"
 
 /*
- * Decoded trees and catalogs of what never changes any more, the latest used of them, up to a size.
+ * Decoded trees and catalogs of what never changes any more, the latest used of them, up to a size,
+ * of which half is for summaries of several segments.
  * Whoever got one keeps it by a reference, even when the cache has let it go. For any thread.
  */
 struct cache;
@@ -59,7 +60,8 @@ struct cache *cache_free(struct cache *cache);
 /* With a reference, or NULL. */
 struct cached *cache_find(struct cache *cache, struct cache_key key);
 
-/* Keeps a thing that the caller made by cached_new(); the caller keeps its reference. */
+/* Keeps a thing that the caller made by cached_new(), if there is room that others do not need
+ * more; the caller keeps its reference. */
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached);
 
 struct cached *cached_new(void);

@@ -200,6 +200,12 @@ struct str catalog_lookup(const void *context, struct str name)
 	return (struct str){ 0 };
 }
 
+void catalog_trim(struct catalog *catalog)
+{
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		pool_trim(&catalog->pools[kind]);
+}
+
 size_t catalog_memory(const struct catalog *catalog)
 {
 	size_t size = 0;

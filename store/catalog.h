@@ -112,6 +112,9 @@ struct str catalog_type_part(struct str type, unsigned part);
  * a NULL text for others. */
 struct str catalog_synonym(struct str name);
 
+/* Gives back what its pools have room for and do not hold. */
+void catalog_trim(struct catalog *catalog);
+
 size_t catalog_memory(const struct catalog *catalog);
 
 struct sqlite3;

@@ -517,7 +517,6 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 	err = flame_summarize(question, flame_summary_key(question, reader, reading), &summary);
 	if (err)
 		return err;
-	question->has_made_part = true;
 	return flame_add_part(question, reading->number, summary);
 }
 

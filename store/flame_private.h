@@ -64,7 +64,6 @@ struct flame_question {
 	uint32_t first_part, last_part; /* the numbers of their segments */
 	uint32_t run_count;		/* how many there are if none is damaged; 0: not known */
 	bool is_sealed;			/* that is all of the span, and will be */
-	bool has_made_part;		/* one of them was not there before */
 	uint32_t first_node;		/* of the block that is read: its service's root */
 	uint32_t node_count;		/* and how many are its own */
 	uint32_t summary_type;		/* text of the span; 0: no summary may be used or made */

@@ -8,9 +8,6 @@
  * what of them passed the cut is kept, of each, and of all of a span or of an hour in one.
  */
 enum {
-	/* Of the sum of several so many times what is kept of one: what is light in each may
-	   weigh something in all. */
-	SUM_FACTOR = 2,
 	/* Summaries of a span that wait to be summed up: 300 KiB each. */
 	PARTS_TOGETHER_MAX = 8,
 };
@@ -87,7 +84,7 @@ int flame_find_span(void *context, struct reader *reader, const struct segment_r
 static int join(struct flame_question *question, struct cached **ret)
 {
 	return forest_join_summaries(question->parts.items, question->parts.count,
-				     SUM_FACTOR * flame_keep_count(question), ret);
+				     flame_keep_count(question), ret);
 }
 
 static void release_parts(struct flame_question *question)
@@ -101,7 +98,7 @@ void flame_drop_parts(struct flame_question *question)
 {
 	release_parts(question);
 	question->part_count = question->run_count = 0;
-	question->is_sealed = question->has_made_part = false;
+	question->is_sealed = false;
 }
 
 int flame_add_part(struct flame_question *question, uint32_t segment, struct cached *summary)
@@ -127,11 +124,10 @@ int flame_add_part(struct flame_question *question, uint32_t segment, struct cac
 	return 0;
 }
 
-/* Whether their sum is worth the work: parts made today are perhaps never asked for again, unless
- * they are all of a span; and right for whoever asks for the first and the last of them. */
-static bool are_worth_a_sum(const struct flame_question *question, const struct reader *reader)
+/* Whether their sum is right for whoever asks for the first and the last of them. */
+static bool are_all(const struct flame_question *question, const struct reader *reader)
 {
-	if (question->part_count < 2 || (question->has_made_part && !question->is_sealed))
+	if (question->part_count < 2)
 		return false;
 	return question->run_count ? question->part_count == question->run_count
 				   : reader->span->is_compact;
@@ -147,7 +143,7 @@ static int join_parts(struct flame_question *question, struct reader *reader, st
 				 .type = question->summary_type };
 	uint64_t sample_count = 0;
 
-	if (!are_worth_a_sum(question, reader))
+	if (!are_all(question, reader))
 		return 1;
 	for (uint32_t i = 0; i < question->parts.count; i++)
 		sample_count = saturated_sum(sample_count, question->parts.items[i]->sample_count);

@@ -184,6 +184,23 @@ int pool_add_all(struct pool *pool, const struct str *items, size_t count, uint3
 	return 0;
 }
 
+void pool_trim(struct pool *pool)
+{
+	uint32_t count = pool->table.count;
+	void *bytes = pool->size ? realloc(pool->bytes, pool->size) : NULL;
+	void *items = count ? reallocarray(pool->items, count, sizeof(pool->items[0])) : NULL;
+
+	/* Where there is no memory to do it in it stays as it is. */
+	if (bytes) {
+		pool->bytes = bytes;
+		pool->capacity = pool->size;
+	}
+	if (items) {
+		pool->items = items;
+		pool->item_capacity = count;
+	}
+}
+
 size_t pool_memory(const struct pool *pool)
 {
 	return pool->capacity + pool->item_capacity * sizeof(pool->items[0]) +

@@ -55,5 +55,8 @@ static inline uint32_t pool_count(const struct pool *pool)
 	return pool->table.count;
 }
 
+/* Gives back what it has room for and does not hold. It can still grow. */
+void pool_trim(struct pool *pool);
+
 /* What it takes. */
 size_t pool_memory(const struct pool *pool);

@@ -57,6 +57,7 @@ static int load_catalog(struct reader *reader)
 			err = catalog_read(&cached->catalog, reader->database);
 		if (err)
 			return err;
+		catalog_trim(&cached->catalog);
 		cached->size = catalog_memory(&cached->catalog);
 		cache_add(reader->store->cache, key, cached);
 		reader->cached = TAKE(cached);

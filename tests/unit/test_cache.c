@@ -9,7 +9,7 @@
 
 #include "store/cache.h"
 
-enum { SIZE_MAX_HELD = 1000 };
+enum { SIZE_MAX_HELD = 1600 };
 
 static void add(struct cache *cache, uint32_t span, size_t size)
 {
@@ -19,6 +19,17 @@ static void add(struct cache *cache, uint32_t span, size_t size)
 	cached->size = size;
 	cache_add(cache, (struct cache_key){ .span = span }, cached);
 	cached_release(cached);
+}
+
+/* The program's clock, so much later. */
+static uint64_t later_ns;
+
+uint64_t __real_clock_monotonic_ns(void);
+uint64_t __wrap_clock_monotonic_ns(void);
+
+uint64_t __wrap_clock_monotonic_ns(void)
+{
+	return __real_clock_monotonic_ns() + later_ns;
 }
 
 static bool has(struct cache *cache, uint32_t span)
@@ -48,6 +59,41 @@ static void the_latest_used_stay(void **state)
 	add(cache, 4, SIZE_MAX_HELD + 1);
 	assert_false(has(cache, 4));
 	assert_int_equal(cache_size(cache), 800);
+	cache_free(cache);
+}
+
+/* Many small sums would else go for one large catalog. */
+static void sums_have_a_share_of_their_own(void **state)
+{
+	struct cache_key sum = { .span = 1, .segment = 1, .last_segment = 36 };
+	struct cached *cached = cached_new();
+	struct cache *cache;
+
+	(void)state;
+	assert_non_null(cached);
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	cached->size = SIZE_MAX_HELD / 2;
+	cache_add(cache, sum, cached);
+	for (uint32_t span = 1; span < 10; span++)
+		add(cache, span, SIZE_MAX_HELD / 2);
+	assert_false(has(cache, 8));
+	assert_true(has(cache, 9));
+	assert_ptr_equal(cache_find(cache, sum), cached);
+	cached_release(cached);
+	assert_int_equal(cache_size(cache), SIZE_MAX_HELD);
+	/* Among themselves the oldest goes, but not for one that is needed a moment later. */
+	sum.span = 2;
+	cache_add(cache, sum, cached);
+	assert_null(cache_find(cache, sum));
+	later_ns = 60 * CLOCK_NS_PER_S;
+	cache_add(cache, sum, cached);
+	assert_ptr_equal(cache_find(cache, sum), cached);
+	cached_release(cached);
+	sum.span = 1;
+	assert_null(cache_find(cache, sum));
+	assert_true(has(cache, 9));
+	later_ns = 0;
+	cached_release(cached);
 	cache_free(cache);
 }
 
@@ -81,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_latest_used_stay),
+		cmocka_unit_test(sums_have_a_share_of_their_own),
 		cmocka_unit_test(what_nobody_asks_for_goes),
 	};
 

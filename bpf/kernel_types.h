@@ -24,6 +24,26 @@ typedef __u32 __wsum;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* of the unified hierarchy */
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
 struct task_struct {
 	int pid;  /* what user space calls the thread's id */
 	int tgid; /* and the process's */
@@ -32,6 +52,9 @@ struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	__u64 self_exec_id; /* u32 before 5.7; CO-RE reads what is there */
+	struct cred *cred;
+	struct css_set *cgroups; /* with CONFIG_CGROUPS */
+	char comm[16];
 };
 
 #if defined(__TARGET_ARCH_x86)

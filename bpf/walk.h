@@ -55,16 +55,15 @@ enum { WALK_MEMO_SHIFT = 10, WALK_MEMO_COUNT = 1 << WALK_MEMO_SHIFT };
 
 /*
  * The rule at an address in a space: a pure function of both, since a space never changes, its
- * generation is another's never, and a file's table says the same when it comes back. What has no
- * rule is not remembered: a table may come. Two CPUs may write an entry at once; halves that don't
- * belong together fail the check.
+ * generation is another's never, and a file's table says the same when it comes back. It is the
+ * rule itself and not its number, so that no line of the rules is needed. What has no rule is not
+ * remembered: a table may come. Two CPUs may write an entry at once; halves that don't belong
+ * together fail the check.
  */
 struct walk_memo {
-	__u64 key;   /* the address, and from bit 48 on the rule's number */
-	__u64 check; /* walk_memo_check() */
+	__u64 rule;  /* its word */
+	__u64 check; /* the rule ^ walk_memo_hash() */
 };
-
-enum { WALK_MEMO_RULE_SHIFT = 48 };
 
 /* The verdicts of base/window.h, which is not for this side; sampler.c compares them. */
 enum walk_verdict {
@@ -268,55 +267,53 @@ UNWIND_INLINE __u32 walk_look_up(struct walk *walk, __u64 address, enum walk_way
 		       : unwind_find(lines, WALK_CHUNK_LINE_COUNT - 1, word, offset);
 }
 
-UNWIND_INLINE __u32 walk_memo_index(__u64 address, __u32 generation)
+/*
+ * 64 bits for an address in a space: those of one space are all different, and two of different
+ * spaces are alike as seldom as random numbers.
+ */
+UNWIND_INLINE __u64 walk_memo_hash(__u64 address, __u32 generation)
 {
-	return (address ^ (__u64)generation << 20) * 0x9e3779b97f4a7c15ULL >>
-	       (64 - WALK_MEMO_SHIFT);
+	return (address ^ generation * 0xff51afd7ed558ccdULL) * 0x9e3779b97f4a7c15ULL;
 }
 
-UNWIND_INLINE __u64 walk_memo_check(__u64 key, __u32 generation)
+UNWIND_INLINE __u32 walk_memo_index(__u64 hash)
 {
-	return key * 0xff51afd7ed558ccdULL ^ generation;
+	return hash >> (64 - WALK_MEMO_SHIFT);
 }
 
-/* The number of the rule that was found here before, or 0. */
-UNWIND_INLINE __u32 walk_remember(struct walk *walk, __u64 address)
+/* The rule that was found here before, or 0. */
+UNWIND_INLINE __u64 walk_remember(struct walk *walk, __u64 hash)
 {
-	__u32 generation = walk->state->generation;
-	const struct walk_memo *memo = walk_memo(walk, walk_memo_index(address, generation));
+	const struct walk_memo *memo = walk_memo(walk, walk_memo_index(hash));
 
 	if (!memo)
 		return 0;
 
-	__u64 key = memo->key;
+	__u64 rule = memo->rule;
 
-	/* Addresses beyond bit 47 match none. */
-	if ((key << 16 >> 16) != address || memo->check != walk_memo_check(key, generation))
-		return 0;
-	return key >> WALK_MEMO_RULE_SHIFT;
+	return (memo->check ^ rule) == hash ? rule : 0;
 }
 
-UNWIND_INLINE void walk_note(struct walk *walk, __u64 address, __u32 number)
+UNWIND_INLINE void walk_note(struct walk *walk, __u64 hash, __u64 rule)
 {
-	__u32 generation = walk->state->generation;
-	struct walk_memo *memo = walk_memo(walk, walk_memo_index(address, generation));
-	__u64 key = address | (__u64)number << WALK_MEMO_RULE_SHIFT;
+	struct walk_memo *memo = walk_memo(walk, walk_memo_index(hash));
 
-	if (!memo || !generation || address >> WALK_MEMO_RULE_SHIFT)
+	if (!memo)
 		return;
-	memo->key = key;
-	memo->check = walk_memo_check(key, generation);
+	memo->rule = rule;
+	memo->check = rule ^ hash;
 }
 
 /* The rule at an address of the process, 0 where there is none; state->place says why. */
 UNWIND_INLINE __u64 walk_find_rule(struct walk *walk, __u64 address, enum walk_way way)
 {
 	struct walk_state *s = walk->state;
-	__u32 number = way == WALK_AS_USUAL ? walk_remember(walk, address) : 0;
+	__u64 hash = walk_memo_hash(address, s->generation);
+	__u64 rule = way == WALK_AS_USUAL ? walk_remember(walk, hash) : 0;
 
-	if (number) {
+	if (rule) {
 		s->place = WALK_IN_TABLE;
-		return walk_rule(walk, number);
+		return rule;
 	}
 	if ((way == WALK_PLAINLY || address < s->start || address >= s->end) &&
 	    !walk_find_mapping(walk, address))
@@ -329,12 +326,15 @@ UNWIND_INLINE __u64 walk_find_rule(struct walk *walk, __u64 address, enum walk_w
 		return 0;
 	}
 	s->place = WALK_IN_TABLE;
-	number = walk_look_up(walk, address, way);
+
+	__u32 number = walk_look_up(walk, address, way);
+
 	if (!number)
 		return 0;
-	if (way == WALK_AS_USUAL)
-		walk_note(walk, address, number);
-	return walk_rule(walk, number);
+	rule = walk_rule(walk, number);
+	if (way == WALK_AS_USUAL && rule)
+		walk_note(walk, hash, rule);
+	return rule;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------*/

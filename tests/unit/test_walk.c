@@ -236,13 +236,13 @@ static void *note_and_remember(void *argument)
 	struct walk walk = { .state = &s };
 
 	for (unsigned i = 0; i < 400000; i++) {
-		uint64_t address = 0x400000 + i % 4;
-		uint32_t number, right = generation * 8 + i % 4;
+		uint64_t hash = walk_memo_hash(0x400000 + i % 4, generation);
+		uint64_t rule, right = rule_of_sp((int32_t)(generation * 8 + i % 4));
 
-		walk_note(&walk, address, right);
+		walk_note(&walk, hash, right);
 		/* Lost when the other was faster; never the other's. */
-		number = walk_remember(&walk, address);
-		if (number && number != right)
+		rule = walk_remember(&walk, hash);
+		if (rule && rule != right)
 			return argument;
 	}
 	return NULL;
@@ -265,22 +265,49 @@ static void halves_that_do_not_belong_together_are_nothing(void **state)
 		assert_null(trouble);
 	}
 
-	/* By hand: the key of one, the check of the other. */
-	struct walk_state s = { .generation = 5 }, other = { .generation = 6 };
-	struct walk walk = { .state = &s }, others = { .state = &other };
-	uint64_t address = 0x400123;
-	struct walk_memo before, *mine = walk_memo(&walk, walk_memo_index(address, 5));
+	/* By hand: the rule of one, the check of the other. */
+	struct walk walk = { .state = NULL };
+	uint64_t here = walk_memo_hash(0x400123, 5), there = walk_memo_hash(0x400123, 6);
+	struct walk_memo before, *mine = walk_memo(&walk, walk_memo_index(here));
 
-	walk_note(&walk, address, 11);
+	walk_note(&walk, here, 11);
 	before = *mine;
-	assert_int_equal(walk_remember(&walk, address), 11);
-	assert_int_equal(walk_remember(&others, address), 0);
-	walk_note(&walk, address, 12);
+	assert_int_equal(walk_remember(&walk, here), 11);
+	assert_int_equal(walk_remember(&walk, there), 0);
+	walk_note(&walk, here, 12);
+	assert_int_equal(walk_remember(&walk, here), 12);
 	mine->check = before.check;
-	assert_int_equal(walk_remember(&walk, address), 0);
-	/* What has more bits than an entry holds. */
-	walk_note(&walk, 1ULL << 52 | address, 13);
-	assert_int_equal(walk_remember(&walk, 1ULL << 52 | address), 0);
+	assert_int_equal(walk_remember(&walk, here), 0);
+	/* Nothing was ever noted there. */
+	*mine = (struct walk_memo){ 0 };
+	assert_int_equal(walk_remember(&walk, here), 0);
+}
+
+/* Addresses of one space, side by side or far apart, and one address in many spaces. */
+static int compare_hashes(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+static void no_two_places_look_alike(void **state)
+{
+	enum { COUNT = 400000 };
+	uint64_t *hashes = calloc(COUNT, sizeof(hashes[0]));
+
+	(void)state;
+	assert_non_null(hashes);
+	for (unsigned i = 0; i < COUNT / 4; i++) {
+		hashes[4 * i] = walk_memo_hash(0x400000 + i, 1);
+		hashes[4 * i + 1] = walk_memo_hash(0x400000 + ((uint64_t)i + 1) * 0x10000000, 1);
+		hashes[4 * i + 2] = walk_memo_hash(0x400000, i + 2);
+		hashes[4 * i + 3] = walk_memo_hash(0x400000, (i + 2) << 12 | 0x80000000);
+	}
+	qsort(hashes, COUNT, sizeof(hashes[0]), compare_hashes);
+	for (unsigned i = 1; i < COUNT; i++)
+		assert_true(hashes[i] != hashes[i - 1]);
+	free(hashes);
 }
 
 int main(void)
@@ -291,6 +318,7 @@ int main(void)
 		TEST(remembers_when_the_table_is_gone),
 		TEST(forgets_that_there_was_nothing),
 		TEST(halves_that_do_not_belong_together_are_nothing),
+		TEST(no_two_places_look_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

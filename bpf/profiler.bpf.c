@@ -411,8 +411,8 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 	event->start_boot_ns = leader->start_boottime;
 	event->boot_ns = bpf_ktime_get_boot_ns();
 	event->weight = tick->sample_period;
-	event->cgroup_id = bpf_core_field_exists(task->cgroups) ? task->cgroups->dfl_cgrp->kn->id
-								: 0;
+	event->cgroup_id =
+		bpf_core_field_exists(task->cgroups) ? task->cgroups->dfl_cgrp->kn->id : 0;
 	event->raw_stack_size = 0;
 	event->uid = task->cred->uid.val;
 	event->trace_id[0] = 0;

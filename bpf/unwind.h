@@ -296,6 +296,19 @@ UNWIND_INLINE bool unwind_rule_is_valid(__u64 rule)
 	       (rule == 0) == (unwind_rule_cfa(rule) == UNWIND_CFA_NONE);
 }
 
+/* Whether it is one of those that nearly all frames have: the CFA from sp or fp, the return address
+ * and perhaps the frame pointer on the stack; or the end. Not "no rule". */
+UNWIND_INLINE bool unwind_rule_is_simple(__u64 rule)
+{
+	enum {
+		KINDS = 1 << UNWIND_CFA_SP | 1 << UNWIND_CFA_FP | 1 << UNWIND_CFA_STOP,
+		/* The kind of the return address, and all kinds of frame pointer above 1. */
+		OTHERS = 0xfe00,
+	};
+
+	return (KINDS >> unwind_rule_cfa(rule) & 1) && !(rule & OTHERS);
+}
+
 /* What PLT rules depend on is in the address alone: the same rule, resolved. */
 UNWIND_INLINE __u64 unwind_rule_resolve(__u64 rule, __u64 pc)
 {

@@ -79,32 +79,33 @@ enum walk_verdict {
 	WALK_CAME_EARLY = 9,
 };
 
-/* Kept in a map's value: the verifier does not follow what is in there. */
+/* Kept in a map's value: the verifier does not follow what is in there. What each step needs stands
+ * first, in two lines of the cache. */
 struct walk_state {
 	struct unwind_frame frame;
+	__u64 window_at;
+	__u32 window_size;
+	__u32 frame_count;
+	__u32 kernel_frame_count;
+	__u32 generation; /* of the space; 0: not known */
 	/* The mapping that the address before lay in, mostly the next one's, too. */
 	__u64 start, end, offset;
 	struct walk_file file;
 	__u32 is_anonymous;
-	__u32 space; /* its first line; 0: nothing is known of the process */
-	__u32 place; /* enum walk_place, of the last address */
-	__u32 frame_count;
-	__u32 kernel_frame_count;
+	__u32 space;   /* its first line; 0: nothing is known of the process */
+	__u32 place;   /* enum walk_place, of the last address */
 	__u32 verdict; /* enum walk_verdict */
 	__u32 flags;   /* enum event_flags, of this walk */
 	/* What was missing is on its way: walking later may come further. */
 	__u32 wants_more;
-	__u32 missing_file; /* the first whose table was expected */
-	__u32 file_number;  /* of the mapping above */
-	__u32 window_size;
+	__u32 missing_file;	/* the first whose table was expected */
+	__u32 file_number;	/* of the mapping above */
 	__u32 expects_mappings; /* of the space */
-	__u32 generation;	/* of the space; 0: not known */
 	__u32 lacks_table;	/* came upon a file without one */
 	/* Of a process that was not sampled yet: it may run another program by now than the one
 	 * whose space this is. */
 	__u32 is_space_guessed;
 	__u32 reserved;
-	__u64 window_at;
 	__u64 leaf[16];
 	__u8 window[WALK_WINDOW_SIZE + 8];
 };
@@ -397,6 +398,50 @@ UNWIND_INLINE long walk_step_by_frame_pointer(struct walk *walk, unwind_read *re
 	s->frame.fp = caller_fp;
 	s->frame.is_return = 2;
 	return 0;
+}
+
+enum walk_simple { WALK_TAKEN = 0, WALK_ENDED = 1, WALK_NOT_SIMPLE = 2 };
+
+/*
+ * The step of nearly every frame, in a few lines of text: its rule is remembered, and is one of the
+ * commonest. It is what walk_step() would do; where anything is out of the ordinary, nothing is
+ * done, and walk_step() has the frame.
+ */
+UNWIND_INLINE enum walk_simple walk_step_simply(struct walk *walk)
+{
+	struct walk_state *s = walk->state;
+	__u64 pc = s->frame.pc, sp = s->frame.sp, fp = s->frame.fp, caller;
+	__u32 count = s->frame_count, index = s->kernel_frame_count + count;
+	__u32 is_return = s->frame.is_return;
+
+	/* A signal broke in, or there is no room. */
+	if ((!is_return && count > 0) || count >= EVENT_USER_FRAME_COUNT_MAX ||
+	    index >= EVENT_FRAME_COUNT_MAX)
+		return WALK_NOT_SIMPLE;
+
+	__u64 rule = walk_remember(walk, walk_memo_hash(pc - (is_return ? 1 : 0), s->generation));
+
+	if (!unwind_rule_is_simple(rule))
+		return WALK_NOT_SIMPLE;
+	if (unwind_rule_cfa(rule) != UNWIND_CFA_STOP) {
+		__u64 cfa = (unwind_rule_cfa(rule) == UNWIND_CFA_SP ? sp : fp) +
+			    unwind_rule_cfa_offset(rule);
+
+		if (cfa <= sp || walk_read(walk, cfa - 8, &caller) || caller == 0 ||
+		    (unwind_rule_fp(rule) == UNWIND_FP_SAVED &&
+		     walk_read(walk, cfa + unwind_rule_fp_offset(rule), &fp)))
+			return WALK_NOT_SIMPLE;
+		s->frame.pc = caller;
+		s->frame.sp = cfa;
+		s->frame.fp = fp;
+		s->frame.is_return = 1;
+	}
+	walk->event->frames[index] = pc;
+	s->frame_count = count + 1;
+	if (unwind_rule_cfa(rule) != UNWIND_CFA_STOP)
+		return WALK_TAKEN;
+	s->verdict = WALK_COMPLETE;
+	return WALK_ENDED;
 }
 
 /* One frame and the way to its caller; 1 ends the walk. frame.is_return 2: by frame pointer. */

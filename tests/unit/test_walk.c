@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "bpf/walk_layout.h"
@@ -36,7 +37,12 @@ static struct fixture {
 	void *chunk;
 	struct walk_memo *memo;
 	bool has_one_entry; /* in which all meet */
+	/* What can be read of the process. */
+	uint64_t stack[64];
+	uint64_t stack_size;
 } f;
+
+#define STACK_AT 0x7ffc00000000
 
 static const void *walk_chunk(struct walk *walk, uint32_t line)
 {
@@ -58,10 +64,13 @@ static uint64_t walk_rule(struct walk *walk, uint32_t number)
 
 static int walk_read(struct walk *walk, uint64_t address, __u64 *ret)
 {
+	uint64_t at = address - STACK_AT;
+
 	(void)walk;
-	(void)address;
-	(void)ret;
-	return -1;
+	if (f.stack_size < sizeof(*ret) || at > f.stack_size - sizeof(*ret))
+		return -1;
+	memcpy(ret, (const uint8_t *)f.stack + at, sizeof(*ret));
+	return 0;
 }
 
 static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
@@ -310,6 +319,93 @@ static void no_two_places_look_alike(void **state)
 	free(hashes);
 }
 
+/* ---- steps of common rules ---- */
+
+/* Addresses of code, places in the stack, small numbers. */
+static uint64_t some_word(void)
+{
+	switch (random() % 4) {
+	case 0:
+		return 0x400000 + (uint64_t)random() % 64;
+	case 1:
+		return STACK_AT + (uint64_t)random() % 72 * 8;
+	default:
+		return (uint64_t)random() % 3;
+	}
+}
+
+static uint64_t some_rule(void)
+{
+	/* Mostly of the common kinds, at times of any. */
+	uint32_t most = random() % 4 ? 2 : 16;
+
+	return unwind_rule(random() % 3 ? 1 + (uint32_t)random() % most : UNWIND_CFA_STOP,
+			   random() % 4 ? 0 : (uint32_t)random(), (uint32_t)random() % most,
+			   random() % 4 ? UNWIND_RA_SAVED : (uint32_t)random() % 3,
+			   (int16_t)(random() % 5 * 8 - 24), (int32_t)(random() % 6 * 8 - 8));
+}
+
+static void some_state(struct walk_state *s)
+{
+	walk_begin(s);
+	s->generation = 7;
+	s->kernel_frame_count = (uint32_t)random() % 4 * 40;
+	s->frame_count = random() % 8 ? (uint32_t)random() % 3
+				      : EVENT_USER_FRAME_COUNT_MAX - (uint32_t)random() % 2;
+	s->frame = (struct unwind_frame){ .pc = 0x400000 + (uint64_t)random() % 64,
+					  .sp = some_word(),
+					  .fp = some_word(),
+					  .is_return = (uint32_t)random() % 3 };
+	for (unsigned i = 0; i < 16; i++)
+		s->leaf[i] = some_word();
+}
+
+static void steps_simply_where_it_would_step_so(void **state)
+{
+	autofree struct event *simple = calloc(1, sizeof(*simple));
+	autofree struct event *whole = calloc(1, sizeof(*whole));
+	unsigned counts[3] = { 0 };
+
+	(void)state;
+	assert_non_null(simple);
+	assert_non_null(whole);
+	f.has_one_entry = true;
+	srandom((unsigned)tier_seed());
+	for (unsigned i = 0; i < 1000000; i++) {
+		struct walk_state before, s, t;
+		struct walk walk = { .state = &s, .event = simple };
+		struct walk other = { .state = &t, .event = whole };
+
+		f.stack_size = random() % 4 ? sizeof(f.stack) : (uint64_t)random() % 512;
+		for (unsigned word = 0; word < 64 && i % 16 == 0; word++)
+			f.stack[word] = some_word();
+		some_state(&before);
+		if (random() % 8)
+			walk_note(&walk,
+				  walk_memo_hash(before.frame.pc - (before.frame.is_return > 0),
+						 before.generation),
+				  some_rule());
+		s = t = before;
+
+		enum walk_simple result = walk_step_simply(&walk);
+		uint32_t index = before.kernel_frame_count + before.frame_count;
+
+		counts[result]++;
+		if (result == WALK_NOT_SIMPLE) {
+			assert_memory_equal(&s, &before, sizeof(s));
+			continue;
+		}
+		assert_int_equal(walk_step(&other, WALK_AS_USUAL), result == WALK_ENDED);
+		/* The place is of the step alone. */
+		s.place = t.place;
+		assert_memory_equal(&s, &t, sizeof(s));
+		assert_int_equal(simple->frames[index], whole->frames[index]);
+	}
+	assert_true(counts[WALK_TAKEN] > 10000);
+	assert_true(counts[WALK_ENDED] > 10000);
+	assert_true(counts[WALK_NOT_SIMPLE] > 10000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -319,6 +415,7 @@ int main(void)
 		TEST(forgets_that_there_was_nothing),
 		TEST(halves_that_do_not_belong_together_are_nothing),
 		TEST(no_two_places_look_alike),
+		TEST(steps_simply_where_it_would_step_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

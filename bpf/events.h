@@ -108,7 +108,7 @@ enum event_counter {
 	COUNTER_TAKEN = 0,	  /* ticks that found a thread at work */
 	COUNTER_IDLE = 1,	  /* ticks that found none */
 	COUNTER_RING_FULL = 2,	  /* samples lost: no room in the ring buffer */
-	COUNTER_UNREADABLE = 3,	  /* samples lost: no scratch memory, or the task can't be read */
+	COUNTER_UNREADABLE = 3,	  /* samples lost: their records were malformed */
 	COUNTER_RAW = 4,	  /* samples that carry their stack, to be walked later */
 	COUNTER_RAW_LEFT_OUT = 5, /* those that would have: no room in the ring buffer */
 	COUNTER_CHECKED = 6,	  /* stacks that were walked twice, as usual and plainly */

@@ -62,42 +62,29 @@ struct {
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTER_COUNT);
-	__type(key, __u32);
-	__type(value, __u64);
-} counters SEC(".maps");
-
-/* The record is put together here: it is larger than a program's stack. A perf_event program is not
- * interrupted by itself on one CPU, so one record a CPU does. */
-struct scratch {
+/*
+ * What one CPU works with: larger than a program's stack. A perf_event program is not interrupted
+ * by itself on one CPU. One piece of memory for all, since a page that is not in the CPU's caches
+ * costs as much as a walk of ten frames: what a sample of 180 frames touches lies in the first one.
+ */
+struct memory {
+	__u64 counters[COUNTER_COUNT]; /* first: sampler.c reads them */
+	struct unwind_frame start;     /* of the walk */
 	struct walk_state state;
 	struct event event;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratch SEC(".maps");
-
-/* What carries a raw stack, which follows the frames, so that some of it may lie behind the event.
- */
-struct early_record {
-	struct event event;
+	/* A raw stack follows the frames, so that some of it may lie behind the event. */
 	__u8 rest[sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX];
-};
+} __attribute__((aligned(EVENT_PAGE_SIZE)));
 
-/* By CPU. Not a per-CPU array, whose values have 32 KiB at most. As many as there are CPUs: set
- * before loading. */
+/* By CPU. Not a per-CPU array, whose values have 32 KiB at most, and which is one more look for
+ * where they are. As many as there are CPUs: set before loading. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct early_record);
-} early_records SEC(".maps");
+	__type(value, struct memory);
+} memories SEC(".maps");
 
 /* Of a stack that is walked twice. */
 struct check {
@@ -179,14 +166,6 @@ struct {
 /* The ring is asked how full it is by every so manieth sample of a CPU. The deepest take 5 kB, so
  * that on 128 CPUs 5 MB come between two answers, where they all are of the deepest. */
 enum { SAMPLES_AN_ANSWER = 8 };
-
-/* The count, this one included. */
-static __always_inline __u64 count(__u32 counter)
-{
-	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
-
-	return value ? ++*value : 0;
-}
 
 /* ---- what the walk asks for ---------------------------------------------------------------------
  */
@@ -410,7 +389,6 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 
 	event->kind = EVENT_KIND_CPU;
 	event->flags = 0;
-	event->cpu = bpf_get_smp_processor_id();
 	event->exec_generation = (__u32)leader->self_exec_id;
 	event->start_boot_ns = leader->start_boottime;
 	event->boot_ns = bpf_ktime_get_boot_ns();
@@ -430,30 +408,28 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
  * The event with the registers that the walk began with and the stack from there on, up to so many
  * pages. False when there is nothing to read of it.
  */
-static __noinline bool send_with_stack(struct scratch *scratch, const struct event_raw *from,
-				       __u32 pages)
+static __noinline bool send_with_stack(struct memory *memory, __u32 pages)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct early_record *record = bpf_map_lookup_elem(&early_records, &cpu);
-
-	if (!record || !scratch || !from)
+	if (!memory)
 		return false;
 
-	__u32 frame_count = scratch->state.kernel_frame_count + scratch->state.frame_count;
+	const struct unwind_frame *start = &memory->start;
+	__u32 frame_count = memory->state.kernel_frame_count + memory->state.frame_count;
 
 	if (frame_count > EVENT_FRAME_COUNT_MAX)
 		return false;
 
 	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
-	__u8 *raw = (__u8 *)record + size;
-	__u64 sp = from->sp;
+	__u8 *raw = (__u8 *)&memory->event + size;
+	__u64 sp = start->sp;
 	__u32 stack_size = EVENT_PAGE_SIZE - (sp & (EVENT_PAGE_SIZE - 1));
-
-	bpf_probe_read_kernel(&record->event, sizeof(record->event), &scratch->event);
 	struct event_raw *at = (struct event_raw *)raw;
 
-	*at = *from;
-	__builtin_memcpy(at->registers, scratch->state.leaf, sizeof(scratch->state.leaf));
+	__builtin_memcpy(at->registers, memory->state.leaf, sizeof(at->registers));
+	at->pc = start->pc;
+	at->sp = sp;
+	at->fp = start->fp;
+	at->is_return = start->is_return;
 	raw += sizeof(*at);
 	if (stack_size > EVENT_PAGE_SIZE || bpf_probe_read_user(raw, stack_size, (void *)sp))
 		return false;
@@ -476,12 +452,12 @@ static __noinline bool send_with_stack(struct scratch *scratch, const struct eve
 	}
 	at->holes = holes;
 	stack_size += last * EVENT_PAGE_SIZE;
-	record->event.raw_stack_size = stack_size;
+	memory->event.raw_stack_size = stack_size;
 	size += sizeof(struct event_raw) + stack_size;
-	if (size > sizeof(*record))
-		size = sizeof(*record);
-	if (bpf_ringbuf_output(&ring, record, size, BPF_RB_FORCE_WAKEUP))
-		count(COUNTER_RING_FULL);
+	if (size > sizeof(memory->event) + sizeof(memory->rest))
+		size = sizeof(memory->event) + sizeof(memory->rest);
+	if (bpf_ringbuf_output(&ring, &memory->event, size, BPF_RB_FORCE_WAKEUP))
+		memory->counters[COUNTER_RING_FULL]++;
 	return true;
 }
 
@@ -508,27 +484,24 @@ static long compare_frame(__u32 number, struct comparison *c)
  * stack is the same; where the collector took a table or the mappings away in the meantime, or had
  * taken a table that rules are remembered of, there is nothing to compare.
  */
-static __noinline int check(struct scratch *scratch, const struct event_raw *start)
+static __noinline int check(struct memory *memory)
 {
 	__u32 zero = 0;
 	struct check *check = bpf_map_lookup_elem(&checks, &zero);
 
-	if (!check || !scratch || !start)
+	if (!check || !memory)
 		return 0;
 
-	const struct walk_state *usual = &scratch->state;
+	const struct walk_state *usual = &memory->state;
 	struct walk_state *s = &check->state;
 	struct walk walk = { .state = s, .event = &check->event };
-	struct comparison comparison = { .usual = &scratch->event, .check = check };
+	struct comparison comparison = { .usual = &memory->event, .check = check };
 
 	walk_begin(s);
 	s->kernel_frame_count = 0;
-	s->frame.pc = start->pc;
-	s->frame.sp = start->sp;
-	s->frame.fp = start->fp;
-	s->frame.is_return = start->is_return;
+	s->frame = memory->start;
 	__builtin_memcpy(s->leaf, usual->leaf, sizeof(s->leaf));
-	walk_enter(&walk, find_space(s, &scratch->event));
+	walk_enter(&walk, find_space(s, &memory->event));
 	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
 	if (s->space != usual->space || s->generation != usual->generation || s->wants_more ||
 	    s->lacks_table)
@@ -536,9 +509,9 @@ static __noinline int check(struct scratch *scratch, const struct event_raw *sta
 	check->different = s->frame_count != usual->frame_count || s->verdict != usual->verdict ||
 			   s->flags != usual->flags;
 	bpf_loop(usual->frame_count, compare_frame, &comparison, 0);
-	count(COUNTER_CHECKED);
+	memory->counters[COUNTER_CHECKED]++;
 	if (check->different)
-		count(COUNTER_DIFFERENT);
+		memory->counters[COUNTER_DIFFERENT]++;
 	return 0;
 }
 
@@ -588,11 +561,15 @@ int profile(struct tick *tick)
 {
 	__u64 start_ns = clock(), kernel_ns = 0;
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 zero = 0, pid = task->tgid, tid = task->pid;
+	__u32 pid = task->tgid, tid = task->pid, cpu = bpf_get_smp_processor_id();
+	struct memory *memory = bpf_map_lookup_elem(&memories, &cpu);
 
+	/* Every CPU that can be has one. */
+	if (!memory)
+		return 0;
 	/* The idle thread is pid 0, one on each CPU. */
 	if (pid == 0) {
-		count(COUNTER_IDLE);
+		memory->counters[COUNTER_IDLE]++;
 		return 0;
 	}
 
@@ -601,21 +578,14 @@ int profile(struct tick *tick)
 
 		if (bpf_get_ns_current_pid_tgid(pid_space_device, pid_space_inode, &ids,
 						sizeof(ids))) {
-			count(COUNTER_ELSEWHERE);
+			memory->counters[COUNTER_ELSEWHERE]++;
 			return 0;
 		}
 		pid = ids.tgid;
 		tid = ids.pid;
 	}
 
-	__u64 number = count(COUNTER_TAKEN);
-	struct scratch *memory = bpf_map_lookup_elem(&scratch, &zero);
-
-	if (!memory) {
-		count(COUNTER_UNREADABLE);
-		return 0;
-	}
-
+	__u64 number = ++memory->counters[COUNTER_TAKEN];
 	struct walk_state *s = &memory->state;
 	struct event *event = &memory->event;
 	struct walk walk = { .state = s, .event = event };
@@ -623,6 +593,7 @@ int profile(struct tick *tick)
 
 	event->pid = pid;
 	event->tid = tid;
+	event->cpu = cpu;
 	describe(event, task, tick);
 	walk_begin(s);
 	s->kernel_frame_count = 0;
@@ -638,8 +609,6 @@ int profile(struct tick *tick)
 		s->kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
 	}
 
-	struct event_raw start = {};
-
 	if (task->flags & PF_KTHREAD)
 		event->flags |= EVENT_KERNEL_THREAD;
 	if (event->flags & EVENT_KERNEL_THREAD || !task->mm) {
@@ -649,10 +618,7 @@ int profile(struct tick *tick)
 			start_below_kernel(s, task);
 		else
 			start_at_tick(s, tick);
-		start.pc = s->frame.pc;
-		start.sp = s->frame.sp;
-		start.fp = s->frame.fp;
-		start.is_return = s->frame.is_return;
+		memory->start = s->frame;
 		if (in_kernel && is_execve_without_stack(s))
 			s->verdict = WALK_NO_USER_STACK;
 		else
@@ -677,12 +643,12 @@ int profile(struct tick *tick)
 		__u32 pages = waiting < room / 4 ? 16 : waiting < room / 2 ? 4 : 1;
 
 		if (waiting > room / 4 * 3) {
-			count(COUNTER_RAW_LEFT_OUT);
+			memory->counters[COUNTER_RAW_LEFT_OUT]++;
 			if (s->verdict != WALK_COMPLETE && s->verdict != WALK_TRUNCATED)
 				event->verdict = WALK_CAME_EARLY;
 		} else {
-			is_sent = send_with_stack(memory, &start, pages);
-			count(COUNTER_RAW);
+			is_sent = send_with_stack(memory, pages);
+			memory->counters[COUNTER_RAW]++;
 		}
 	}
 	if (!is_sent) {
@@ -691,13 +657,13 @@ int profile(struct tick *tick)
 		if (size > sizeof(*event))
 			size = sizeof(*event);
 		if (bpf_ringbuf_output(&ring, event, size, wakeup))
-			count(COUNTER_RING_FULL);
+			memory->counters[COUNTER_RING_FULL]++;
 	}
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	if (check_period && number % check_period == 0 && !s->wants_more &&
 	    s->verdict != WALK_NO_USER_STACK)
-		check(memory, &start);
+		check(memory);
 	return 0;
 }
 

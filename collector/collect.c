@@ -442,14 +442,13 @@ static void fill_in(struct collector *collector, struct window *window)
 	window->cpu_count = collector->cpu_count;
 	window->gap = collector->gap;
 	collector->gap = GAP_NONE;
-	if (sampler_counters(collector->sampler, counters) == 0) {
-		window->losses[LOSS_RING_FULL] +=
-			counters[COUNTER_RING_FULL] - collector->counted[COUNTER_RING_FULL];
-		window->losses[LOSS_UNREADABLE] +=
-			counters[COUNTER_UNREADABLE] - collector->counted[COUNTER_UNREADABLE];
-		memcpy(collector->counted, counters, sizeof(counters));
-		fill_in_walks(collector, counters, window);
-	}
+	sampler_counters(collector->sampler, counters);
+	window->losses[LOSS_RING_FULL] +=
+		counters[COUNTER_RING_FULL] - collector->counted[COUNTER_RING_FULL];
+	window->losses[LOSS_UNREADABLE] +=
+		counters[COUNTER_UNREADABLE] - collector->counted[COUNTER_UNREADABLE];
+	memcpy(collector->counted, counters, sizeof(counters));
+	fill_in_walks(collector, counters, window);
 	window->losses[LOSS_SIDEBAND] += sideband_losses - collector->told_sideband_losses;
 	collector->told_sideband_losses = sideband_losses;
 	shipper_stats(collector->shipper, &shipped);
@@ -526,8 +525,7 @@ static bool has_lost_samples(struct collector *collector)
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t before = collector->ring_full[1];
 
-	if (sampler_counters(collector->sampler, counters))
-		return false;
+	sampler_counters(collector->sampler, counters);
 	collector->ring_full[1] = collector->ring_full[0];
 	collector->ring_full[0] = counters[COUNTER_RING_FULL];
 	return counters[COUNTER_RING_FULL] > before;

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "collector/cpus.h"
 #include "profiler.skel.h"
 
 enum {
@@ -39,6 +40,8 @@ struct sampler {
 	uint64_t malformed;
 	struct sampler_memory memory;
 	void *chunks[WALK_CHUNK_COUNT_MAX];
+	/* What the program works with, by CPU; each begins with its counters. */
+	uint8_t *memories;
 };
 
 static const size_t buckets_size = WALK_BUCKET_COUNT * sizeof(struct walk_bucket);
@@ -151,6 +154,13 @@ static uint32_t ring_size(void)
 	return size;
 }
 
+static size_t memories_size(const struct sampler *sampler)
+{
+	const struct bpf_map *map = sampler->program->maps.memories;
+
+	return (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+}
+
 static int map_memory(struct sampler *sampler)
 {
 	struct {
@@ -171,7 +181,12 @@ static int map_memory(struct sampler *sampler)
 	}
 	sampler->memory =
 		(struct sampler_memory){ parts[0].memory, parts[1].memory, parts[2].memory };
-	return parts[0].memory && parts[1].memory && parts[2].memory ? 0 : -ENOMEM;
+	sampler->memories = mmap(NULL, memories_size(sampler), PROT_READ, MAP_SHARED,
+				 bpf_map__fd(sampler->program->maps.memories), 0);
+	if (sampler->memories == MAP_FAILED)
+		sampler->memories = NULL;
+	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories ? 0
+											  : -ENOMEM;
 }
 
 void sampler_memory(struct sampler *sampler, struct sampler_memory *ret)
@@ -223,12 +238,13 @@ static int set_pid_space(struct profiler_bpf *program)
 /* What only benchmarks need is not made. */
 static int set_options(struct profiler_bpf *program, const struct sampler_options *options)
 {
-	int cpu_count = libbpf_num_possible_cpus();
+	uint32_t highest_cpu;
 	int err = bpf_map__set_max_entries(program->maps.ring, ring_size());
 
 	if (!err)
-		err = bpf_map__set_max_entries(program->maps.early_records,
-					       cpu_count > 0 ? (uint32_t)cpu_count : 1);
+		err = cpus_highest(&highest_cpu);
+	if (!err)
+		err = bpf_map__set_max_entries(program->maps.memories, highest_cpu + 1);
 	if (err)
 		return err;
 	err = set_pid_space(program);
@@ -342,6 +358,8 @@ struct sampler *sampler_free(struct sampler *sampler)
 	for (uint32_t i = 0; i < WALK_CHUNK_COUNT_MAX; i++)
 		if (sampler->chunks[i])
 			munmap(sampler->chunks[i], WALK_CHUNK_SIZE);
+	if (sampler->memories)
+		munmap(sampler->memories, memories_size(sampler));
 	if (sampler->memory.buckets)
 		munmap(sampler->memory.buckets, buckets_size);
 	if (sampler->memory.files)
@@ -363,27 +381,19 @@ int sampler_drain(struct sampler *sampler)
 	return ring_buffer__consume(sampler->ring);
 }
 
-int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT])
+void sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT])
 {
-	int cpu_count = libbpf_num_possible_cpus();
-	int map = bpf_map__fd(sampler->program->maps.counters);
+	const struct bpf_map *map = sampler->program->maps.memories;
 
-	if (cpu_count <= 0)
-		return -EINVAL;
+	memset(ret, 0, COUNTER_COUNT * sizeof(ret[0]));
+	for (uint32_t cpu = 0; cpu < bpf_map__max_entries(map); cpu++) {
+		const uint64_t *counters =
+			(const void *)(sampler->memories + (size_t)cpu * bpf_map__value_size(map));
 
-	autofree uint64_t *values = calloc((size_t)cpu_count, sizeof(*values));
-
-	if (!values)
-		return -ENOMEM;
-	for (uint32_t counter = 0; counter < COUNTER_COUNT; counter++) {
-		if (bpf_map_lookup_elem(map, &counter, values))
-			return -errno;
-		ret[counter] = 0;
-		for (int cpu = 0; cpu < cpu_count; cpu++)
-			ret[counter] += values[cpu];
+		for (uint32_t i = 0; i < COUNTER_COUNT; i++)
+			ret[i] += __atomic_load_n(&counters[i], __ATOMIC_RELAXED);
 	}
 	ret[COUNTER_UNREADABLE] += sampler->malformed;
-	return 0;
 }
 
 int sampler_measure(struct sampler *sampler, uint32_t pid, uint32_t class)

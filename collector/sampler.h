@@ -57,7 +57,7 @@ void sampler_memory(struct sampler *sampler, struct sampler_memory *ret);
 void *sampler_add_chunk(void *sampler, uint32_t number);
 
 /* Sums over the CPUs since the start, by enum event_counter. */
-int sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);
+void sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT]);
 
 /* What the kernel says of the programs that were loaded: how many. */
 struct sampler_program {

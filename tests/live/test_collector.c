@@ -464,7 +464,7 @@ static void accounts_for_every_sample(void **state)
 	(void)follow(parts, child);
 	/* Ticks go on while we read: no more can be in the window than were taken afterwards, and
 	 * all that were taken before the last draining are in it. */
-	assert_int_equal(sampler_counters(parts->sampler, counters), 0);
+	sampler_counters(parts->sampler, counters);
 
 	uint64_t taken_before = counters[COUNTER_TAKEN];
 
@@ -477,7 +477,7 @@ static void accounts_for_every_sample(void **state)
 	for (unsigned i = 0; i < LOSS_KIND_COUNT; i++)
 		losses += i == LOSS_SIDEBAND ? 0 : window->losses[i];
 	losses += counters[COUNTER_RING_FULL] + counters[COUNTER_UNREADABLE];
-	assert_int_equal(sampler_counters(parts->sampler, counters), 0);
+	sampler_counters(parts->sampler, counters);
 	assert_true(window->sample_count + losses >= taken_before);
 	assert_true(window->sample_count <= counters[COUNTER_TAKEN]);
 }

@@ -188,7 +188,7 @@ static void expect_no_difference(void)
 {
 	uint64_t counters[COUNTER_COUNT];
 
-	assert_int_equal(sampler_counters(profiler.sampler, counters), 0);
+	sampler_counters(profiler.sampler, counters);
 	print_message("# walked twice: %llu, with another outcome: %llu\n",
 		      (unsigned long long)counters[COUNTER_CHECKED],
 		      (unsigned long long)counters[COUNTER_DIFFERENT]);
@@ -531,7 +531,7 @@ static int tear_down(void **state)
 	(void)state;
 	if (profiler.unwinder) {
 		unwinder_stats(profiler.unwinder, &stats);
-		(void)sampler_counters(profiler.sampler, counters);
+		sampler_counters(profiler.sampler, counters);
 		print_message(
 			"# tables: %llu, %.1f MB, %llu rules; %llu processes; late %llu, expired "
 			"%llu, crowded %llu; stacks carried %llu, left out %llu; records lost "

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/cgroup.h"
 #include "collector/cpus.h"
 
@@ -97,6 +99,19 @@ static void reads_lists_of_cpus(void **state)
 	assert_int_equal(count, 1);
 }
 
+static void has_a_number_for_each_cpu_up_to_the_highest(void **state)
+{
+	uint32_t cpus[CPU_COUNT_MAX], count = 0, highest = 0;
+	long all = sysconf(_SC_NPROCESSORS_CONF);
+
+	(void)state;
+	assert_int_equal(cpus_highest(&highest), 0);
+	assert_int_equal(cpus_online(cpus, &count), 0);
+	for (uint32_t i = 0; i < count; i++)
+		assert_true(cpus[i] <= highest);
+	assert_true((long)highest + 1 >= all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +122,7 @@ int main(void)
 		cmocka_unit_test(allows_colons_in_a_path),
 		cmocka_unit_test(refuses_what_is_not_a_line_of_it),
 		cmocka_unit_test(reads_lists_of_cpus),
+		cmocka_unit_test(has_a_number_for_each_cpu_up_to_the_highest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

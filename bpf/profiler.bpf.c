@@ -277,11 +277,12 @@ static long step_plainly(__u32 number, struct walk *walk)
 /* ---- a sample -----------------------------------------------------------------------------------
  */
 
-/* The space of a process, 0 when none is known. */
-static __always_inline __u32 find_space(struct walk_state *s, const struct event *event)
+/* The space's word of a process, 0 when none is known. */
+static __always_inline __u64 find_space(struct walk_state *s, const struct event *event)
 {
 	__u32 pid = event->pid, number = pid % WALK_BUCKET_COUNT;
 	struct walk_bucket *bucket = bpf_map_lookup_elem(&processes, &number);
+	__u32 image = walk_image(event->exec_generation, event->start_boot_ns);
 
 	if (!bucket)
 		return 0;
@@ -291,11 +292,8 @@ static __always_inline __u32 find_space(struct walk_state *s, const struct event
 
 		/* Another program may run in it than the one that we know, for a moment. */
 		if (process->pid == pid &&
-		    (process->exec_generation == event->exec_generation ||
-		     process->exec_generation == WALK_ANY_GENERATION) &&
-		    (process->start_boot_ns == (__u32)event->start_boot_ns ||
-		     process->start_boot_ns == WALK_ANY_START)) {
-			s->is_space_guessed = process->exec_generation == WALK_ANY_GENERATION;
+		    (process->image == image || process->image == WALK_ANY_IMAGE)) {
+			s->is_space_guessed = process->image == WALK_ANY_IMAGE;
 			return process->space;
 		}
 	}

@@ -183,15 +183,13 @@ UNWIND_INLINE __u32 walk_line_at(__u32 line)
 	return (line & (WALK_CHUNK_LINE_COUNT - 1)) * UNWIND_LINE_SIZE;
 }
 
-/* The walk is in this space: 0 where nothing is known of the process. */
-UNWIND_INLINE void walk_enter(struct walk *walk, __u32 space)
+/* The walk is in this space (walk_space_word()): 0 where nothing is known of the process. */
+UNWIND_INLINE void walk_enter(struct walk *walk, __u64 space)
 {
 	struct walk_state *s = walk->state;
-	const void *chunk = space ? walk_chunk(walk, space) : NULL;
 
-	s->space = space;
-	if (chunk)
-		s->generation = walk_word32(chunk, walk_line_at(space) + 4);
+	s->space = (__u32)space;
+	s->generation = space >> 32;
 }
 
 /* The mapping that holds the address becomes the walk's: whether there is one. */

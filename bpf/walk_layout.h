@@ -32,16 +32,30 @@ enum {
 	WALK_MAPPING_COUNT_MAX = 16384,
 };
 
-/* Words of the collector for "whatever it is". */
-enum { WALK_ANY_GENERATION = 0xffffffff, WALK_ANY_START = 0 };
-
 /* A process, as a sample finds its space. */
 struct walk_process {
-	__u32 pid; /* 0: nobody; written last, cleared first */
-	__u32 exec_generation;
-	__u32 start_boot_ns; /* the low half */
-	__u32 space;	     /* its first line */
+	__u32 pid;   /* 0: nobody; written last, cleared first */
+	__u32 image; /* walk_image(), WALK_ANY_IMAGE: not known yet */
+	__u64 space; /* walk_space_word(): changes at once */
 };
+
+enum { WALK_ANY_IMAGE = 0 };
+
+/* The program that a process runs: another after each exec; those of processes that started at
+ * different times are alike as seldom as random numbers. */
+UNWIND_INLINE __u32 walk_image(__u32 exec_generation, __u64 start_boot_ns)
+{
+	__u32 start = start_boot_ns * 0x9e3779b97f4a7c15ULL >> 32;
+
+	return (start + exec_generation) | 1U << 31;
+}
+
+/* A space's first line and its generation, with which a walk can remember rules before it has
+ * looked at the space itself. 0: no space. */
+UNWIND_INLINE __u64 walk_space_word(__u32 line, __u32 generation)
+{
+	return line | (__u64)generation << 32;
+}
 
 struct walk_bucket {
 	struct walk_process processes[WALK_BUCKET_SIZE];

@@ -93,7 +93,7 @@ uint32_t late_walk(const struct walk_memory *memory, uint32_t space, const struc
 
 	memcpy(ret, event, head_size);
 	walk_begin(&state);
-	walk_enter(&walk, space);
+	walk_enter(&walk, walk_space_word(space, 0));
 	state.kernel_frame_count = event->kernel_frame_count;
 	state.frame.pc = raw->pc;
 	state.frame.sp = raw->sp;

@@ -525,9 +525,10 @@ static void publish(struct processes *processes, struct process *process)
 	if (!space)
 		return;
 	spaces_enter(processes->spaces, process->key.pid,
-		     process->has_key ? process->key.exec_generation
-				      : (uint32_t)WALK_ANY_GENERATION,
-		     process->has_key ? process->key.start_boot_ns : WALK_ANY_START, space);
+		     process->has_key
+			     ? walk_image(process->key.exec_generation, process->key.start_boot_ns)
+			     : (uint32_t)WALK_ANY_IMAGE,
+		     space);
 }
 
 void processes_publish(struct processes *processes, uint64_t now_boot_ns)

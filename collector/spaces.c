@@ -145,8 +145,14 @@ static struct walk_bucket *bucket_of(struct spaces *spaces, uint32_t pid)
 	return &spaces->buckets[pid % WALK_BUCKET_COUNT];
 }
 
-void spaces_enter(struct spaces *spaces, uint32_t pid, uint32_t exec_generation,
-		  uint64_t start_boot_ns, const struct space *space)
+static uint64_t word_of(const struct space *space)
+{
+	const struct walk_space *head = lines_at(space->spaces->lines, space->line);
+
+	return walk_space_word(space->line, head->generation);
+}
+
+void spaces_enter(struct spaces *spaces, uint32_t pid, uint32_t image, const struct space *space)
 {
 	assert(pid != 0);
 
@@ -160,16 +166,14 @@ void spaces_enter(struct spaces *spaces, uint32_t pid, uint32_t exec_generation,
 			return;
 		}
 		spaces->stats.processes++;
-	} else if (process->exec_generation == exec_generation &&
-		   process->start_boot_ns == (uint32_t)start_boot_ns) {
-		__atomic_store_n(&process->space, space->line, __ATOMIC_RELEASE);
+	} else if (process->image == image) {
+		__atomic_store_n(&process->space, word_of(space), __ATOMIC_RELEASE);
 		return;
 	}
 	/* Nobody finds it while its words don't belong together. */
 	__atomic_store_n(&process->pid, 0, __ATOMIC_RELEASE);
-	process->exec_generation = exec_generation;
-	process->start_boot_ns = (uint32_t)start_boot_ns;
-	process->space = space->line;
+	process->image = image;
+	process->space = word_of(space);
 	__atomic_store_n(&process->pid, pid, __ATOMIC_RELEASE);
 }
 
@@ -177,7 +181,7 @@ void spaces_leave(struct spaces *spaces, uint32_t pid, const struct space *space
 {
 	struct walk_process *process = pid ? find(bucket_of(spaces, pid), pid) : NULL;
 
-	if (!process || process->space != space->line)
+	if (!process || (uint32_t)process->space != space->line)
 		return;
 	__atomic_store_n(&process->pid, 0, __ATOMIC_RELEASE);
 	spaces->stats.processes--;

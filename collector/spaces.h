@@ -43,11 +43,10 @@ struct space *space_free(struct space *space);
 void space_expects_no_more(struct space *space);
 
 /*
- * From now on the process has this space. generation and start as in struct walk_process, or
- * WALK_ANY_GENERATION and WALK_ANY_START while they are not known.
+ * From now on the process has this space. image: walk_image() of the program that it runs, or
+ * WALK_ANY_IMAGE while that is not known.
  */
-void spaces_enter(struct spaces *spaces, uint32_t pid, uint32_t exec_generation,
-		  uint64_t start_boot_ns, const struct space *space);
+void spaces_enter(struct spaces *spaces, uint32_t pid, uint32_t image, const struct space *space);
 
 /* Nothing is known of the process any more, unless it has another space by now. */
 void spaces_leave(struct spaces *spaces, uint32_t pid, const struct space *space);

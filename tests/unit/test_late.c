@@ -414,6 +414,17 @@ static void does_not_wait_for_ever(void **state)
 	assert_int_equal(stats.waiting, 0);
 }
 
+/* As a walk finds it: the generation that it remembers rules by is that of the space. */
+static const struct walk_space *space_shown(const struct walk_bucket *bucket)
+{
+	uint64_t word = bucket->processes[0].space;
+	const struct walk_space *space = lines_at(f.lines, (uint32_t)word);
+
+	assert_int_equal(space->generation, word >> 32);
+	assert_int_not_equal(space->generation, 0);
+	return space;
+}
+
 static void knows_processes_by_pid_start_and_image(void **state)
 {
 	const struct walk_bucket *bucket = &f.buckets[PID % WALK_BUCKET_COUNT];
@@ -423,25 +434,28 @@ static void knows_processes_by_pid_start_and_image(void **state)
 	(void)state;
 	processes_publish(f.processes, 10 * MS);
 	assert_int_equal(bucket->processes[0].pid, PID);
-	assert_int_equal(bucket->processes[0].exec_generation, WALK_ANY_GENERATION);
+	assert_int_equal(bucket->processes[0].image, WALK_ANY_IMAGE);
 	assert_non_null(processes_resolve(f.processes, &key, 7));
 	processes_publish(f.processes, 10 * MS);
-	assert_int_equal(bucket->processes[0].exec_generation, 3);
-	assert_int_equal(bucket->processes[0].start_boot_ns, 4);
-	space = lines_at(f.lines, bucket->processes[0].space);
+	assert_int_equal(bucket->processes[0].image, walk_image(3, 4));
+	/* Not one that is "not known", nor that of another start or after an exec. */
+	assert_int_not_equal(walk_image(3, 4), WALK_ANY_IMAGE);
+	assert_int_not_equal(walk_image(3, 4), walk_image(4, 4));
+	assert_int_not_equal(walk_image(3, 4), walk_image(3, 5));
+	space = space_shown(bucket);
 	assert_int_equal(space->count, 2);
 	/* A mapping more, and another space. */
 	note(SIDEBAND_MAPPED, 0x200000, 0x300000, 0, "/library");
 	processes_publish(f.processes, 20 * MS);
-	assert_ptr_not_equal(lines_at(f.lines, bucket->processes[0].space), space);
-	space = lines_at(f.lines, bucket->processes[0].space);
+	assert_ptr_not_equal(space_shown(bucket), space);
+	space = space_shown(bucket);
 	assert_int_equal(space->count, 3);
 	assert_int_equal(((const uint64_t *)(space + 1))[2], 0x200000);
 	/* Another program; what is known of the one before does not fit it. */
 	note(SIDEBAND_EXEC, 0, 0, 0, "other");
 	processes_publish(f.processes, 30 * MS);
-	assert_int_equal(bucket->processes[0].exec_generation, 4);
-	space = lines_at(f.lines, bucket->processes[0].space);
+	assert_int_equal(bucket->processes[0].image, walk_image(4, 4));
+	space = space_shown(bucket);
 	assert_int_equal(space->count, 0);
 	note(SIDEBAND_EXITED, 0, 0, 0, "");
 	processes_sweep(f.processes, (uint64_t)CLOCK_NS_PER_S * 60);

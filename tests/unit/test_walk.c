@@ -171,7 +171,13 @@ static uint64_t find(uint32_t space, uint64_t address, enum walk_way way, struct
 	struct walk walk = { .state = s };
 
 	walk_begin(s);
-	walk_enter(&walk, space);
+	if (space) {
+		const struct walk_space *head = lines_at(f.lines, space);
+
+		walk_enter(&walk, walk_space_word(space, head->generation));
+	} else {
+		walk_enter(&walk, 0);
+	}
 	return way == WALK_PLAINLY ? walk_find_rule(&walk, address, WALK_PLAINLY)
 				   : walk_find_rule(&walk, address, WALK_AS_USUAL);
 }

@@ -63,10 +63,14 @@ static uint64_t *new_slots(uint32_t slot_count)
 	return slots;
 }
 
-static int grow(struct table *table)
+static int grow(struct table *table, uint32_t count)
 {
-	uint32_t slot_count = table->slot_count ? table->slot_count * 2 : FIRST_SLOT_COUNT;
-	uint64_t *slots = new_slots(slot_count);
+	uint32_t slot_count = table->slot_count ? table->slot_count : FIRST_SLOT_COUNT;
+	uint64_t *slots;
+
+	while (count > slot_count / 4 * 3)
+		slot_count *= 2;
+	slots = new_slots(slot_count);
 
 	if (!slots)
 		return -ENOMEM;
@@ -79,16 +83,20 @@ static int grow(struct table *table)
 	return 0;
 }
 
+int table_reserve(struct table *table, uint32_t more)
+{
+	if (more > table->count_max - table->count)
+		return -ENOSPC;
+	return table->count + more > table->slot_count / 4 * 3 ? grow(table, table->count + more)
+							       : 0;
+}
+
 int table_add(struct table *table, uint64_t hash)
 {
-	if (table->count >= table->count_max)
-		return -ENOSPC;
-	if (table->count + 1 > table->slot_count / 4 * 3) {
-		int err = grow(table);
+	int err = table_reserve(table, 1);
 
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	enter(table->slots, table->slot_count - 1, hash << 32 | (table->count + 1));
 	table->count++;
 	return 0;

@@ -76,4 +76,7 @@ static inline uint32_t table_candidate(const struct table *table, uint64_t hash)
  */
 int table_add(struct table *table, uint64_t hash);
 
+/* Makes room for so many more; the same errors. Entering them can't fail then. */
+int table_reserve(struct table *table, uint32_t more);
+
 uint64_t table_hash_bytes(const void *bytes, size_t size, uint64_t seed);

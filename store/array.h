@@ -24,8 +24,11 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 #define array_reserve(array, more)                                                                 \
 	({                                                                                         \
 		__auto_type array_ = (array);                                                      \
-		void *items_ = array_reserve_items(array_->items, &array_->capacity,               \
-						   array_->count, (more), sizeof(*array_->items)); \
+		size_t wanted_ = (more);                                                           \
+		void *items_ = array_->items;                                                      \
+		if (!items_ || wanted_ > array_->capacity - array_->count)                         \
+			items_ = array_reserve_items(items_, &array_->capacity, array_->count,     \
+						     wanted_, sizeof(*array_->items));             \
 		if (items_)                                                                        \
 			array_->items = items_;                                                    \
 		items_ ? 0 : -ENOMEM;                                                              \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/batch_private.h"
+#include "store/descent.h"
 #include "store/named_place.h"
 
 int live_new(struct live **ret)
@@ -63,7 +64,7 @@ struct mapping {
 	uint32_t *names;
 	uint32_t *locations;
 	bool *is_kernel; /* of locations */
-	uint32_t *stack_nodes;
+	uint32_t *stack_paths;
 	uint32_t *stack_services;
 	void *memory;
 };
@@ -72,7 +73,7 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 {
 	uint32_t **parts[] = { &mapping->texts,		&mapping->label_sets, &mapping->series,
 			       &mapping->services,	&mapping->keys,	      &mapping->builds,
-			       &mapping->names,		&mapping->locations,  &mapping->stack_nodes,
+			       &mapping->names,		&mapping->locations,  &mapping->stack_paths,
 			       &mapping->stack_services };
 	size_t counts[] = { pool_count(&batch->texts),	pool_count(&batch->label_sets),
 			    pool_count(&batch->series), pool_count(&batch->series),
@@ -321,7 +322,7 @@ static int map_builds(struct live *live, const struct batch *batch, struct mappi
 }
 
 /* How far ahead memory is asked for: some ten searches are under way at once. */
-enum { AHEAD = 16, WALKER_COUNT = 32 };
+enum { AHEAD = 16 };
 
 /* A location's key in the segment. */
 struct place {
@@ -374,129 +375,37 @@ static int map_locations(struct live *live, const struct batch *batch, struct ma
 	return 0;
 }
 
-/* A stack on its way from the root of its service to its leaf. */
-struct walker {
-	uint32_t stack;
-	uint32_t service;
-	const uint32_t *next; /* location of the batch, towards the leaf */
-	uint32_t left;
-	uint32_t node;
-};
-
-struct walkers {
-	struct walker walkers[WALKER_COUNT];
-	uint32_t count;
-};
-
-static int walker_start(struct segment *segment, const struct batch *batch, struct walker *walker)
-{
-	struct str item = pool_get(&batch->stacks, walker->stack);
-	const uint32_t *numbers = (const void *)item.text;
-	int64_t node = segment_add_node(segment, TREE_NO_PARENT, walker->service);
-
-	if (node >= 0 && numbers[0] & STACK_TRUNCATED)
-		node = segment_add_node(segment, (uint32_t)node, TREE_CALLERS_MISSING);
-	if (node < 0)
-		return (int)node;
-	walker->left = (uint32_t)(item.size / sizeof(numbers[0]) - 1);
-	walker->next = numbers + walker->left;
-	walker->node = (uint32_t)node;
-	return 0;
-}
-
-/* Those that are at their leaf give way. */
-static void let_go_arrived(struct walkers *walkers, struct mapping *mapping)
-{
-	for (uint32_t i = 0; i < walkers->count;) {
-		const struct walker *walker = &walkers->walkers[i];
-
-		if (walker->left > 0) {
-			i++;
-			continue;
-		}
-		mapping->stack_nodes[walker->stack] = walker->node;
-		walkers->walkers[i] = walkers->walkers[--walkers->count];
-	}
-}
-
-/* A frame each in turn: every step waits for memory, but not for that of the others. */
-static int walk_together(struct segment *segment, const struct batch *batch,
-			 struct mapping *mapping, struct walkers *walkers)
-{
-	for (uint32_t i = 0; i < walkers->count; i++) {
-		int err = walker_start(segment, batch, &walkers->walkers[i]);
-
-		if (err)
-			return err;
-	}
-	let_go_arrived(walkers, mapping);
-	while (walkers->count > 0) {
-		for (int step = 1; step <= 2; step++)
-			for (uint32_t i = 0; i < walkers->count; i++)
-				segment_expect_node(segment, step, walkers->walkers[i].node,
-						    mapping->locations[*walkers->walkers[i].next]);
-		for (uint32_t i = 0; i < walkers->count; i++) {
-			struct walker *walker = &walkers->walkers[i];
-			int64_t node = segment_add_node(segment, walker->node,
-							mapping->locations[*walker->next]);
-
-			if (node < 0)
-				return (int)node;
-			walker->node = (uint32_t)node;
-			walker->next--;
-			walker->left--;
-		}
-		let_go_arrived(walkers, mapping);
-	}
-	return 0;
-}
-
-/* Walks those that wait, and says where the items from first up to end, which waited, came to. */
-static int arrive(struct segment *segment, const struct batch *batch, struct mapping *mapping,
-		  struct walkers *walkers, uint32_t first, uint32_t end, uint32_t *nodes)
-{
-	int err = walk_together(segment, batch, mapping, walkers);
-
-	for (uint32_t i = first; !err && i < end; i++)
-		if (nodes[i] == TREE_NO_PARENT)
-			nodes[i] = mapping->stack_nodes[batch->items.items[i].stack];
-	return err;
-}
-
 /*
- * The node of each item. A stack is walked again where another service has it; items of a service
- * come together, so that it is kept for the service that had it last.
+ * The node of each item. A stack goes down again where another service has it; items of a service
+ * come together, so that only the service that had it last is remembered.
  */
 static int map_nodes(struct segment *segment, const struct batch *batch, struct mapping *mapping,
 		     uint32_t *nodes)
 {
-	struct walkers walkers = { .count = 0 };
-	uint32_t first = 0; /* item that may wait for a walker */
-	int err = 0;
+	descent_paths paths = { 0 };
+	int err = array_reserve(&paths, pool_count(&batch->stacks));
 
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
 		uint32_t service = mapping->services[item->series];
-		uint32_t *owner = &mapping->stack_services[item->stack];
 
-		if (*owner == service) {
-			nodes[i] = mapping->stack_nodes[item->stack];
-			continue;
+		if (mapping->stack_services[item->stack] != service) {
+			err = array_reserve(&paths, 1);
+			if (err)
+				break;
+			mapping->stack_services[item->stack] = service;
+			mapping->stack_paths[item->stack] = paths.count;
+			paths.items[paths.count++] =
+				(struct descent_path){ .service = service, .stack = item->stack };
 		}
-		/* It may be on its way for the other one. */
-		if (walkers.count == WALKER_COUNT ||
-		    (*owner != TREE_NO_PARENT &&
-		     mapping->stack_nodes[item->stack] == TREE_NO_PARENT)) {
-			err = arrive(segment, batch, mapping, &walkers, first, i, nodes);
-			first = i;
-		}
-		walkers.walkers[walkers.count++] =
-			(struct walker){ .stack = item->stack, .service = service };
-		*owner = service;
-		nodes[i] = mapping->stack_nodes[item->stack] = TREE_NO_PARENT;
+		nodes[i] = mapping->stack_paths[item->stack];
 	}
-	return err ? err
-		   : arrive(segment, batch, mapping, &walkers, first, batch->items.count, nodes);
+	if (!err)
+		err = descent_go(segment, batch, mapping->locations, &paths);
+	for (uint32_t i = 0; !err && i < batch->items.count; i++)
+		nodes[i] = paths.items[nodes[i]].node;
+	array_done(&paths);
+	return err;
 }
 
 /* sums[i] is the i-th item's node, and then where it is added up. */

@@ -174,6 +174,49 @@ int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t loca
 	return number;
 }
 
+uint32_t segment_find_node(const struct segment *segment, uint32_t parent, uint32_t location)
+{
+	struct tree_node key = { parent, location };
+
+	return table_find(&segment->nodes, mix(parent, location), &key, node_equals, segment);
+}
+
+int segment_reserve_nodes(struct segment *segment, uint32_t count)
+{
+	int err = table_reserve(&segment->nodes, count);
+
+	return err ? err : array_reserve(&segment->tree.nodes, count);
+}
+
+void segment_new_node(struct segment *segment, uint32_t parent, uint32_t location)
+{
+	struct tree *tree = &segment->tree;
+
+	assert(tree->nodes.count < tree->nodes.capacity);
+	tree->nodes.items[tree->nodes.count++] = (struct tree_node){ parent, location };
+}
+
+void segment_enter_new_nodes(struct segment *segment, uint32_t first)
+{
+	enum { AHEAD = 16 };
+	const struct tree_node *nodes = segment->tree.nodes.items;
+	uint32_t count = segment->tree.nodes.count;
+
+	assert(segment->nodes.count == first);
+	for (uint32_t i = first; i < count + AHEAD; i++) {
+		if (i < count)
+			table_prefetch(&segment->nodes, mix(nodes[i].parent, nodes[i].location));
+		if (i >= first + AHEAD) {
+			struct tree_node node = nodes[i - AHEAD];
+			int err = table_add(&segment->nodes, mix(node.parent, node.location));
+
+			/* There is room. */
+			assert(!err);
+			(void)err;
+		}
+	}
+}
+
 int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period)
 {
 	struct sum_key key = { .type = type, .period = period };

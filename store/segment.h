@@ -61,6 +61,17 @@ void segment_done(struct segment *segment);
 int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address);
 int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location);
 
+/* The same of one that need not be there: TABLE_NONE. */
+uint32_t segment_find_node(const struct segment *segment, uint32_t parent, uint32_t location);
+
+/*
+ * Many nodes that are known to be new: makes room for them (-ENOMEM, or -ENOSPC, and nothing is
+ * changed), takes them, and then enters those from the first on where they can be found.
+ */
+int segment_reserve_nodes(struct segment *segment, uint32_t count);
+void segment_new_node(struct segment *segment, uint32_t parent, uint32_t location);
+void segment_enter_new_nodes(struct segment *segment, uint32_t first);
+
 /*
  * Whoever adds many things says so beforehand, step 1 well before step 2 and that well before
  * adding: nearly every search misses the cache (base/table.h).

@@ -3,6 +3,8 @@
 
 /* What otlp_reader.c and otlp_tables.c share; for nobody else. */
 
+#include <assert.h>
+
 #include "base/limits.h"
 #include "web/otlp_reader.h"
 #include "web/otlp_wire.h"
@@ -39,12 +41,50 @@ static inline void otlp_note(struct otlp_input *input, enum otlp_flaw flaw)
 	input->report->flaws[flaw]++;
 }
 
+/* What a field of a kind may come as. */
+static inline bool otlp_is_of_kind(const struct otlp_row *row, enum otlp_wire_type type)
+{
+	switch (row->kind) {
+	case OTLP_KIND_INTEGER:
+	case OTLP_KIND_BOOLEAN:
+		return type == OTLP_WIRE_VARINT || (row->is_list && type == OTLP_WIRE_SIZED);
+	case OTLP_KIND_FIXED:
+	case OTLP_KIND_DOUBLE:
+		return type == OTLP_WIRE_64 || (row->is_list && type == OTLP_WIRE_SIZED);
+	default:
+		return type == OTLP_WIRE_SIZED;
+	}
+}
+
+/* -EBADMSG, with a sentence. field: of a wire type that it should not have; NULL: cut short. */
+int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
+		      const struct otlp_wire_field *field);
+
 /*
  * The next field that this revision has: 1, 0 at the end, -EBADMSG, also for one of another wire
  * type than it should have. whole is the message, for the sentence.
  */
-int otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message message,
-	      struct str whole, struct otlp_wire_field *field, const struct otlp_row **ret_row);
+static inline int otlp_next(struct otlp_input *input, struct otlp_wire *wire,
+			    enum otlp_message message, struct str whole,
+			    struct otlp_wire_field *field, const struct otlp_row **ret_row)
+{
+	int more;
+
+	while ((more = otlp_wire_next(wire, field)) > 0) {
+		const struct otlp_row *row =
+			otlp_layout_find(&input->layout, message, field->number);
+
+		if (!row)
+			continue;
+		if (!otlp_is_of_kind(row, field->type))
+			return otlp_next_refused(input, message, whole, field);
+		if (row->is_list && field->type != OTLP_WIRE_SIZED)
+			otlp_note(input, OTLP_FLAW_UNPACKED);
+		*ret_row = row;
+		return 1;
+	}
+	return more == 0 ? 0 : otlp_next_refused(input, message, whole, NULL);
+}
 
 /* The numbers of a field that is a list, packed or one by one. */
 struct otlp_numbers {
@@ -53,8 +93,15 @@ struct otlp_numbers {
 	bool is_single, is_fixed, is_broken;
 };
 
-struct otlp_numbers otlp_numbers_of(const struct otlp_row *row,
-				    const struct otlp_wire_field *field);
+static inline struct otlp_numbers otlp_numbers_of(const struct otlp_row *row,
+						  const struct otlp_wire_field *field)
+{
+	assert(row->is_list);
+	return (struct otlp_numbers){ .wire = otlp_wire_from(field->bytes),
+				      .single = field->value,
+				      .is_single = field->type != OTLP_WIRE_SIZED,
+				      .is_fixed = row->kind == OTLP_KIND_FIXED };
+}
 
 /* False at the end; is_broken tells whether it was one. */
 static inline bool otlp_numbers_next(struct otlp_numbers *numbers, uint64_t *ret)
@@ -97,13 +144,33 @@ int otlp_too_many(struct otlp_input *input);
 	})
 
 /* A text by its number; one that is not there is "", and counted. */
-struct str otlp_text(struct otlp_input *input, uint64_t index);
+static inline struct str otlp_text(struct otlp_input *input, uint64_t index)
+{
+	if (index < input->tables.strings.count)
+		return input->tables.strings.items[index];
+	if (index > 0)
+		otlp_note(input, OTLP_FLAW_STRING_INDEX);
+	return (struct str){ 0 };
+}
 
 /* The same where 0 means that there is none. */
-struct str otlp_optional_text(struct otlp_input *input, uint64_t index);
+static inline struct str otlp_optional_text(struct otlp_input *input, uint64_t index)
+{
+	return index == 0 ? (struct str){ 0 } : otlp_text(input, index);
+}
 
 /* A place in a table of count entries; one beyond it is read as none, and counted. */
-uint32_t otlp_index(struct otlp_input *input, uint64_t index, uint32_t count, enum otlp_flaw flaw);
+static inline uint32_t otlp_index(struct otlp_input *input, uint64_t index, uint32_t count,
+				  enum otlp_flaw flaw)
+{
+	uint64_t place = index + input->base;
+
+	if (index < count && place < count)
+		return (uint32_t)place;
+	if (place > 0)
+		otlp_note(input, flaw);
+	return 0;
+}
 
 /* Attributes that stand where they are (KeyValue). */
 int otlp_read_key_value(struct otlp_input *input, struct str message, struct otlp_attribute *ret);

@@ -31,7 +31,7 @@ const char *otlp_revision_name(enum otlp_revision revision)
 	ROW(message, field, kind, REQUEST, true, name, older, __VA_ARGS__)
 
 /* clang-format off */
-static const struct otlp_row table[] = {
+const struct otlp_row otlp_rows[] = {
 	[OTLP_ROW_NONE] = { 0 },
 
 	MESSAGE(REQUEST, RESOURCE_PROFILES, RESOURCE_PROFILES, "resourceProfiles", NULL, 1, 1, 1, 1, 1, 1, 1, 1),
@@ -180,7 +180,7 @@ static const struct otlp_row table[] = {
 };
 /* clang-format on */
 
-enum { TABLE_COUNT = sizeof(table) / sizeof(table[0]) };
+enum { TABLE_COUNT = sizeof(otlp_rows) / sizeof(otlp_rows[0]) };
 
 static_assert((int)TABLE_COUNT <= (int)UINT8_MAX, "a row's number fits");
 
@@ -190,20 +190,12 @@ void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 	memset(layout, 0, sizeof(*layout));
 	layout->revision = revision;
 	for (size_t i = OTLP_ROW_NONE + 1; i < TABLE_COUNT; i++) {
-		unsigned number = table[i].numbers[revision];
+		unsigned number = otlp_rows[i].numbers[revision];
 
 		if (number == 0)
 			continue;
 		assert(number <= OTLP_NUMBER_MAX);
-		assert(!layout->rows[table[i].message][number]);
-		layout->rows[table[i].message][number] = (uint8_t)i;
+		assert(!layout->rows[otlp_rows[i].message][number]);
+		layout->rows[otlp_rows[i].message][number] = (uint8_t)i;
 	}
-}
-
-const struct otlp_row *otlp_layout_find(const struct otlp_layout *layout, enum otlp_message message,
-					uint64_t number)
-{
-	uint8_t row = number <= OTLP_NUMBER_MAX ? layout->rows[message][number] : OTLP_ROW_NONE;
-
-	return row == OTLP_ROW_NONE ? NULL : &table[row];
 }

@@ -173,8 +173,16 @@ struct otlp_layout {
 	uint8_t rows[OTLP_MESSAGE_COUNT][OTLP_NUMBER_MAX + 1];
 };
 
+/* By the numbers that a layout has. */
+extern const struct otlp_row otlp_rows[];
+
 void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision);
 
 /* NULL: this revision has no such field. */
-const struct otlp_row *otlp_layout_find(const struct otlp_layout *layout, enum otlp_message message,
-					uint64_t number);
+static inline const struct otlp_row *otlp_layout_find(const struct otlp_layout *layout,
+						      enum otlp_message message, uint64_t number)
+{
+	uint8_t row = number <= OTLP_NUMBER_MAX ? layout->rows[message][number] : OTLP_ROW_NONE;
+
+	return row == OTLP_ROW_NONE ? NULL : &otlp_rows[row];
+}

@@ -106,89 +106,23 @@ static const char *const messages[OTLP_MESSAGE_COUNT] = {
 	[OTLP_MAP] = "list of attributes",
 };
 
-static bool is_of_kind(const struct otlp_row *row, enum otlp_wire_type type)
-{
-	switch (row->kind) {
-	case OTLP_KIND_INTEGER:
-	case OTLP_KIND_BOOLEAN:
-		return type == OTLP_WIRE_VARINT || (row->is_list && type == OTLP_WIRE_SIZED);
-	case OTLP_KIND_FIXED:
-	case OTLP_KIND_DOUBLE:
-		return type == OTLP_WIRE_64 || (row->is_list && type == OTLP_WIRE_SIZED);
-	default:
-		return type == OTLP_WIRE_SIZED;
-	}
-}
-
 size_t otlp_offset(const struct otlp_input *input, struct str message)
 {
 	return message.size > 0 ? (size_t)(message.text - input->reading->bytes.text) : 0;
 }
 
-int otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message message,
-	      struct str whole, struct otlp_wire_field *field, const struct otlp_row **ret_row)
+int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
+		      const struct otlp_wire_field *field)
 {
-	int more;
-
-	while ((more = otlp_wire_next(wire, field)) > 0) {
-		const struct otlp_row *row =
-			otlp_layout_find(&input->layout, message, field->number);
-
-		if (!row)
-			continue;
-		if (!is_of_kind(row, field->type)) {
-			otlp_refuse(input, -EBADMSG,
-				    "byte %zu: field %" PRIu64 " of a %s is of wire type %d, which "
-				    "revision %s has not; %s",
-				    otlp_offset(input, whole), field->number, messages[message],
-				    (int)field->type, otlp_revision_name(input->layout.revision),
-				    input->report->why);
-			return -EBADMSG;
-		}
-		if (row->is_list && field->type != OTLP_WIRE_SIZED)
-			otlp_note(input, OTLP_FLAW_UNPACKED);
-		*ret_row = row;
-		return 1;
-	}
-	if (more == 0)
-		return 0;
-	otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
-		    otlp_offset(input, whole), messages[message]);
-	return -EBADMSG;
-}
-
-struct otlp_numbers otlp_numbers_of(const struct otlp_row *row, const struct otlp_wire_field *field)
-{
-	assert(row->is_list);
-	return (struct otlp_numbers){ .wire = otlp_wire_from(field->bytes),
-				      .single = field->value,
-				      .is_single = field->type != OTLP_WIRE_SIZED,
-				      .is_fixed = row->kind == OTLP_KIND_FIXED };
-}
-
-struct str otlp_text(struct otlp_input *input, uint64_t index)
-{
-	if (index < input->tables.strings.count)
-		return input->tables.strings.items[index];
-	if (index > 0)
-		otlp_note(input, OTLP_FLAW_STRING_INDEX);
-	return (struct str){ 0 };
-}
-
-struct str otlp_optional_text(struct otlp_input *input, uint64_t index)
-{
-	return index == 0 ? (struct str){ 0 } : otlp_text(input, index);
-}
-
-uint32_t otlp_index(struct otlp_input *input, uint64_t index, uint32_t count, enum otlp_flaw flaw)
-{
-	uint64_t place = index + input->base;
-
-	if (index < count && place < count)
-		return (uint32_t)place;
-	if (place > 0)
-		otlp_note(input, flaw);
-	return 0;
+	if (!field)
+		return otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
+				   otlp_offset(input, whole), messages[message]);
+	return otlp_refuse(input, -EBADMSG,
+			   "byte %zu: field %" PRIu64 " of a %s is of wire type %d, which revision "
+			   "%s has not; %s",
+			   otlp_offset(input, whole), field->number, messages[message],
+			   (int)field->type, otlp_revision_name(input->layout.revision),
+			   input->report->why);
 }
 
 /* ---- resources and scopes ---------------------------------------------------------------------

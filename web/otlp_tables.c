@@ -6,18 +6,31 @@
 #include "base/limits.h"
 #include "web/otlp_inside.h"
 
+/* Which messages of a dictionary are kept to be read later; OTLP_TABLE_COUNT: no table's. */
+static enum otlp_table table_of(enum otlp_field field)
+{
+	switch (field) {
+	case OTLP_F_ATTRIBUTE_TABLE:
+		return OTLP_TABLE_ATTRIBUTES;
+	case OTLP_F_ATTRIBUTE_UNITS:
+		return OTLP_TABLE_UNITS;
+	case OTLP_F_FUNCTION_TABLE:
+		return OTLP_TABLE_FUNCTIONS;
+	case OTLP_F_MAPPING_TABLE:
+		return OTLP_TABLE_MAPPINGS;
+	case OTLP_F_LOCATION_TABLE:
+		return OTLP_TABLE_LOCATIONS;
+	case OTLP_F_LINK_TABLE:
+		return OTLP_TABLE_LINKS;
+	case OTLP_F_STACK_TABLE:
+		return OTLP_TABLE_STACKS;
+	default:
+		return OTLP_TABLE_COUNT;
+	}
+}
+
 int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str bytes)
 {
-	static const struct {
-		enum otlp_field field;
-		enum otlp_table table;
-	} kept[] = { { OTLP_F_ATTRIBUTE_TABLE, OTLP_TABLE_ATTRIBUTES },
-		     { OTLP_F_ATTRIBUTE_UNITS, OTLP_TABLE_UNITS },
-		     { OTLP_F_FUNCTION_TABLE, OTLP_TABLE_FUNCTIONS },
-		     { OTLP_F_MAPPING_TABLE, OTLP_TABLE_MAPPINGS },
-		     { OTLP_F_LOCATION_TABLE, OTLP_TABLE_LOCATIONS },
-		     { OTLP_F_LINK_TABLE, OTLP_TABLE_LINKS },
-		     { OTLP_F_STACK_TABLE, OTLP_TABLE_STACKS } };
 	struct otlp_wire wire = otlp_wire_from(bytes);
 	struct otlp_wire_field field;
 	const struct otlp_row *row;
@@ -25,15 +38,19 @@ int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str
 	int err = 0;
 
 	while (!err && (more = otlp_next(input, &wire, message, bytes, &field, &row)) != 0) {
+		enum otlp_table table;
+
 		if (more < 0)
 			return more;
-		if (row->field == OTLP_F_STRING_TABLE)
+		if (row->field == OTLP_F_STRING_TABLE) {
 			err = otlp_append(input, &input->tables.strings, field.bytes);
+			continue;
+		}
 		if (row->field == OTLP_F_ATTRIBUTE_TABLE)
 			input->attribute_message = row->inner;
-		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-			if (row->field == kept[i].field)
-				err = otlp_append(input, &input->raw[kept[i].table], field.bytes);
+		table = table_of(row->field);
+		if (table != OTLP_TABLE_COUNT)
+			err = otlp_append(input, &input->raw[table], field.bytes);
 	}
 	return err;
 }

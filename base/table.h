@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +35,7 @@ void table_clear(struct table *table);
 static inline uint32_t table_find(const struct table *table, uint64_t hash, const void *key,
 				  table_equal *equal, const void *context)
 {
-	if (table->count == 0)
+	if (!table->slots)
 		return TABLE_NONE;
 
 	uint32_t mask = table->slot_count - 1;
@@ -75,6 +76,13 @@ static inline uint32_t table_candidate(const struct table *table, uint64_t hash)
  * count_max, -ENOMEM; the table is then as it was.
  */
 int table_add(struct table *table, uint64_t hash);
+
+/* The next number is a thing's that nobody will look for. */
+static inline void table_pass_over(struct table *table)
+{
+	assert(table->count < table->count_max);
+	table->count++;
+}
 
 /* Makes room for so many more; the same errors. Entering them can't fail then. */
 int table_reserve(struct table *table, uint32_t more);

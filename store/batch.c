@@ -78,6 +78,7 @@ void batch_clear(struct batch *batch)
 		       batch->times.count * sizeof(batch->times.items[0]);
 	batch->room -= batch->lent;
 	batch->lent = 0;
+	batch->label_order.count = 0;
 	batch->items.count = 0;
 	batch->samples = 0;
 	batch->times.count = 0;
@@ -186,9 +187,42 @@ int64_t batch_add_labels(struct batch *batch, const struct label *labels, size_t
 	return pool_add(&batch->label_sets, pairs, used * 2 * sizeof(pairs[0]));
 }
 
+/* Whether the labels have the names, in their order, that the set before them had. */
+static bool is_of_last_names(const struct batch *batch, const struct batch_label *labels,
+			     size_t count)
+{
+	const struct batch_label_order *last = &batch->label_order;
+
+	if (count != last->count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (labels[i].name != last->names[i])
+			return false;
+	return true;
+}
+
+/* Remembers where each name went. */
+static void note_order(struct batch *batch, const struct batch_label *labels, size_t count,
+		       const uint32_t *pairs)
+{
+	struct batch_label_order *last = &batch->label_order;
+
+	last->count = 0;
+	if (count > BATCH_LABEL_ORDER_MAX)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		last->names[i] = labels[i].name;
+		for (size_t k = 0; k < count; k++)
+			if (pairs[2 * k] == labels[i].name)
+				last->places[i] = (uint8_t)k;
+	}
+	last->count = (uint32_t)count;
+}
+
 int64_t batch_add_label_set(struct batch *batch, const struct batch_label *labels, size_t count)
 {
 	uint32_t pairs[2 * BATCH_LABEL_COUNT_MAX];
+	bool is_known = is_of_last_names(batch, labels, count);
 	int err = 0;
 
 	if (count > BATCH_LABEL_COUNT_MAX)
@@ -197,12 +231,23 @@ int64_t batch_add_label_set(struct batch *batch, const struct batch_label *label
 		bool is_there = labels[i].name < pool_count(&batch->texts) &&
 				labels[i].value < pool_count(&batch->texts);
 
-		if (!is_there || pool_get(&batch->texts, labels[i].name).size == 0 ||
-		    pool_get(&batch->texts, labels[i].value).size == 0)
+		if (!is_there || pool_get(&batch->texts, labels[i].value).size == 0 ||
+		    (!is_known && pool_get(&batch->texts, labels[i].name).size == 0))
 			return -EINVAL;
-		err = insert_label(batch, pairs, i, labels[i].name, labels[i].value);
+		if (is_known) {
+			size_t place = batch->label_order.places[i];
+
+			pairs[2 * place] = labels[i].name;
+			pairs[2 * place + 1] = labels[i].value;
+		} else {
+			err = insert_label(batch, pairs, i, labels[i].name, labels[i].value);
+		}
 	}
-	return err ? err : pool_add(&batch->label_sets, pairs, count * 2 * sizeof(pairs[0]));
+	if (err)
+		return err;
+	if (!is_known)
+		note_order(batch, labels, count, pairs);
+	return pool_add(&batch->label_sets, pairs, count * 2 * sizeof(pairs[0]));
 }
 
 int64_t batch_add_series(struct batch *batch, uint32_t labels, struct str type, uint64_t period)
@@ -279,6 +324,30 @@ static int64_t add_location(struct batch *batch, const struct batch_location *lo
 	batch->room -= LOCATION_COST;
 	locations->items.items[locations->items.count] = *location;
 	return locations->items.count++;
+}
+
+int batch_append_locations(struct batch *batch, const struct batch_place *places, size_t count,
+			   uint32_t *ret_numbers)
+{
+	struct batch_locations *locations = &batch->locations;
+
+	if (count > batch->room / LOCATION_COST ||
+	    count > locations->table.count_max - locations->table.count)
+		return -E2BIG;
+	for (size_t i = 0; i < count; i++)
+		if (places[i].build >= pool_count(&batch->builds))
+			return -EINVAL;
+	if (array_reserve(&locations->items, count) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		locations->items.items[locations->items.count] = (struct batch_location){
+			.build = places[i].build, .address = places[i].address
+		};
+		table_pass_over(&locations->table);
+		ret_numbers[i] = locations->items.count++;
+	}
+	batch->room -= count * LOCATION_COST;
+	return 0;
 }
 
 int batch_add_locations(struct batch *batch, const struct batch_place *places, size_t count,
@@ -365,8 +434,9 @@ int64_t batch_add_named_place(struct batch *batch, const struct named_line *line
 					named_place_code(lines, functions, count, binary, coded));
 }
 
-int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
-			unsigned flags)
+/* Its bytes, in the scratch memory. */
+static int lay_out_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			 unsigned flags)
 {
 	assert(locations || count == 0);
 	if (count > STACK_DEPTH_MAX)
@@ -383,7 +453,27 @@ int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t c
 	batch->scratch.items[0] = flags;
 	if (count)
 		memcpy(batch->scratch.items + 1, locations, count * sizeof(locations[0]));
-	return pool_add(&batch->stacks, batch->scratch.items, (count + 1) * sizeof(locations[0]));
+	return 0;
+}
+
+int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			unsigned flags)
+{
+	int err = lay_out_stack(batch, locations, count, flags);
+
+	return err ? err
+		   : pool_add(&batch->stacks, batch->scratch.items,
+			      (count + 1) * sizeof(locations[0]));
+}
+
+int64_t batch_append_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			   unsigned flags)
+{
+	int err = lay_out_stack(batch, locations, count, flags);
+
+	return err ? err
+		   : pool_append(&batch->stacks, batch->scratch.items,
+				 (count + 1) * sizeof(locations[0]));
 }
 
 int batch_add_entry(struct batch *batch, const struct batch_entry *entry)

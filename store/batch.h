@@ -94,6 +94,13 @@ int batch_add_locations(struct batch *batch, const struct batch_place *places, s
 			uint32_t *ret_numbers);
 
 /*
+ * The same of places of which each comes once, as those of a table do, and without a look whether
+ * they are there: one that is has two numbers, and the store finds that they are the same.
+ */
+int batch_append_locations(struct batch *batch, const struct batch_place *places, size_t count,
+			   uint32_t *ret_numbers);
+
+/*
  * A location that brings its names: one line for each inlined function, innermost first. A last
  * one without a function, behind others, names the binary by its file: "kernel", "kernel/ext4" for
  * a module of it, a path (store/named_place.h).
@@ -152,6 +159,10 @@ enum stack_flags {
 /* Leaf first. No locations at all is a stack, too: its value is the service's own. */
 int64_t batch_add_stack(struct batch *batch, const uint32_t *locations, size_t count,
 			unsigned flags);
+
+/* The same of one that comes once, as above. */
+int64_t batch_append_stack(struct batch *batch, const uint32_t *locations, size_t count,
+			   unsigned flags);
 
 struct batch_entry {
 	uint32_t series;

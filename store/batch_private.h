@@ -64,6 +64,15 @@ struct batch_locations {
 	ARRAY(struct batch_location) items;
 };
 
+/* Where the names of a label set went that were in this order: most sets have the same. */
+enum { BATCH_LABEL_ORDER_MAX = 8 };
+
+struct batch_label_order {
+	uint32_t count; /* 0: none */
+	uint32_t names[BATCH_LABEL_ORDER_MAX];
+	uint8_t places[BATCH_LABEL_ORDER_MAX];
+};
+
 struct batch {
 	size_t room; /* bytes left of memory_max, shared by all pools */
 	size_t lent; /* of that, beyond memory_max: until it is cleared */
@@ -79,6 +88,7 @@ struct batch {
 	ARRAY(uint16_t) times;
 	ARRAY(struct batch_gap) gaps;
 	ARRAY(uint32_t) scratch;
+	struct batch_label_order label_order;
 	struct batch_time time;
 	uint64_t source;
 	uint64_t sequence;

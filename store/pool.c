@@ -119,6 +119,16 @@ static int make_room(struct pool *pool, size_t size)
 	return 0;
 }
 
+/* There is room for it. */
+static void place(struct pool *pool, uint32_t number, struct str item)
+{
+	pool->items[number] = (struct pool_item){ (uint32_t)pool->size, (uint32_t)item.size };
+	memcpy(pool->bytes + pool->size, item.text, item.size);
+	pool->size += cost(item.size) - ITEM_COST;
+	if (pool->room)
+		*pool->room -= cost(item.size);
+}
+
 static int64_t add_hashed(struct pool *pool, struct str key, uint64_t hash)
 {
 	size_t size = key.size;
@@ -137,11 +147,20 @@ static int64_t add_hashed(struct pool *pool, struct str key, uint64_t hash)
 	if (err)
 		return err == -ENOSPC ? -E2BIG : err;
 
-	pool->items[number] = (struct pool_item){ (uint32_t)pool->size, (uint32_t)size };
-	memcpy(pool->bytes + pool->size, key.text, size);
-	pool->size += cost(size) - ITEM_COST;
-	if (pool->room)
-		*pool->room -= cost(size);
+	place(pool, number, key);
+	return number;
+}
+
+int64_t pool_append(struct pool *pool, const void *bytes, size_t size)
+{
+	struct str item = { size ? bytes : "", size };
+	uint32_t number = pool->table.count;
+	int err = make_room(pool, size);
+
+	if (err)
+		return err;
+	table_pass_over(&pool->table);
+	place(pool, number, item);
 	return number;
 }
 

@@ -37,6 +37,9 @@ void pool_clear(struct pool *pool);
 /* Its number, or -E2BIG beyond the count or the room, -ENOMEM. bytes must not lie in this pool. */
 int64_t pool_add(struct pool *pool, const void *bytes, size_t size);
 
+/* The same without looking whether it is there; nobody finds it again but by its number. */
+int64_t pool_append(struct pool *pool, const void *bytes, size_t size);
+
 /*
  * The same for many, in their order; what was added before a failure stays. In a large pool each
  * search waits for memory three times, and here for that of POOL_TOGETHER at once.

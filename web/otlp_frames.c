@@ -18,9 +18,9 @@ enum {
 	NUMBER_EXPECTED = UINT32_MAX - 1,
 };
 
-/* What a stack of these indices came to. */
+/* What a stack of these indices came to, where profiles have stacks of their own. */
 struct cached_stack {
-	uint64_t owner; /* of the indices, from 1 */
+	uint64_t owner; /* the profile's number, from 1 */
 	struct otlp_range range;
 	uint32_t number;
 };
@@ -34,6 +34,9 @@ struct otlp_frames {
 	uint64_t tables_serial;
 	ARRAY(uint32_t) locations;
 	ARRAY(uint32_t) builds;
+	/* Of the stacks that all profiles share, by where they begin; the last is that of nothing. */
+	ARRAY(uint32_t) shared;
+	bool is_shared;
 
 	/* Locations that are expected, and where they lie. */
 	uint32_t expected[TOGETHER];
@@ -41,7 +44,6 @@ struct otlp_frames {
 	size_t expected_count;
 
 	uint64_t profile_number;
-	uint64_t stacks_owner;
 	struct cached_stack stacks[STACK_CACHE_SIZE];
 };
 
@@ -62,6 +64,7 @@ struct otlp_frames *otlp_frames_free(struct otlp_frames *frames)
 		return NULL;
 	array_done(&frames->locations);
 	array_done(&frames->builds);
+	array_done(&frames->shared);
 	free(frames);
 	return NULL;
 }
@@ -227,11 +230,12 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 /* ---- many -------------------------------------------------------------------------------------
  */
 
+/* A table that all profiles share is gone through once. */
 static int add_expected(struct otlp_frames *frames)
 {
 	uint32_t numbers[TOGETHER];
-	int err =
-		batch_add_locations(frames->batch, frames->places, frames->expected_count, numbers);
+	int err = (frames->is_shared ? batch_append_locations : batch_add_locations)(
+		frames->batch, frames->places, frames->expected_count, numbers);
 
 	for (size_t i = 0; i < frames->expected_count; i++)
 		frames->locations.items[frames->expected[i]] = err ? NUMBER_NONE : numbers[i];
@@ -253,22 +257,33 @@ static int expect_location(struct otlp_frames *frames, uint32_t place)
 	return frames->expected_count == TOGETHER ? add_expected(frames) : 0;
 }
 
+/* count numbers of which none is known. */
+#define forget(numbers, wanted)                                                                    \
+	({                                                                                         \
+		__auto_type forgotten_ = (numbers);                                                \
+		uint32_t count_ = (wanted);                                                        \
+		int err_;                                                                          \
+		forgotten_->count = 0;                                                             \
+		err_ = array_reserve(forgotten_, (size_t)count_ + 1);                              \
+		for (uint32_t i_ = 0; !err_ && i_ < count_; i_++)                                  \
+			forgotten_->items[forgotten_->count++] = NUMBER_NONE;                      \
+		err_;                                                                              \
+	})
+
 static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tables)
 {
+	int err;
+
 	if (frames->tables_serial == tables->serial)
 		return 0;
-	frames->locations.count = frames->builds.count = 0;
-	if (array_reserve(&frames->locations, tables->locations.count + 1) < 0 ||
-	    array_reserve(&frames->builds, tables->mappings.count + 1) < 0)
-		return -ENOMEM;
-	frames->locations.count = tables->locations.count;
-	frames->builds.count = tables->mappings.count;
-	for (uint32_t i = 0; i < frames->locations.count; i++)
-		frames->locations.items[i] = NUMBER_NONE;
-	for (uint32_t i = 0; i < frames->builds.count; i++)
-		frames->builds.items[i] = NUMBER_NONE;
-	frames->tables_serial = tables->serial;
-	return 0;
+	err = forget(&frames->locations, tables->locations.count);
+	if (!err)
+		err = forget(&frames->builds, tables->mappings.count);
+	if (!err)
+		err = forget(&frames->shared, frames->is_shared ? tables->indices.count + 1 : 0);
+	if (!err)
+		frames->tables_serial = tables->serial;
+	return err;
 }
 
 int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *profile)
@@ -280,9 +295,7 @@ int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *pro
 	frames->profile = profile;
 	frames->profile_number++;
 	/* Either all profiles share the tables' stacks, or each has its own. */
-	frames->stacks_owner = profile->stack_indices == profile->tables->indices.items
-				       ? UINT64_MAX
-				       : frames->profile_number;
+	frames->is_shared = profile->stack_indices == profile->tables->indices.items;
 	return use_tables(frames, profile->tables);
 }
 
@@ -292,11 +305,35 @@ static struct cached_stack *cached_place(struct otlp_frames *frames, struct otlp
 	return &frames->stacks[(stack.first * UINT32_C(0x9e3779b1) >> 8) % STACK_CACHE_SIZE];
 }
 
-static bool is_cached(const struct otlp_frames *frames, const struct cached_stack *cached,
-		      struct otlp_range stack)
+static uint32_t *shared_place(struct otlp_frames *frames, struct otlp_range stack)
 {
-	return cached->owner == frames->stacks_owner && cached->range.first == stack.first &&
-	       cached->range.count == stack.count;
+	uint32_t place = stack.count > 0 ? stack.first : frames->shared.count - 1;
+
+	assert(place < frames->shared.count);
+	return &frames->shared.items[place];
+}
+
+/* Its number, or NUMBER_NONE. */
+static uint32_t known_stack(struct otlp_frames *frames, struct otlp_range stack)
+{
+	const struct cached_stack *cached;
+
+	if (frames->is_shared)
+		return *shared_place(frames, stack);
+	cached = cached_place(frames, stack);
+	return cached->owner == frames->profile_number && cached->range.first == stack.first &&
+			       cached->range.count == stack.count
+		       ? cached->number
+		       : NUMBER_NONE;
+}
+
+static void note_stack(struct otlp_frames *frames, struct otlp_range stack, uint32_t number)
+{
+	if (frames->is_shared)
+		*shared_place(frames, stack) = number;
+	else
+		*cached_place(frames, stack) =
+			(struct cached_stack){ frames->profile_number, stack, number };
 }
 
 int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
@@ -305,8 +342,13 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 	uint32_t count = stack.count < STACK_DEPTH_MAX ? stack.count : STACK_DEPTH_MAX;
 	int err = 0;
 
-	if (is_cached(frames, cached_place(frames, stack), stack))
+	if (known_stack(frames, stack) != NUMBER_NONE)
 		return 0;
+	/* New ones are met all over the table. */
+	for (uint32_t i = 0; i < count; i++)
+		if (places[i] != OTLP_NO_LOCATION &&
+		    frames->locations.items[places[i]] == NUMBER_NONE)
+			__builtin_prefetch(&frames->profile->tables->locations.items[places[i]]);
 	for (uint32_t i = 0; !err && i < count; i++) {
 		if (places[i] == OTLP_NO_LOCATION)
 			continue;
@@ -334,23 +376,24 @@ static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 		assert(number < NUMBER_EXPECTED);
 		numbers[i] = (uint32_t)number;
 	}
-	return batch_add_stack(frames->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);
+	return (frames->is_shared ? batch_append_stack : batch_add_stack)(
+		frames->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);
 }
 
 int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack)
 {
-	struct cached_stack *cached = cached_place(frames, stack);
+	uint32_t known = known_stack(frames, stack);
 	int64_t number;
 	int err = 0;
 
-	if (is_cached(frames, cached, stack))
-		return cached->number;
+	if (known != NUMBER_NONE)
+		return known;
 	if (frames->expected_count > 0)
 		err = add_expected(frames);
 	if (err)
 		return err;
 	number = add_stack(frames, stack);
 	if (number >= 0)
-		*cached = (struct cached_stack){ frames->stacks_owner, stack, (uint32_t)number };
+		note_stack(frames, stack, (uint32_t)number);
 	return number;
 }

@@ -200,11 +200,28 @@ static void open_list(struct otlp_value *value)
 					      .integer = (int64_t)field.value };
 }
 
+enum { DECIMAL_SIZE = 20 };
+
+/* Every thread has a number, and a busy host ten thousand threads. */
+static struct str decimal(int64_t number, char text[static DECIMAL_SIZE])
+{
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	size_t start = DECIMAL_SIZE;
+
+	do {
+		text[--start] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left > 0);
+	if (number < 0)
+		text[--start] = '-';
+	return (struct str){ text + start, DECIMAL_SIZE - start };
+}
+
 /* Texts and whole numbers can be labels; others are ranges, flags, or lists. "" for them. */
 static struct str value_text(struct otlp_labels *labels, const struct otlp_attribute *attribute)
 {
 	struct otlp_value value = { 0 };
-	char number[24];
+	char number[DECIMAL_SIZE];
 
 	if (!attribute)
 		return (struct str){ 0 };
@@ -212,9 +229,7 @@ static struct str value_text(struct otlp_labels *labels, const struct otlp_attri
 	if (value.kind == OTLP_VALUE_ARRAY)
 		open_list(&value);
 	if (value.kind == OTLP_VALUE_INTEGER) {
-		int size = snprintf(number, sizeof(number), "%lld", (long long)value.integer);
-
-		return keep(&labels->texts, (struct str){ number, (size_t)size });
+		return keep(&labels->texts, decimal(value.integer, number));
 	}
 	return value.kind == OTLP_VALUE_TEXT ? label_text(value.bytes, &labels->texts)
 					     : (struct str){ 0 };
@@ -455,8 +470,8 @@ int otlp_labels_of_link(struct otlp_labels *labels, const struct otlp_link *link
 	return 0;
 }
 
-int otlp_labels_of_attribute(struct otlp_labels *labels, const struct otlp_attribute *attribute,
-			     enum otlp_attribute_use *ret_use, struct label *ret)
+int otlp_labels_of_key(struct otlp_labels *labels, struct str key, enum otlp_attribute_use *ret_use,
+		       struct str *ret_name)
 {
 	/* What add_identity() asks for. */
 	static const struct str of_identity[] = {
@@ -468,19 +483,32 @@ int otlp_labels_of_attribute(struct otlp_labels *labels, const struct otlp_attri
 		{ "host.id", 7 },
 		{ "host.name", 9 },
 	};
-	enum place place = place_of(attribute->key);
 	int err = clear_texts(labels);
 
 	*ret_use = OTLP_ATTRIBUTE_OF_NOBODY;
-	for (size_t i = 0; i < sizeof(of_identity) / sizeof(of_identity[0]); i++)
-		if (str_equal(attribute->key, of_identity[i]))
-			*ret_use = OTLP_ATTRIBUTE_OF_SERIES;
-	if (err || place == OF_NOBODY || *ret_use == OTLP_ATTRIBUTE_OF_SERIES)
+	*ret_name = (struct str){ 0 };
+	if (err || place_of(key) == OF_NOBODY)
 		return err;
-	*ret = (struct label){ label_text(attribute->key, &labels->texts),
-			       value_text(labels, attribute) };
-	if (ret->name.size > 0 && ret->value.size > 0)
+	for (size_t i = 0; i < sizeof(of_identity) / sizeof(of_identity[0]); i++)
+		if (str_equal(key, of_identity[i]))
+			*ret_use = OTLP_ATTRIBUTE_OF_SERIES;
+	if (*ret_use == OTLP_ATTRIBUTE_OF_SERIES)
+		return 0;
+	*ret_name = label_text(key, &labels->texts);
+	if (ret_name->size > 0)
 		*ret_use = OTLP_ATTRIBUTE_OF_SAMPLE;
+	return labels->texts.error == -ENOMEM ? -ENOMEM : 0;
+}
+
+int otlp_labels_of_value(struct otlp_labels *labels, const struct otlp_attribute *attribute,
+			 struct str *ret)
+{
+	int err = clear_texts(labels);
+
+	*ret = (struct str){ 0 };
+	if (err)
+		return err;
+	*ret = value_text(labels, attribute);
 	return labels->texts.error == -ENOMEM ? -ENOMEM : 0;
 }
 

@@ -61,8 +61,14 @@ enum otlp_attribute_use {
 	OTLP_ATTRIBUTE_OF_SERIES, /* too, at least */
 	OTLP_ATTRIBUTE_NOT_KNOWN, /* nobody asked yet */
 };
-int otlp_labels_of_attribute(struct otlp_labels *labels, const struct otlp_attribute *attribute,
-			     enum otlp_attribute_use *ret_use, struct label *ret);
+
+/* By its key alone; the name is that of the label. */
+int otlp_labels_of_key(struct otlp_labels *labels, struct str key, enum otlp_attribute_use *ret_use,
+		       struct str *ret_name);
+
+/* Of an attribute of a sample's label; "" is none. -ENOMEM. */
+int otlp_labels_of_value(struct otlp_labels *labels, const struct otlp_attribute *attribute,
+			 struct str *ret);
 
 /* The two labels of a link, alike. */
 int otlp_labels_of_link(struct otlp_labels *labels, const struct otlp_link *link,

@@ -8,7 +8,10 @@
 
 #include "base/table.h"
 
-enum { CACHE_SIZE = 512 /* label sets of one profile: its threads, mostly */ };
+enum {
+	CACHE_SIZE = 512, /* label sets of one profile: its threads, mostly */
+	KEY_COUNT = 16,	  /* of samples' attributes that are known at once */
+};
 
 /* What samples with these attributes came to. */
 struct cached {
@@ -23,6 +26,13 @@ struct known_attribute {
 	struct batch_label label;
 };
 
+/* What all attributes of a key come to. */
+struct known_key {
+	struct str key;
+	enum otlp_attribute_use use;
+	uint32_t name; /* text of the batch */
+};
+
 struct otlp_owners {
 	struct batch *batch;
 	struct otlp_labels labels;
@@ -33,6 +43,8 @@ struct otlp_owners {
 
 	uint64_t tables_serial;
 	ARRAY(struct known_attribute) attributes;
+	struct known_key keys[KEY_COUNT]; /* texts of the tables */
+	size_t key_count;
 
 	/* Of the profile, and of its samples without attributes of their own. */
 	bool has_profile;
@@ -78,6 +90,7 @@ static int use_tables(struct otlp_owners *owners, const struct otlp_tables *tabl
 	if (owners->tables_serial == tables->serial)
 		return 0;
 	owners->attributes.count = 0;
+	owners->key_count = 0;
 	if (array_reserve(&owners->attributes, tables->attributes.count + 1) < 0)
 		return -ENOMEM;
 	owners->attributes.count = tables->attributes.count;
@@ -165,23 +178,54 @@ static int find_profile(struct otlp_owners *owners)
 	return err;
 }
 
+/* Attributes of a key mostly have the same text of the table. */
+static int find_key(struct otlp_owners *owners, struct str key, struct known_key *ret)
+{
+	struct str name;
+	int64_t number = 0;
+	int err;
+
+	for (size_t i = 0; i < owners->key_count; i++)
+		if (owners->keys[i].key.text == key.text && owners->keys[i].key.size == key.size) {
+			*ret = owners->keys[i];
+			return 0;
+		}
+	err = otlp_labels_of_key(&owners->labels, key, &ret->use, &name);
+	if (!err && ret->use == OTLP_ATTRIBUTE_OF_SAMPLE)
+		number = batch_add_text(owners->batch, name);
+	if (err || number < 0)
+		return err ? err : (int)number;
+	ret->key = key;
+	ret->name = (uint32_t)number;
+	if (owners->key_count < KEY_COUNT)
+		owners->keys[owners->key_count++] = *ret;
+	return 0;
+}
+
 static int find_attribute(struct otlp_owners *owners, uint32_t place, struct known_attribute **ret)
 {
+	const struct otlp_attribute *attribute = &owners->profile->tables->attributes.items[place];
 	struct known_attribute *known = &owners->attributes.items[place];
-	struct label label = { 0 };
+	struct known_key key;
+	struct str value = { 0 };
+	int64_t number = 0;
 	int err = 0;
 
 	*ret = known;
 	if (known->use != OTLP_ATTRIBUTE_NOT_KNOWN)
 		return 0;
-	err = otlp_labels_of_attribute(&owners->labels,
-				       &owners->profile->tables->attributes.items[place],
-				       &known->use, &label);
-	if (!err && known->use == OTLP_ATTRIBUTE_OF_SAMPLE)
-		err = add_label(owners, &label, &known->label);
-	if (err)
-		known->use = OTLP_ATTRIBUTE_NOT_KNOWN;
-	return err;
+	err = find_key(owners, attribute->key, &key);
+	if (!err && key.use == OTLP_ATTRIBUTE_OF_SAMPLE)
+		err = otlp_labels_of_value(&owners->labels, attribute, &value);
+	if (!err && value.size > 0)
+		number = batch_add_text(owners->batch, value);
+	if (err || number < 0)
+		return err ? err : (int)number;
+	known->use = key.use == OTLP_ATTRIBUTE_OF_SAMPLE && value.size == 0
+			     ? OTLP_ATTRIBUTE_OF_NOBODY
+			     : key.use;
+	known->label = (struct batch_label){ key.name, (uint32_t)number };
+	return 0;
 }
 
 /* As otlp_labels_find() has them: the first of a name counts. */

@@ -340,9 +340,9 @@ int batch_append_locations(struct batch *batch, const struct batch_place *places
 	if (array_reserve(&locations->items, count) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		locations->items.items[locations->items.count] = (struct batch_location){
-			.build = places[i].build, .address = places[i].address
-		};
+		locations->items.items[locations->items.count] =
+			(struct batch_location){ .build = places[i].build,
+						 .address = places[i].address };
 		table_pass_over(&locations->table);
 		ret_numbers[i] = locations->items.count++;
 	}

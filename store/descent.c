@@ -333,8 +333,7 @@ static void find_depth(const struct descent *descent, uint32_t first, uint32_t e
 
 	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
 		if (i >= 2 * AHEAD) {
-			struct joint *joint =
-				&descent->joints.items[joints[first + i - 2 * AHEAD]];
+			struct joint *joint = &descent->joints.items[joints[first + i - 2 * AHEAD]];
 
 			joint->node = segment_find_node(
 				descent->segment, parent_node(descent, joint), joint->location);

@@ -34,7 +34,8 @@ struct otlp_frames {
 	uint64_t tables_serial;
 	ARRAY(uint32_t) locations;
 	ARRAY(uint32_t) builds;
-	/* Of the stacks that all profiles share, by where they begin; the last is that of nothing. */
+	/* Of the stacks that all profiles share, by where they begin; the last is that of nothing.
+	 */
 	ARRAY(uint32_t) shared;
 	bool is_shared;
 

@@ -41,21 +41,6 @@ static inline void otlp_note(struct otlp_input *input, enum otlp_flaw flaw)
 	input->report->flaws[flaw]++;
 }
 
-/* What a field of a kind may come as. */
-static inline bool otlp_is_of_kind(const struct otlp_row *row, enum otlp_wire_type type)
-{
-	switch (row->kind) {
-	case OTLP_KIND_INTEGER:
-	case OTLP_KIND_BOOLEAN:
-		return type == OTLP_WIRE_VARINT || (row->is_list && type == OTLP_WIRE_SIZED);
-	case OTLP_KIND_FIXED:
-	case OTLP_KIND_DOUBLE:
-		return type == OTLP_WIRE_64 || (row->is_list && type == OTLP_WIRE_SIZED);
-	default:
-		return type == OTLP_WIRE_SIZED;
-	}
-}
-
 /* -EBADMSG, with a sentence. field: of a wire type that it should not have; NULL: cut short. */
 int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
 		      const struct otlp_wire_field *field);
@@ -64,23 +49,25 @@ int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struc
  * The next field that this revision has: 1, 0 at the end, -EBADMSG, also for one of another wire
  * type than it should have. whole is the message, for the sentence.
  */
-static inline int otlp_next(struct otlp_input *input, struct otlp_wire *wire,
-			    enum otlp_message message, struct str whole,
-			    struct otlp_wire_field *field, const struct otlp_row **ret_row)
+__attribute__((always_inline)) static inline int
+otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message message,
+	  struct str whole, struct otlp_wire_field *field, const struct otlp_row **ret_row)
 {
+	const uint8_t *rows = input->layout.rows[message];
+	const uint8_t *types = input->layout.types[message];
 	int more;
 
+	*ret_row = &otlp_rows[OTLP_ROW_NONE];
 	while ((more = otlp_wire_next(wire, field)) > 0) {
-		const struct otlp_row *row =
-			otlp_layout_find(&input->layout, message, field->number);
+		uint64_t number = field->number;
 
-		if (!row)
+		if (number > OTLP_NUMBER_MAX || rows[number] == OTLP_ROW_NONE)
 			continue;
-		if (!otlp_is_of_kind(row, field->type))
+		if (!(types[number] >> field->type & 1))
 			return otlp_next_refused(input, message, whole, field);
-		if (row->is_list && field->type != OTLP_WIRE_SIZED)
+		*ret_row = &otlp_rows[rows[number]];
+		if (field->type != OTLP_WIRE_SIZED && (*ret_row)->is_list)
 			otlp_note(input, OTLP_FLAW_UNPACKED);
-		*ret_row = row;
 		return 1;
 	}
 	return more == 0 ? 0 : otlp_next_refused(input, message, whole, NULL);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "web/otlp_wire.h"
+
 const char *otlp_revision_name(enum otlp_revision revision)
 {
 	static const char *const names[OTLP_REVISION_COUNT] = {
@@ -184,6 +186,22 @@ enum { TABLE_COUNT = sizeof(otlp_rows) / sizeof(otlp_rows[0]) };
 
 static_assert((int)TABLE_COUNT <= (int)UINT8_MAX, "a row's number fits");
 
+static uint8_t types_of(const struct otlp_row *row)
+{
+	const uint8_t list = row->is_list ? 1 << OTLP_WIRE_SIZED : 0;
+
+	switch (row->kind) {
+	case OTLP_KIND_INTEGER:
+	case OTLP_KIND_BOOLEAN:
+		return 1 << OTLP_WIRE_VARINT | list;
+	case OTLP_KIND_FIXED:
+	case OTLP_KIND_DOUBLE:
+		return 1 << OTLP_WIRE_64 | list;
+	default:
+		return 1 << OTLP_WIRE_SIZED;
+	}
+}
+
 void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 {
 	assert(revision > OTLP_REVISION_NONE && revision < OTLP_REVISION_COUNT);
@@ -197,5 +215,6 @@ void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 		assert(number <= OTLP_NUMBER_MAX);
 		assert(!layout->rows[otlp_rows[i].message][number]);
 		layout->rows[otlp_rows[i].message][number] = (uint8_t)i;
+		layout->types[otlp_rows[i].message][number] = types_of(&otlp_rows[i]);
 	}
 }

@@ -171,6 +171,8 @@ struct otlp_row {
 struct otlp_layout {
 	enum otlp_revision revision;
 	uint8_t rows[OTLP_MESSAGE_COUNT][OTLP_NUMBER_MAX + 1];
+	/* What the field may come as: a bit for each wire type. */
+	uint8_t types[OTLP_MESSAGE_COUNT][OTLP_NUMBER_MAX + 1];
 };
 
 /* By the numbers that a layout has. */

@@ -1,6 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/otlp_wire.h"
 
+bool otlp_wire_long_varint(struct otlp_wire *wire, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (unsigned shift = 0; shift < 64 && wire->next < wire->end; shift += 7) {
+		uint8_t byte = *wire->next++;
+
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			*ret = value;
+			return shift < 63 || byte <= 1;
+		}
+	}
+	return false;
+}
+
 static bool take_sized(struct otlp_wire *wire, struct str *ret)
 {
 	uint64_t size;

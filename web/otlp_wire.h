@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/str.h"
 
@@ -40,37 +42,42 @@ static inline struct otlp_wire otlp_wire_from(struct str message)
 	return (struct otlp_wire){ bytes, bytes ? bytes + message.size : bytes };
 }
 
-/* False when it does not end, or is longer than 64 bits can be. */
-static inline bool otlp_wire_varint(struct otlp_wire *wire, uint64_t *ret)
-{
-	uint64_t value = 0;
+/* More than two bytes. */
+bool otlp_wire_long_varint(struct otlp_wire *wire, uint64_t *ret);
 
-	if (wire->next < wire->end && *wire->next < 0x80) {
-		*ret = *wire->next++;
+/* False when it does not end, or is longer than 64 bits can be. */
+__attribute__((always_inline)) static inline bool otlp_wire_varint(struct otlp_wire *wire,
+								   uint64_t *ret)
+{
+	const uint8_t *bytes = wire->next;
+
+	if (wire->end - bytes < 2) {
+		if (bytes == wire->end || bytes[0] >= 0x80)
+			return false;
+		*ret = bytes[0];
+		wire->next++;
 		return true;
 	}
-	for (unsigned shift = 0; shift < 64 && wire->next < wire->end; shift += 7) {
-		uint8_t byte = *wire->next++;
-
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80) {
-			*ret = value;
-			return shift < 63 || byte <= 1;
-		}
+	if (bytes[0] < 0x80) {
+		*ret = bytes[0];
+		wire->next++;
+		return true;
 	}
-	return false;
+	if (bytes[1] < 0x80) {
+		*ret = (uint64_t)(bytes[0] & 0x7f) | (uint64_t)bytes[1] << 7;
+		wire->next += 2;
+		return true;
+	}
+	return otlp_wire_long_varint(wire, ret);
 }
 
 static inline bool otlp_wire_u64(struct otlp_wire *wire, uint64_t *ret)
 {
-	uint64_t value = 0;
-
 	if (wire->end - wire->next < 8)
 		return false;
-	for (unsigned i = 0; i < 8; i++)
-		value |= (uint64_t)wire->next[i] << (8 * i);
+	memcpy(ret, wire->next, sizeof(*ret));
+	*ret = le64toh(*ret);
 	wire->next += 8;
-	*ret = value;
 	return true;
 }
 
@@ -79,7 +86,8 @@ int otlp_wire_other(struct otlp_wire *wire, struct otlp_wire_field *field);
 
 /* 1, 0 at the end, -EBADMSG. Of a field value or bytes is set, by its type, and the other nothing.
  */
-static inline int otlp_wire_next(struct otlp_wire *wire, struct otlp_wire_field *ret)
+__attribute__((always_inline)) static inline int otlp_wire_next(struct otlp_wire *wire,
+								struct otlp_wire_field *ret)
 {
 	uint64_t tag;
 

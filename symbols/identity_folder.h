@@ -68,7 +68,7 @@ static inline bool identity_may_stand_for(const struct identity *identity,
 {
 	return identity_equal(identity, found) ||
 	       (identity->kind == IDENTITY_INODE && found->kind == IDENTITY_GNU_BUILD_ID) ||
-	       (identity->kind == IDENTITY_GO_BUILD_ID &&
+	       ((identity->kind == IDENTITY_GO_BUILD_ID || identity->kind == IDENTITY_HTLHASH) &&
 		(found->kind == IDENTITY_GNU_BUILD_ID || found->kind == IDENTITY_INODE));
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "symbols/debug_folder.h"
+#include "symbols/file_hash.h"
 #include "symbols/symbols_private.h"
 
 /* The one thread that makes symbol files: of what was brought, what appeared, what was asked for.
@@ -76,9 +77,22 @@ static int get_debug(struct symbols *symbols, const struct identity *identity)
 	return fd;
 }
 
+/*
+ * By its hash other profilers may name it (IDENTITY_NONE: it can't be had). Here and not in the
+ * cell, since nothing in the file is understood for it.
+ */
+static struct identity alias_hash(struct symbols *symbols, int fd, const struct identity *identity)
+{
+	struct identity hash = { 0 };
+
+	if (file_hash_of(fd, &hash) || symbol_folder_alias(symbols->folder, &hash, identity))
+		return (struct identity){ 0 };
+	return hash;
+}
+
 static void do_file(struct symbols *symbols, struct job *job)
 {
-	struct identity identity, go = { 0 };
+	struct identity identity, go = { 0 }, hash = { 0 };
 	autoclose int debug = get_debug(symbols, &job->identity);
 
 	symbol_maker_lend_debug(symbols->maker, debug);
@@ -87,6 +101,8 @@ static void do_file(struct symbols *symbols, struct job *job)
 	bool keep = !err && has_lines(symbols, &identity);
 
 	symbol_maker_lend_debug(symbols->maker, -1);
+	if (!err)
+		hash = alias_hash(symbols, job->fd, &identity);
 
 	pthread_mutex_lock(&symbols->lock);
 	if (err) {
@@ -97,6 +113,8 @@ static void do_file(struct symbols *symbols, struct job *job)
 		states_set(&symbols->states, &identity, STATE_PRESENT);
 		if (go.kind != IDENTITY_NONE)
 			states_set(&symbols->states, &go, STATE_PRESENT);
+		if (hash.kind != IDENTITY_NONE)
+			states_set(&symbols->states, &hash, STATE_PRESENT);
 		/* This one may have been made without it. */
 		states_forget_debug(&symbols->states, &identity);
 	}

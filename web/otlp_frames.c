@@ -99,8 +99,7 @@ static bool parse_identity(struct str text, enum identity_kind kind, struct iden
 	return true;
 }
 
-/* The best that it has. By GNU's and Go's ids we know files, too; by the third we tell them apart.
- */
+/* The best that it has: by each of them we know files, too. */
 static struct identity identity_of(const struct otlp_mapping *mapping)
 {
 	struct identity identity;
@@ -218,8 +217,8 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 	if (location->lines.count > 0)
 		return add_named(frames, location, mapping);
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
-	if (!mapping ||
-	    (mapping->filename.size == 0 && mapping->gnu.size == 0 && mapping->go.size == 0))
+	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
+			 mapping->go.size == 0 && mapping->htlhash.size == 0))
 		return add_nameless(frames, location->frame_type);
 	build = find_build(frames, mapping, location->mapping);
 	if (build < 0)

@@ -93,6 +93,13 @@ static void files_are_known_by_the_best_of_their_ids(void **state)
 	assert_int_equal(found.kind, IDENTITY_HTLHASH);
 	assert_int_equal(found.size, 16);
 
+	/* That is enough of a file, too. */
+	mapping.filename = mapping.go = (struct str){ 0 };
+	found = identity_of(mapping);
+	assert_int_equal(found.kind, IDENTITY_HTLHASH);
+	assert_memory_equal(found.bytes, "\x00\x11\x22\x33\x44\x55\x66\x77", 8);
+
+	mapping.filename = STR("/bin/program");
 	mapping.htlhash = (struct str){ 0 };
 	found = identity_of(mapping);
 	assert_int_equal(found.kind, IDENTITY_NONE);

@@ -77,17 +77,37 @@ static inline uint32_t step_at(const struct ordered *path, uint32_t depth)
 					 : STEP_END;
 }
 
-static int compare_from(const struct ordered *a, const struct ordered *b, uint32_t depth)
+static inline uint32_t length_of(const struct ordered *path)
 {
-	for (;; depth++) {
-		uint32_t x = step_at(a, depth);
-		uint32_t y = step_at(b, depth);
+	return 1 + path->is_cut + path->frame_count;
+}
 
-		if (x != y)
-			return x < y ? -1 : 1;
-		if (x == STEP_END && depth > 0)
-			return 0;
-	}
+/* How many steps from the root on two have in common: known ones, and most of all. */
+static uint32_t common_length(const struct ordered *a, const struct ordered *b, uint32_t known,
+			      uint32_t most)
+{
+	uint32_t shorter = length_of(a) < length_of(b) ? length_of(a) : length_of(b);
+	uint32_t length = shorter < most ? shorter : most;
+	uint32_t head = 1 + a->is_cut;
+	uint32_t depth = known;
+
+	while (depth < length && depth < 1 + head && step_at(a, depth) == step_at(b, depth))
+		depth++;
+	if (depth < 1 + head || a->is_cut != b->is_cut)
+		return depth < length ? depth : length;
+	/* Frames alone, from the outermost on. */
+	for (const uint32_t *x = a->frames + a->frame_count - (depth - head),
+			    *y = b->frames + b->frame_count - (depth - head);
+	     depth < length && *x == *y; x--, y--)
+		depth++;
+	return depth;
+}
+
+static bool is_behind(const struct ordered *a, const struct ordered *b, uint32_t depth)
+{
+	depth = common_length(a, b, depth, UINT32_MAX);
+	return depth < length_of(a) &&
+	       (depth == length_of(b) || step_at(a, depth) > step_at(b, depth));
 }
 
 static void order_few(struct ordered *paths, uint32_t count, uint32_t depth)
@@ -96,7 +116,7 @@ static void order_few(struct ordered *paths, uint32_t count, uint32_t depth)
 		struct ordered path = paths[i];
 		uint32_t place = i;
 
-		while (place > 0 && compare_from(&paths[place - 1], &path, depth) > 0) {
+		while (place > 0 && is_behind(&paths[place - 1], &path, depth)) {
 			paths[place] = paths[place - 1];
 			place--;
 		}
@@ -141,6 +161,15 @@ static uint32_t random_below(struct descent *descent, uint32_t count)
 	return (uint32_t)(descent->random % count);
 }
 
+static uint32_t common_of_all(const struct ordered *paths, uint32_t count, uint32_t known)
+{
+	uint32_t common = UINT32_MAX;
+
+	for (uint32_t i = 1; i < count && common > known; i++)
+		common = common_length(&paths[0], &paths[i], known, common);
+	return common;
+}
+
 /*
  * Quicksort by one step at a time: no step that paths are known to have in common is looked at
  * again. It calls itself for the smaller parts, so twenty deep at most, and goes on with the
@@ -154,8 +183,11 @@ static void order(struct descent *descent, struct ordered *paths, uint32_t count
 		struct parts parts;
 		uint32_t pivot, sizes[3];
 
-		for (uint32_t i = 0; is_fresh && i < count; i++)
-			paths[i].step = step_at(&paths[i], depth);
+		if (is_fresh) {
+			depth = common_of_all(paths, count, depth);
+			for (uint32_t i = 0; i < count; i++)
+				paths[i].step = step_at(&paths[i], depth);
+		}
 		pivot = paths[random_below(descent, count)].step;
 		parts = part(paths, count, pivot);
 		sizes[0] = parts.same;
@@ -213,21 +245,6 @@ static int put_into_order(struct descent *descent)
 /* ---- what they have together ------------------------------------------------------------------
  */
 
-static inline uint32_t length_of(const struct ordered *path)
-{
-	return 1 + path->is_cut + path->frame_count;
-}
-
-static uint32_t common_length(const struct ordered *a, const struct ordered *b)
-{
-	uint32_t length = length_of(a) < length_of(b) ? length_of(a) : length_of(b);
-	uint32_t depth = 0;
-
-	while (depth < length && step_at(a, depth) == step_at(b, depth))
-		depth++;
-	return depth;
-}
-
 static uint32_t location_at(const struct descent *descent, const struct ordered *path,
 			    uint32_t depth)
 {
@@ -280,7 +297,7 @@ static int join_all(struct descent *descent)
 	for (uint32_t i = 0; !err && i < descent->count; i++) {
 		const struct ordered *path = &descent->ordered[i];
 
-		err = join(descent, path, i > 0 ? common_length(path - 1, path) : 0);
+		err = join(descent, path, i > 0 ? common_length(path - 1, path, 0, UINT32_MAX) : 0);
 	}
 	return err;
 }

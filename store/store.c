@@ -573,6 +573,9 @@ static int ready_segment(struct store *store, struct span *span, int64_t time_ms
 	err = segment_init(&live->segment, next_segment_number(live), live->window_count + 1);
 	if (err)
 		segment_done(&live->segment);
+	else
+		/* Without it, it grows in more steps. */
+		(void)segment_reserve_nodes(&live->segment, live->nodes_expected / 2);
 	pthread_rwlock_unlock(&live->lock);
 	return err;
 }

@@ -30,6 +30,10 @@ struct otlp_input {
 	uint32_t base;
 	enum otlp_message attribute_message;
 	ARRAY(struct str) raw[OTLP_TABLE_COUNT];
+	/* The attribute that the last location had, by its place, and the kind of frame that it
+	 * told: most have the same. 0: none. */
+	uint32_t frame_attribute;
+	struct str frame_type;
 	struct otlp_tables tables;
 };
 

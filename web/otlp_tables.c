@@ -320,6 +320,29 @@ static void take_location_attribute(void *what, const struct otlp_attribute *att
 			location->frame_type = spellings[i].now;
 }
 
+/* One alone, as nearly all have it, is looked at when another came before it. */
+static int take_location_attributes(struct otlp_input *input, struct otlp_location *location,
+				    const struct otlp_row *row, const struct otlp_wire_field *field)
+{
+	struct otlp_wire wire = otlp_wire_from(field->bytes);
+	uint64_t index = 0;
+	bool is_alone = field->type == OTLP_WIRE_SIZED && otlp_wire_varint(&wire, &index) &&
+			wire.next == wire.end && index > 0 && index < UINT32_MAX;
+	int err;
+
+	if (is_alone && index == input->frame_attribute && location->frame_type.size == 0) {
+		location->frame_type = input->frame_type;
+		return 0;
+	}
+	err = take_attributes(input, row, field, take_location_attribute, location);
+	/* What is not there is counted each time. */
+	if (!err && is_alone && location->frame_type.size > 0) {
+		input->frame_attribute = (uint32_t)index;
+		input->frame_type = location->frame_type;
+	}
+	return err;
+}
+
 static int read_line(struct otlp_input *input, struct str message)
 {
 	struct otlp_line line = { 0 };
@@ -364,7 +387,7 @@ static int take_location_field(struct otlp_input *input, struct otlp_location *l
 					   .bytes = otlp_optional_text(input, field->value) } });
 		return 0;
 	case OTLP_F_ATTRIBUTE_INDICES:
-		return take_attributes(input, row, field, take_location_attribute, location);
+		return take_location_attributes(input, location, row, field);
 	case OTLP_F_LINES:
 		location->lines.count++;
 		return read_line(input, field->bytes);
@@ -500,6 +523,22 @@ static void check_nothing(struct otlp_input *input)
 			otlp_note(input, OTLP_FLAW_ENTRY_ZERO);
 }
 
+/* Room for all at once: arrays that grow are copied. */
+static int make_room(struct otlp_input *input)
+{
+	struct otlp_tables *tables = &input->tables;
+
+	input->frame_attribute = 0;
+	if (array_reserve(&tables->attributes, input->raw[OTLP_TABLE_ATTRIBUTES].count) < 0 ||
+	    array_reserve(&tables->functions, input->raw[OTLP_TABLE_FUNCTIONS].count) < 0 ||
+	    array_reserve(&tables->mappings, input->raw[OTLP_TABLE_MAPPINGS].count) < 0 ||
+	    array_reserve(&tables->locations, input->raw[OTLP_TABLE_LOCATIONS].count) < 0 ||
+	    array_reserve(&tables->links, input->raw[OTLP_TABLE_LINKS].count) < 0 ||
+	    array_reserve(&tables->stacks, input->raw[OTLP_TABLE_STACKS].count) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 int otlp_tables_read(struct otlp_input *input)
 {
 	static const struct {
@@ -513,6 +552,8 @@ int otlp_tables_read(struct otlp_input *input)
 	int err = input->base ? add_nothing(input) : 0;
 
 	input->tables.serial++;
+	if (!err)
+		err = make_room(input);
 	/* In this order, since each is checked against those before it. */
 	if (!err)
 		err = read_attributes(input);

@@ -42,7 +42,7 @@ static inline struct otlp_wire otlp_wire_from(struct str message)
 	return (struct otlp_wire){ bytes, bytes ? bytes + message.size : bytes };
 }
 
-/* More than two bytes. */
+/* Any, and more than three bytes. */
 bool otlp_wire_long_varint(struct otlp_wire *wire, uint64_t *ret);
 
 /* False when it does not end, or is longer than 64 bits can be. */
@@ -51,13 +51,8 @@ __attribute__((always_inline)) static inline bool otlp_wire_varint(struct otlp_w
 {
 	const uint8_t *bytes = wire->next;
 
-	if (wire->end - bytes < 2) {
-		if (bytes == wire->end || bytes[0] >= 0x80)
-			return false;
-		*ret = bytes[0];
-		wire->next++;
-		return true;
-	}
+	if (wire->end - bytes < 3)
+		return otlp_wire_long_varint(wire, ret);
 	if (bytes[0] < 0x80) {
 		*ret = bytes[0];
 		wire->next++;
@@ -66,6 +61,12 @@ __attribute__((always_inline)) static inline bool otlp_wire_varint(struct otlp_w
 	if (bytes[1] < 0x80) {
 		*ret = (uint64_t)(bytes[0] & 0x7f) | (uint64_t)bytes[1] << 7;
 		wire->next += 2;
+		return true;
+	}
+	if (bytes[2] < 0x80) {
+		*ret = (uint64_t)(bytes[0] & 0x7f) | (uint64_t)(bytes[1] & 0x7f) << 7 |
+		       (uint64_t)bytes[2] << 14;
+		wire->next += 3;
 		return true;
 	}
 	return otlp_wire_long_varint(wire, ret);

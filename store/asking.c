@@ -76,10 +76,10 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		/* Segments of one that is written are its writer's. */
 		if (span->live && span->samples > largest)
 			largest = span->samples;
-		if (span->is_compact && compact_nodes(store, span) > compact)
+		if (span->shares_trees && compact_nodes(store, span) > compact)
 			compact = compact_nodes(store, span);
 		for (uint32_t j = 0;
-		     !span->live && !span->is_compact && j < span->segments.rows.count; j++)
+		     !span->live && !span->shares_trees && j < span->segments.rows.count; j++)
 			if (span->segments.rows.items[j].samples > largest)
 				largest = span->segments.rows.items[j].samples;
 	}

@@ -4,13 +4,12 @@
 #include "store/compact.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store/activity.h"
+#include "store/anew.h"
 #include "store/braid.h"
 #include "store/catalog.h"
 #include "store/database.h"
@@ -35,10 +34,7 @@ struct part {
 	uint32_t *process_pairs;  /* by old pair: the new one without its thread */
 	struct pool pairs;	  /* struct pair, new */
 	struct activity activity; /* as it was */
-	struct activity slices;	  /* coarser, series only */
-	struct activity minutes;
-	uint32_t *slice_of; /* by old slice */
-	uint32_t *minute_of;
+	uint32_t *slice_of;	  /* by old slice */
 };
 
 /* An occurrence in its new place. */
@@ -53,6 +49,7 @@ struct item {
 struct compacting {
 	const struct compact_options *options;
 	sqlite3 *from, *to;
+	bool is_joined; /* in from, segments share trees already (store/join.h) */
 	struct catalog old_words, new_words;
 	uint32_t *texts; /* by old number: the new one, + 1 */
 	uint32_t *series;
@@ -78,10 +75,7 @@ static void part_done(struct part *part)
 	free(part->process_pairs);
 	pool_done(&part->pairs);
 	activity_done(&part->activity);
-	activity_done(&part->slices);
-	activity_done(&part->minutes);
 	free(part->slice_of);
-	free(part->minute_of);
 }
 
 static void compacting_cleanup(struct compacting *compacting)
@@ -254,6 +248,16 @@ static int copy_names(struct compacting *compacting)
 	return 0;
 }
 
+static int find_joined(struct compacting *compacting)
+{
+	int64_t number = 0;
+	int err = database_number(compacting->from, "SELECT value FROM meta WHERE key = 'joined'",
+				  &number);
+
+	compacting->is_joined = !err && number != 0;
+	return err == -ENODATA ? 0 : err;
+}
+
 static int read_words(struct compacting *compacting)
 {
 	struct catalog *old = &compacting->old_words;
@@ -336,55 +340,45 @@ static int read_part(struct compacting *compacting, sqlite3_stmt *row)
 				      part->old_pairs.pairs.count, &part->activity);
 	if (!err)
 		err = map_pairs(compacting, part);
-	if (!err)
-		err = activity_coarsen(&part->activity, COMPACT_SLICE_MS, false, &part->slices,
-				       &part->slice_of);
-	if (!err)
-		err = activity_coarsen(&part->activity, COMPACT_MINUTE_MS, false, &part->minutes,
-				       &part->minute_of);
-	if (!err)
-		err = activity_add(&part->activity, part->slice_of, part->series_pairs,
-				   &part->slices);
-	if (!err)
-		err = activity_add(&part->activity, part->minute_of, part->process_pairs,
-				   &part->minutes);
-	/* Only which slice is which is needed from here on. */
-	array_done(&part->activity.runs);
 	return err;
 }
 
-static int read_parts(struct compacting *compacting)
+/* Who had how much when, in steps of so many ms; ret_places as activity_coarsen() gives them. */
+static int pack_activity(struct compacting *compacting, const struct part *part, int64_t step_ms,
+			 const uint32_t *pairs, uint32_t **ret_places, struct activity *coarse,
+			 struct buf *ret)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(compacting->from,
-				   "SELECT id, first_window, last_window, first_ms, last_ms, "
-				   "end_ms, samples, pairs, runs FROM segment ORDER BY id",
-				   &row);
+	int err = activity_coarsen(&part->activity, step_ms, false, coarse, ret_places);
 
-	while (!err && (err = database_step(row)) > 0) {
-		if (compacting->parts.count >= SEGMENT_COUNT_MAX)
-			return -EOPNOTSUPP;
-		if (array_reserve(&compacting->parts, 1) < 0)
-			return -ENOMEM;
-		err = read_part(compacting, row);
-	}
+	if (!err)
+		err = activity_add(&part->activity, *ret_places, pairs, coarse);
+	if (!err)
+		err = activity_pack(compacting->packer, coarse, ret);
+	array_done(&coarse->runs);
 	return err;
 }
 
 static int write_part(struct compacting *compacting, struct part *part, sqlite3_stmt *insert)
 {
+	autoclean(activity) struct activity coarse = { 0 };
+	autoclean(activity) struct activity minutes = { 0 };
+	autofree uint32_t *minute_of = NULL;
 	struct buf *blobs = compacting->blobs;
-	const struct slice *slices = part->slices.slices.items;
-	uint32_t count = part->slices.slices.count;
 	int err = codec_pack_pairs(compacting->packer, (const void *)part->pairs.bytes,
 				   pool_count(&part->pairs), &blobs[0]);
 
 	if (!err)
-		err = activity_pack(compacting->packer, &part->slices, &blobs[1]);
+		err = pack_activity(compacting, part, COMPACT_SLICE_MS, part->series_pairs,
+				    &part->slice_of, &coarse, &blobs[1]);
 	if (!err)
-		err = activity_pack(compacting->packer, &part->minutes, &blobs[2]);
+		err = pack_activity(compacting, part, COMPACT_MINUTE_MS, part->process_pairs,
+				    &minute_of, &minutes, &blobs[2]);
 	if (err)
 		return err;
+
+	const struct slice *slices = coarse.slices.items;
+	uint32_t count = coarse.slices.count;
+
 	sqlite3_bind_int64(insert, 1, part->row.number);
 	sqlite3_bind_int64(insert, 2, part->row.first_window);
 	sqlite3_bind_int64(insert, 3, part->row.last_window);
@@ -395,23 +389,46 @@ static int write_part(struct compacting *compacting, struct part *part, sqlite3_
 	database_bind_bytes(insert, 8, blobs[0].bytes, blobs[0].size);
 	database_bind_bytes(insert, 9, blobs[1].bytes, blobs[1].size);
 	database_bind_bytes(insert, 10, blobs[2].bytes, blobs[2].size);
-	return database_run(insert);
+	err = database_run(insert);
+	/* Only which slice is which, and how many there were, is needed from here on. */
+	array_done(&part->activity.runs);
+	return err;
 }
 
 static int write_parts(struct compacting *compacting)
 {
+	autoclean(statement) sqlite3_stmt *row = NULL;
 	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(compacting->to,
-				   "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-				   &insert);
+	int err = database_prepare(compacting->from,
+				   "SELECT id, first_window, last_window, first_ms, last_ms, "
+				   "end_ms, samples, pairs, runs FROM segment ORDER BY id",
+				   &row);
 
-	for (uint32_t i = 0; !err && i < compacting->parts.count; i++)
-		err = write_part(compacting, &compacting->parts.items[i], insert);
+	if (!err)
+		err = database_prepare(compacting->to,
+				       "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				       &insert);
+	while (!err && (err = database_step(row)) > 0) {
+		if (compacting->parts.count >= SEGMENT_COUNT_MAX)
+			return -EOPNOTSUPP;
+		if (array_reserve(&compacting->parts, 1) < 0)
+			return -ENOMEM;
+		err = read_part(compacting, row);
+		if (!err)
+			err = write_part(compacting,
+					 &compacting->parts.items[compacting->parts.count - 1],
+					 insert);
+	}
 	return err;
 }
 
 /* ---- services -------------------------------------------------------------------------------- */
 
+static const char select_tree[] =
+	"SELECT segment, nodes FROM tree WHERE segment = ? AND service = ?";
+static const char select_shared_tree[] =
+	"SELECT segment, nodes FROM tree WHERE segment <= ? AND service = ? "
+	"ORDER BY segment DESC LIMIT 1";
 static const char select_blocks[] =
 	"SELECT type, period, valued, entry_count, entries, detail FROM block "
 	"WHERE segment = ? AND service = ? ORDER BY id";
@@ -443,39 +460,66 @@ static int add_samples(struct compacting *compacting, struct strand *strand, sql
 	return err;
 }
 
+/* What a service's blocks of a part say that its tree's nodes weigh. */
+static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t service,
+			sqlite3_stmt *block)
+{
+	struct strand *strand =
+		&compacting->braid.strands.items[compacting->strand_of.items[number]];
+	int err = 0;
+
+	sqlite3_reset(block);
+	sqlite3_bind_int64(block, 1, compacting->parts.items[number].row.number);
+	sqlite3_bind_int64(block, 2, service);
+	while (!err && (err = database_step(block)) > 0)
+		err = add_samples(compacting, strand, block);
+	return err;
+}
+
+/* Its strand of this service: of a joined file several parts have the same. */
+static int find_strand(struct compacting *compacting, uint32_t number, uint32_t service,
+		       sqlite3_stmt *tree, int64_t *last_tree)
+{
+	struct braid *braid = &compacting->braid;
+	uint32_t build_count = catalog_count(&compacting->old_words, CATALOG_BUILD);
+	struct strand *strand = NULL;
+	int err;
+
+	compacting->strand_of.items[number] = NONE;
+	sqlite3_reset(tree);
+	sqlite3_bind_int64(tree, 1, compacting->parts.items[number].row.number);
+	sqlite3_bind_int64(tree, 2, service);
+	err = database_step(tree);
+	if (err <= 0)
+		return err;
+	if (sqlite3_column_int64(tree, 0) == *last_tree) {
+		compacting->strand_of.items[number] = braid->strands.count - 1;
+		return 0;
+	}
+	*last_tree = sqlite3_column_int64(tree, 0);
+	compacting->strand_of.items[number] = braid->strands.count;
+
+	struct str blob = database_column(tree, 1);
+
+	return braid_add(braid, blob.text, blob.size, build_count, &strand);
+}
+
 /* The trees of one service in all segments, with what they weigh. */
 static int read_strands(struct compacting *compacting, uint32_t service)
 {
 	autoclean(statement) sqlite3_stmt *tree = NULL;
 	autoclean(statement) sqlite3_stmt *block = NULL;
-	uint32_t build_count = catalog_count(&compacting->old_words, CATALOG_BUILD);
-	int err =
-		database_prepare(compacting->from,
-				 "SELECT nodes FROM tree WHERE segment = ? AND service = ?", &tree);
+	int64_t last_tree = -1;
+	int err = database_prepare(compacting->from,
+				   compacting->is_joined ? select_shared_tree : select_tree, &tree);
 
 	if (!err)
 		err = database_prepare(compacting->from, select_blocks, &block);
 	braid_clear(&compacting->braid);
 	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
-		struct strand *strand = NULL;
-
-		compacting->strand_of.items[i] = NONE;
-		sqlite3_reset(tree);
-		sqlite3_bind_int64(tree, 1, compacting->parts.items[i].row.number);
-		sqlite3_bind_int64(tree, 2, service);
-		err = database_step(tree);
-		if (err <= 0)
-			continue;
-
-		struct str blob = database_column(tree, 0);
-
-		compacting->strand_of.items[i] = compacting->braid.strands.count;
-		err = braid_add(&compacting->braid, blob.text, blob.size, build_count, &strand);
-		sqlite3_reset(block);
-		sqlite3_bind_int64(block, 1, compacting->parts.items[i].row.number);
-		sqlite3_bind_int64(block, 2, service);
-		while (!err && (err = database_step(block)) > 0)
-			err = add_samples(compacting, strand, block);
+		err = find_strand(compacting, i, service, tree, &last_tree);
+		if (!err && compacting->strand_of.items[i] != NONE)
+			err = weigh_strand(compacting, i, service, block);
 	}
 	return err;
 }
@@ -758,48 +802,16 @@ static int write_services(struct compacting *compacting)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Rows that stay as they are. */
-static int copy_rows(struct compacting *compacting, const char *select, const char *insert_sql)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(compacting->from, select, &row);
-
-	if (!err)
-		err = database_prepare(compacting->to, insert_sql, &insert);
-	while (!err && (err = database_step(row)) > 0) {
-		for (int i = 0; i < sqlite3_column_count(row); i++)
-			sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
-		err = database_run(insert);
-	}
-	return err;
-}
-
-static int write_schema(struct compacting *compacting)
-{
-	autoclean(buf) struct buf sql = BUF(1 << 20);
-
-	/* What a crash leaves half-written is made anew: nothing needs to be taken back. */
-	buf_printf(&sql,
-		   "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN; "
-		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s",
-		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span, store_schema_span);
-	buf_add_u8(&sql, 0);
-	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
-}
-
 static int write_meta(struct compacting *compacting)
 {
 	autoclean(buf) struct buf sql = BUF(1024);
-	int err = copy_rows(compacting, "SELECT key, value FROM meta WHERE key <> 'finished'",
-			    "INSERT INTO meta VALUES (?, ?)");
+	int err = anew_copy_rows(
+		compacting->from, compacting->to,
+		"SELECT key, value FROM meta WHERE key NOT IN ('finished', 'joined')",
+		"INSERT INTO meta VALUES (?, ?)");
 
 	if (!err)
-		err = copy_rows(compacting, "SELECT source, sequence FROM source",
-				"INSERT INTO source VALUES (?, ?)");
-	if (!err)
-		err = copy_rows(compacting, "SELECT id, from_ms, to_ms, reason FROM gap",
-				"INSERT INTO gap VALUES (?, ?, ?, ?)");
+		err = anew_copy_sides(compacting->from, compacting->to);
 	if (err)
 		return err;
 	buf_printf(&sql,
@@ -828,16 +840,14 @@ static int write_words(struct compacting *compacting)
 
 static int write_all(struct compacting *compacting)
 {
-	int err = write_schema(compacting);
+	int err = find_joined(compacting);
 
 	if (!err)
 		err = read_words(compacting);
 	if (!err)
-		err = read_parts(compacting);
+		err = write_parts(compacting);
 	if (!err)
 		err = write_services(compacting);
-	if (!err)
-		err = write_parts(compacting);
 	if (!err)
 		err = write_words(compacting);
 	if (!err)
@@ -845,22 +855,13 @@ static int write_all(struct compacting *compacting)
 	return err ? err : database_execute(compacting->to, "COMMIT");
 }
 
-static int sync_file(const char *path)
-{
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 int compact_span(const struct compact_options *options)
 {
 	autoclean(compacting) struct compacting compacting = { .options = options };
-	int err = unlink(options->to) < 0 && errno != ENOENT ? -errno : 0;
+	int err = codec_new(&compacting.codec);
 
 	for (unsigned i = 0; i < 3; i++)
 		compacting.blobs[i] = BUF(COLUMNS_PLAIN_SIZE_MAX);
-	if (!err)
-		err = codec_new(&compacting.codec);
 	if (!err)
 		err = codec_new(&compacting.detail_codec);
 	if (!err)
@@ -870,11 +871,9 @@ int compact_span(const struct compact_options *options)
 	codec_set_level(compacting.packer, LEVEL);
 	err = database_open(options->from, DATABASE_IMMUTABLE, &compacting.from);
 	if (!err)
-		err = database_errno(sqlite3_open_v2(
-			options->to, &compacting.to,
-			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE, &compacting.to);
 	if (!err)
 		err = write_all(&compacting);
 	compacting.to = database_close(compacting.to);
-	return err ? err : sync_file(options->to);
+	return err ? err : anew_sync(options->to);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "store/join.h"
 #include "store/roll.h"
 #include "store/store_private.h"
 
@@ -44,7 +45,13 @@ static bool is_name(const char *name)
 	       size >= 4 && span_name_number(name) > 0;
 }
 
-/* Whether one file took another's place, by their names: it is compact, or lacks more. */
+/* By the letter behind the number: joined comes before compact. */
+static int stage_of(const char *rest)
+{
+	return *rest == 'c' ? 2 : *rest == 'j';
+}
+
+/* Whether one file took another's place, by their names: it was written anew, or lacks more. */
 static bool is_later(const char *name, const char *other)
 {
 	size_t stem = (size_t)(strchr(name, '-') - name) + 1;
@@ -53,13 +60,13 @@ static bool is_later(const char *name, const char *other)
 	if (strncmp(name, other, stem) != 0 || (other[stem] >= '0' && other[stem] <= '9'))
 		return false;
 
-	bool is_compact = name[stem] == 'c';
-	bool other_is_compact = other[stem] == 'c';
+	int stage = stage_of(name + stem);
+	int other_stage = stage_of(other + stem);
 	uint64_t removed = 0, other_removed = 0;
 
-	(void)sscanf(name + stem + is_compact, "d%" SCNu64, &removed);
-	(void)sscanf(other + stem + other_is_compact, "d%" SCNu64, &other_removed);
-	return is_compact == other_is_compact ? other_removed > removed : other_is_compact;
+	(void)sscanf(name + stem + (stage > 0), "d%" SCNu64, &removed);
+	(void)sscanf(other + stem + (other_stage > 0), "d%" SCNu64, &other_removed);
+	return stage == other_stage ? other_removed > removed : other_stage > stage;
 }
 
 /* Whether the other file took this one's place. */
@@ -124,6 +131,12 @@ static void *run(void *context)
 						 .fold = compaction->fold,
 						 .cancel = &compaction->cancel };
 
+	const struct join_options join = { .from = compaction->span->path,
+					   .to = compaction->path,
+					   .finished_ms = compaction->span->finished_ms,
+					   .node_count_max = compaction->node_count_max,
+					   .cancel = &compaction->cancel };
+
 	const struct roll_options roll = { .from = compaction->span,
 					   .row = compaction->row.number ? &compaction->row : NULL,
 					   .to = compaction->chronicle ? compaction->chronicle->path
@@ -145,9 +158,17 @@ static void *run(void *context)
 			     : compaction->chronicle
 				     ? roll_up(&roll, &compaction->piece, &compaction->labels,
 					       &compaction->is_about_chronicle)
-				     : compact_span(&options);
+			     : compaction->is_joining ? join_span(&join)
+						      : compact_span(&options);
 	atomic_store(&compaction->is_done, true);
 	return NULL;
+}
+
+/* Nobody writes it or has anything to remove from it, and it was not tried in vain. */
+static bool may_be_anew(const struct store *store, const struct span *span)
+{
+	return span->is_sealed && !span->is_compact && !span->stays && !span->is_damaged &&
+	       (!store_may_hide(store, span) || span->cant_remove);
 }
 
 /* The oldest that is old enough. */
@@ -159,9 +180,7 @@ static struct span *find_span(struct store *store, int64_t now_unix_ms)
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		struct span *span = store->spans.spans.items[i];
 
-		if (span->is_sealed && !span->is_compact && !span->stays && !span->is_damaged &&
-		    (!store_may_hide(store, span) || span->cant_remove) &&
-		    span->end_ms < now_unix_ms - store->detail_ms &&
+		if (may_be_anew(store, span) && span->end_ms < now_unix_ms - store->detail_ms &&
 		    (!oldest || span->end_ms < oldest->end_ms))
 			oldest = span;
 	}
@@ -169,6 +188,25 @@ static struct span *find_span(struct store *store, int64_t now_unix_ms)
 		store_span_hold(oldest);
 	pthread_mutex_unlock(&store->lock);
 	return oldest;
+}
+
+/* One with several trees for a service. */
+static struct span *find_to_join(struct store *store)
+{
+	struct span *found = NULL;
+
+	pthread_mutex_lock(&store->lock);
+	for (uint32_t i = 0; !found && i < store->spans.spans.count; i++) {
+		struct span *span = store->spans.spans.items[i];
+
+		if (may_be_anew(store, span) && !span->shares_trees && !span->cant_join &&
+		    span->segments.rows.count > 1)
+			found = span;
+	}
+	if (found)
+		store_span_hold(found);
+	pthread_mutex_unlock(&store->lock);
+	return found;
 }
 
 static void set_running(struct store *store, bool is_running)
@@ -180,11 +218,13 @@ static void set_running(struct store *store, bool is_running)
 }
 
 /* Takes over the reference. */
-static int start(struct store *store, struct span *span, struct span *chronicle)
+static int start(struct store *store, struct span *span, struct span *chronicle, bool is_joining)
 {
 	struct compaction *compaction = &store->compaction;
 	int err = 0;
 
+	compaction->is_joining = is_joining;
+	compaction->node_count_max = store->nodes_together;
 	compaction->path = NULL;
 	if (!chronicle &&
 	    asprintf(&compaction->path, "%s" SPAN_UNFINISHED_SUFFIX, span->path) < 0) {
@@ -245,12 +285,15 @@ static int replace(struct store *store, struct span *old, const char *unfinished
 	return 0;
 }
 
-static void finish_compact(struct store *store, struct compaction *done, int *err)
+static void finish_anew(struct store *store, struct compaction *done, int *err)
 {
 	struct span *span = done->span;
 	char name[SPAN_NAME_SIZE];
 
-	span_compact_name(span->name, name);
+	if (done->is_joining)
+		span_joined_name(span->name, name);
+	else
+		span_compact_name(span->name, name);
 	/* Retention may have let it go meanwhile. */
 	if (!*err && span->is_listed)
 		*err = replace(store, span, done->path, name);
@@ -260,7 +303,10 @@ static void finish_compact(struct store *store, struct compaction *done, int *er
 	/* What can't be written anew answers as it is; what had no room is tried again. */
 	if (*err && !error_is_damage(*err) && *err != -ENOSPC && *err != -ECANCELED) {
 		pthread_mutex_lock(&store->lock);
-		span->stays = true;
+		if (done->is_joining)
+			span->cant_join = true;
+		else
+			span->stays = true;
 		pthread_mutex_unlock(&store->lock);
 	}
 }
@@ -333,7 +379,7 @@ static int finish(struct store *store)
 	else if (done->chronicle)
 		err = store_rolled(store, done, err);
 	else
-		finish_compact(store, done, &err);
+		finish_anew(store, done, &err);
 	pool_done(&done->labels);
 	if (error_is_damage(err)) {
 		pthread_mutex_lock(&store->lock);
@@ -361,7 +407,7 @@ static int roll(struct store *store, struct span *span, int64_t now_unix_ms)
 		store_span_release(store, span);
 		return err;
 	}
-	return start(store, span, store->chronicle);
+	return start(store, span, store->chronicle, false);
 }
 
 /* One of which something deleted may have to be removed. */
@@ -400,7 +446,7 @@ static void start_removal(struct store *store, struct span *span)
 			store->spans.spans.items[i]->identity;
 	compaction->removes = deletion_rules_hold(store->rules);
 	compaction->removed_until = store->rules->rules[store->rules->count - 1].number;
-	if (start(store, span, NULL))
+	if (start(store, span, NULL, false))
 		compaction->removes = deletion_rules_release(compaction->removes);
 }
 
@@ -436,8 +482,15 @@ void store_compact(struct store *store, int64_t now_unix_ms)
 		return;
 	}
 	span = find_span(store, now_unix_ms);
-	if (span)
-		(void)start(store, span, NULL);
-	else if (store_find_to_roll(store, false, &span, &store->compaction.row))
+	if (span) {
+		(void)start(store, span, NULL, false);
+		return;
+	}
+	if (store_find_to_roll(store, false, &span, &store->compaction.row)) {
 		(void)roll(store, span, now_unix_ms);
+		return;
+	}
+	span = find_to_join(store);
+	if (span)
+		(void)start(store, span, NULL, true);
 }

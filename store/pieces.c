@@ -60,10 +60,10 @@ static int read_window_trees(struct reader *reader, const struct segment_row *se
 	return err;
 }
 
-/* Trees of a compact span are those of all its segments. */
+/* Trees that segments share are of the first one for which they hold. */
 static int64_t tree_segment(const struct reader *reader, const struct segment_row *segment)
 {
-	return reader->span->is_compact ? 0 : segment->number;
+	return reader->span->shares_trees ? reader->services.first_segment : segment->number;
 }
 
 /* The wanted services that the segment has trees of. *ret_all: that was all of them. */
@@ -138,7 +138,11 @@ static int find_trees(struct reader *reader, const struct segment_row *row, read
 		      bool keep, struct cached **place)
 {
 	struct cache *cache = reader->store->cache;
-	struct cache_key key = { .span = reader->span->id, .segment = row->number };
+	/* Which trees are read together depends on the question: those of a service are told by
+	 * the segment from which on they hold. */
+	struct cache_key key = { .span = reader->span->id,
+				 .segment = row->number,
+				 .last_segment = reader->services.first_segment };
 	struct cached *cached = *place;
 	struct cached *known = NULL;
 	bool is_all = true;
@@ -221,8 +225,10 @@ int reader_blocks(struct reader *reader, const struct segment_row *segment,
 	assert(segment->is_whole);
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, segment->number >= READER_WHOLE_SPAN ? 0 : segment->number);
-	sqlite3_bind_int64(row, 2, segment->number);
+	bool is_shared = segment->number >= READER_WHOLE_SPAN;
+
+	sqlite3_bind_int64(row, 1, is_shared ? reader->services.first_segment : segment->number);
+	sqlite3_bind_int64(row, 2, is_shared ? reader->services.last_segment : segment->number);
 	sqlite3_bind_int64(row, 3, reader->services.first);
 	sqlite3_bind_int64(row, 4, reader->services.last);
 	while ((err = database_step(row)) > 0) {

@@ -538,7 +538,7 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	return err < 0 ? err : 0;
 }
 
-static int visit_compact_parts(struct reader *reader, const struct segment_rows *segments)
+static int visit_shared_parts(struct reader *reader, const struct segment_rows *segments)
 {
 	const struct reader_question *question = reader->question;
 	int err = 0;
@@ -547,7 +547,8 @@ static int visit_compact_parts(struct reader *reader, const struct segment_rows 
 		const struct segment_row *row = &segments->rows.items[i];
 		bool is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
 
-		if (!is_asked(reader, row))
+		if (row->number < reader->services.first_segment ||
+		    row->number > reader->services.last_segment || !is_asked(reader, row))
 			continue;
 		if (is_inside && question->whole)
 			err = question->whole(question->context, reader, row);
@@ -558,8 +559,18 @@ static int visit_compact_parts(struct reader *reader, const struct segment_rows 
 	return err;
 }
 
+/* The segments for which the tree holds on which the row stands, up to the service's next one. */
+static void take_segments(sqlite3_stmt *row, struct service_range *range)
+{
+	range->first_segment = (uint32_t)sqlite3_column_int64(row, 2);
+	range->last_segment = sqlite3_column_type(row, 3) == SQLITE_NULL
+				      ? READER_WHOLE_SPAN - 1
+				      : (uint32_t)sqlite3_column_int64(row, 3) - 1;
+}
+
 /*
- * The next services that are read together. One with more nodes than these is alone.
+ * The next services that are read together. One with more nodes than these is alone, and so is one
+ * with several trees, each of which comes in its turn.
  * 0: there are none; 1, and the row stands on the first one that is not among them, or 2: these
  * are the last.
  */
@@ -575,6 +586,7 @@ static int take_services(struct reader *reader, sqlite3_stmt *row)
 
 	do {
 		uint64_t count = (uint64_t)sqlite3_column_int64(row, 1);
+		struct service_range next = *range;
 
 		if (!reader_text_column(reader, row, 0, &service))
 			return -EBADMSG;
@@ -583,8 +595,11 @@ static int take_services(struct reader *reader, sqlite3_stmt *row)
 			range->is_part = true;
 			continue;
 		}
-		if (has_any && sum + count > most)
+		take_segments(row, &next);
+		if (has_any && (sum + count > most || next.first_segment != range->first_segment ||
+				next.last_segment != range->last_segment))
 			return 1;
+		*range = next;
 		range->first = has_any ? range->first : service;
 		range->last = service;
 		sum += count;
@@ -603,14 +618,14 @@ static int visit_services(struct reader *reader, const struct segment_rows *segm
 	reading.row = &all;
 	err = question->segment(question->context, reader, &reading);
 	if (err == 0)
-		err = visit_compact_parts(reader, segments);
+		err = visit_shared_parts(reader, segments);
 	if (err >= 0 && question->segment_end)
 		err = question->segment_end(question->context, reader, &reading);
 	return err < 0 ? err : 0;
 }
 
-/* Stacks of a compact span: its segments have one tree, so what they hold is added up as one. */
-static int visit_compact(struct reader *reader, const struct segment_rows *segments)
+/* Stacks of a span whose segments share trees: what they hold is added up as one. */
+static int visit_shared(struct reader *reader, const struct segment_rows *segments)
 {
 	autoclean(statement) sqlite3_stmt *trees = NULL;
 	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
@@ -629,8 +644,9 @@ static int visit_compact(struct reader *reader, const struct segment_rows *segme
 	if (!is_any_asked)
 		return 0;
 	err = database_prepare(reader->database,
-			       "SELECT service, node_count FROM tree WHERE segment = 0 "
-			       "ORDER BY service",
+			       "SELECT service, node_count, segment, lead(segment) OVER "
+			       "(PARTITION BY service ORDER BY segment) FROM tree "
+			       "ORDER BY service, segment",
 			       &trees);
 	if (!err)
 		err = database_step(trees);
@@ -720,8 +736,8 @@ static int visit_span(struct reader *reader)
 	} else if (!err) {
 		err = copy_segments(&reader->span->segments, &segments);
 	}
-	if (!err && reader->span->is_compact && reader->question->wants_entries) {
-		err = visit_compact(reader, &segments);
+	if (!err && reader->span->shares_trees && reader->question->wants_entries) {
+		err = visit_shared(reader, &segments);
 		segments.rows.count = 0;
 	}
 	if (!err)

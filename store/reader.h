@@ -29,8 +29,8 @@ struct verdict {
 };
 
 /*
- * Stands for all segments of a compact span, whose trees they share; of so many of its services as
- * are read together. Numbers from here on are for the next ones.
+ * Stands for all segments of a span that share trees; of so many of its services as are read
+ * together. Numbers from here on are for the next ones.
  */
 #define READER_WHOLE_SPAN (UINT32_MAX - READER_GROUP_COUNT_MAX + 1)
 
@@ -43,10 +43,14 @@ enum {
 	READER_NODE_COUNT_TOGETHER = 1 << 20,
 };
 
-/* Texts, and whether others between them and around them are left out. */
+/*
+ * Texts, and whether others between them and around them are left out. Of a span whose segments
+ * share trees also which of these: from which segment on they hold, and the last one.
+ */
 struct service_range {
 	uint32_t first, last;
 	bool is_part;
+	uint32_t first_segment, last_segment;
 };
 
 /* What of a segment is being read. */

@@ -3,14 +3,13 @@
 
 #include "store/remove.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store/activity.h"
+#include "store/anew.h"
 #include "store/catalog.h"
 #include "store/database.h"
 #include "store/deletions.h"
@@ -458,69 +457,39 @@ static int write_segments(struct removing *removing)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-static int copy_rows(struct removing *removing, const char *select, const char *insert_sql)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(removing->from, select, &row);
-
-	if (!err)
-		err = database_prepare(removing->to, insert_sql, &insert);
-	while (!err && (err = database_step(row)) > 0) {
-		for (int i = 0; i < sqlite3_column_count(row); i++)
-			sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
-		err = database_run(insert);
-	}
-	return err;
-}
-
-/* Trees of which a block is left. */
+/* Trees of which a block is left; or, where segments share them, of an earlier or a later one. */
 static int write_trees(struct removing *removing)
 {
-	int err = copy_rows(removing, "SELECT id, segment, service, node_count, nodes FROM tree",
-			    "INSERT INTO tree VALUES (?, ?, ?, ?, ?)");
+	int err = anew_copy_rows(removing->from, removing->to,
+				 "SELECT id, segment, service, node_count, nodes FROM tree",
+				 "INSERT INTO tree VALUES (?, ?, ?, ?, ?)");
 
-	return err ? err
-		   : database_execute(removing->to,
-				      "DELETE FROM tree WHERE NOT EXISTS (SELECT 1 FROM block "
-				      "WHERE block.service = tree.service AND "
-				      "(tree.segment = 0 OR block.segment = tree.segment))");
+	if (err)
+		return err;
+	return database_execute(removing->to,
+				removing->options->from->shares_trees
+					? "DELETE FROM tree WHERE service NOT IN "
+					  "(SELECT service FROM block)"
+					: "DELETE FROM tree WHERE NOT EXISTS (SELECT 1 FROM block "
+					  "WHERE block.service = tree.service AND "
+					  "block.segment = tree.segment)");
 }
 
 static int write_meta(struct removing *removing)
 {
 	autoclean(buf) struct buf sql = BUF(1024);
-	int err = copy_rows(removing,
-			    "SELECT key, value FROM meta WHERE key NOT IN ('clean', 'finished')",
-			    "INSERT INTO meta VALUES (?, ?)");
+	int err =
+		anew_copy_rows(removing->from, removing->to,
+			       "SELECT key, value FROM meta WHERE key NOT IN ('clean', 'finished')",
+			       "INSERT INTO meta VALUES (?, ?)");
 
 	if (!err && !removing->options->from->is_chronicle)
-		err = copy_rows(removing, "SELECT source, sequence FROM source",
-				"INSERT INTO source VALUES (?, ?)");
-	if (!err && !removing->options->from->is_chronicle)
-		err = copy_rows(removing, "SELECT id, from_ms, to_ms, reason FROM gap",
-				"INSERT INTO gap VALUES (?, ?, ?, ?)");
+		err = anew_copy_sides(removing->from, removing->to);
 	if (err)
 		return err;
 	buf_printf(&sql,
 		   "INSERT INTO meta VALUES ('clean', %" PRIu64 "), ('finished', %" PRId64 ")",
 		   removing->options->clean_until, removing->options->from->finished_ms);
-	buf_add_u8(&sql, 0);
-	return sql.error ? sql.error : database_execute(removing->to, (const char *)sql.bytes);
-}
-
-static int write_schema(struct removing *removing)
-{
-	autoclean(buf) struct buf sql = BUF(1 << 20);
-
-	/* What a crash leaves half-written is made anew. What is dropped again is overwritten. */
-	buf_printf(&sql,
-		   "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
-		   "PRAGMA secure_delete = ON; BEGIN; "
-		   "PRAGMA application_id = %d; PRAGMA user_version = %d; %s%s",
-		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span,
-		   removing->options->from->is_chronicle ? store_chronicle_span
-							 : store_schema_span);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(removing->to, (const char *)sql.bytes);
 }
@@ -735,15 +704,15 @@ static int write_chronicle(struct removing *removing)
 
 	if (err || !removing->has_any)
 		return err;
-	err = copy_rows(removing,
-			"SELECT id, scope, piece, node_count, locations, nodes FROM growth",
-			"INSERT INTO growth VALUES (?, ?, ?, ?, ?, ?)");
+	err = anew_copy_rows(removing->from, removing->to,
+			     "SELECT id, scope, piece, node_count, locations, nodes FROM growth",
+			     "INSERT INTO growth VALUES (?, ?, ?, ?, ?, ?)");
 	if (!err)
 		err = database_execute(removing->to, "DELETE FROM growth WHERE scope >= 0 AND "
 						     "scope NOT IN (SELECT scope FROM list)");
 	return err ? err
-		   : copy_rows(removing, "SELECT name FROM sample_label",
-			       "INSERT INTO sample_label VALUES (?)");
+		   : anew_copy_rows(removing->from, removing->to, "SELECT name FROM sample_label",
+				    "INSERT INTO sample_label VALUES (?)");
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -751,10 +720,7 @@ static int write_chronicle(struct removing *removing)
 static int write_all(struct removing *removing)
 {
 	bool is_chronicle = removing->options->from->is_chronicle;
-	int err = write_schema(removing);
-
-	if (!err)
-		err = is_chronicle ? write_chronicle(removing) : write_segments(removing);
+	int err = is_chronicle ? write_chronicle(removing) : write_segments(removing);
 	if (!err && !removing->has_any)
 		return 0;
 	if (!err && !is_chronicle)
@@ -768,23 +734,14 @@ static int write_all(struct removing *removing)
 	return err ? err : database_execute(removing->to, "VACUUM");
 }
 
-static int sync_file(const char *path)
-{
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 int remove_deleted(const struct remove_options *options, struct removal *ret)
 {
 	autoclean(removing) struct removing removing = { .options = options, .removal = ret };
-	int err = unlink(options->to) < 0 && errno != ENOENT ? -errno : 0;
+	int err = codec_new(&removing.codec);
 
 	*ret = (struct removal){ 0 };
 	for (unsigned i = 0; i < 3; i++)
 		removing.blobs[i] = BUF(COLUMNS_PLAIN_SIZE_MAX);
-	if (!err)
-		err = codec_new(&removing.codec);
 	if (!err)
 		err = codec_new(&removing.detail_codec);
 	if (!err)
@@ -801,9 +758,9 @@ int remove_deleted(const struct remove_options *options, struct removal *ret)
 	/* An early one, which does not say whose its sums are: they are left out of answers. */
 	if (options->from->is_chronicle && options->from->version < SPAN_VERSION_ACTIVITY)
 		return -EOPNOTSUPP;
-	err = database_errno(sqlite3_open_v2(
-		options->to, &removing.to,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+	err = anew_create(options->to,
+			  options->from->is_chronicle ? store_chronicle_span : store_schema_span,
+			  ANEW_PAGE_SIZE, &removing.to);
 	if (!err)
 		err = write_all(&removing);
 	ret->is_empty = !err && !removing.has_any;
@@ -812,5 +769,5 @@ int remove_deleted(const struct remove_options *options, struct removal *ret)
 	removing.to = database_close(removing.to);
 	if (err || ret->is_empty || ret->is_clean)
 		return err;
-	return sync_file(options->to);
+	return anew_sync(options->to);
 }

@@ -641,18 +641,22 @@ static int roll_service(struct rolling *rolling, uint32_t root)
 	return err;
 }
 
+static const char select_own[] =
+	"SELECT service, nodes FROM tree WHERE segment = ? ORDER BY service";
+/* Of each service the one that holds for the segment. */
+static const char select_shared[] =
+	"SELECT service, nodes FROM tree WHERE id IN (SELECT id FROM (SELECT id, max(segment) "
+	"FROM tree WHERE segment <= ? GROUP BY service)) ORDER BY id";
+
 static int roll_services(struct rolling *rolling, struct scope *host)
 {
 	autoclean(statement) sqlite3_stmt *tree = NULL;
-	bool is_compact = rolling->options->from->is_compact;
-	int err = database_prepare(rolling->from,
-				   "SELECT service, nodes FROM tree WHERE segment = ? "
-				   "ORDER BY service",
-				   &tree);
+	bool shares_trees = rolling->options->from->shares_trees;
+	int err = database_prepare(rolling->from, shares_trees ? select_shared : select_own, &tree);
 
 	if (err)
 		return err;
-	sqlite3_bind_int64(tree, 1, is_compact ? 0 : first_segment(rolling));
+	sqlite3_bind_int64(tree, 1, first_segment(rolling));
 	while ((err = database_step(tree)) > 0) {
 		uint32_t service = (uint32_t)sqlite3_column_int64(tree, 0);
 		int64_t root = word_map_text(&rolling->words, service);

@@ -44,8 +44,9 @@ CREATE TABLE segment (
 	minutes BLOB
 );
 
--- The stacks of a service in a segment, or in all of a compact span (segment 0). service: text; nodes: frame, locations by build and address,
--- nodes in preorder (store/shape.h)
+-- The stacks of a service in a segment; of a joined or compact span: from a segment on, up to that of
+-- the service's next tree, of which the first is segment 0's. service: text; nodes: frame, locations by
+-- build and address, nodes in preorder (store/shape.h)
 CREATE TABLE tree (
 	id INTEGER PRIMARY KEY,
 	segment INTEGER NOT NULL,

@@ -409,16 +409,29 @@ static int read_deletions(struct span *span, sqlite3 *database)
 	return err == -ENODATA ? 0 : err;
 }
 
+static int read_flag(sqlite3 *database, const char *sql, bool *ret)
+{
+	int64_t number = 0;
+	int err = database_number(database, sql, &number);
+
+	*ret = !err && number != 0;
+	return err == -ENODATA ? 0 : err;
+}
+
+/* What became of it when it was written anew. */
 static int read_compaction(struct span *span, sqlite3 *database)
 {
 	int64_t number = 0;
-	int err =
-		database_number(database, "SELECT value FROM meta WHERE key = 'compact'", &number);
+	bool is_joined = false;
+	int err = read_flag(database, "SELECT value FROM meta WHERE key = 'joined'", &is_joined);
 
-	if (err == -ENODATA)
-		return 0;
-	span->is_compact = !err && number != 0;
 	if (!err)
+		err = read_flag(database, "SELECT value FROM meta WHERE key = 'compact'",
+				&span->is_compact);
+	span->shares_trees = is_joined || span->is_compact;
+	if (err || !span->shares_trees)
+		return err;
+	if (span->is_compact)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'folded'",
 				      &number);
 	span->folded = (uint64_t)number;
@@ -759,22 +772,33 @@ static int stem_size(const char *name)
 	return size;
 }
 
-/* "20260822T060000-1.db" to "20260822T060000-1c.db", and "…-1d3.db" to "…-1cd3.db". */
-void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
+static void name_anew(const char *name, char letter, char ret[static SPAN_NAME_SIZE])
 {
 	int stem = stem_size(name);
+	const char *rest = name + stem + (name[stem] == 'j');
 
-	snprintf(ret, SPAN_NAME_SIZE, "%.*sc%.*s", stem, name, SPAN_NAME_SIZE - 30, name + stem);
+	snprintf(ret, SPAN_NAME_SIZE, "%.*s%c%.*s", stem, name, letter, SPAN_NAME_SIZE - 30, rest);
+}
+
+/* "20260822T060000-1.db" or "…-1j.db" to "20260822T060000-1c.db", and "…-1d3.db" to "…-1cd3.db". */
+void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
+{
+	name_anew(name, 'c', ret);
+}
+
+/* "20260822T060000-1.db" to "20260822T060000-1j.db", and "…-1d3.db" to "…-1jd3.db". */
+void span_joined_name(const char *name, char ret[static SPAN_NAME_SIZE])
+{
+	name_anew(name, 'j', ret);
 }
 
 /* "20260822T060000-1c.db" to "20260822T060000-1cd3.db". */
 void span_removed_name(const char *name, uint64_t deletion, char ret[static SPAN_NAME_SIZE])
 {
 	int stem = stem_size(name);
-	bool is_compact = name[stem] == 'c';
+	int letter_count = name[stem] == 'c' || name[stem] == 'j';
 
-	snprintf(ret, SPAN_NAME_SIZE, "%.*s%sd%" PRIu64 ".db", stem, name, is_compact ? "c" : "",
-		 deletion);
+	snprintf(ret, SPAN_NAME_SIZE, "%.*sd%" PRIu64 ".db", stem + letter_count, name, deletion);
 }
 
 int span_seal(struct span *span)

@@ -21,7 +21,8 @@
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
-	SPAN_VERSION = 5, /* from it on details are terse, and words of compact spans in frames */
+	/* 5: details are terse, and words of compact spans in frames; 6: spans may be joined. */
+	SPAN_VERSION = 6,
 	SPAN_VERSION_OLDEST = 3, /* that is read */
 	/* From which on chronicles know who had how much when, of spans too (store/chronicle.h). */
 	SPAN_VERSION_ACTIVITY = 4,
@@ -55,9 +56,10 @@ struct span {
 	char *path;
 	char name[SPAN_NAME_SIZE];
 	int64_t from_ms, until_ms; /* what belongs here, unless it is late */
-	bool is_compact;	   /* written anew, and one tree for each service */
+	bool shares_trees;	   /* its segments do: it is joined, or compact */
+	bool is_compact;	   /* written anew, and folded */
 	uint64_t folded;	   /* samples that lost frames by that */
-	uint64_t nodes, nodes_max; /* of a compact one: of all its services, of the largest */
+	uint64_t nodes, nodes_max; /* of shared trees: in all, of the largest */
 	bool is_late;
 	bool is_chronicle; /* store/chronicle.h; of the rest it has what speaks of a file */
 	uint32_t version;  /* of its schema */
@@ -71,6 +73,7 @@ struct span {
 	bool is_listed;	      /* not dropped or set aside */
 	bool is_gone;	      /* its file goes with it */
 	bool stays;	      /* it can't be written anew */
+	bool cant_join;	      /* that it can't be joined */
 	bool is_sealed;
 	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
 	char damage[SPAN_DAMAGE_SIZE]; /* what was found */
@@ -178,6 +181,7 @@ void span_release(struct span *span, sqlite3 *connection);
 
 /* The name of the compact file that takes a file's place, and of what is not finished yet. */
 void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE]);
+void span_joined_name(const char *name, char ret[static SPAN_NAME_SIZE]);
 /* The same for the file without what was deleted. */
 void span_removed_name(const char *name, uint64_t deletion, char ret[static SPAN_NAME_SIZE]);
 #define SPAN_UNFINISHED_SUFFIX ".unfinished"

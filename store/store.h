@@ -59,7 +59,8 @@ struct store_options {
 	int64_t detail_ms;
 	uint32_t fold;
 	struct store_limits limits;
-	/* Nodes of a compact span that a question reads together; 0: a million. For tests. */
+	/* Nodes that a question reads together where segments share trees; 0: a million. For tests.
+	 */
 	uint32_t nodes_together;
 	/* Asked for leaves (store/leaves.h) in place of symbols; or NULL. */
 	store_leaf_start *leaf_start;

@@ -60,9 +60,10 @@ struct compaction {
 	pthread_t thread;
 	bool is_running;
 	atomic_bool is_done, cancel;
-	struct span *span;		/* with a reference */
-	struct span *chronicle;		/* it is rolled up into this one; or NULL */
-	struct segment_row row;		/* what is rolled up; number 0: all of the span */
+	struct span *span;	/* with a reference */
+	struct span *chronicle; /* it is rolled up into this one; or NULL */
+	struct segment_row row; /* what is rolled up; number 0: all of the span */
+	bool is_joining;	/* the span is; else it is compacted, when it is not rolled up */
 	struct deletion_rules *removes; /* what is removed from the span; or NULL */
 	uint64_t removed_until;		/* of them the last */
 	ARRAY(uint64_t) identities;	/* of all spans, when it began */
@@ -72,6 +73,7 @@ struct compaction {
 	bool is_about_chronicle;	/* the result */
 	char *path;			/* of what is not finished */
 	uint32_t fold;
+	uint32_t node_count_max; /* of trees that are joined */
 	int result;
 };
 

@@ -11,6 +11,8 @@
 -- 'identity': a random number, the same in the compact file that takes this one's place.
 -- 'clean': up to which deletion (store/deletions.h) nothing that was deleted is in it; none: 0.
 -- 'chronicle': 1 when it holds roll-ups (store/chronicle.sql), not samples.
+-- 'joined': 1 when it was written anew with one tree for each service, and nothing else changed
+-- (store/join.h).
 -- 'compact': 1 when it was written anew (store/compact.h); 'fold': nodes of fewer samples were folded,
 -- 'folded': so many samples lost frames by it; 'finished': when the file in whose place it is was sealed.
 CREATE TABLE meta (

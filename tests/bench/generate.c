@@ -16,8 +16,8 @@
 #include "web/recording.h"
 
 static const char usage[] =
-	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] TARGET [SECONDS "
-	"[SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
+	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] [--sparse] TARGET "
+	"[SECONDS [SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
 	"\n"
 	"An invented busy host of SERVICES (400) with PROCESSES (7 a service "
 	"and a half) living at once,\n"
@@ -32,11 +32,14 @@ static const char usage[] =
 	"are stored. With --whole it ends at the last full six hours, "
 	"where a span file ends. With --seldom\n"
 	"ten minutes are committed at once, not five seconds: a quiet month is "
-	"there in minutes.\n";
+	"there in an hour. With\n"
+	"--sparse a store gets one second of each minute only, and processes live sixty "
+	"times as long.\n";
 
 enum {
 	COMMIT_SECONDS = 5, /* as the server's --window */
 	SELDOM_SECONDS = 600,
+	SPARSE = 60,
 	MAINTAIN_SECONDS = 60,
 	BATCH_SIZE_MAX = 64 << 20,
 };
@@ -51,6 +54,7 @@ struct task {
 	bool has_functions;
 	bool is_whole;
 	bool is_seldom;
+	bool is_sparse;
 	const char *target;
 	uint64_t numbers[NUMBER_COUNT];
 	struct generator *generator;
@@ -112,19 +116,31 @@ struct times {
 	uint64_t samples;
 };
 
+static uint64_t step_of(const struct task *task)
+{
+	return task->is_sparse ? SPARSE : 1;
+}
+
 static int store_second(const struct task *task, uint64_t second, struct store *store,
 			struct batch *batch, struct times *times)
 {
 	uint64_t start_ns = clock_monotonic_ns();
 	const struct window *window = generator_next(task->generator);
+	uint64_t step = step_of(task);
+	/* The generator's seconds follow each other. */
+	int64_t later_ms = (int64_t)(second - second / step) * CLOCK_MS_PER_S;
 	int64_t end_ms = ((int64_t)window->end_boot_ns + window->boot_to_unix_ns) / CLOCK_NS_PER_MS;
 	int err;
 
+	end_ms += later_ms;
 	times->samples += window->sample_count;
 	uint64_t made_ns = clock_monotonic_ns();
 
 	batch_clear(batch);
 	err = generator_fill(task->generator, task->has_functions, batch);
+
+	if (later_ms)
+		batch_set_time(batch, (struct batch_time){ end_ms - CLOCK_MS_PER_S, end_ms });
 
 	uint64_t filled_ns = clock_monotonic_ns();
 
@@ -132,10 +148,10 @@ static int store_second(const struct task *task, uint64_t second, struct store *
 	times->filling_ns += filled_ns - made_ns;
 	if (!err)
 		err = store_append(store, batch);
-	if (!err && (second + 1) % (task->is_seldom ? SELDOM_SECONDS : COMMIT_SECONDS) == 0)
+	if (!err && (second + step) % (task->is_seldom ? SELDOM_SECONDS : COMMIT_SECONDS) == 0)
 		err = store_commit(store);
 	/* The time of the data, so that a month is sealed as if it had passed. */
-	if (!err && (second + 1) % MAINTAIN_SECONDS == 0)
+	if (!err && (second + step) % MAINTAIN_SECONDS == 0)
 		err = store_maintain(store, end_ms);
 	times->storing_ns += clock_monotonic_ns() - filled_ns;
 	return err;
@@ -153,7 +169,8 @@ static int fill_store(const struct task *task)
 
 	if (!err)
 		err = batch_new(BATCH_SIZE_MAX, &batch);
-	for (uint64_t second = 0; second < task->numbers[SECONDS] && !err; second++) {
+	for (uint64_t second = 0; second < task->numbers[SECONDS] && !err;
+	     second += step_of(task)) {
 		err = store_second(task, second, store, batch, &times);
 		if (clock_monotonic_ns() - said_ns > 5 * (uint64_t)CLOCK_NS_PER_S) {
 			said_ns = clock_monotonic_ns();
@@ -190,6 +207,8 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 			task->is_whole = true;
 		else if (!strcmp(arguments[i], "--seldom"))
 			task->is_seldom = true;
+		else if (!strcmp(arguments[i], "--sparse"))
+			task->is_sparse = true;
 		else if (place < 0)
 			task->target = arguments[i], place = 0;
 		else if (place == NUMBER_COUNT ||

@@ -1042,6 +1042,142 @@ static void fill_hours(struct fixture *fixture, struct model *model, int64_t *ti
 	}
 }
 
+/* Until nothing is left to be done, and the sealed files with more than a segment are joined. */
+static void join_all(struct fixture *fixture, int64_t now_ms, int file_count)
+{
+	struct store_status status;
+	int quiet = 0;
+
+	assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+	steady_skew_ns += UINT64_C(1200000000000);
+	for (int i = 0; i < 4000 && quiet < 3; i++) {
+		assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+		store_status(fixture->store, &status);
+		quiet = status.is_compacting ? 0 : quiet + 1;
+		usleep(5000);
+	}
+	assert_int_equal(count_files(fixture, "j.db"), file_count);
+	assert_int_equal(count_files(fixture, "c.db"), 0);
+}
+
+/* Trees of the files of an end, and segments of them. */
+static void count_trees(const struct fixture *fixture, const char *end, int64_t *ret_first,
+			int64_t *ret_later, int64_t *ret_segments)
+{
+	char path[512];
+	DIR *folder;
+
+	*ret_first = *ret_later = *ret_segments = 0;
+	snprintf(path, sizeof(path), "%s/data", fixture->folder);
+	folder = opendir(path);
+	assert_non_null(folder);
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		sqlite3 *database = NULL;
+		int64_t first, later, segments;
+
+		if (!str_ends_with(str_from(entry->d_name), str_from(end)))
+			continue;
+		snprintf(path, sizeof(path), "%s/data/%s", fixture->folder, entry->d_name);
+		assert_int_equal(database_open(path, DATABASE_IMMUTABLE, &database), 0);
+		assert_int_equal(database_number(database,
+						 "SELECT count(*) FROM tree WHERE segment = 0",
+						 &first),
+				 0);
+		assert_int_equal(database_number(database,
+						 "SELECT count(*) FROM tree WHERE segment > 0",
+						 &later),
+				 0);
+		assert_int_equal(
+			database_number(database, "SELECT count(*) FROM segment", &segments), 0);
+		database_close(database);
+		*ret_first += first;
+		*ret_later += later;
+		*ret_segments += segments;
+	}
+	closedir(folder);
+}
+
+static void assert_joined_answers(struct fixture *fixture, const struct model *model,
+				  int64_t end_ms)
+{
+	struct store_grid grid = { START_MS, 60000, 180 };
+	struct asked asked = { .from_ms = START_MS, .to_ms = end_ms, .type = CPU, .rows_by = "" };
+
+	assert_flames(fixture, model, START_MS, end_ms);
+	assert_series(fixture, model, &asked, &grid);
+	asked.pid = "103";
+	assert_series(fixture, model, &asked, &grid);
+}
+
+/*
+ * With so many nodes in the trees that become one: services have one tree in a file, or several,
+ * each of some segments.
+ */
+static void join_and_ask(struct fixture *fixture, uint32_t nodes_together)
+{
+	struct model model = model_new();
+	struct store_options options = { .span_ms = HOUR_MS,
+					 .detail_ms = 100 * (int64_t)HOUR_MS,
+					 .fold = 1,
+					 .nodes_together = nodes_together };
+	int64_t time_ms = START_MS;
+	int64_t first = 0, later = 0, segments = 0;
+	char command[256];
+
+	store_close(fixture->store);
+	open_store_with(fixture, options);
+	fill_hours(fixture, &model, &time_ms);
+	assert_joined_answers(fixture, &model, time_ms);
+	/* Two are full, and the third one is when its time is over; what was late is one segment.
+	 */
+	join_all(fixture, time_ms + HOUR_MS, 3);
+	count_trees(fixture, "j.db", &first, &later, &segments);
+	assert_int_equal(segments, 15);
+	assert_int_equal(first, 3 * SERVICE_COUNT);
+	if (nodes_together)
+		assert_in_range(later, 6, 12 * SERVICE_COUNT);
+	else
+		assert_int_equal(later, 0);
+	assert_joined_answers(fixture, &model, time_ms);
+	fixture->store = store_close(fixture->store);
+	open_store_with(fixture, options);
+	assert_joined_answers(fixture, &model, time_ms);
+
+	/* As a crash leaves it: the old file beside the new one, and one that is not finished. */
+	fixture->store = store_close(fixture->store);
+	snprintf(command, sizeof(command),
+		 "cd %s/data && f=$(ls | grep 'j.db$' | head -1) && cp $f ${f%%j.db}.db && "
+		 "cp $f ${f%%j.db}.db.unfinished",
+		 fixture->folder);
+	assert_int_equal(system(command), 0);
+	open_store_with(fixture, options);
+	assert_int_equal(count_files(fixture, ".unfinished"), 0);
+	assert_int_equal(count_spans(fixture), 5);
+	assert_joined_answers(fixture, &model, time_ms);
+
+	/* Compact in the end, made of what was joined. */
+	fixture->store = store_close(fixture->store);
+	options.detail_ms = 1;
+	open_store_with(fixture, options);
+	compact_all(fixture, time_ms + 4 * (int64_t)HOUR_MS);
+	assert_int_equal(count_files(fixture, "j.db"), 0);
+	assert_int_equal(count_files(fixture, "c.db"), 5);
+	assert_compact_answers(fixture, &model, time_ms);
+	count_trees(fixture, "c.db", &first, &later, &segments);
+	assert_int_equal(later, 0);
+	free(model.samples);
+}
+
+static void joined_spans_answer_the_same(void **state)
+{
+	join_and_ask(*state, 0);
+}
+
+static void joined_spans_with_several_trees_a_service_answer_the_same(void **state)
+{
+	join_and_ask(*state, 150);
+}
+
 static void compact_spans_answer_the_same(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1280,6 +1416,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(joined_spans_answer_the_same, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			joined_spans_with_several_trees_a_service_answer_the_same, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(compact_spans_answer_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_comes_after_compacting_stays, set_up,
 						tear_down),

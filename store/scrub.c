@@ -105,9 +105,12 @@ static struct span *pick_of(const struct spans *spans, int64_t steady_ms, struct
 	for (uint32_t i = 0; i < spans->spans.count; i++) {
 		struct span *span = spans->spans.items[i];
 
-		if (!span->is_sealed || span->is_damaged ||
+		if (span->is_damaged || (!span->is_sealed && !span->wants_check) ||
 		    (span->checked_ms && steady_ms - span->checked_ms < SCRUB_EVERY_MS))
 			continue;
+		/* It goes on being written, and what a crash did to it should be known soon. */
+		if (!span->is_sealed)
+			return span;
 		if (!found || span->checked_ms < found->checked_ms)
 			found = span;
 	}
@@ -149,6 +152,7 @@ int store_scrub(struct store *store, const _Atomic bool *stop)
 	if (err != -ECANCELED) {
 		/* What can't be read now is not asked for in a loop. */
 		span->checked_ms = steady_ms > 0 ? steady_ms : 1;
+		span->wants_check = false;
 		store->status.checked_spans += !err;
 	}
 	pthread_mutex_unlock(&store->lock);

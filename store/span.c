@@ -263,19 +263,6 @@ static int make_file(const char *folder, struct span_range range, uint32_t *numb
 	return -EEXIST;
 }
 
-uint32_t span_name_number(const char *name)
-{
-	const char *dash = strchr(name, '-');
-	uint64_t number = 0;
-
-	for (const char *c = dash ? dash + 1 : ""; *c >= '0' && *c <= '9'; c++) {
-		number = number * 10 + (uint64_t)(*c - '0');
-		if (number >= UINT32_MAX)
-			return 0;
-	}
-	return (uint32_t)number;
-}
-
 /* Never 0, and small enough for SQLite. */
 static int make_identity(uint64_t *ret)
 {
@@ -597,9 +584,38 @@ static const char finish_segments_sql[] =
 	"FROM window WHERE id > (SELECT coalesce(max(last_window), 0) FROM segment) "
 	"GROUP BY segment ORDER BY segment";
 
-static int check_unfinished(struct span *span)
+/*
+ * What is written on: a page of these that is damaged would be damaged further. Trees and blocks,
+ * which are nearly all of a file, are added to and not looked into; to read them takes a second for
+ * each GiB, and is done in idle time (store/scrub.h).
+ */
+static const char *const small_tables[] = { "meta", "text",   "label_set", "series", "build",
+					    "name", "source", "gap",	   "window", "segment" };
+
+static int check_table(struct span *span, const char *table)
 {
 	autoclean(statement) sqlite3_stmt *check = NULL;
+	char sql[64];
+	int64_t is_there = 0;
+	int err;
+
+	/* Spans and chronicles have tables of their own. */
+	snprintf(sql, sizeof(sql), "SELECT 1 FROM sqlite_master WHERE name = '%s'", table);
+	err = database_number(span->writer, sql, &is_there);
+	if (err)
+		return err == -ENODATA ? 0 : err;
+	snprintf(sql, sizeof(sql), "PRAGMA quick_check('%s')", table);
+	err = database_prepare(span->writer, sql, &check);
+	if (err)
+		return err;
+	err = database_step(check);
+	if (err < 0)
+		return err;
+	return err == 1 && str_equal(database_column(check, 0), STR("ok")) ? 0 : -EUCLEAN;
+}
+
+static int check_unfinished(struct span *span)
+{
 	int64_t number = 0;
 	int err = database_number(span->writer, "SELECT count(*) FROM sqlite_master", &number);
 
@@ -613,13 +629,10 @@ static int check_unfinished(struct span *span)
 	err = database_number(span->writer, "PRAGMA user_version", &number);
 	if (err || !knows_version(number))
 		return err ? err : -EPROTONOSUPPORT;
-	err = database_prepare(span->writer, "PRAGMA quick_check(1)", &check);
-	if (err)
-		return err;
-	err = database_step(check);
-	if (err < 0)
-		return err;
-	return err == 1 && str_equal(database_column(check, 0), STR("ok")) ? 0 : -EUCLEAN;
+	for (size_t i = 0; !err && i < sizeof(small_tables) / sizeof(small_tables[0]); i++)
+		err = check_table(span, small_tables[i]);
+	span->wants_check = !err;
+	return err;
 }
 
 static int open_unfinished(struct span *span, struct sources *sources)
@@ -758,47 +771,6 @@ int span_protect_file(const char *path)
 	if (!err)
 		err = sync_path(path, 0);
 	return err ? err : sync_folder_of(path);
-}
-
-/* Up to the letters behind the number. */
-static int stem_size(const char *name)
-{
-	const char *dash = strchr(name, '-');
-	int size = (int)strlen(name) - 3;
-
-	if (dash)
-		size = (int)(dash + 1 - name) + (int)strspn(dash + 1, "0123456789");
-	assert(size > 0 && size < SPAN_NAME_SIZE - 28);
-	return size;
-}
-
-static void name_anew(const char *name, char letter, char ret[static SPAN_NAME_SIZE])
-{
-	int stem = stem_size(name);
-	const char *rest = name + stem + (name[stem] == 'j');
-
-	snprintf(ret, SPAN_NAME_SIZE, "%.*s%c%.*s", stem, name, letter, SPAN_NAME_SIZE - 30, rest);
-}
-
-/* "20260822T060000-1.db" or "…-1j.db" to "20260822T060000-1c.db", and "…-1d3.db" to "…-1cd3.db". */
-void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE])
-{
-	name_anew(name, 'c', ret);
-}
-
-/* "20260822T060000-1.db" to "20260822T060000-1j.db", and "…-1d3.db" to "…-1jd3.db". */
-void span_joined_name(const char *name, char ret[static SPAN_NAME_SIZE])
-{
-	name_anew(name, 'j', ret);
-}
-
-/* "20260822T060000-1c.db" to "20260822T060000-1cd3.db". */
-void span_removed_name(const char *name, uint64_t deletion, char ret[static SPAN_NAME_SIZE])
-{
-	int stem = stem_size(name);
-	int letter_count = name[stem] == 'c' || name[stem] == 'j';
-
-	snprintf(ret, SPAN_NAME_SIZE, "%.*sd%" PRIu64 ".db", stem + letter_count, name, deletion);
 }
 
 int span_seal(struct span *span)

@@ -77,7 +77,8 @@ struct span {
 	bool is_sealed;
 	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
 	char damage[SPAN_DAMAGE_SIZE]; /* what was found */
-	int64_t checked_ms;	       /* when all of it was read, steady clock; 0: not yet */
+	bool wants_check;   /* a crash left it open, and not all of it was looked at since */
+	int64_t checked_ms; /* when all of it was read, steady clock; 0: not yet */
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;
 	uint64_t bytes;	     /* when sealed */

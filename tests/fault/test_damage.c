@@ -414,7 +414,8 @@ static void what_rots_is_found_and_set_aside_with_its_reason(void **state)
 	assert_int_equal(status.damaged_count, 1);
 	assert_string_equal(status.damaged, entries[2]->d_name);
 	assert_non_null(strstr(status.damage, "does not unpack"));
-	assert_int_equal(status.checked_spans, 1);
+	/* The other sealed one, and the one that was not. */
+	assert_int_equal(status.checked_spans, 2);
 	assert_int_equal(store_scene_count(&scene, start_ms, start_ms + SPAN_MS - 1), 0);
 	assert_int_equal(store_scene_count(&scene, start_ms + SPAN_MS, start_ms + 3 * SPAN_MS),
 			 2 * SAMPLES);
@@ -426,11 +427,55 @@ static void what_rots_is_found_and_set_aside_with_its_reason(void **state)
 	store_scene_done(&scene);
 }
 
+/* Opening looks at what is written on only: what has grown large is read through afterwards. */
+static void what_rotted_in_a_file_that_was_left_open_is_found(void **state)
+{
+	(void)state;
+	static const _Atomic bool never = false;
+	const int64_t start_ms = (clock_unix_ms() / SPAN_MS - 100) * SPAN_MS;
+	struct store_scene scene;
+	struct store_status status;
+	struct dirent **entries = NULL;
+	char path[600];
+
+	store_scene_init(&scene, place());
+	assert_int_equal(store_scene_open(&scene), 0);
+	assert_int_equal(store_scene_append(&scene, start_ms, SAMPLES), 0);
+	assert_int_equal(store_scene_commit(&scene), 0);
+	scene.store = store_close(scene.store);
+	assert_int_equal(store_scene_open(&scene), 0);
+	assert_int_equal(store_scrub(scene.store, &never), 1);
+	/* Once. */
+	assert_int_equal(store_scrub(scene.store, &never), 0);
+	store_status(scene.store, &status);
+	assert_int_equal(status.checked_spans, 1);
+	assert_int_equal(status.open_count, 1);
+	scene.store = store_close(scene.store);
+	snprintf(path, sizeof(path), "%s/data", scene.folder);
+	assert_int_equal(scandir(path, &entries, NULL, alphasort), 3);
+	snprintf(path, sizeof(path), "%s/data/%s", scene.folder, entries[2]->d_name);
+	rot(path);
+	assert_int_equal(store_scene_open(&scene), 0);
+	store_status(scene.store, &status);
+	assert_int_equal(status.damaged_count, 0);
+	assert_int_equal(store_scrub(scene.store, &never), 1);
+	assert_int_equal(store_maintain(scene.store, start_ms), 0);
+	store_status(scene.store, &status);
+	assert_int_equal(status.damaged_count, 1);
+	assert_string_equal(status.damaged, entries[2]->d_name);
+	assert_non_null(strstr(status.damage, "does not unpack"));
+	for (int i = 0; i < 3; i++)
+		free(entries[i]);
+	free(entries);
+	store_scene_done(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(serves_what_is_not_damaged),
 		cmocka_unit_test(what_rots_is_found_and_set_aside_with_its_reason),
+		cmocka_unit_test(what_rotted_in_a_file_that_was_left_open_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

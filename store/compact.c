@@ -686,8 +686,8 @@ static int pack_items(struct compacting *compacting, const struct part *part, bo
 		if (err)
 			break;
 		entry_writer_add(&entries, entry, is_valued);
-		detail_add(&detail, compacting->occurrences.items, compacting->occurrences.count,
-			   is_valued);
+		detail_add(&detail, &entry, compacting->occurrences.items,
+			   compacting->occurrences.count, is_valued);
 		(*ret_count)++;
 	}
 	if (!err)

@@ -67,8 +67,8 @@ static uint32_t place_of(struct detail_writer *writer, uint32_t pair)
 	return writer->places[pair] - 1;
 }
 
-static void add_terse(struct detail_writer *writer, const struct occurrence *occurrences,
-		      uint32_t count)
+static void add_terse(struct detail_writer *writer, const struct entry *entry,
+		      const struct occurrence *occurrences, uint32_t count)
 {
 	uint64_t sum = 0;
 
@@ -78,6 +78,8 @@ static void add_terse(struct detail_writer *writer, const struct occurrence *occ
 			writer->is_terse = false;
 			return;
 		}
+	/* Whoever reads takes the last one's for what is left of it. */
+	assert(sum == entry->count);
 	if (sum == 1)
 		return;
 	column_put(&writer->terse_numbers, sum - count);
@@ -85,13 +87,16 @@ static void add_terse(struct detail_writer *writer, const struct occurrence *occ
 		column_put(&writer->terse_counts, occurrences[i].count - 1);
 }
 
-void detail_add(struct detail_writer *writer, const struct occurrence *occurrences, uint32_t count,
-		bool is_valued)
+void detail_add(struct detail_writer *writer, const struct entry *entry,
+		const struct occurrence *occurrences, uint32_t count, bool is_valued)
 {
 	uint32_t slice = 0;
 
 	assert(count > 0);
-	add_terse(writer, occurrences, count);
+	/* One alone is written without either. */
+	assert(count > 1 || (occurrences[0].count == entry->count &&
+			     (!is_valued || occurrences[0].value == entry->value)));
+	add_terse(writer, entry, occurrences, count);
 	column_put(&writer->numbers, count - 1);
 	for (uint32_t i = 0; i < count; i++) {
 		assert(occurrences[i].slice >= slice);

@@ -38,9 +38,9 @@ struct detail_writer {
 int detail_writer_init(struct detail_writer *writer, uint32_t pair_count);
 void detail_writer_done(struct detail_writer *writer);
 
-/* All of one entry, ascending by slice; at least one. Their counts make the entry's. */
-void detail_add(struct detail_writer *writer, const struct occurrence *occurrences, uint32_t count,
-		bool is_valued);
+/* All of one entry, ascending by slice; at least one. Their counts and values make the entry's. */
+void detail_add(struct detail_writer *writer, const struct entry *entry,
+		const struct occurrence *occurrences, uint32_t count, bool is_valued);
 
 /* Packs what was added and empties the writer. */
 int detail_pack(struct codec *codec, struct detail_writer *writer, struct buf *ret);

@@ -357,8 +357,8 @@ static int filter_block(struct removing *removing, sqlite3_stmt *row, uint64_t *
 		if (err || removing->occurrences.count == 0)
 			continue;
 		entry_writer_add(&writer, entry, is_valued);
-		detail_add(&detail, removing->occurrences.items, removing->occurrences.count,
-			   is_valued);
+		detail_add(&detail, &entry, removing->occurrences.items,
+			   removing->occurrences.count, is_valued);
 		*ret_samples += entry.count;
 		(*ret_count)++;
 	}

@@ -689,7 +689,7 @@ static int gather_block(struct settling *settling, const struct service *service
 			entry.value = saturated(entry.value, settling->occurrences.items[i].value);
 		}
 		entry_writer_add(&settling->entries, entry, sums->is_valued);
-		detail_add(&settling->detail, settling->occurrences.items,
+		detail_add(&settling->detail, &entry, settling->occurrences.items,
 			   settling->occurrences.count, sums->is_valued);
 		sums->entry_count++;
 		sums->samples = saturated(sums->samples, entry.count);

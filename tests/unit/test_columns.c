@@ -349,7 +349,8 @@ static void assert_details_come_back(struct fixture *fixture, const struct detai
 	/* What another block had is forgotten. */
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < case_count; i++)
-			detail_add(&writer, cases[i].occurrences, cases[i].count, is_valued);
+			detail_add(&writer, &cases[i].entry, cases[i].occurrences, cases[i].count,
+				   is_valued);
 		assert_int_equal(detail_pack(fixture->codec, &writer, &fixture->blob), 0);
 	}
 	detail_writer_done(&writer);

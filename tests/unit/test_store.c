@@ -24,6 +24,7 @@
 #include "store/database.h"
 #include "store/pool.h"
 #include "store/selector.h"
+#include "store/span.h"
 #include "store/store.h"
 
 /*
@@ -970,6 +971,73 @@ static void kinds_and_modules_are_told(void **state)
 	flame_done(&flame);
 }
 
+/* ---- schemas -----------------------------------------------------------------------------------
+ */
+
+/* The one span file's; with a version, after it was set to that. */
+static int64_t schema_of(const struct fixture *fixture, int version)
+{
+	char command[512];
+	sqlite3 *database = NULL;
+	int64_t found = 0;
+	DIR *folder;
+
+	snprintf(command, sizeof(command), "%s/data", fixture->folder);
+	folder = opendir(command);
+	assert_non_null(folder);
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		struct str name = str_from(entry->d_name);
+
+		if (!str_ends_with(name, STR(".db")) || str_ends_with(name, STR("r.db")))
+			continue;
+		assert_null(database);
+		snprintf(command, sizeof(command), "%s/data/%s", fixture->folder, entry->d_name);
+		assert_int_equal(database_open(command, DATABASE_WRITE, &database), 0);
+		snprintf(command, sizeof(command), "PRAGMA user_version = %d", version);
+		if (version)
+			assert_int_equal(database_execute(database, command), 0);
+		assert_int_equal(database_number(database, "PRAGMA user_version", &found), 0);
+	}
+	closedir(folder);
+	assert_non_null(database);
+	database_close(database);
+	return found;
+}
+
+/*
+ * Windows of the earlier schema are as ours, blocks are not: a file that its program left open is
+ * of our schema from the first block on that we write into it, so that it refuses what it can't
+ * read.
+ */
+static void a_file_of_an_earlier_schema_that_is_written_on_is_of_ours(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	int64_t time_ms = START_MS;
+
+	for (uint32_t i = 0; i < 8; i++, time_ms += 60000) {
+		fill(fixture, &model, time_ms, 30);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(store_commit(fixture->store), 0);
+	}
+	crash(fixture);
+	fixture->store = store_close(fixture->store);
+	assert_int_equal(schema_of(fixture, 4), 4);
+	open_store(fixture);
+	assert_flames(fixture, &model, START_MS, time_ms);
+	/* A window is no block. */
+	fill(fixture, &model, time_ms, 30);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	assert_int_equal(store_commit(fixture->store), 0);
+	assert_int_equal(schema_of(fixture, 0), 4);
+	assert_int_equal(store_maintain(fixture->store, time_ms), 0);
+	assert_int_equal(schema_of(fixture, 0), SPAN_VERSION);
+	assert_flames(fixture, &model, START_MS, time_ms);
+	reopen(fixture);
+	assert_flames(fixture, &model, START_MS, time_ms);
+	free(model.samples);
+}
+
 /* ---- compacting ------------------------------------------------------------------------------ */
 
 static int count_files(const struct fixture *fixture, const char *end)
@@ -1416,6 +1484,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_of_an_earlier_schema_that_is_written_on_is_of_ours, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(joined_spans_answer_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			joined_spans_with_several_trees_a_service_answer_the_same, set_up,

@@ -193,6 +193,19 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 	pthread_mutex_unlock(&cache->lock);
 }
 
+void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment)
+{
+	pthread_mutex_lock(&cache->lock);
+	for (size_t i = 0; i < PLACE_COUNT; i++) {
+		struct place *place = &cache->places[i];
+
+		if (place->cached && place->key.span == span && place->key.segment < segment &&
+		    share_of(place->key) == SHARE_PARTS)
+			let_go(cache, place);
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
 void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns)
 {
 	pthread_mutex_lock(&cache->lock);

@@ -52,7 +52,7 @@ struct cache_key {
 };
 
 /* As long as somebody may read one flame graph before the next click. */
-#define CACHE_UNUSED_NS (UINT64_C(900) * CLOCK_NS_PER_S)
+#define CACHE_UNUSED_NS (UINT64_C(300) * CLOCK_NS_PER_S)
 
 int cache_new(size_t size_max, struct cache **ret);
 struct cache *cache_free(struct cache *cache);
@@ -63,6 +63,10 @@ struct cached *cache_find(struct cache *cache, struct cache_key key);
 /* Keeps a thing that the caller made by cached_new(), if there is room that others do not need
  * more; the caller keeps its reference. */
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached);
+
+/* Lets go what it has of a span's segments before this one, but sums of several: a chronicle's
+ * numbers are generations of all that it holds. */
+void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment);
 
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);

@@ -59,6 +59,8 @@ static int load_catalog(struct reader *reader)
 			return err;
 		catalog_trim(&cached->catalog);
 		cached->size = catalog_memory(&cached->catalog);
+		if (reader->span->is_chronicle)
+			cache_forget_before(reader->store->cache, key.span, key.segment);
 		cache_add(reader->store->cache, key, cached);
 		reader->cached = TAKE(cached);
 	}

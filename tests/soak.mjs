@@ -11,7 +11,8 @@ import { build, programs, sleep, start } from "./bench/hearth.mjs";
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 300);
 const LONG = 2 * 3600; // from here on what grows is told from what settles
 const IS_LONG = SECONDS >= LONG;
-// Questions are of the last hour: until there is one, their answers, and what is kept of them, grow.
+// Questions are of the last hour (changes: of half an hour and the one before): until there is one, their answers, and what is kept
+// of them, grow.
 const WARM_UP = IS_LONG ? SECONDS / 2 : SECONDS / 3;
 const EVERY = Math.max(1, SECONDS / 720);
 // The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
@@ -87,7 +88,7 @@ async function ask(path, options) {
 async function again(seconds, task) {
   while (!isOver) { await task(); await sleep(seconds); }
 }
-const pages = ["flame?from=now-1h", "processes?from=now-1h", "timeline?from=now-1h", "functions?from=now-15m", "modules?from=now-1h", "changes?from=now-1h", "status"];
+const pages = ["flame?from=now-1h", "processes?from=now-1h", "timeline?from=now-1h", "functions?from=now-15m", "modules?from=now-1h", "changes?from=now-30m", "status"];
 const selector = JSON.stringify({ profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: "{}", start: 0, end: 0, maxNodes: 4096 });
 const grafana = () => {
   const now = Date.now();

@@ -97,6 +97,36 @@ static void sums_have_a_share_of_their_own(void **state)
 	cache_free(cache);
 }
 
+static void what_a_later_generation_replaces_goes(void **state)
+{
+	struct cache_key keys[] = { { .span = 1, .segment = 4 },
+				    { .span = 1, .segment = 4, .service = 2 },
+				    { .span = 1, .segment = 5 },
+				    { .span = 2, .segment = 4 },
+				    { .span = 1, .segment = 4, .last_segment = 9 } };
+	struct cache *cache;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct cached *cached = cached_new();
+
+		assert_non_null(cached);
+		cached->size = 100;
+		cache_add(cache, keys[i], cached);
+		cached_release(cached);
+	}
+	cache_forget_before(cache, 1, 5);
+	assert_int_equal(cache_size(cache), 300);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct cached *cached = cache_find(cache, keys[i]);
+
+		assert_int_equal(cached != NULL, i >= 2);
+		cached_release(cached);
+	}
+	cache_free(cache);
+}
+
 static void what_nobody_asks_for_goes(void **state)
 {
 	struct cached *held;
@@ -128,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_latest_used_stay),
 		cmocka_unit_test(sums_have_a_share_of_their_own),
+		cmocka_unit_test(what_a_later_generation_replaces_goes),
 		cmocka_unit_test(what_nobody_asks_for_goes),
 	};
 

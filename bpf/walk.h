@@ -408,36 +408,43 @@ enum walk_simple { WALK_TAKEN = 0, WALK_ENDED = 1, WALK_NOT_SIMPLE = 2 };
 UNWIND_INLINE enum walk_simple walk_step_simply(struct walk *walk)
 {
 	struct walk_state *s = walk->state;
-	__u64 pc = s->frame.pc, sp = s->frame.sp, fp = s->frame.fp, caller;
-	__u32 count = s->frame_count, index = s->kernel_frame_count + count;
-	__u32 is_return = s->frame.is_return;
+	__u64 pc = s->frame.pc, sp = s->frame.sp, fp = s->frame.fp, caller = 0;
+	__u32 count = s->frame_count, is_return = s->frame.is_return;
+	bool is_last;
 
-	/* A signal broke in, or there is no room. */
-	if ((!is_return && count > 0) || count >= EVENT_USER_FRAME_COUNT_MAX ||
-	    index >= EVENT_FRAME_COUNT_MAX)
+	/* A signal broke in. */
+	if (!is_return && count > 0)
 		return WALK_NOT_SIMPLE;
 
 	__u64 rule = walk_remember(walk, walk_memo_hash(pc - (is_return ? 1 : 0), s->generation));
 
 	if (!unwind_rule_is_simple(rule))
 		return WALK_NOT_SIMPLE;
-	if (unwind_rule_cfa(rule) != UNWIND_CFA_STOP) {
-		__u64 cfa = (unwind_rule_cfa(rule) == UNWIND_CFA_SP ? sp : fp) +
-			    unwind_rule_cfa_offset(rule);
+	is_last = unwind_rule_cfa(rule) == UNWIND_CFA_STOP;
 
-		if (cfa <= sp || walk_read(walk, cfa - 8, &caller) || caller == 0 ||
-		    (unwind_rule_fp(rule) == UNWIND_FP_SAVED &&
-		     walk_read(walk, cfa + unwind_rule_fp_offset(rule), &fp)))
-			return WALK_NOT_SIMPLE;
+	__u64 cfa =
+		(unwind_rule_cfa(rule) == UNWIND_CFA_SP ? sp : fp) + unwind_rule_cfa_offset(rule);
+
+	if (!is_last && (cfa <= sp || walk_read(walk, cfa - 8, &caller) || caller == 0 ||
+			 (unwind_rule_fp(rule) == UNWIND_FP_SAVED &&
+			  walk_read(walk, cfa + unwind_rule_fp_offset(rule), &fp))))
+		return WALK_NOT_SIMPLE;
+
+	/* Here and not above: the verifier of Linux 6.1 forgets what it knows of a number that was
+	 * put aside before it was compared. */
+	__u32 index = s->kernel_frame_count + count;
+
+	if (count >= EVENT_USER_FRAME_COUNT_MAX || index >= EVENT_FRAME_COUNT_MAX)
+		return WALK_NOT_SIMPLE;
+	walk->event->frames[index] = pc;
+	s->frame_count = count + 1;
+	if (!is_last) {
 		s->frame.pc = caller;
 		s->frame.sp = cfa;
 		s->frame.fp = fp;
 		s->frame.is_return = 1;
-	}
-	walk->event->frames[index] = pc;
-	s->frame_count = count + 1;
-	if (unwind_rule_cfa(rule) != UNWIND_CFA_STOP)
 		return WALK_TAKEN;
+	}
 	s->verdict = WALK_COMPLETE;
 	return WALK_ENDED;
 }

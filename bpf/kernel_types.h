@@ -44,11 +44,16 @@ struct cred {
 	kuid_t uid;
 };
 
+/* Of a program's memory. */
+struct mm_struct {
+	unsigned long start_stack; /* sp where the first thread began: no frame lies above */
+};
+
 struct task_struct {
 	int pid;  /* what user space calls the thread's id */
 	int tgid; /* and the process's */
 	unsigned int flags;
-	void *mm; /* NULL once an exiting task has given its memory back */
+	struct mm_struct *mm; /* NULL once an exiting task has given its memory back */
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	__u64 self_exec_id; /* u32 before 5.7; CO-RE reads what is there */

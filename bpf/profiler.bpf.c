@@ -193,7 +193,11 @@ static __always_inline __u64 walk_rule(struct walk *walk, __u32 number)
 	return rule ? *rule : 0;
 }
 
-/* Brings a piece of the stack that holds the word: one long read costs as much as two short ones.
+/*
+ * Brings a piece of the stack that holds the word: one long read costs as much as two short ones.
+ * One that comes upon a page that is not there costs as much as ten, and above the frames of a
+ * program's first thread such a page is at times, since execve() leaves a gap of up to 8 KiB: it is
+ * not read beyond the page that the stack began in.
  */
 static __noinline int move_window(struct walk_state *s, __u64 address)
 {
@@ -202,9 +206,15 @@ static __noinline int move_window(struct walk_state *s, __u64 address)
 
 	if (!s)
 		return -1;
+
+	struct mm_struct *memory = bpf_get_current_task_btf()->mm;
+	__u64 end = (memory->start_stack | (EVENT_PAGE_SIZE - 1)) + 1;
+
+	if (end >= address + 8 && end - from < WALK_WINDOW_SIZE)
+		size = end - from;
 	s->window_size = 0;
-	if (bpf_probe_read_user(s->window, WALK_WINDOW_SIZE, (void *)from)) {
-		/* Near the top of the stack: what is left of the page. */
+	if (size > WALK_WINDOW_SIZE || bpf_probe_read_user(s->window, size, (void *)from)) {
+		/* Near the top of another stack: what is left of the page. */
 		from = address;
 		size = EVENT_PAGE_SIZE - (address & (EVENT_PAGE_SIZE - 1));
 		if (size > WALK_WINDOW_SIZE)

@@ -34,7 +34,7 @@ void table_clear(struct table *table)
 	table->count = 0;
 }
 
-static void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
+static inline void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
 {
 	uint32_t i = (uint32_t)(slot >> 32) & mask;
 

@@ -67,15 +67,6 @@ void pool_done(struct pool *pool)
 	pool->capacity = pool->item_capacity = 0;
 }
 
-struct str pool_get(const struct pool *pool, uint32_t number)
-{
-	assert(number < pool->table.count);
-
-	struct pool_item item = pool->items[number];
-
-	return (struct str){ (const char *)pool->bytes + item.start, item.size };
-}
-
 static bool equals(const void *context, uint32_t number, const void *key)
 {
 	return str_equal(pool_get(context, number), *(const struct str *)key);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,7 +52,14 @@ int pool_add_all(struct pool *pool, const struct str *items, size_t count, uint3
 uint32_t pool_find(const struct pool *pool, const void *bytes, size_t size);
 
 /* Never a NULL text. */
-struct str pool_get(const struct pool *pool, uint32_t number);
+static inline struct str pool_get(const struct pool *pool, uint32_t number)
+{
+	assert(number < pool->table.count);
+
+	struct pool_item item = pool->items[number];
+
+	return (struct str){ (const char *)pool->bytes + item.start, item.size };
+}
 
 static inline uint32_t pool_count(const struct pool *pool)
 {

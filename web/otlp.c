@@ -40,7 +40,7 @@ struct export
 	struct otlp_report report;
 	uint64_t bytes;	 /* unpacked */
 	bool has_added;	 /* something waits to be committed */
-	uint64_t source; /* of the parts of this request, so that each is stored once */
+	uint64_t source; /* its hash; of the parts of this request, so that each is stored once */
 	uint64_t part_count;
 	enum otlp_result result;
 	const char *reason;
@@ -307,7 +307,6 @@ static int read_profiles(struct export *export, struct str body, enum otlp_revis
 
 	if (err)
 		return err;
-	export->source = table_hash_bytes(body.text, body.size, 0) | 1;
 	reading.believed = believed_of(export);
 	reading.context = intake;
 	err = otlp_read(&reading, &export->report, reason);
@@ -358,7 +357,8 @@ static void store(struct export *export, struct str body)
 	export->bytes = body.size;
 	if (!find_bytes(export, body, &encoded, &known, &body))
 		return;
-	if (body.size > 0 && otlp_senders_knows(senders, body)) {
+	export->source = table_hash_bytes(body.text, body.size, 0) | 1;
+	if (body.size > 0 && otlp_senders_knows(senders, export->source)) {
 		export->report.revision = believed_of(export);
 		answer(export);
 		return;
@@ -376,7 +376,7 @@ static void store(struct export *export, struct str body)
 		return;
 	}
 	if (body.size > 0)
-		otlp_senders_stored(senders, body);
+		otlp_senders_stored(senders, export->source);
 	/* From here on it is known by its bytes. */
 	if (export->part_count == 0)
 		store_forget_source(export->server->store, export->source);

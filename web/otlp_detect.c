@@ -56,6 +56,7 @@ struct detection {
 	ARRAY(struct str) attributes;
 	ARRAY(struct str) strings;
 	uint8_t *is_referenced; /* by others than samples */
+	bool has_tables;	/* these three */
 	struct keys_told keys;
 	look_at *ask; /* each sample */
 };
@@ -304,6 +305,23 @@ static int keep_tables(struct detection *detection, struct str dictionary)
 	return err ? err : each(detection, dictionary, 6, keep_attribute);
 }
 
+/* Nearly all requests are told without. */
+static int need_tables(struct detection *detection)
+{
+	int err = 0;
+
+	if (detection->has_tables)
+		return 0;
+	err = each(detection, detection->bytes, 2, keep_tables);
+	if (err)
+		return err;
+	detection->is_referenced = calloc(detection->attributes.count + 1, 1);
+	if (!detection->is_referenced)
+		return -ENOMEM;
+	detection->has_tables = true;
+	return 0;
+}
+
 static struct str key_of(const struct detection *detection, uint64_t attribute)
 {
 	struct otlp_wire wire = otlp_wire_from(detection->attributes.items[attribute]);
@@ -360,12 +378,12 @@ static int mark_tables(struct detection *detection, struct str dictionary)
 struct second_field {
 	struct str list; /* packed; the last of several */
 	uint64_t count, timestamps;
-	bool is_there, has_odd; /* 0, or beyond the table */
+	uint64_t greatest;
+	bool is_there, has_zero;
 	bool has_repeated;
 };
 
-static void read_second(const struct detection *detection, struct str sample,
-			struct second_field *ret)
+static void read_second(struct str sample, struct second_field *ret)
 {
 	struct otlp_wire wire = otlp_wire_from(sample);
 	struct otlp_wire_field field;
@@ -381,7 +399,8 @@ static void read_second(const struct detection *detection, struct str sample,
 	}
 	wire = otlp_wire_from(ret->list);
 	while (wire.next < wire.end && otlp_wire_varint(&wire, &index)) {
-		ret->has_odd |= index == 0 || index >= detection->attributes.count;
+		ret->has_zero |= index == 0;
+		ret->greatest = index > ret->greatest ? index : ret->greatest;
 		ret->has_repeated |= ret->count > 0 && index == before;
 		before = index;
 		ret->count++;
@@ -395,15 +414,22 @@ enum { TOLD_NOTHING = 0, TOLD_1_9 = 1, TOLD_1_10 = 2 };
 static int ask_sample(struct detection *detection, struct str sample)
 {
 	struct second_field second;
+	int err;
 
-	read_second(detection, sample, &second);
+	read_second(sample, &second);
 	if (!second.is_there)
 		return 0;
 	if (second.timestamps == 0)
 		return TOLD_1_9;
 	if (second.count != second.timestamps)
 		return TOLD_1_10;
-	return second.has_odd || second.has_repeated ? TOLD_1_9 : TOLD_NOTHING;
+	if (second.has_zero || second.has_repeated)
+		return TOLD_1_9;
+	/* Whether it is beyond the table. */
+	err = need_tables(detection);
+	if (err)
+		return err;
+	return second.greatest >= detection->attributes.count ? TOLD_1_9 : TOLD_NOTHING;
 }
 
 static bool is_of_samples(struct str key)
@@ -434,7 +460,7 @@ static int weigh_sample(struct detection *detection, struct str sample)
 	struct otlp_wire wire;
 	uint64_t index = 0;
 
-	read_second(detection, sample, &second);
+	read_second(sample, &second);
 	wire = otlp_wire_from(second.list);
 	while (wire.next < wire.end && otlp_wire_varint(&wire, &index)) {
 		struct str key = { 0 };
@@ -476,8 +502,10 @@ static int ask_all(struct detection *detection, look_at *ask)
 static int decide_by_keys(struct detection *detection)
 {
 	const struct keys_told *keys = &detection->keys;
-	int err = each(detection, detection->bytes, 2, mark_tables);
+	int err = need_tables(detection);
 
+	if (!err)
+		err = each(detection, detection->bytes, 2, mark_tables);
 	if (!err)
 		err = ask_all(detection, weigh_sample);
 	if (err)
@@ -503,14 +531,8 @@ static int decide_by_keys(struct detection *detection)
 
 static int decide_last(struct detection *detection)
 {
-	int told = each(detection, detection->bytes, 2, keep_tables);
+	int told = ask_all(detection, ask_sample);
 
-	if (told)
-		return told;
-	detection->is_referenced = calloc(detection->attributes.count + 1, 1);
-	if (!detection->is_referenced)
-		return -ENOMEM;
-	told = ask_all(detection, ask_sample);
 	if (told < 0)
 		return told;
 	if (told == TOLD_1_9)

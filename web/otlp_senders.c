@@ -219,18 +219,11 @@ enum otlp_revision otlp_senders_believed(struct otlp_senders *senders, struct st
 /* ---- requests that come again -----------------------------------------------------------------
  */
 
-static uint64_t hash_of(struct str bytes)
+bool otlp_senders_knows(struct otlp_senders *senders, uint64_t hash)
 {
-	uint64_t hash = table_hash_bytes(bytes.text, bytes.size, 0);
-
-	return hash ? hash : 1;
-}
-
-bool otlp_senders_knows(struct otlp_senders *senders, struct str bytes)
-{
-	uint64_t hash = hash_of(bytes);
 	bool is_known = false;
 
+	assert(hash != 0);
 	pthread_mutex_lock(&senders->lock);
 	for (size_t i = 0; i < RECENT_COUNT && !is_known; i++)
 		is_known = senders->recent[i] == hash;
@@ -239,10 +232,9 @@ bool otlp_senders_knows(struct otlp_senders *senders, struct str bytes)
 	return is_known;
 }
 
-void otlp_senders_stored(struct otlp_senders *senders, struct str bytes)
+void otlp_senders_stored(struct otlp_senders *senders, uint64_t hash)
 {
-	uint64_t hash = hash_of(bytes);
-
+	assert(hash != 0);
 	pthread_mutex_lock(&senders->lock);
 	senders->recent[senders->recent_next] = hash;
 	senders->recent_next = (senders->recent_next + 1) % RECENT_COUNT;

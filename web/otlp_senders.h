@@ -43,10 +43,10 @@ enum otlp_revision otlp_senders_believed(struct otlp_senders *senders, struct st
 
 /*
  * Whether these bytes were stored a short while ago: a sender that did not hear so sends them
- * again. Remembered by otlp_senders_stored().
+ * again. By their hash, which is not 0. Remembered by otlp_senders_stored().
  */
-bool otlp_senders_knows(struct otlp_senders *senders, struct str bytes);
-void otlp_senders_stored(struct otlp_senders *senders, struct str bytes);
+bool otlp_senders_knows(struct otlp_senders *senders, uint64_t hash);
+void otlp_senders_stored(struct otlp_senders *senders, uint64_t hash);
 
 void otlp_senders_write_metrics(struct otlp_senders *senders, struct buf *buf);
 

@@ -344,11 +344,6 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 
 	if (known_stack(frames, stack) != NUMBER_NONE)
 		return 0;
-	/* New ones are met all over the table. */
-	for (uint32_t i = 0; i < count; i++)
-		if (places[i] != OTLP_NO_LOCATION &&
-		    frames->locations.items[places[i]] == NUMBER_NONE)
-			__builtin_prefetch(&frames->profile->tables->locations.items[places[i]]);
 	for (uint32_t i = 0; !err && i < count; i++) {
 		if (places[i] == OTLP_NO_LOCATION)
 			continue;

@@ -310,6 +310,7 @@ static int sort_by_depth(struct descent *descent)
 {
 	uint32_t *starts = descent->depths.items;
 
+	assert(starts);
 	if (array_reserve(&descent->by_depth, descent->joints.count) < 0)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < descent->depths.count; i++)
@@ -414,8 +415,11 @@ int descent_go(struct segment *segment, const struct batch *batch, const uint32_
 						      .locations = locations,
 						      .paths = paths,
 						      .count = paths->count };
-	int err = put_into_order(&descent);
+	int err;
 
+	if (paths->count == 0)
+		return 0;
+	err = put_into_order(&descent);
 	if (!err)
 		err = join_all(&descent);
 	if (!err)

@@ -34,7 +34,7 @@ static ssize_t read_part(int fd, uint64_t offset, uint8_t *bytes)
 
 int file_hash_of(int fd, struct identity *ret)
 {
-	uint8_t bytes[2 * PART_SIZE + sizeof(uint64_t)];
+	uint8_t bytes[(size_t)2 * PART_SIZE + sizeof(uint64_t)];
 	uint8_t hash[EVP_MAX_MD_SIZE];
 	unsigned hash_size = 0;
 	struct stat status;

@@ -234,8 +234,10 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 static int add_expected(struct otlp_frames *frames)
 {
 	uint32_t numbers[TOGETHER];
-	int err = (frames->is_shared ? batch_append_locations : batch_add_locations)(
-		frames->batch, frames->places, frames->expected_count, numbers);
+	int err = frames->is_shared ? batch_append_locations(frames->batch, frames->places,
+							     frames->expected_count, numbers)
+				    : batch_add_locations(frames->batch, frames->places,
+							  frames->expected_count, numbers);
 
 	for (size_t i = 0; i < frames->expected_count; i++)
 		frames->locations.items[frames->expected[i]] = err ? NUMBER_NONE : numbers[i];

@@ -135,6 +135,7 @@ static void earlier_schemas_are_read(void **state)
 	(void)state;
 	assert_read("tests/schemas/3.db");
 	assert_read("tests/schemas/4.db");
+	assert_read("tests/schemas/5.db");
 }
 
 static uint64_t ask_total(struct store *store)
@@ -196,11 +197,13 @@ static void sums_of_earlier_schemas_are_read(void **state)
 	(void)state;
 	assert_sums_are_read("tests/schemas/3c.db", "tests/schemas/3r.db");
 	assert_sums_are_read("tests/schemas/4c.db", "tests/schemas/4r.db");
+	assert_sums_are_read("tests/schemas/5c.db", "tests/schemas/5r.db");
 }
 
 static void earlier_schemas_are_imported(void **state)
 {
-	static const char *const files[] = { "tests/schemas/3.db", "tests/schemas/4.db" };
+	static const char *const files[] = { "tests/schemas/3.db", "tests/schemas/4.db",
+					     "tests/schemas/5.db" };
 	char error[STORE_FILE_ERROR_SIZE];
 	struct store *store = NULL;
 	struct folder folder;

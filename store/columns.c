@@ -396,7 +396,7 @@ int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,
 
 	if (err)
 		return err;
-	*ret = (struct entry_reader){ columns[0], columns[1], columns[2], 0 };
+	*ret = (struct entry_reader){ columns[0], columns[1], columns[2], 0, NULL };
 	return 0;
 }
 
@@ -411,7 +411,7 @@ int entry_reader_next(struct entry_reader *reader, bool valued, struct entry *re
 		return -EBADMSG;
 	reader->last_node += (uint32_t)difference;
 	ret->node = reader->last_node;
-	return 0;
+	return reader->map && !node_map_find(reader->map, &ret->node) ? -EBADMSG : 0;
 }
 
 int entry_reader_skip(struct entry_reader *reader, uint32_t count, bool valued)

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "store/array.h"
+#include "store/node_map.h"
 #include "store/tree.h"
 
 /*
@@ -150,6 +151,8 @@ struct entry_reader {
 	struct bytes counts;
 	struct bytes values;
 	uint32_t last_node;
+	const struct node_map
+		*map; /* the nodes are told by their numbers in it; NULL: as they are */
 };
 
 int codec_unpack_entries(struct codec *codec, const void *blob, size_t size,

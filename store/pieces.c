@@ -98,6 +98,109 @@ static int find_services(struct reader *reader, const struct segment_row *segmen
 	return err;
 }
 
+/* ---- a part of what segments share --------------------------------------------------------- */
+
+const struct node_map *reader_nodes(const struct reader *reader, uint32_t service)
+{
+	uint32_t first = 0;
+	uint32_t end = reader->shared_nodes.count;
+
+	/* They ascend, as the parts of a tree do. */
+	while (first < end) {
+		uint32_t middle = first + (end - first) / 2;
+		const struct shared_nodes *nodes = &reader->shared_nodes.items[middle];
+
+		if (nodes->service == service)
+			return &nodes->map;
+		if (nodes->service < service)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return NULL;
+}
+
+void reader_forget_nodes(struct reader *reader)
+{
+	for (uint32_t i = 0; i < reader->shared_nodes.count; i++)
+		node_map_done(&reader->shared_nodes.items[i].map);
+	reader->shared_nodes.count = 0;
+}
+
+static int mark_entries(struct reader *reader, sqlite3_stmt *row, struct node_map *map)
+{
+	bool is_valued = sqlite3_column_int(row, 0) != 0;
+	int64_t count = sqlite3_column_int64(row, 1);
+	struct str blob = database_column(row, 2);
+	struct entry_reader entries;
+	int err = codec_unpack_entries(reader->detail_codec, blob.text, blob.size, &entries);
+
+	for (int64_t i = 0; !err && i < count; i++) {
+		struct entry entry;
+
+		err = entry_reader_next(&entries, is_valued, &entry);
+		if (!err && entry.node >= map->node_count)
+			err = -EBADMSG;
+		if (!err)
+			node_map_add(map, entry.node);
+	}
+	return err;
+}
+
+/* What a service has in the segments that are asked for. */
+static int mark_service(struct reader *reader, uint32_t service, struct node_map *map)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(reader->database,
+				   "SELECT valued, entry_count, entries FROM block "
+				   "WHERE segment = ? AND service = ?",
+				   &row);
+
+	for (uint32_t i = 0; !err && i < reader->shared->rows.count; i++) {
+		const struct segment_row *segment = &reader->shared->rows.items[i];
+
+		if (segment->number < reader->services.first_segment ||
+		    segment->number > reader->services.last_segment ||
+		    !reader_asks(reader, segment))
+			continue;
+		sqlite3_reset(row);
+		sqlite3_bind_int64(row, 1, segment->number);
+		sqlite3_bind_int64(row, 2, service);
+		while (!err && (err = database_step(row)) > 0)
+			err = mark_entries(reader, row, map);
+	}
+	return err;
+}
+
+static int unpack_some(struct reader *reader, struct str blob, struct cached *cached,
+		       struct tree_part *part)
+{
+	uint32_t first_location = cached->tree.builds.count;
+	struct shape_reader shape;
+	struct node_map map = { 0 };
+	int err = array_reserve(&reader->shared_nodes, 1);
+
+	if (!err)
+		err = shape_open(reader->codec, blob.text, blob.size, build_count(reader),
+				 &cached->tree, &shape);
+	if (!err)
+		err = node_map_init(&map, shape.node_count);
+	if (!err)
+		err = mark_service(reader, part->service, &map);
+	if (!err)
+		err = shape_unpack_some(&shape, &map, first_location, part->service, &cached->tree,
+					&part->first);
+	if (err) {
+		node_map_done(&map);
+		return err;
+	}
+	reader->shared_nodes.items[reader->shared_nodes.count++] =
+		(struct shared_nodes){ part->service, map };
+	return 0;
+}
+
+/* ---- trees ----------------------------------------------------------------------------------- */
+
 static int read_part(struct reader *reader, sqlite3_stmt *row, const struct segment_row *segment,
 		     struct cached *cached, struct tree_part *part)
 {
@@ -112,8 +215,11 @@ static int read_part(struct reader *reader, sqlite3_stmt *row, const struct segm
 
 	struct str blob = database_column(row, 0);
 
-	err = shape_unpack(reader->codec, blob.text, blob.size, build_count(reader), part->service,
-			   &cached->tree, &part->first);
+	if (reader->shared)
+		err = unpack_some(reader, blob, cached, part);
+	else
+		err = shape_unpack(reader->codec, blob.text, blob.size, build_count(reader),
+				   part->service, &cached->tree, &part->first);
 	part->count = cached->tree.nodes.count - part->first;
 	return err;
 }
@@ -168,7 +274,8 @@ static int find_trees(struct reader *reader, const struct segment_row *row, read
 	tree_trim(&cached->tree);
 	cached->size = tree_memory(&cached->tree) +
 		       cached->parts.capacity * sizeof(cached->parts.items[0]);
-	if (keep)
+	/* A part of them is this question's alone. */
+	if (keep && !reader->shared)
 		cache_add(cache, key, cached);
 	return 0;
 }
@@ -178,6 +285,7 @@ int reader_tree(struct reader *reader, const struct segment_row *row, reader_wan
 {
 	autoclean(cached) struct cached *cached = cached_new();
 
+	reader_forget_nodes(reader);
 	if (!cached)
 		return -ENOMEM;
 
@@ -245,6 +353,7 @@ int reader_blocks(struct reader *reader, const struct segment_row *segment,
 		struct str blob = database_column(row, 5);
 
 		err = codec_unpack_entries(reader->codec, blob.text, blob.size, &block.entries);
+		block.entries.map = reader_nodes(reader, block.service);
 		if (!err)
 			err = visit(context, reader, &block);
 		if (!err)

@@ -126,6 +126,8 @@ static void reader_close(struct reader *reader)
 	array_done(&reader->segment_verdicts);
 	detail_reader_done(&reader->detail);
 	hiding_done(&reader->hiding);
+	reader_forget_nodes(reader);
+	array_done(&reader->shared_nodes);
 }
 
 static bool in_range(const struct reader *reader, int64_t start_ms)
@@ -335,8 +337,9 @@ static bool wants_minutes(struct reader *reader)
 static int read_activity(struct reader *reader, const struct segment_row *segment)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = reader_pairs(reader, segment, &reader->segment_pairs);
+	int err;
 
+	err = reader_pairs(reader, segment, &reader->segment_pairs);
 	if (!err)
 		err = judge_pairs(reader);
 	if (!err)
@@ -354,8 +357,9 @@ static int read_activity(struct reader *reader, const struct segment_row *segmen
 
 	struct str blob = database_column(row, 0);
 
-	return activity_unpack(reader->codec, blob.text, blob.size,
-			       reader->segment_pairs.pairs.count, &reader->activity);
+	err = activity_unpack(reader->codec, blob.text, blob.size,
+			      reader->segment_pairs.pairs.count, &reader->activity);
+	return err;
 }
 
 static int visit_active(struct reader *reader)
@@ -447,6 +451,7 @@ static int visit_block_detail(struct reader *reader, sqlite3_stmt *row)
 	if (err)
 		return err < 0 ? err : 0;
 	err = codec_unpack_entries(reader->codec, entries_blob.text, entries_blob.size, &entries);
+	entries.map = reader_nodes(reader, service);
 	if (!err)
 		err = detail_unpack(reader->detail_codec, detail_blob.text, detail_blob.size,
 				    reader->segment_pairs.pairs.count, &reader->detail);
@@ -507,7 +512,7 @@ static int hold_still(struct reader *reader, struct segment_row *segment)
 	return 0;
 }
 
-static bool is_asked(const struct reader *reader, const struct segment_row *row)
+bool reader_asks(const struct reader *reader, const struct segment_row *row)
 {
 	return !picks_cover(reader->picks, reader->span, row->number) &&
 	       row->first_ms <= reader->question->asked->to_unix_ms &&
@@ -521,7 +526,7 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	bool holds_still = !row->is_whole;
 	int err = 0;
 
-	if (!is_asked(reader, row))
+	if (!reader_asks(reader, row))
 		return 0;
 	reading.is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
 	if (holds_still)
@@ -550,7 +555,7 @@ static int visit_shared_parts(struct reader *reader, const struct segment_rows *
 		bool is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
 
 		if (row->number < reader->services.first_segment ||
-		    row->number > reader->services.last_segment || !is_asked(reader, row))
+		    row->number > reader->services.last_segment || !reader_asks(reader, row))
 			continue;
 		if (is_inside && question->whole)
 			err = question->whole(question->context, reader, row);
@@ -576,10 +581,9 @@ static void take_segments(sqlite3_stmt *row, struct service_range *range)
  * 0: there are none; 1, and the row stands on the first one that is not among them, or 2: these
  * are the last.
  */
-static int take_services(struct reader *reader, sqlite3_stmt *row)
+static int take_services(struct reader *reader, sqlite3_stmt *row, uint64_t most)
 {
 	const struct reader_question *question = reader->question;
-	uint64_t most = reader->store->nodes_together;
 	struct service_range *range = &reader->services;
 	uint64_t sum = 0;
 	uint32_t service = 0;
@@ -610,6 +614,21 @@ static int take_services(struct reader *reader, sqlite3_stmt *row)
 	return more < 0 ? more : has_any ? 2 : 0;
 }
 
+/* How many of those are asked for that share the trees which are read now. */
+static uint32_t count_asked(const struct reader *reader, const struct segment_rows *segments,
+			    const struct service_range *range)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+
+		count += row->number >= range->first_segment &&
+			 row->number <= range->last_segment && reader_asks(reader, row);
+	}
+	return count;
+}
+
 static int visit_services(struct reader *reader, const struct segment_rows *segments,
 			  struct reading reading)
 {
@@ -618,11 +637,14 @@ static int visit_services(struct reader *reader, const struct segment_rows *segm
 	int err;
 
 	reading.row = &all;
+	reader->shared = reading.is_inside ? NULL : segments;
 	err = question->segment(question->context, reader, &reading);
 	if (err == 0)
 		err = visit_shared_parts(reader, segments);
 	if (err >= 0 && question->segment_end)
 		err = question->segment_end(question->context, reader, &reading);
+	reader->shared = NULL;
+	reader_forget_nodes(reader);
 	return err < 0 ? err : 0;
 }
 
@@ -631,19 +653,20 @@ static int visit_shared(struct reader *reader, const struct segment_rows *segmen
 {
 	autoclean(statement) sqlite3_stmt *trees = NULL;
 	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
-	bool is_any_asked = false;
+	const struct service_range everything = { .last_segment = UINT32_MAX };
+	uint32_t asked_count = count_asked(reader, segments, &everything);
+	uint64_t most = reader->store->nodes_together;
 	int more = 1;
 	int err;
 
 	for (uint32_t i = 0; i < segments->rows.count; i++) {
 		const struct segment_row *row = &segments->rows.items[i];
 
-		is_any_asked = is_any_asked || is_asked(reader, row);
-		reading.is_inside = reading.is_inside && is_asked(reader, row) &&
+		reading.is_inside = reading.is_inside && reader_asks(reader, row) &&
 				    in_range(reader, row->first_ms) &&
 				    in_range(reader, row->last_ms);
 	}
-	if (!is_any_asked)
+	if (asked_count == 0)
 		return 0;
 	err = database_prepare(reader->database,
 			       "SELECT service, node_count, segment, lead(segment) OVER "
@@ -653,7 +676,7 @@ static int visit_shared(struct reader *reader, const struct segment_rows *segmen
 	if (!err)
 		err = database_step(trees);
 	while (err > 0 && more == 1) {
-		more = take_services(reader, trees);
+		more = take_services(reader, trees, most);
 		err = more <= 0 ? more : visit_services(reader, segments, reading);
 		if (!err)
 			err = more;

@@ -116,6 +116,12 @@ struct reader_question {
 			 uint32_t count);
 };
 
+/* What of a service's tree was unpacked. */
+struct shared_nodes {
+	uint32_t service;
+	struct node_map map;
+};
+
 /* One span, while a question reads it. */
 struct reader {
 	struct store *store;
@@ -136,7 +142,13 @@ struct reader {
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;
 	struct service_range services; /* that are read now, of a compact span */
-	uint32_t ordinal;	       /* of the span in this question */
+	/*
+	 * All its segments, when only a part of what shares trees is asked for: of these, only what
+	 * that part has is unpacked then; and the nodes that there are, by the parts of the tree.
+	 */
+	const struct segment_rows *shared;
+	ARRAY(struct shared_nodes) shared_nodes;
+	uint32_t ordinal; /* of the span in this question */
 	enum chronicle_use use;
 	const struct picks *picks; /* what is read from chronicles, and not here */
 	uint32_t generation;	   /* of a chronicle: the last piece that it has */
@@ -188,6 +200,13 @@ typedef bool reader_wants(void *context, struct reader *reader, uint32_t service
  */
 int reader_tree(struct reader *reader, const struct segment_row *row, reader_wants *wants,
 		bool keep, struct cached **ret);
+
+/* Of which nodes the tree is that was read last, for a service's entries; NULL: of all. */
+const struct node_map *reader_nodes(const struct reader *reader, uint32_t service);
+void reader_forget_nodes(struct reader *reader);
+
+/* Whether the question asks for a segment, and none of its roll-ups is read instead. */
+bool reader_asks(const struct reader *reader, const struct segment_row *row);
 
 /* The pairs of a finished segment that is whole. */
 int reader_pairs(struct reader *reader, const struct segment_row *row, struct pairs *ret);

@@ -190,6 +190,66 @@ int shape_next(struct shape_reader *reader)
 	return 1;
 }
 
+/* A node that is open, and what it became: nothing yet, as long as nothing below it is wanted. */
+struct open_node {
+	uint32_t number;
+	uint32_t location;
+	uint32_t place;
+};
+
+enum { PLACE_NONE = UINT32_MAX };
+
+/* All that is open and not there yet. */
+static int append_path(struct open_node *path, uint32_t level, uint32_t first_location,
+		       struct node_map *map, struct tree *tree)
+{
+	uint32_t first = level;
+
+	while (first > 0 && path[first - 1].place == PLACE_NONE)
+		first--;
+	for (uint32_t i = first; i < level; i++) {
+		uint32_t location = path[i].location;
+
+		if (location >= TREE_RESERVED_COUNT)
+			location += first_location - TREE_RESERVED_COUNT;
+		if (tree->nodes.count >= TREE_NODE_COUNT_MAX)
+			return -EBADMSG;
+		if (array_reserve(&tree->nodes, 1) < 0)
+			return -ENOMEM;
+		path[i].place = tree->nodes.count;
+		tree->nodes.items[tree->nodes.count++] =
+			(struct tree_node){ i ? path[i - 1].place : TREE_NO_PARENT, location };
+		node_map_add(map, path[i].number);
+	}
+	return 0;
+}
+
+int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_t first_location,
+		      uint32_t service, struct tree *tree, uint32_t *ret_first)
+{
+	struct open_node path[LEVEL_COUNT_MAX];
+	uint32_t first = tree->nodes.count;
+	int more;
+
+	while ((more = shape_next(reader)) > 0) {
+		uint32_t number = reader->next - 1;
+		int err = 0;
+
+		path[reader->level] = (struct open_node){ number, reader->location, PLACE_NONE };
+		/* The root is there in any case. */
+		if (number == 0 || node_map_has(map, number))
+			err = append_path(path, reader->level + 1, first_location, map, tree);
+		if (err)
+			return err;
+	}
+	if (more < 0)
+		return more;
+	node_map_number(map);
+	tree->nodes.items[first].location = service;
+	*ret_first = first;
+	return 0;
+}
+
 int shape_unpack(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
 		 uint32_t service, struct tree *tree, uint32_t *ret_first)
 {

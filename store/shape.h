@@ -60,5 +60,12 @@ struct shape_reader {
 int shape_open(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
 	       struct tree *locations, struct shape_reader *ret);
 
+/*
+ * Appends to the tree that the locations were unpacked into, from first_location on, the nodes of
+ * the map and all that they lie below, and numbers the map by what was appended.
+ */
+int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_t first_location,
+		      uint32_t service, struct tree *tree, uint32_t *ret_first);
+
 /* 1 for a node, 0 at the end, -EBADMSG. */
 int shape_next(struct shape_reader *reader);

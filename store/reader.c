@@ -697,8 +697,8 @@ static uint32_t find_whole(const struct reader *reader, const struct segment_row
 	for (uint32_t i = 0; i < segments->rows.count; i++) {
 		const struct segment_row *row = &segments->rows.items[i];
 
-		if (!row->is_whole || !is_asked(reader, row) || !in_range(reader, row->first_ms) ||
-		    !in_range(reader, row->last_ms))
+		if (!row->is_whole || !reader_asks(reader, row) ||
+		    !in_range(reader, row->first_ms) || !in_range(reader, row->last_ms))
 			continue;
 		if (count == 0)
 			*ret_first = i;

@@ -4,6 +4,7 @@
 /* What otlp_reader.c and otlp_tables.c share; for nobody else. */
 
 #include <assert.h>
+#include <errno.h>
 
 #include "base/limits.h"
 #include "web/otlp_reader.h"
@@ -45,9 +46,9 @@ static inline void otlp_note(struct otlp_input *input, enum otlp_flaw flaw)
 	input->report->flaws[flaw]++;
 }
 
-/* -EBADMSG, with a sentence. field: of a wire type that it should not have; NULL: cut short. */
-int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
-		      const struct otlp_wire_field *field);
+/* Says so. field: of a wire type that it should not have; NULL: cut short. */
+void otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
+		       const struct otlp_wire_field *field);
 
 /*
  * The next field that this revision has: 1, 0 at the end, -EBADMSG, also for one of another wire
@@ -67,14 +68,19 @@ otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message me
 
 		if (number > OTLP_NUMBER_MAX || rows[number] == OTLP_ROW_NONE)
 			continue;
-		if (!(types[number] >> field->type & 1))
-			return otlp_next_refused(input, message, whole, field);
+		if (!(types[number] >> field->type & 1)) {
+			otlp_next_refused(input, message, whole, field);
+			return -EBADMSG;
+		}
 		*ret_row = &otlp_rows[rows[number]];
 		if (field->type != OTLP_WIRE_SIZED && (*ret_row)->is_list)
 			otlp_note(input, OTLP_FLAW_UNPACKED);
 		return 1;
 	}
-	return more == 0 ? 0 : otlp_next_refused(input, message, whole, NULL);
+	if (more == 0)
+		return 0;
+	otlp_next_refused(input, message, whole, NULL);
+	return -EBADMSG;
 }
 
 /* The numbers of a field that is a list, packed or one by one. */

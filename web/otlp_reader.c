@@ -111,18 +111,19 @@ size_t otlp_offset(const struct otlp_input *input, struct str message)
 	return message.size > 0 ? (size_t)(message.text - input->reading->bytes.text) : 0;
 }
 
-int otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
-		      const struct otlp_wire_field *field)
+void otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
+		       const struct otlp_wire_field *field)
 {
-	if (!field)
-		return otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
-				   otlp_offset(input, whole), messages[message]);
-	return otlp_refuse(input, -EBADMSG,
-			   "byte %zu: field %" PRIu64 " of a %s is of wire type %d, which revision "
-			   "%s has not; %s",
-			   otlp_offset(input, whole), field->number, messages[message],
-			   (int)field->type, otlp_revision_name(input->layout.revision),
-			   input->report->why);
+	if (field)
+		otlp_refuse(input, -EBADMSG,
+			    "byte %zu: field %" PRIu64 " of a %s is of wire type %d, which "
+			    "revision %s has not; %s",
+			    otlp_offset(input, whole), field->number, messages[message],
+			    (int)field->type, otlp_revision_name(input->layout.revision),
+			    input->report->why);
+	else
+		otlp_refuse(input, -EBADMSG, "byte %zu: a %s is broken, or cut short",
+			    otlp_offset(input, whole), messages[message]);
 }
 
 /* ---- resources and scopes ---------------------------------------------------------------------

@@ -70,7 +70,7 @@ int cpus_online(uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count)
 
 int cpus_highest(uint32_t *ret)
 {
-	uint32_t cpus[CPU_COUNT_MAX], count, highest = 0;
+	uint32_t cpus[CPU_COUNT_MAX], count = 0, highest = 0;
 	int err = read_list("/sys/devices/system/cpu/possible", cpus, &count);
 
 	if (err)

@@ -313,11 +313,13 @@ static void no_two_places_look_alike(void **state)
 
 	(void)state;
 	assert_non_null(hashes);
-	for (unsigned i = 0; i < COUNT / 4; i++) {
-		hashes[4 * i] = walk_memo_hash(0x400000 + i, 1);
-		hashes[4 * i + 1] = walk_memo_hash(0x400000 + ((uint64_t)i + 1) * 0x10000000, 1);
-		hashes[4 * i + 2] = walk_memo_hash(0x400000, i + 2);
-		hashes[4 * i + 3] = walk_memo_hash(0x400000, (i + 2) << 12 | 0x80000000);
+	for (uint32_t i = 0; i < COUNT / 4; i++) {
+		uint64_t *four = &hashes[(size_t)4 * i];
+
+		four[0] = walk_memo_hash(0x400000 + i, 1);
+		four[1] = walk_memo_hash(0x400000 + ((uint64_t)i + 1) * 0x10000000, 1);
+		four[2] = walk_memo_hash(0x400000, i + 2);
+		four[3] = walk_memo_hash(0x400000, (i + 2) << 12 | 0x80000000);
 	}
 	qsort(hashes, COUNT, sizeof(hashes[0]), compare_hashes);
 	for (unsigned i = 1; i < COUNT; i++)

@@ -41,7 +41,7 @@ struct cache {
 
 static enum share share_of(struct cache_key key)
 {
-	return key.last_segment ? SHARE_SUMS : SHARE_PARTS;
+	return key.type && key.last_segment ? SHARE_SUMS : SHARE_PARTS;
 }
 
 struct cached *cached_new(void)

@@ -261,7 +261,8 @@ static int find_trees(struct reader *reader, const struct segment_row *row, read
 		key.service = cached->parts.items[0].service;
 	else
 		keep = keep && is_all;
-	if (is_all || key.service)
+	/* Of a part of the segments more services are read together, under the same numbers. */
+	if ((is_all && !reader->shared) || key.service)
 		known = cache_find(cache, key);
 	if (known) {
 		cached_release(cached);

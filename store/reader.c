@@ -339,6 +339,10 @@ static int read_activity(struct reader *reader, const struct segment_row *segmen
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int err;
 
+	/* Of segments that share trees some services come after the others. */
+	if (reader->active_segment == segment->number)
+		return 0;
+	reader->active_segment = 0;
 	err = reader_pairs(reader, segment, &reader->segment_pairs);
 	if (!err)
 		err = judge_pairs(reader);
@@ -359,6 +363,8 @@ static int read_activity(struct reader *reader, const struct segment_row *segmen
 
 	err = activity_unpack(reader->codec, blob.text, blob.size,
 			      reader->segment_pairs.pairs.count, &reader->activity);
+	if (!err)
+		reader->active_segment = segment->number;
 	return err;
 }
 
@@ -636,6 +642,8 @@ static int visit_services(struct reader *reader, const struct segment_rows *segm
 	struct segment_row all = { .number = reading.number, .is_whole = true };
 	int err;
 
+	if (count_asked(reader, segments, &reader->services) == 0)
+		return 0;
 	reading.row = &all;
 	reader->shared = reading.is_inside ? NULL : segments;
 	err = question->segment(question->context, reader, &reading);
@@ -668,6 +676,9 @@ static int visit_shared(struct reader *reader, const struct segment_rows *segmen
 	}
 	if (asked_count == 0)
 		return 0;
+	/* Of a part about so many fewer nodes are unpacked. */
+	if (!reading.is_inside)
+		most = most * segments->rows.count / asked_count;
 	err = database_prepare(reader->database,
 			       "SELECT service, node_count, segment, lead(segment) OVER "
 			       "(PARTITION BY service ORDER BY segment) FROM tree "

@@ -138,6 +138,7 @@ struct reader {
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
 	struct activity activity; /* of the settled segment that is read, and its pairs */
+	uint32_t active_segment;  /* whose they are; 0: nobody's */
 	struct pairs segment_pairs;
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;

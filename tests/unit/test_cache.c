@@ -65,7 +65,7 @@ static void the_latest_used_stay(void **state)
 /* Many small sums would else go for one large catalog. */
 static void sums_have_a_share_of_their_own(void **state)
 {
-	struct cache_key sum = { .span = 1, .segment = 1, .last_segment = 36 };
+	struct cache_key sum = { .span = 1, .segment = 1, .last_segment = 36, .type = 7 };
 	struct cached *cached = cached_new();
 	struct cache *cache;
 
@@ -103,7 +103,7 @@ static void what_a_later_generation_replaces_goes(void **state)
 				    { .span = 1, .segment = 4, .service = 2 },
 				    { .span = 1, .segment = 5 },
 				    { .span = 2, .segment = 4 },
-				    { .span = 1, .segment = 4, .last_segment = 9 } };
+				    { .span = 1, .segment = 4, .last_segment = 9, .type = 7 } };
 	struct cache *cache;
 
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "store/reader.h"
+#include "store/reader_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -81,13 +81,11 @@ static int hold_generation(struct reader *reader)
 	return err;
 }
 
-static const struct service_range all_services = { .last = UINT32_MAX };
-
 static int reader_open(struct reader *reader)
 {
 	int err = span_acquire(reader->span, &reader->database);
 
-	reader->services = all_services;
+	reader->services = reader_all_services;
 	pool_init(&reader->pairs, PAIR_COUNT_MAX, NULL);
 	if (!err && reader->span->is_chronicle)
 		err = hold_generation(reader);
@@ -130,13 +128,6 @@ static void reader_close(struct reader *reader)
 	array_done(&reader->shared_nodes);
 }
 
-static bool in_range(const struct reader *reader, int64_t start_ms)
-{
-	const struct store_question *asked = reader->question->asked;
-
-	return start_ms >= asked->from_unix_ms && start_ms <= asked->to_unix_ms;
-}
-
 /* Whether single profiles are asked for, and this is none of them. */
 static bool is_other_profile(const struct reader *reader, const struct slice *slice,
 			     const struct verdict *verdict)
@@ -155,7 +146,7 @@ static int visit_run(struct reader *reader, const struct run *run, struct entry_
 	const struct reader_question *question = reader->question;
 	const struct slice *slice = &reader->runs.slices.items[run->slice];
 	struct verdict verdict = { 0 };
-	bool is_wanted = in_range(reader, slice->start_ms);
+	bool is_wanted = reader_in_range(reader, slice->start_ms);
 	int err = 0;
 
 	if (is_wanted) {
@@ -181,7 +172,7 @@ static void visit_slices(struct reader *reader, const struct slice *slices, uint
 	const struct reader_question *question = reader->question;
 
 	for (uint32_t i = 0; question->slice && i < count; i++)
-		if (in_range(reader, slices[i].start_ms))
+		if (reader_in_range(reader, slices[i].start_ms))
 			question->slice(question->context, &slices[i]);
 }
 
@@ -244,7 +235,7 @@ static int visit_running(struct reader *reader)
 		const struct slice *slice = &live->slices.items[entry->slice];
 		struct verdict verdict;
 
-		if (!in_range(reader, slice->start_ms))
+		if (!reader_in_range(reader, slice->start_ms))
 			continue;
 
 		int err = reader_judge(reader, (struct pair){ entry->series, entry->labels },
@@ -272,8 +263,8 @@ static int visit_open_segment(struct reader *reader)
 	    segment->first_ms > question->asked->to_unix_ms ||
 	    segment->last_ms < question->asked->from_unix_ms)
 		return 0;
-	reading.is_inside =
-		in_range(reader, segment->first_ms) && in_range(reader, segment->last_ms);
+	reading.is_inside = reader_in_range(reader, segment->first_ms) &&
+			    reader_in_range(reader, segment->last_ms);
 
 	int err = question->segment(question->context, reader, &reading);
 
@@ -385,7 +376,7 @@ static int visit_active(struct reader *reader)
 				   .value = active->value,
 				   .kernel_value = active->kernel_value };
 
-		if (!verdict->matches || !in_range(reader, slice->start_ms) ||
+		if (!verdict->matches || !reader_in_range(reader, slice->start_ms) ||
 		    is_other_profile(reader, slice, verdict))
 			continue;
 		err = reader_sees(reader, slice, verdict);
@@ -424,7 +415,7 @@ static int visit_occurrences(struct reader *reader, const struct entry *entry, b
 
 		const struct slice *slice = &reader->activity.slices.items[occurrence.slice];
 
-		if (!verdict->matches || !in_range(reader, slice->start_ms) ||
+		if (!verdict->matches || !reader_in_range(reader, slice->start_ms) ||
 		    is_other_profile(reader, slice, verdict))
 			continue;
 		if (!is_valued)
@@ -471,7 +462,7 @@ static int visit_block_detail(struct reader *reader, sqlite3_stmt *row)
 	return err;
 }
 
-static int visit_details(struct reader *reader, const struct segment_row *segment)
+int reader_visit_details(struct reader *reader, const struct segment_row *segment)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int err = read_activity(reader, segment);
@@ -534,7 +525,8 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 
 	if (!reader_asks(reader, row))
 		return 0;
-	reading.is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
+	reading.is_inside =
+		reader_in_range(reader, row->first_ms) && reader_in_range(reader, row->last_ms);
 	if (holds_still)
 		err = hold_still(reader, row);
 	if (!err)
@@ -542,159 +534,12 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	if (err == 0 && !row->is_whole)
 		err = visit_windows(reader, row->first_window, row->last_window);
 	else if (err == 0)
-		err = question->wants_entries ? visit_details(reader, row)
+		err = question->wants_entries ? reader_visit_details(reader, row)
 					      : visit_activity(reader, row);
 	if (err >= 0 && question->segment_end)
 		err = question->segment_end(question->context, reader, &reading);
 	if (holds_still)
 		(void)database_execute(reader->database, "COMMIT");
-	return err < 0 ? err : 0;
-}
-
-static int visit_shared_parts(struct reader *reader, const struct segment_rows *segments)
-{
-	const struct reader_question *question = reader->question;
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < segments->rows.count; i++) {
-		const struct segment_row *row = &segments->rows.items[i];
-		bool is_inside = in_range(reader, row->first_ms) && in_range(reader, row->last_ms);
-
-		if (row->number < reader->services.first_segment ||
-		    row->number > reader->services.last_segment || !reader_asks(reader, row))
-			continue;
-		if (is_inside && question->whole)
-			err = question->whole(question->context, reader, row);
-		if (!err)
-			err = visit_details(reader, row);
-		err = err < 0 ? err : reader_check_time(reader);
-	}
-	return err;
-}
-
-/* The segments for which the tree holds on which the row stands, up to the service's next one. */
-static void take_segments(sqlite3_stmt *row, struct service_range *range)
-{
-	range->first_segment = (uint32_t)sqlite3_column_int64(row, 2);
-	range->last_segment = sqlite3_column_type(row, 3) == SQLITE_NULL
-				      ? READER_WHOLE_SPAN - 1
-				      : (uint32_t)sqlite3_column_int64(row, 3) - 1;
-}
-
-/*
- * The next services that are read together. One with more nodes than these is alone, and so is one
- * with several trees, each of which comes in its turn.
- * 0: there are none; 1, and the row stands on the first one that is not among them, or 2: these
- * are the last.
- */
-static int take_services(struct reader *reader, sqlite3_stmt *row, uint64_t most)
-{
-	const struct reader_question *question = reader->question;
-	struct service_range *range = &reader->services;
-	uint64_t sum = 0;
-	uint32_t service = 0;
-	bool has_any = false;
-	int more = 1;
-
-	do {
-		uint64_t count = (uint64_t)sqlite3_column_int64(row, 1);
-		struct service_range next = *range;
-
-		if (!reader_text_column(reader, row, 0, &service))
-			return -EBADMSG;
-		if (question->wants_service &&
-		    !question->wants_service(question->context, reader, service)) {
-			range->is_part = true;
-			continue;
-		}
-		take_segments(row, &next);
-		if (has_any && (sum + count > most || next.first_segment != range->first_segment ||
-				next.last_segment != range->last_segment))
-			return 1;
-		*range = next;
-		range->first = has_any ? range->first : service;
-		range->last = service;
-		sum += count;
-		has_any = true;
-	} while ((more = database_step(row)) > 0);
-	return more < 0 ? more : has_any ? 2 : 0;
-}
-
-/* How many of those are asked for that share the trees which are read now. */
-static uint32_t count_asked(const struct reader *reader, const struct segment_rows *segments,
-			    const struct service_range *range)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < segments->rows.count; i++) {
-		const struct segment_row *row = &segments->rows.items[i];
-
-		count += row->number >= range->first_segment &&
-			 row->number <= range->last_segment && reader_asks(reader, row);
-	}
-	return count;
-}
-
-static int visit_services(struct reader *reader, const struct segment_rows *segments,
-			  struct reading reading)
-{
-	const struct reader_question *question = reader->question;
-	struct segment_row all = { .number = reading.number, .is_whole = true };
-	int err;
-
-	if (count_asked(reader, segments, &reader->services) == 0)
-		return 0;
-	reading.row = &all;
-	reader->shared = reading.is_inside ? NULL : segments;
-	err = question->segment(question->context, reader, &reading);
-	if (err == 0)
-		err = visit_shared_parts(reader, segments);
-	if (err >= 0 && question->segment_end)
-		err = question->segment_end(question->context, reader, &reading);
-	reader->shared = NULL;
-	reader_forget_nodes(reader);
-	return err < 0 ? err : 0;
-}
-
-/* Stacks of a span whose segments share trees: what they hold is added up as one. */
-static int visit_shared(struct reader *reader, const struct segment_rows *segments)
-{
-	autoclean(statement) sqlite3_stmt *trees = NULL;
-	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
-	const struct service_range everything = { .last_segment = UINT32_MAX };
-	uint32_t asked_count = count_asked(reader, segments, &everything);
-	uint64_t most = reader->store->nodes_together;
-	int more = 1;
-	int err;
-
-	for (uint32_t i = 0; i < segments->rows.count; i++) {
-		const struct segment_row *row = &segments->rows.items[i];
-
-		reading.is_inside = reading.is_inside && reader_asks(reader, row) &&
-				    in_range(reader, row->first_ms) &&
-				    in_range(reader, row->last_ms);
-	}
-	if (asked_count == 0)
-		return 0;
-	/* Of a part about so many fewer nodes are unpacked. */
-	if (!reading.is_inside)
-		most = most * segments->rows.count / asked_count;
-	err = database_prepare(reader->database,
-			       "SELECT service, node_count, segment, lead(segment) OVER "
-			       "(PARTITION BY service ORDER BY segment) FROM tree "
-			       "ORDER BY service, segment",
-			       &trees);
-	if (!err)
-		err = database_step(trees);
-	while (err > 0 && more == 1) {
-		more = take_services(reader, trees, most);
-		err = more <= 0 ? more : visit_services(reader, segments, reading);
-		if (!err)
-			err = more;
-		/* A file can't have so many that this runs out: a node is more than a byte. */
-		reading.number += reading.number < UINT32_MAX;
-	}
-	reader->services = all_services;
 	return err < 0 ? err : 0;
 }
 
@@ -709,7 +554,8 @@ static uint32_t find_whole(const struct reader *reader, const struct segment_row
 		const struct segment_row *row = &segments->rows.items[i];
 
 		if (!row->is_whole || !reader_asks(reader, row) ||
-		    !in_range(reader, row->first_ms) || !in_range(reader, row->last_ms))
+		    !reader_in_range(reader, row->first_ms) ||
+		    !reader_in_range(reader, row->last_ms))
 			continue;
 		if (count == 0)
 			*ret_first = i;
@@ -773,7 +619,7 @@ static int visit_span(struct reader *reader)
 		err = copy_segments(&reader->span->segments, &segments);
 	}
 	if (!err && reader->span->shares_trees && reader->question->wants_entries) {
-		err = visit_shared(reader, &segments);
+		err = reader_visit_shared(reader, &segments);
 		segments.rows.count = 0;
 	}
 	if (!err)

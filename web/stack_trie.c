@@ -43,11 +43,10 @@ static struct str key_part(const struct reader *reader, size_t begin, size_t end
 static int tell_trie_level(struct reader *reader, uint32_t number)
 {
 	struct level *level = &reader->levels[number];
-	const struct level *parent = number > 0 ? level - 1 : NULL;
-	size_t scanned = parent ? parent->key_size : 0;
+	size_t scanned = number > 0 ? reader->levels[number - 1].key_size : 0;
 	int err = 0;
 
-	level->frame_begins = parent ? parent->frame_begins : 0;
+	level->frame_begins = number > 0 ? reader->levels[number - 1].frame_begins : 0;
 	while (!err && scanned < level->key_size) {
 		struct str rest = key_part(reader, scanned, level->key_size);
 		const char *end = memchr(rest.text, ';', rest.size);

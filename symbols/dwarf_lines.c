@@ -200,7 +200,7 @@ static const struct unit_range *find_range(const struct dwarf_lines *lines, uint
 /* ---- opening ---- */
 
 /* libdw has no other way to say so, and takes it for granted that this never returns. */
-static _Noreturn void out_of_memory(void)
+__attribute__((noreturn)) static void out_of_memory(void)
 {
 	_exit(EXIT_FAILURE);
 }

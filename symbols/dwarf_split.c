@@ -155,7 +155,7 @@ static bool find_unit(struct dwarf_split *split, uint64_t wanted)
 }
 
 /* libdw takes it for granted that this never returns. */
-static _Noreturn void out_of_memory(void)
+__attribute__((noreturn)) static void out_of_memory(void)
 {
 	_exit(EXIT_FAILURE);
 }

@@ -28,7 +28,8 @@ void log_set_name(const char *name)
 }
 
 /* One write() a line, so that lines of several threads and processes don't mix. */
-static void write_line(enum log_level level, const char *format, va_list args, const char *reason)
+__attribute__((format(printf, 2, 0))) static void
+write_line(enum log_level level, const char *format, va_list args, const char *reason)
 {
 	if ((int)level > highest_level)
 		return;

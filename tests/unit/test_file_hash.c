@@ -16,6 +16,7 @@
 #include "symbols/file_hash.h"
 #include "symbols/symbols.h"
 #include "tests/support/hearth.h"
+#include "tests/support/own_file.h"
 
 enum { SETTLE_MS = 60000, LONG_SIZE = 5000 };
 
@@ -53,32 +54,6 @@ __attribute__((noinline, used)) static int is_named_by_the_hash(int number)
 	return number * 7 + 1;
 }
 
-static uint64_t offset_of(const struct elf_file *elf, void *function)
-{
-	extern const char __ehdr_start[];
-	uint64_t vaddr = (uint64_t)((const char *)function - __ehdr_start);
-	size_t count = 0;
-	const struct elf_segment *loads = elf_file_loads(elf, &count);
-
-	for (size_t i = 0; i < count; i++)
-		if (vaddr >= loads[i].vaddr && vaddr < loads[i].vaddr + loads[i].size)
-			return vaddr - loads[i].vaddr + loads[i].offset;
-	fail_msg("it is nowhere");
-	return 0;
-}
-
-static void has_name(struct symbols *symbols, const struct identity *identity, uint64_t offset)
-{
-	struct symbol_module *module = symbols_acquire(symbols, identity);
-	uint32_t function;
-
-	assert_non_null(module);
-	function = symbol_module_find(module, offset);
-	assert_int_not_equal(function, SYMBOL_NONE);
-	assert_true(str_equal(symbol_module_name(module, function), STR("is_named_by_the_hash")));
-	symbols_release(symbols, module);
-}
-
 static void files_are_found_by_it(void **state)
 {
 	autoclean(elf_file) struct elf_file *elf = NULL;
@@ -95,7 +70,7 @@ static void files_are_found_by_it(void **state)
 	build_id = elf_file_build_id(elf);
 	assert_int_equal(build_id.kind, IDENTITY_GNU_BUILD_ID);
 	assert_int_equal(file_hash_of(fd, &hash), 0);
-	offset = offset_of(elf, (void *)is_named_by_the_hash);
+	offset = own_file_offset(elf, (void *)is_named_by_the_hash);
 	other = hash;
 	other.bytes[15] ^= 1;
 
@@ -104,13 +79,13 @@ static void files_are_found_by_it(void **state)
 	assert_null(symbols_acquire(symbols, &hash));
 	assert_int_equal(symbols_bring_file(symbols, &build_id, dup(fd)), 0);
 	assert_int_equal(symbols_settle(symbols, SETTLE_MS), 0);
-	has_name(symbols, &hash, offset);
-	has_name(symbols, &build_id, offset);
+	own_file_has_name(symbols, &hash, offset, "is_named_by_the_hash");
+	own_file_has_name(symbols, &build_id, offset, "is_named_by_the_hash");
 	assert_null(symbols_acquire(symbols, &other));
 	symbols_close(symbols);
 
 	assert_int_equal(symbols_open(folder, "", &symbols), 0);
-	has_name(symbols, &hash, offset);
+	own_file_has_name(symbols, &hash, offset, "is_named_by_the_hash");
 	symbols_close(symbols);
 	remove_folder(folder);
 }

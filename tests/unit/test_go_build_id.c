@@ -20,6 +20,7 @@
 #include "symbols/elf_file.h"
 #include "symbols/symbols.h"
 #include "tests/support/hearth.h"
+#include "tests/support/own_file.h"
 
 #define GO_ID "AAAAAAAAAAAAAAAAAAAB/-_-_-_-_-_-_-_-_-_-_/zzzzzzzzzzzzzzzzzzzz/0123456789abcdefghij"
 
@@ -66,34 +67,6 @@ static void is_its_first_and_its_last_part(void **state)
 			fail_msg("'%s' is taken for one", others[i]);
 }
 
-/* Where a function of this program lies in its file. */
-static uint64_t offset_of(const struct elf_file *elf, void *function)
-{
-	extern const char __ehdr_start[];
-	uint64_t vaddr = (uint64_t)((const char *)function - __ehdr_start);
-	size_t count = 0;
-	const struct elf_segment *loads = elf_file_loads(elf, &count);
-
-	for (size_t i = 0; i < count; i++)
-		if (vaddr >= loads[i].vaddr && vaddr < loads[i].vaddr + loads[i].size)
-			return vaddr - loads[i].vaddr + loads[i].offset;
-	fail_msg("it is nowhere");
-	return 0;
-}
-
-static void has_name(struct symbols *symbols, const struct identity *identity, uint64_t offset)
-{
-	struct symbol_module *module = symbols_acquire(symbols, identity);
-	uint32_t function;
-
-	assert_non_null(module);
-	function = symbol_module_find(module, offset);
-	assert_int_not_equal(function, SYMBOL_NONE);
-	assert_true(str_equal(symbol_module_name(module, function),
-			      STR("is_its_first_and_its_last_part")));
-	symbols_release(symbols, module);
-}
-
 static void files_are_found_by_it(void **state)
 {
 	autoclean(elf_file) struct elf_file *elf = NULL;
@@ -112,19 +85,19 @@ static void files_are_found_by_it(void **state)
 	found = elf_file_go_build_id(elf);
 	assert_true(identity_equal(&found, &go));
 	assert_int_equal(elf_file_identify(elf, &go, &found), 0);
-	offset = offset_of(elf, (void *)is_its_first_and_its_last_part);
+	offset = own_file_offset(elf, (void *)is_its_first_and_its_last_part);
 
 	/* Asked for before anybody brought it, as samples of another profiler come first. */
 	assert_int_equal(symbols_open(folder, "", &symbols), 0);
 	assert_null(symbols_acquire(symbols, &go));
 	assert_int_equal(symbols_bring_file(symbols, &inode, dup(fd)), 0);
 	assert_int_equal(symbols_settle(symbols, SETTLE_MS), 0);
-	has_name(symbols, &go, offset);
-	has_name(symbols, &inode, offset);
+	own_file_has_name(symbols, &go, offset, "is_its_first_and_its_last_part");
+	own_file_has_name(symbols, &inode, offset, "is_its_first_and_its_last_part");
 	symbols_close(symbols);
 
 	assert_int_equal(symbols_open(folder, "", &symbols), 0);
-	has_name(symbols, &go, offset);
+	own_file_has_name(symbols, &go, offset, "is_its_first_and_its_last_part");
 	go.bytes[0] ^= 1;
 	assert_null(symbols_acquire(symbols, &go));
 	assert_int_not_equal(elf_file_identify(elf, &go, &found), 0);

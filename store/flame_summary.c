@@ -130,7 +130,7 @@ static bool are_all(const struct flame_question *question, const struct reader *
 	if (question->part_count < 2)
 		return false;
 	return question->run_count ? question->part_count == question->run_count
-				   : reader->span->is_compact;
+				   : reader->span->shares_trees;
 }
 
 /* The parts in one, which is kept for who asks next. 1: there is none. */

@@ -72,8 +72,8 @@ ALL_LIBS    = $(foreach library,$(LIBRARY_LIBS) -lcivetweb -liberty,$(call linke
 
 # ---- what is built from what ----------------------------------------------------------------------
 
-# The commands lie at the top, what they use in folders.
-COMMANDS  := $(wildcard *.c)
+# The program is its commands and, in folders of their own, what they use.
+COMMANDS  := $(wildcard commands/*.c)
 FOLDERS   := base symbols store collector web
 objects    = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 archive    = $(BUILD)/lib$(1).a
@@ -312,7 +312,7 @@ check: $(GENERATED) ## clang-tidy, cppcheck, formatting, scripts, spelling
 
 .PHONY: format
 format: ## lay out the sources by .clang-format
-	$(Q)clang-format -i *.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
+	$(Q)clang-format -i commands/*.[ch] $(addsuffix /*.[ch],$(FOLDERS)) bpf/*.[ch] tests/*/*.[ch]
 
 compile_commands.json: ## for clangd
 	$(Q)$(MAKE) --no-print-directory clean

@@ -16,7 +16,7 @@ step() {
 	}
 }
 
-sources=$(git ls-files ':(glob)*.c' 'base/*.c' 'symbols/*.c' 'store/*.c' 'collector/*.c' 'web/*.c')
+sources=$(git ls-files 'commands/*.c' 'base/*.c' 'symbols/*.c' 'store/*.c' 'collector/*.c' 'web/*.c')
 everything=$(git ls-files '*.c' '*.h')
 flags="-std=gnu17 -D_GNU_SOURCE -I. -Ibuild/gen"
 

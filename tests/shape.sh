@@ -35,6 +35,7 @@ rule "collector uses base and bpf" "$(includes collector 'symbols|store|web')"
 rule "web uses base, symbols and store" "$(includes web 'bpf|collector')"
 rule "messages are seen by web" "$(c_files | grep -vE '^(web|tests)/' | xargs grep -nE '#include "proto/')"
 rule "bpf uses itself" "$(includes bpf 'base|symbols|store|collector|web')"
+rule "commands are used by commands" "$(c_files | grep -v '^commands/' | xargs grep -nE '#include "commands/')"
 
 # only HEADER FILES…: a foreign interface is seen by these alone.
 only() {

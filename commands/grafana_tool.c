@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grafana_tool.h"
+#include "commands/grafana_tool.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/settings.h"
-#include "command.h"
+#include "commands/command.h"
 
 enum { OPTION_COUNT_MAX = 128 };
 

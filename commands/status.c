@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status.h"
+#include "commands/status.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/window.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/ask.h"
 #include "web/json.h"
 #include "web/metrics.h"

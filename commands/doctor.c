@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "doctor.h"
+#include "commands/doctor.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "collector/collect.h"
-#include "command.h"
+#include "commands/command.h"
 #include "symbols/cell_lock.h"
 #include "symbols/dwarf_lines.h"
 #include "web/ask.h"

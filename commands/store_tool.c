@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store_tool.h"
+#include "commands/store_tool.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/settings_file.h"
-#include "command.h"
+#include "commands/command.h"
 #include "store/inspect.h"
 #include "store/records.h"
 #include "web/ask.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_tool.h"
+#include "commands/tls_tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/tls.h"
 
 enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check_config.h"
+#include "commands/check_config.h"
 
 #include <errno.h>
 #include <stdio.h>

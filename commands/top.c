@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "top.h"
+#include "commands/top.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/utf8.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/ask.h"
 #include "web/json.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "delete_tool.h"
+#include "commands/delete_tool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/ask.h"
 #include "web/json.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "record_tool.h"
+#include "commands/record_tool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/log.h"
-#include "command.h"
-#include "run.h"
+#include "commands/command.h"
+#include "commands/run.h"
 #include "web/ask.h"
 #include "web/json.h"
 

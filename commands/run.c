@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run.h"
+#include "commands/run.h"
 
 #include <assert.h>
 #include <errno.h>

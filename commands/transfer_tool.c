@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "transfer_tool.h"
+#include "commands/transfer_tool.h"
 
 #include <assert.h>
 #include <errno.h>

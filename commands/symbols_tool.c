@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "symbols_tool.h"
+#include "commands/symbols_tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/settings_file.h"
-#include "command.h"
+#include "commands/command.h"
 #include "symbols/elf_file.h"
 #include "web/ask.h"
 #include "web/json.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "token_tool.h"
+#include "commands/token_tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/settings_file.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/tokens.h"
 
 enum { TEXT_SIZE_MAX = 64 << 10, PATH_SIZE = SETTING_TEXT_SIZE + 64 };

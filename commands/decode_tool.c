@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "decode_tool.h"
+#include "commands/decode_tool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "command.h"
+#include "commands/command.h"
 #include "web/otlp_dump.h"
 #include "web/otlp_json.h"
 #include "web/request.h"

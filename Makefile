@@ -63,7 +63,7 @@ WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -W
               -Wimplicit-fallthrough -Wwrite-strings $(if $(WERROR),-Werror)
 HARDENING  := $(if $(strip $(SANITIZE)),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(HARDENING) -fno-omit-frame-pointer -fno-common \
-              -ffile-prefix-map=$(CURDIR)/= \
+              -ffile-prefix-map=$(CURDIR)=. \
               $(if $(strip $(SANITIZE)),-fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all) \
               -I. -I$(GEN) $(LIBRARY_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)

@@ -554,6 +554,8 @@ int live_append(struct live *live, const struct batch *batch)
 		for (uint32_t i = 0; i < batch->items.count; i++)
 			add_entry(live, batch, &mapping, &batch->items.items[i], sums[i]);
 		extend_segment(&live->segment, batch->time, live->samples - before);
+		live->segment.entry_count += batch->items.count;
+		live->segment.cell_count += batch->times.count;
 	}
 	pthread_rwlock_unlock(&live->lock);
 	free(mapping.memory);

@@ -13,13 +13,18 @@
 
 /*
  * The part of the open span that grows: one tree with the tables that find its nodes, and the sums
- * over it. It ends after ten minutes of data or 1.5 million nodes, so that the tables stay small;
- * the next one starts with an empty tree.
+ * over it. It ends after ten minutes of data, 1.5 million nodes or two million entries, so that the
+ * tables stay small, and what it takes to settle it; the next one starts with an empty tree.
  */
 enum {
 	SEGMENT_DURATION_MS = 10 * 60 * 1000,
 	/* Of a span for late data, whose times may jump. */
 	SEGMENT_WINDOW_COUNT_MAX = 1200,
+	/* Appended, and their cells; settling takes 16 bytes and one of each. A full 64-core host
+	 * has 600,000 when its nodes end it; programs that push the same stacks at full speed have a
+	 * million in ten seconds. */
+	SEGMENT_ENTRY_COUNT_SOFT = 2 << 20,
+	SEGMENT_CELL_COUNT_SOFT = 16 << 20,
 	SEGMENT_SUM_COUNT_MAX = 4 << 20,
 	SEGMENT_KEY_COUNT_MAX = 65535,
 };
@@ -50,6 +55,7 @@ struct segment {
 	int64_t first_window;		   /* the row that will be or was its first */
 	int64_t first_ms, last_ms, end_ms; /* least and greatest start, greatest end */
 	uint64_t samples;
+	uint64_t entry_count, cell_count; /* of what was appended */
 	uint32_t nodes_written;
 	uint32_t locations_written;
 };

@@ -535,7 +535,9 @@ static bool segment_is_full(const struct span *span, int64_t time_ms)
 
 	if (segment->number == 0 || segment->end_ms == 0)
 		return false;
-	if (segment->tree.nodes.count >= TREE_NODE_COUNT_SOFT)
+	if (segment->tree.nodes.count >= TREE_NODE_COUNT_SOFT ||
+	    segment->entry_count >= SEGMENT_ENTRY_COUNT_SOFT ||
+	    segment->cell_count >= SEGMENT_CELL_COUNT_SOFT)
 		return true;
 	if (span->is_late)
 		return span->live->window_count - segment->first_window >= SEGMENT_WINDOW_COUNT_MAX;

@@ -1471,6 +1471,92 @@ static void light_nodes_are_folded(void **state)
 	}
 }
 
+/* ---- the end of a segment -------------------------------------------------------------------- */
+
+/* As programs do that push the same stacks again and again. */
+static void fill_the_same(struct fixture *fixture, int64_t time_ms, uint32_t stack_count)
+{
+	struct numbers numbers;
+
+	batch_clear(fixture->batch);
+	batch_set_time(fixture->batch, (struct batch_time){ time_ms, time_ms + 1000 });
+	add_words(fixture, &numbers);
+	for (uint32_t i = 0; i < stack_count; i++) {
+		uint32_t location =
+			number(batch_add_location(fixture->batch, numbers.binary, 64 * (i + 1)));
+		uint32_t stack = number(batch_add_stack(fixture->batch, &location, 1, 0));
+
+		for (uint32_t k = 0; k < SERVICE_COUNT * 3; k++) {
+			struct batch_entry entry = { .series = numbers.series[k % SERVICE_COUNT],
+						     .sample_labels = numbers.pids[k],
+						     .stack = stack,
+						     .count = 1,
+						     .value = 1 };
+
+			assert_int_equal(batch_add_entry(fixture->batch, &entry), 0);
+		}
+	}
+}
+
+static int64_t settled_segments(const struct fixture *fixture)
+{
+	char path[512];
+	struct dirent *entry;
+	int64_t count = -1;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "%s/data", fixture->folder);
+	folder = opendir(path);
+	assert_non_null(folder);
+	while ((entry = readdir(folder))) {
+		sqlite3 *database = NULL;
+
+		if (!str_ends_with(str_from(entry->d_name), STR(".db")))
+			continue;
+		snprintf(path, sizeof(path), "%s/data/%s", fixture->folder, entry->d_name);
+		assert_int_equal(database_open(path, DATABASE_READ, &database), 0);
+		assert_int_equal(
+			database_number(database,
+					"SELECT count(*) FROM segment WHERE pairs IS NOT NULL",
+					&count),
+			0);
+		database_close(database);
+	}
+	closedir(folder);
+	return count;
+}
+
+/* What it takes to settle it goes by them, however few stacks they have. */
+static void a_segment_ends_with_its_entries(void **state)
+{
+	enum { STACK_COUNT = 2000, ENTRY_COUNT = STACK_COUNT * SERVICE_COUNT * 3 };
+
+	struct fixture *fixture = *state;
+	uint64_t entries = 0;
+
+	fill_the_same(fixture, START_MS, STACK_COUNT);
+	while (entries < SEGMENT_ENTRY_COUNT_SOFT) {
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(store_commit(fixture->store), 0);
+		entries += ENTRY_COUNT;
+	}
+	assert_int_equal(settled_segments(fixture), 0);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	entries += ENTRY_COUNT;
+	assert_int_equal(store_commit(fixture->store), 0);
+	assert_int_equal(settled_segments(fixture), 1);
+
+	struct store_question question = { .type = STR(CPU),
+					   .from_unix_ms = START_MS,
+					   .to_unix_ms = START_MS + 1000 };
+	struct flame_options options = { .node_count_max = 4096 };
+	struct flame flame = { 0 };
+
+	assert_int_equal(store_flame(fixture->store, &question, &options, &flame), 0);
+	assert_int_equal(flame.nodes[0].total, entries);
+	flame_done(&flame);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1497,6 +1583,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_name_alone_removes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(light_nodes_are_folded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(kinds_and_modules_are_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_segment_ends_with_its_entries, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

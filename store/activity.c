@@ -151,12 +151,59 @@ static void put_zigzag(struct buf *buf, int64_t value)
 	column_put(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
 }
 
-int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret)
+void activity_packer_init(struct activity_packer *packer)
 {
+	*packer = (struct activity_packer){
+		.steps = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.pairs = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.samples = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.kernel_samples = BUF(COLUMNS_PLAIN_SIZE_MAX),
+		.values = BUF(COLUMNS_PLAIN_SIZE_MAX),
+	};
+}
+
+void activity_packer_done(struct activity_packer *packer)
+{
+	buf_done(&packer->steps);
+	buf_done(&packer->pairs);
+	buf_done(&packer->samples);
+	buf_done(&packer->kernel_samples);
+	buf_done(&packer->values);
+}
+
+void activity_packer_add(struct activity_packer *packer, const struct activity *activity)
+{
+	for (uint32_t i = 0; i < activity->runs.count; i++) {
+		const struct activity_run *run = &activity->runs.items[i];
+
+		assert(run->slice >= packer->slice && run->slice < activity->slices.count);
+		if (run->slice != packer->slice)
+			packer->pair = 0;
+		assert(run->pair >= packer->pair);
+		column_put(&packer->steps,
+			   (uint64_t)(run->slice - packer->slice) << 1 | run->is_valued);
+		column_put(&packer->pairs, run->pair - packer->pair);
+		column_put(&packer->samples, run->samples);
+		column_put(&packer->kernel_samples, run->kernel_samples);
+		if (run->is_valued) {
+			column_put(&packer->values, run->value);
+			column_put(&packer->values, run->kernel_value);
+		}
+		packer->slice = run->slice;
+		packer->pair = run->pair;
+	}
+}
+
+int activity_packer_pack(const struct activity_packer *packer, struct codec *codec,
+			 const struct activity *activity, struct buf *ret)
+{
+	const struct buf *parts[COLUMN_COUNT] = { [COLUMN_STEPS] = &packer->steps,
+						  [COLUMN_PAIRS] = &packer->pairs,
+						  [COLUMN_SAMPLES] = &packer->samples,
+						  [COLUMN_KERNEL] = &packer->kernel_samples,
+						  [COLUMN_VALUES] = &packer->values };
 	struct buf *columns = codec_columns(codec, COLUMN_COUNT);
 	int64_t last_ms = 0;
-	uint32_t slice = 0;
-	uint32_t pair = 0;
 
 	column_put(&columns[COLUMN_SLICES], activity->slices.count);
 	for (uint32_t i = 0; i < activity->slices.count; i++) {
@@ -166,26 +213,24 @@ int activity_pack(struct codec *codec, const struct activity *activity, struct b
 		put_zigzag(&columns[COLUMN_SLICES], item->end_ms - item->start_ms);
 		last_ms = item->start_ms;
 	}
-	for (uint32_t i = 0; i < activity->runs.count; i++) {
-		const struct activity_run *run = &activity->runs.items[i];
-
-		assert(run->slice >= slice && run->slice < activity->slices.count);
-		if (run->slice != slice)
-			pair = 0;
-		assert(run->pair >= pair);
-		column_put(&columns[COLUMN_STEPS],
-			   (uint64_t)(run->slice - slice) << 1 | run->is_valued);
-		column_put(&columns[COLUMN_PAIRS], run->pair - pair);
-		column_put(&columns[COLUMN_SAMPLES], run->samples);
-		column_put(&columns[COLUMN_KERNEL], run->kernel_samples);
-		if (run->is_valued) {
-			column_put(&columns[COLUMN_VALUES], run->value);
-			column_put(&columns[COLUMN_VALUES], run->kernel_value);
-		}
-		slice = run->slice;
-		pair = run->pair;
+	for (unsigned i = COLUMN_STEPS; i < COLUMN_COUNT; i++) {
+		if (parts[i]->error)
+			return parts[i]->error;
+		buf_add(&columns[i], parts[i]->bytes, parts[i]->size);
 	}
 	return codec_pack_columns(codec, COLUMN_COUNT, ret);
+}
+
+int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret)
+{
+	struct activity_packer packer;
+	int err;
+
+	activity_packer_init(&packer);
+	activity_packer_add(&packer, activity);
+	err = activity_packer_pack(&packer, codec, activity, ret);
+	activity_packer_done(&packer);
+	return err;
 }
 
 static int unpack_slices(struct bytes *bytes, struct activity *ret)

@@ -46,6 +46,30 @@ int activity_add(const struct activity *from, const uint32_t *slices, const uint
 
 int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret);
 
+/*
+ * The same for half a million runs that come in their order, some slices after the other: 48 bytes
+ * each, and packed one or two.
+ */
+struct activity_packer {
+	struct buf steps;
+	struct buf pairs;
+	struct buf samples;
+	struct buf kernel_samples;
+	struct buf values;
+	uint32_t slice; /* of the last run */
+	uint32_t pair;
+};
+
+void activity_packer_init(struct activity_packer *packer);
+void activity_packer_done(struct activity_packer *packer);
+
+/* The activity's runs, which are sorted, and of no earlier slice than those before them. */
+void activity_packer_add(struct activity_packer *packer, const struct activity *activity);
+
+/* Packs what was added, with the activity's slices. */
+int activity_packer_pack(const struct activity_packer *packer, struct codec *codec,
+			 const struct activity *activity, struct buf *ret);
+
 /* Empties *ret first and keeps its memory. pair_count: of the segment. */
 int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
 		    struct activity *ret);

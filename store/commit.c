@@ -259,6 +259,9 @@ int span_finish_segment(struct span *span)
 	pthread_rwlock_unlock(&live->lock);
 	if (err)
 		return err;
+	/* When it can't be settled now, as the disk is full, it is tried again before anything is
+	 * appended. */
+	segment_end(segment);
 	if (is_empty)
 		pthread_rwlock_wrlock(&live->lock);
 	else

@@ -535,7 +535,7 @@ int live_append(struct live *live, const struct batch *batch)
 	autofree uint32_t *sums = NULL;
 	int err = mapping_init(&mapping, batch);
 
-	assert(live->segment.number > 0);
+	assert(live->segment.number > 0 && !live->segment.is_over);
 	if (err)
 		return err;
 	sums = calloc(batch->items.count + 1, sizeof(sums[0]));

@@ -86,6 +86,15 @@ void segment_done(struct segment *segment)
 	pool_done(&segment->sum_keys);
 	pool_done(&segment->pairs);
 	segment->number = 0;
+	segment->is_over = false;
+}
+
+void segment_end(struct segment *segment)
+{
+	table_done(&segment->nodes);
+	table_done(&segment->locations);
+	table_done(&segment->sum_table);
+	segment->is_over = true;
 }
 
 void segment_expect_location(const struct segment *segment, int step, uint32_t build,
@@ -267,13 +276,4 @@ void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint
 
 	item->count = add_saturated(item->count, count);
 	item->value = add_saturated(item->value, value);
-}
-
-size_t segment_memory(const struct segment *segment)
-{
-	return tree_memory(&segment->tree) + segment->sums.capacity * sizeof(struct segment_sum) +
-	       (segment->nodes.slot_count + segment->locations.slot_count +
-		segment->sum_table.slot_count) *
-		       sizeof(uint32_t) +
-	       pool_memory(&segment->pairs) + pool_memory(&segment->sum_keys);
 }

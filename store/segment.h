@@ -21,8 +21,8 @@ enum {
 	/* Of a span for late data, whose times may jump. */
 	SEGMENT_WINDOW_COUNT_MAX = 1200,
 	/* Appended, and their cells; settling takes 16 bytes and one of each. A full 64-core host
-	 * has 600,000 when its nodes end it; programs that push the same stacks at full speed have a
-	 * million in ten seconds. */
+	 * has 600,000 when its nodes end it; programs that push the same stacks at full speed have
+	 * a million in ten seconds. */
 	SEGMENT_ENTRY_COUNT_SOFT = 2 << 20,
 	SEGMENT_CELL_COUNT_SOFT = 16 << 20,
 	SEGMENT_SUM_COUNT_MAX = 4 << 20,
@@ -45,6 +45,7 @@ struct segment_sum {
 
 struct segment {
 	uint32_t number; /* within the span, from 1; 0: none is open */
+	bool is_over;	 /* only questions look at it still */
 	struct tree tree;
 	struct table nodes;
 	struct table locations;
@@ -62,6 +63,9 @@ struct segment {
 
 int segment_init(struct segment *segment, uint32_t number, int64_t first_window);
 void segment_done(struct segment *segment);
+
+/* Nothing is added any more: gives back the tables that find what is there, half of its memory. */
+void segment_end(struct segment *segment);
 
 /* The number, old or new; -ENOMEM, -ENOSPC when the segment is full. */
 int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address);
@@ -94,5 +98,3 @@ int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key);
 void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value);
 
 int segment_add_pair(struct segment *segment, struct pair pair);
-
-size_t segment_memory(const struct segment *segment);

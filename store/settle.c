@@ -10,6 +10,7 @@
 
 #include "store/activity.h"
 #include "store/detail.h"
+#include "store/preorder.h"
 #include "store/segment.h"
 #include "store/shape.h"
 
@@ -29,34 +30,22 @@ struct placed {
 	uint32_t first_cell; /* or NO_CELLS */
 };
 
-/* What one service has: nodes [first, end) in preorder. */
-struct service {
-	uint32_t text;
-	uint32_t root; /* number in arrival order */
-	uint32_t first;
-	uint32_t end;
-};
-
 struct settling {
 	struct span *span;
 	const struct segment_row *row;
 	struct codec *codec; /* for reading; the span's own packs */
 	struct codec *cell_codec;
-	struct tree tree; /* as it arrived */
-	uint32_t *ranks;  /* of the locations, by build and address */
-	uint32_t *order;  /* in preorder: number in arrival order */
-	uint32_t
-		*places; /* the other way round; several nodes may have one: see number_service() */
-	uint16_t *ups;	 /* in preorder */
-	ARRAY(struct service) services;
+	struct tree tree; /* as it arrived; its nodes go when they are in preorder */
+	struct preorder preorder;
 
-	struct activity activity;
-	struct runs window; /* of the one that is read */
-	struct pool pairs;  /* struct pair */
-	struct pool keys;   /* struct sum_key */
+	struct runs window;	  /* of the one that is read, */
+	struct activity activity; /* what that says who had how much, and all slices */
+	struct activity_packer packer;
+	struct pool pairs; /* struct pair */
+	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
+	bool is_valued;	  /* any run of it */
 	uint32_t *starts; /* in preorder: where a node's occurrences begin; one more at the end */
-	uint32_t *next;	  /* where the next one goes */
 	struct placed *placed;
 	uint64_t *values; /* of placed; NULL when all are count × period */
 	struct buf cells;
@@ -75,24 +64,20 @@ struct settling {
 
 static void settling_cleanup(struct settling *settling)
 {
+	free(settling->starts);
+	free(settling->placed);
+	free(settling->values);
+	buf_done(&settling->cells);
 	codec_free(settling->codec);
 	codec_free(settling->cell_codec);
 	tree_done(&settling->tree);
-	free(settling->ranks);
-	free(settling->order);
-	free(settling->places);
-	free(settling->ups);
-	array_done(&settling->services);
+	preorder_done(&settling->preorder);
 	activity_done(&settling->activity);
+	activity_packer_done(&settling->packer);
 	runs_done(&settling->window);
 	pool_done(&settling->pairs);
 	pool_done(&settling->keys);
 	array_done(&settling->pair_keys);
-	free(settling->starts);
-	free(settling->next);
-	free(settling->placed);
-	free(settling->values);
-	buf_done(&settling->cells);
 	entry_writer_done(&settling->entries);
 	shape_writer_done(&settling->shape);
 	detail_writer_done(&settling->detail);
@@ -139,203 +124,16 @@ static int read_tree(struct settling *settling)
 	return err;
 }
 
-/* ---- preorder -------------------------------------------------------------------------------- */
-
-static int compare_locations(const void *a, const void *b, void *context)
+/* Its nodes are not looked at any more. */
+static int find_preorder(struct settling *settling)
 {
-	const struct tree *tree = context;
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-
-	if (tree->builds.items[x] != tree->builds.items[y])
-		return tree->builds.items[x] < tree->builds.items[y] ? -1 : 1;
-	return (tree->addresses.items[x] > tree->addresses.items[y]) -
-	       (tree->addresses.items[x] < tree->addresses.items[y]);
-}
-
-static int rank_locations(struct settling *settling)
-{
-	uint32_t count = settling->tree.builds.count;
-	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
-
-	settling->ranks = calloc((size_t)count + 1, sizeof(settling->ranks[0]));
-	settling->local = calloc((size_t)count + 1, sizeof(settling->local[0]));
-	if (!sorted || !settling->ranks || !settling->local)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		sorted[i] = i;
-	/* Reserved ones stay where they are: callers missing is the first child, and folded the
-	 * second. */
-	qsort_r(sorted + TREE_RESERVED_COUNT, count - TREE_RESERVED_COUNT, sizeof(sorted[0]),
-		compare_locations, &settling->tree);
-	for (uint32_t i = 0; i < count; i++)
-		settling->ranks[sorted[i]] = i;
-	return 0;
-}
-
-/* Children of all nodes, those of one together and in the order of their locations. */
-struct families {
-	uint32_t *first; /* by node, and one more at the end */
-	uint32_t *children;
-};
-
-static void families_cleanup(struct families *families)
-{
-	free(families->first);
-	free(families->children);
-}
-
-/*
- * Sorts by location, then, keeping that order, by parent: two passes of counting. Of children with
- * the same location, leaves that were lowered, the one that has children itself comes first.
- */
-static int find_families(const struct settling *settling, struct families *ret)
-{
-	const struct tree *tree = &settling->tree;
-	uint32_t count = tree->nodes.count;
-	uint32_t location_count = tree->builds.count;
-	autofree uint32_t *starts = calloc((size_t)location_count + 1, sizeof(starts[0]));
-	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
-
-	ret->first = calloc((size_t)count + 2, sizeof(ret->first[0]));
-	ret->children = malloc(((size_t)count + 1) * sizeof(ret->children[0]));
-	if (!starts || !sorted || !ret->first || !ret->children)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		if (!tree_is_root(tree, i)) {
-			starts[settling->ranks[tree->nodes.items[i].location]]++;
-			ret->first[tree->nodes.items[i].parent + 2]++;
-		}
-	for (uint32_t i = 0, sum = 0; i <= location_count; i++) {
-		uint32_t here = starts[i];
-
-		starts[i] = sum;
-		sum += here;
-	}
-	for (int are_leaves = 0; are_leaves < 2; are_leaves++)
-		for (uint32_t i = 0; i < count; i++)
-			if (!tree_is_root(tree, i) && (ret->first[i + 2] == 0) == are_leaves)
-				sorted[starts[settling->ranks[tree->nodes.items[i].location]]++] =
-					i;
-	for (uint32_t i = 1; i < count + 2; i++)
-		ret->first[i] += ret->first[i - 1];
-
-	uint32_t child_count = ret->first[count + 1];
-
-	for (uint32_t i = 0; i < child_count; i++) {
-		uint32_t parent = tree->nodes.items[sorted[i]].parent;
-
-		ret->children[ret->first[parent + 1]++] = sorted[i];
-	}
-	return 0;
-}
-
-/* Whether a child of this place is the same as the one before: then it has its number. */
-static bool is_repeated(const struct settling *settling, const struct families *families,
-			const uint32_t *ends, uint32_t node, uint32_t place)
-{
-	const struct tree_node *nodes = settling->tree.nodes.items;
-	uint32_t first = node > 0 ? ends[node - 1] : 0;
-
-	return place > first && nodes[families->children[place]].location ==
-					nodes[families->children[place - 1]].location;
-}
-
-/* Numbers the nodes of one service. first[] is used up on the way. */
-static void number_service(struct settling *settling, struct families *families,
-			   struct service *service, uint32_t *number, uint32_t *ends)
-{
-	const struct tree_node *nodes = settling->tree.nodes.items;
-	uint32_t node = service->root;
-	uint32_t up = 0;
-
-	service->first = *number;
-	settling->order[*number] = node;
-	settling->ups[*number] = 0;
-	settling->places[node] = (*number)++;
-	for (;;) {
-		if (families->first[node] < ends[node]) {
-			uint32_t place = families->first[node]++;
-			uint32_t child = families->children[place];
-
-			if (is_repeated(settling, families, ends, node, place)) {
-				settling->places[child] =
-					settling->places[families->children[place - 1]];
-				continue;
-			}
-			node = child;
-			settling->order[*number] = node;
-			settling->ups[*number] = (uint16_t)up;
-			settling->places[node] = (*number)++;
-			up = 0;
-		} else if (node == service->root) {
-			break;
-		} else {
-			node = nodes[node].parent;
-			up++;
-		}
-	}
-	service->end = *number;
-}
-
-static int compare_services(const void *a, const void *b)
-{
-	uint32_t x = ((const struct service *)a)->text;
-	uint32_t y = ((const struct service *)b)->text;
-
-	return (x > y) - (x < y);
-}
-
-static int find_services(struct settling *settling)
-{
-	const struct tree *tree = &settling->tree;
 	uint32_t text_count = catalog_count(&settling->span->live->catalog, CATALOG_TEXT);
+	int err = preorder_find(&settling->tree, text_count, &settling->preorder);
 
-	for (uint32_t i = 0; i < tree->nodes.count; i++) {
-		if (!tree_is_root(tree, i))
-			continue;
-		if (tree->nodes.items[i].location >= text_count)
-			return -EBADMSG;
-		if (array_reserve(&settling->services, 1) < 0)
-			return -ENOMEM;
-		settling->services.items[settling->services.count++] =
-			(struct service){ .text = tree->nodes.items[i].location, .root = i };
-	}
-	if (settling->services.count)
-		qsort(settling->services.items, settling->services.count,
-		      sizeof(settling->services.items[0]), compare_services);
-	/* One root each: a segment's tree finds the one that is there. */
-	for (uint32_t i = 1; i < settling->services.count; i++)
-		if (settling->services.items[i].text == settling->services.items[i - 1].text)
-			return -EBADMSG;
-	return 0;
-}
-
-static int number_nodes(struct settling *settling)
-{
-	uint32_t count = settling->tree.nodes.count;
-	autoclean(families) struct families families = { 0 };
-	autofree uint32_t *ends = calloc((size_t)count + 1, sizeof(ends[0]));
-	uint32_t number = 0;
-	int err = rank_locations(settling);
-
-	if (!err)
-		err = find_families(settling, &families);
-	if (!err)
-		err = find_services(settling);
-	settling->order = malloc(((size_t)count + 1) * sizeof(settling->order[0]));
-	settling->places = malloc(((size_t)count + 1) * sizeof(settling->places[0]));
-	settling->ups = malloc(((size_t)count + 1) * sizeof(settling->ups[0]));
-	if (!ends || !settling->order || !settling->places || !settling->ups)
-		err = err ? err : -ENOMEM;
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < count; i++)
-		ends[i] = families.first[i + 1];
-	for (uint32_t i = 0; i < settling->services.count; i++)
-		number_service(settling, &families, &settling->services.items[i], &number, ends);
-	assert(number <= count);
-	return 0;
+	array_done(&settling->tree.nodes);
+	settling->local =
+		calloc((size_t)settling->tree.builds.count + 1, sizeof(settling->local[0]));
+	return err ? err : settling->local ? 0 : -ENOMEM;
 }
 
 /* ---- occurrences ----------------------------------------------------------------------------- */
@@ -390,7 +188,7 @@ static int keep_slices(struct settling *settling)
 	return 0;
 }
 
-/* The first pass counts, the second one places; what both do. */
+/* The first pass counts, and packs who had how much when; the second one places. */
 struct pass {
 	bool is_second;
 	uint32_t first_slice;
@@ -402,16 +200,17 @@ static int place_entry(struct settling *settling, struct pass *pass, const struc
 {
 	uint32_t node = entry->node;
 
-	if (node >= settling->tree.nodes.count)
+	if (node >= settling->preorder.node_count)
 		return -EBADMSG;
 	if (entry->count > UINT32_MAX)
 		return -EFBIG;
 	if (!pass->is_second) {
-		settling->starts[settling->places[node] + 1]++;
+		settling->starts[settling->preorder.places[node] + 2]++;
 		return 0;
 	}
 
-	uint32_t place = settling->next[settling->places[node]]++;
+	/* Which becomes the end of it, where the next node's begin. */
+	uint32_t place = settling->starts[settling->preorder.places[node] + 1]++;
 	bool has_cells = run->timed && settling->cells.size > 0;
 
 	settling->placed[place] =
@@ -435,6 +234,7 @@ static int read_run(struct settling *settling, struct pass *pass, const struct r
 
 	if (pair < 0)
 		return (int)pair;
+	settling->is_valued = settling->is_valued || run->valued;
 	if (!pass->is_second)
 		err = keep_run(settling, run, pass->first_slice, (uint32_t)pair);
 	series = catalog_series(&settling->span->live->catalog, run->series);
@@ -459,6 +259,7 @@ static int read_window(struct settling *settling, struct pass *pass, sqlite3_stm
 	struct entry_reader entries;
 	int err = codec_unpack_runs(settling->codec, runs.text, runs.size, &settling->window);
 
+	settling->activity.runs.count = 0;
 	if (!err && !pass->is_second)
 		err = keep_slices(settling);
 	if (!err && !pass->is_second && sqlite3_column_type(row, 2) != SQLITE_NULL) {
@@ -472,6 +273,10 @@ static int read_window(struct settling *settling, struct pass *pass, sqlite3_stm
 	for (uint32_t i = 0; !err && i < settling->window.runs.count; i++)
 		err = read_run(settling, pass, &settling->window.runs.items[i], &entries);
 	pass->first_slice += settling->window.slices.count;
+	if (!err && !pass->is_second) {
+		activity_sort(&settling->activity);
+		activity_packer_add(&settling->packer, &settling->activity);
+	}
 	return err;
 }
 
@@ -493,31 +298,26 @@ static int read_windows(struct settling *settling, bool is_second)
 
 static int place_all(struct settling *settling)
 {
-	uint32_t count = settling->tree.nodes.count;
-	bool is_valued = false;
+	uint32_t count = settling->preorder.node_count;
 	uint64_t sum = 0;
 	int err = 0;
 
 	settling->starts = calloc((size_t)count + 2, sizeof(settling->starts[0]));
-	settling->next = malloc(((size_t)count + 2) * sizeof(settling->next[0]));
-	if (!settling->starts || !settling->next)
+	if (!settling->starts)
 		return -ENOMEM;
 	err = read_windows(settling, false);
 	if (err)
 		return err;
-	for (uint32_t i = 1; i <= count; i++) {
+	for (uint32_t i = 2; i < count + 2; i++) {
 		sum += settling->starts[i];
 		if (sum > OCCURRENCE_COUNT_MAX)
 			return -EFBIG;
 		settling->starts[i] = (uint32_t)sum;
 	}
-	memcpy(settling->next, settling->starts, (size_t)count * sizeof(settling->next[0]));
 	settling->placed = malloc((sum + 1) * sizeof(settling->placed[0]));
-	for (uint32_t i = 0; i < settling->activity.runs.count; i++)
-		is_valued = is_valued || settling->activity.runs.items[i].is_valued;
-	if (is_valued)
+	if (settling->is_valued)
 		settling->values = malloc((sum + 1) * sizeof(settling->values[0]));
-	if (!settling->placed || (is_valued && !settling->values))
+	if (!settling->placed || (settling->is_valued && !settling->values))
 		return -ENOMEM;
 	return read_windows(settling, true);
 }
@@ -533,13 +333,13 @@ static int compare_ranks(const void *a, const void *b, void *context)
 	return (x > y) - (x < y);
 }
 
-static int gather_locations(struct settling *settling, const struct service *service)
+static int gather_locations(struct settling *settling, const struct preorder_service *service)
 {
 	const struct tree *tree = &settling->tree;
 
 	settling->used.count = 0;
 	for (uint32_t i = service->first + 1; i < service->end; i++) {
-		uint32_t location = tree->nodes.items[settling->order[i]].location;
+		uint32_t location = settling->preorder.locations[i];
 
 		if (location < TREE_RESERVED_COUNT || settling->local[location])
 			continue;
@@ -550,7 +350,7 @@ static int gather_locations(struct settling *settling, const struct service *ser
 	}
 	if (settling->used.count)
 		qsort_r(settling->used.items, settling->used.count, sizeof(settling->used.items[0]),
-			compare_ranks, settling->ranks);
+			compare_ranks, settling->preorder.ranks);
 	for (uint32_t i = 0; i < settling->used.count; i++) {
 		uint32_t location = settling->used.items[i];
 
@@ -561,7 +361,7 @@ static int gather_locations(struct settling *settling, const struct service *ser
 	return 0;
 }
 
-static int write_tree(struct settling *settling, const struct service *service,
+static int write_tree(struct settling *settling, const struct preorder_service *service,
 		      sqlite3_stmt *insert)
 {
 	struct buf *blob = &settling->blobs[0];
@@ -571,9 +371,9 @@ static int write_tree(struct settling *settling, const struct service *service,
 		return err;
 	shape_add_node(&settling->shape, 0, 0);
 	for (uint32_t i = service->first + 1; i < service->end; i++) {
-		uint32_t location = settling->tree.nodes.items[settling->order[i]].location;
+		uint32_t location = settling->preorder.locations[i];
 
-		shape_add_node(&settling->shape, settling->ups[i],
+		shape_add_node(&settling->shape, settling->preorder.ups[i],
 			       location < TREE_RESERVED_COUNT ? location
 							      : settling->local[location]);
 	}
@@ -651,7 +451,7 @@ struct block_sums {
 };
 
 /* Whether values must be written: one that is not count × period. */
-static bool key_is_valued(const struct settling *settling, const struct service *service,
+static bool key_is_valued(const struct settling *settling, const struct preorder_service *service,
 			  uint32_t key, uint64_t period)
 {
 	if (!settling->values)
@@ -669,8 +469,8 @@ static bool key_is_valued(const struct settling *settling, const struct service 
 	return false;
 }
 
-static int gather_block(struct settling *settling, const struct service *service, uint32_t key,
-			struct block_sums *sums)
+static int gather_block(struct settling *settling, const struct preorder_service *service,
+			uint32_t key, struct block_sums *sums)
 {
 	int err = 0;
 
@@ -710,8 +510,8 @@ static int pack_cells(struct settling *settling, struct buf *ret)
 	return codec_pack_columns(settling->span->codec, 2, ret);
 }
 
-static int write_block(struct settling *settling, const struct service *service, uint32_t key,
-		       sqlite3_stmt *insert)
+static int write_block(struct settling *settling, const struct preorder_service *service,
+		       uint32_t key, sqlite3_stmt *insert)
 {
 	struct codec *codec = settling->span->codec;
 	struct buf *blobs = settling->blobs;
@@ -770,8 +570,8 @@ static int write_services(struct settling *settling)
 			&insert_block);
 	if (!err)
 		err = detail_writer_init(&settling->detail, pool_count(&settling->pairs));
-	for (uint32_t i = 0; !err && i < settling->services.count; i++) {
-		const struct service *service = &settling->services.items[i];
+	for (uint32_t i = 0; !err && i < settling->preorder.services.count; i++) {
+		const struct preorder_service *service = &settling->preorder.services.items[i];
 
 		/* An append that failed half way may have left a root and nothing else. */
 		if (settling->starts[service->first] == settling->starts[service->end])
@@ -804,9 +604,9 @@ static int write_segment(struct settling *settling)
 	int err = codec_pack_pairs(codec, (const void *)settling->pairs.bytes,
 				   pool_count(&settling->pairs), &blobs[0]);
 
-	activity_sort(&settling->activity);
 	if (!err)
-		err = activity_pack(codec, &settling->activity, &blobs[1]);
+		err = activity_packer_pack(&settling->packer, codec, &settling->activity,
+					   &blobs[1]);
 	if (!err)
 		err = database_prepare(
 			settling->span->writer,
@@ -842,6 +642,7 @@ int settle_segment(struct span *span, const struct segment_row *row)
 	};
 	int err = codec_new(&settling.codec);
 
+	activity_packer_init(&settling.packer);
 	entry_writer_init(&settling.entries);
 	shape_writer_init(&settling.shape);
 	for (unsigned i = 0; i < 3; i++)
@@ -855,7 +656,7 @@ int settle_segment(struct span *span, const struct segment_row *row)
 	if (!err)
 		err = leaves_lower(span->leaves, &span->live->catalog, &settling.tree);
 	if (!err)
-		err = number_nodes(&settling);
+		err = find_preorder(&settling);
 	if (!err)
 		err = place_all(&settling);
 	if (!err)

@@ -19,6 +19,7 @@ enum {
 	RUN_COUNT_MAX = 16 << 20,
 	COUNTING_MIN = 1000, /* as few are in order before the tables are there */
 	TABLE_SHARE = 16,
+	UNSORTED_MIN = 1 << 15, /* 1.5 MiB */
 };
 
 void activity_done(struct activity *activity)
@@ -252,46 +253,67 @@ static int unpack_slices(struct bytes *bytes, struct activity *ret)
 	return bytes->error || bytes->left ? -EBADMSG : 0;
 }
 
+int activity_open(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
+		  struct activity *slices, struct activity_reader *ret)
+{
+	int err = codec_unpack_columns(codec, blob, size, COLUMN_COUNT, ret->columns);
+
+	slices->slices.count = slices->runs.count = 0;
+	ret->run = (struct activity_run){ 0 };
+	ret->pair_count = pair_count;
+	if (!err)
+		err = unpack_slices(&ret->columns[COLUMN_SLICES], slices);
+	/* A byte a run at least. */
+	if (!err && ret->columns[COLUMN_STEPS].left > RUN_COUNT_MAX)
+		err = -EBADMSG;
+	ret->slice_count = slices->slices.count;
+	return err;
+}
+
+int activity_next(struct activity_reader *reader)
+{
+	struct bytes *columns = reader->columns;
+	struct activity_run *run = &reader->run;
+
+	if (columns[COLUMN_STEPS].left == 0) {
+		for (unsigned i = COLUMN_STEPS; i < COLUMN_COUNT; i++)
+			if (columns[i].error || columns[i].left)
+				return -EBADMSG;
+		return 0;
+	}
+
+	uint64_t step = column_take(&columns[COLUMN_STEPS]);
+	uint64_t further = column_take(&columns[COLUMN_PAIRS]);
+
+	if (step >> 1 >= reader->slice_count - (uint64_t)run->slice)
+		return -EBADMSG;
+	if (step >> 1)
+		run->pair = 0;
+	if (further >= reader->pair_count - (uint64_t)run->pair)
+		return -EBADMSG;
+	run->slice += (uint32_t)(step >> 1);
+	run->pair += (uint32_t)further;
+	run->is_valued = step & 1;
+	run->samples = column_take(&columns[COLUMN_SAMPLES]);
+	run->kernel_samples = column_take(&columns[COLUMN_KERNEL]);
+	run->value = run->is_valued ? column_take(&columns[COLUMN_VALUES]) : 0;
+	run->kernel_value = run->is_valued ? column_take(&columns[COLUMN_VALUES]) : 0;
+	return 1;
+}
+
 int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
 		    struct activity *ret)
 {
-	struct bytes columns[COLUMNS_COUNT_MAX];
-	struct activity_run run = { 0 };
-	int err = codec_unpack_columns(codec, blob, size, COLUMN_COUNT, columns);
+	struct activity_reader reader;
+	int err = activity_open(codec, blob, size, pair_count, ret, &reader);
 
-	ret->slices.count = ret->runs.count = 0;
-	if (!err)
-		err = unpack_slices(&columns[COLUMN_SLICES], ret);
-	if (err)
-		return err;
-	/* A byte a run at least. */
-	if (columns[COLUMN_STEPS].left > RUN_COUNT_MAX)
-		return -EBADMSG;
-	while (columns[COLUMN_STEPS].left > 0) {
-		uint64_t step = column_take(&columns[COLUMN_STEPS]);
-		uint64_t further = column_take(&columns[COLUMN_PAIRS]);
-
-		if (step >> 1 >= ret->slices.count - (uint64_t)run.slice)
-			return -EBADMSG;
-		if (step >> 1)
-			run.pair = 0;
-		if (further >= pair_count - (uint64_t)run.pair)
-			return -EBADMSG;
-		run.slice += (uint32_t)(step >> 1);
-		run.pair += (uint32_t)further;
-		run.is_valued = step & 1;
-		run.samples = column_take(&columns[COLUMN_SAMPLES]);
-		run.kernel_samples = column_take(&columns[COLUMN_KERNEL]);
-		run.value = run.is_valued ? column_take(&columns[COLUMN_VALUES]) : 0;
-		run.kernel_value = run.is_valued ? column_take(&columns[COLUMN_VALUES]) : 0;
+	while (!err && (err = activity_next(&reader)) > 0) {
+		err = 0;
 		if (array_reserve(&ret->runs, 1) < 0)
 			return -ENOMEM;
-		ret->runs.items[ret->runs.count++] = run;
+		ret->runs.items[ret->runs.count++] = reader.run;
 	}
-	for (unsigned i = COLUMN_STEPS; i < COLUMN_COUNT; i++)
-		if (columns[i].error || columns[i].left)
-			return -EBADMSG;
-	return 0;
+	return err;
 }
 
 /* ---- coarser slices -------------------------------------------------------------------------- */
@@ -354,18 +376,47 @@ int activity_coarsen(const struct activity *from, int64_t step_ms, bool edges_ap
 	return 0;
 }
 
+/*
+ * Those of the same slice and pair become one as soon as there may be twice as many as are left of
+ * them then: of half a million runs with their processes and seconds some thousand remain.
+ */
+static int add_coarse(struct activity *to, struct activity_run run, const uint32_t *slices,
+		      const uint32_t *pairs, uint32_t *sorted)
+{
+	run.slice = slices[run.slice];
+	run.pair = pairs[run.pair];
+	if (to->runs.count - *sorted >= UNSORTED_MIN && to->runs.count / 2 >= *sorted) {
+		activity_sort(to);
+		*sorted = to->runs.count;
+	}
+	if (array_reserve(&to->runs, 1) < 0)
+		return -ENOMEM;
+	to->runs.items[to->runs.count++] = run;
+	return 0;
+}
+
 int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
 		 struct activity *to)
 {
-	if (array_reserve(&to->runs, from->runs.count) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < from->runs.count; i++) {
-		struct activity_run run = from->runs.items[i];
+	uint32_t sorted = to->runs.count;
+	int err = 0;
 
-		run.slice = slices[run.slice];
-		run.pair = pairs[run.pair];
-		to->runs.items[to->runs.count++] = run;
-	}
-	activity_sort(to);
-	return 0;
+	for (uint32_t i = 0; !err && i < from->runs.count; i++)
+		err = add_coarse(to, from->runs.items[i], slices, pairs, &sorted);
+	if (!err)
+		activity_sort(to);
+	return err;
+}
+
+int activity_add_read(struct activity_reader *from, const uint32_t *slices, const uint32_t *pairs,
+		      struct activity *to)
+{
+	uint32_t sorted = to->runs.count;
+	int err = 0;
+
+	while (!err && (err = activity_next(from)) > 0)
+		err = add_coarse(to, from->run, slices, pairs, &sorted);
+	if (!err)
+		activity_sort(to);
+	return err;
 }

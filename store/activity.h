@@ -44,6 +44,11 @@ int activity_coarsen(const struct activity *from, int64_t step_ms, bool edges_ap
 int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
 		 struct activity *to);
 
+/* The same of runs that are read for it. */
+struct activity_reader;
+int activity_add_read(struct activity_reader *from, const uint32_t *slices, const uint32_t *pairs,
+		      struct activity *to);
+
 int activity_pack(struct codec *codec, const struct activity *activity, struct buf *ret);
 
 /*
@@ -73,6 +78,22 @@ int activity_packer_pack(const struct activity_packer *packer, struct codec *cod
 /* Empties *ret first and keeps its memory. pair_count: of the segment. */
 int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
 		    struct activity *ret);
+
+/*
+ * One run after the other, for those who need not have all of them at once. The slices go into an
+ * activity, which is emptied first. Reads from the codec's memory: valid until it is used again.
+ */
+struct activity_reader {
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	uint32_t slice_count, pair_count;
+	struct activity_run run;
+};
+
+int activity_open(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
+		  struct activity *slices, struct activity_reader *ret);
+
+/* 1 for a run, 0 at the end, -EBADMSG. */
+int activity_next(struct activity_reader *reader);
 
 static inline void activity_cleanup(struct activity *activity)
 {

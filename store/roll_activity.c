@@ -66,7 +66,8 @@ static int map_pairs(const struct activity_rolling *rolling, const struct pairs 
 /* Of one segment, then of all together. */
 struct active {
 	struct pairs old_pairs;
-	struct activity old, coarse, all;
+	struct activity old; /* slices alone */
+	struct activity coarse, all;
 	struct pool pairs;
 };
 
@@ -79,14 +80,17 @@ static void active_cleanup(struct active *active)
 	pool_done(&active->pairs);
 }
 
-static int coarsen(const struct activity *from, const uint32_t *pairs, struct activity *to)
+/* from: the runs are read; NULL: those of the activity. */
+static int coarsen(const struct activity *old, struct activity_reader *from, const uint32_t *pairs,
+		   struct activity *to)
 {
 	uint32_t *slices = NULL;
-	int err = activity_coarsen(from, ROLL_SLICE_MS, true, to, &slices);
+	int err = activity_coarsen(old, ROLL_SLICE_MS, true, to, &slices);
 
 	to->runs.count = 0;
 	if (!err)
-		err = activity_add(from, slices, pairs, to);
+		err = from ? activity_add_read(from, slices, pairs, to)
+			   : activity_add(old, slices, pairs, to);
 	free(slices);
 	return err;
 }
@@ -115,12 +119,13 @@ static int read_active(const struct activity_rolling *rolling, sqlite3_stmt *row
 {
 	struct str pairs = database_column(row, 0);
 	struct str runs = database_column(row, 1);
+	struct activity_reader reader;
 	autofree uint32_t *numbers = NULL;
 	int err = codec_unpack_pairs(rolling->codec, pairs.text, pairs.size, &active->old_pairs);
 
 	if (!err)
-		err = activity_unpack(rolling->codec, runs.text, runs.size,
-				      active->old_pairs.pairs.count, &active->old);
+		err = activity_open(rolling->codec, runs.text, runs.size,
+				    active->old_pairs.pairs.count, &active->old, &reader);
 	if (err)
 		return err;
 	numbers = calloc((size_t)active->old_pairs.pairs.count + 1, sizeof(numbers[0]));
@@ -128,7 +133,7 @@ static int read_active(const struct activity_rolling *rolling, sqlite3_stmt *row
 		return -ENOMEM;
 	err = map_pairs(rolling, &active->old_pairs, &active->pairs, numbers);
 	if (!err)
-		err = coarsen(&active->old, numbers, &active->coarse);
+		err = coarsen(&active->old, &reader, numbers, &active->coarse);
 	return err ? err : append(&active->coarse, &active->all);
 }
 
@@ -169,7 +174,7 @@ int roll_activity(const struct activity_rolling *rolling, uint32_t first_segment
 		return -ENOMEM;
 	for (uint32_t i = 0; i < pool_count(&active.pairs); i++)
 		same[i] = i;
-	err = coarsen(&active.all, same, &active.coarse);
+	err = coarsen(&active.all, NULL, same, &active.coarse);
 	if (!err)
 		err = codec_pack_pairs(rolling->packer, (const void *)active.pairs.bytes,
 				       pool_count(&active.pairs), ret_pairs);

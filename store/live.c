@@ -9,6 +9,7 @@
 #include "store/batch_private.h"
 #include "store/descent.h"
 #include "store/named_place.h"
+#include "store/number_sort.h"
 
 int live_new(struct live **ret)
 {
@@ -57,6 +58,7 @@ enum { UNMAPPED = UINT32_MAX, SPOKEN_OF = UINT32_MAX - 1 };
 struct mapping {
 	uint32_t *texts;
 	uint32_t *label_sets;
+	uint32_t *paired; /* by label set: the batch's series whose pair with it was added last */
 	uint32_t *series;
 	uint32_t *services;
 	uint32_t *keys;
@@ -71,20 +73,27 @@ struct mapping {
 
 static int mapping_init(struct mapping *mapping, const struct batch *batch)
 {
-	uint32_t **parts[] = { &mapping->texts,		&mapping->label_sets, &mapping->series,
-			       &mapping->services,	&mapping->keys,	      &mapping->builds,
-			       &mapping->names,		&mapping->locations,  &mapping->stack_paths,
-			       &mapping->stack_services };
-	size_t counts[] = { pool_count(&batch->texts),	pool_count(&batch->label_sets),
-			    pool_count(&batch->series), pool_count(&batch->series),
-			    pool_count(&batch->series), pool_count(&batch->builds),
-			    pool_count(&batch->names),	batch->locations.items.count,
-			    pool_count(&batch->stacks), pool_count(&batch->stacks) };
+	const struct {
+		uint32_t **part;
+		size_t count;
+	} parts[] = {
+		{ &mapping->texts, pool_count(&batch->texts) },
+		{ &mapping->label_sets, pool_count(&batch->label_sets) },
+		{ &mapping->paired, pool_count(&batch->label_sets) },
+		{ &mapping->series, pool_count(&batch->series) },
+		{ &mapping->services, pool_count(&batch->series) },
+		{ &mapping->keys, pool_count(&batch->series) },
+		{ &mapping->builds, pool_count(&batch->builds) },
+		{ &mapping->names, pool_count(&batch->names) },
+		{ &mapping->locations, batch->locations.items.count },
+		{ &mapping->stack_paths, pool_count(&batch->stacks) },
+		{ &mapping->stack_services, pool_count(&batch->stacks) },
+	};
 	size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	size_t total = 0;
 
 	for (size_t i = 0; i < part_count; i++)
-		total += counts[i];
+		total += parts[i].count;
 	total = total * sizeof(uint32_t) + batch->locations.items.count;
 	mapping->memory = malloc(total ? total : 1);
 	if (!mapping->memory)
@@ -93,8 +102,8 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	uint32_t *next = mapping->memory;
 
 	for (size_t i = 0; i < part_count; i++) {
-		*parts[i] = next;
-		next += counts[i];
+		*parts[i].part = next;
+		next += parts[i].count;
 	}
 	mapping->is_kernel = (bool *)next;
 	for (uint32_t i = 0; i < pool_count(&batch->stacks); i++)
@@ -102,7 +111,7 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	for (uint32_t i = 0; i < pool_count(&batch->texts); i++)
 		mapping->texts[i] = UNMAPPED;
 	for (uint32_t i = 0; i < pool_count(&batch->label_sets); i++)
-		mapping->label_sets[i] = UNMAPPED;
+		mapping->label_sets[i] = mapping->paired[i] = UNMAPPED;
 	for (uint32_t i = 0; i < pool_count(&batch->series); i++)
 		mapping->series[i] = UNMAPPED;
 	for (uint32_t i = 0; i < batch->items.count; i++)
@@ -445,6 +454,24 @@ static bool stack_is_kernel(const struct batch *batch, const struct mapping *map
 	return item.size > sizeof(numbers[0]) && mapping->is_kernel[numbers[1]];
 }
 
+/* A label set is mostly of one series: its process or thread is said in it. */
+static int add_pairs(struct live *live, const struct batch *batch, struct mapping *mapping)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
+		const struct batch_item *item = &batch->items.items[i];
+
+		if (mapping->paired[item->labels] == item->series)
+			continue;
+		mapping->paired[item->labels] = item->series;
+		err = segment_add_pair(&live->segment,
+				       (struct pair){ mapping->series[item->series],
+						      mapping->label_sets[item->labels] });
+	}
+	return err;
+}
+
 /* Everything that can fail; sums[i] is where the i-th entry is added up. */
 static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping,
 		   uint32_t *sums)
@@ -463,13 +490,8 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 		err = map_nodes(&live->segment, batch, mapping, sums);
 	if (!err)
 		err = map_sums(&live->segment, batch, mapping, sums);
-	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
-		const struct batch_item *item = &batch->items.items[i];
-
-		err = segment_add_pair(&live->segment,
-				       (struct pair){ mapping->series[item->series],
-						      mapping->label_sets[item->labels] });
-	}
+	if (!err)
+		err = add_pairs(live, batch, mapping);
 	if (err)
 		return err;
 	if (live->entries.count + (size_t)batch->items.count > RUNNING_ENTRY_COUNT_MAX ||
@@ -564,68 +586,32 @@ int live_append(struct live *live, const struct batch *batch)
 
 /* ---- the running window as columns ----------------------------------------------------------- */
 
-/* An entry and one of the numbers by which they are put into order. */
-struct ranked {
-	uint32_t number;
-	uint32_t entry;
-};
-
-enum { DIGIT_BITS = 8, DIGIT_COUNT = 1 << DIGIT_BITS };
-
-/* By one digit of the number; equal ones stay as they are. */
-static void sort_by_digit(const struct ranked *from, struct ranked *to, uint32_t count,
-			  unsigned shift)
-{
-	uint32_t starts[DIGIT_COUNT + 1] = { 0 };
-
-	for (uint32_t i = 0; i < count; i++)
-		starts[(from[i].number >> shift) % DIGIT_COUNT + 1]++;
-	for (unsigned i = 1; i <= DIGIT_COUNT; i++)
-		starts[i] += starts[i - 1];
-	for (uint32_t i = 0; i < count; i++)
-		to[starts[(from[i].number >> shift) % DIGIT_COUNT]++] = from[i];
-}
-
-static uint32_t number_of(const struct running_entry *entry, unsigned which)
-{
-	const uint32_t numbers[] = { entry->node, entry->labels, entry->series, entry->slice };
-
-	return numbers[which];
-}
-
 /*
- * By slice, series, labels and node, and then as they came. From the last of them to the first,
- * digit by digit: there are a hundred thousand, and comparing them was a third of a commit.
+ * By slice, series, labels and node, and then as they came: there are a hundred thousand, and
+ * comparing them was a third of a commit.
  */
-static void sort_entries(const struct running_entry *entries, uint32_t count, struct ranked *ranked,
-			 struct ranked *scratch)
-{
-	for (uint32_t i = 0; i < count; i++)
-		ranked[i].entry = i;
-	for (unsigned which = 0; which < 4; which++) {
-		uint32_t most = 0;
-
-		for (uint32_t i = 0; i < count; i++) {
-			ranked[i].number = number_of(&entries[ranked[i].entry], which);
-			most |= ranked[i].number;
-		}
-		for (unsigned shift = 0; shift < 32 && most >> shift; shift += DIGIT_BITS) {
-			sort_by_digit(ranked, scratch, count, shift);
-			memcpy(ranked, scratch, count * sizeof(ranked[0]));
-		}
-	}
-}
-
 static int find_order(const struct live *live, uint32_t *order)
 {
+	const struct running_entry *entries = live->entries.items;
 	uint32_t count = live->entries.count;
-	autofree struct ranked *ranked = calloc(2 * (size_t)count + 1, sizeof(ranked[0]));
+	autofree struct keyed *keyed = malloc((2 * (size_t)count + 1) * sizeof(keyed[0]));
 
-	if (!ranked)
+	if (!keyed)
 		return -ENOMEM;
-	sort_entries(live->entries.items, count, ranked, ranked + count);
 	for (uint32_t i = 0; i < count; i++)
-		order[i] = ranked[i].entry;
+		keyed[i] = (struct keyed){
+			.key = (uint64_t)entries[i].labels << 32 | entries[i].node,
+			.number = i,
+		};
+	number_sort(keyed, keyed + count, count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct running_entry *entry = &entries[keyed[i].number];
+
+		keyed[i].key = (uint64_t)entry->slice << 32 | entry->series;
+	}
+	number_sort(keyed, keyed + count, count);
+	for (uint32_t i = 0; i < count; i++)
+		order[i] = keyed[i].number;
 	return 0;
 }
 

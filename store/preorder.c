@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "store/number_sort.h"
 
 struct ordering {
 	const struct tree *tree;
@@ -24,35 +25,30 @@ static void ordering_cleanup(struct ordering *ordering)
 	array_done(&ordering->trail);
 }
 
-static int compare_locations(const void *a, const void *b, void *context)
-{
-	const struct tree *tree = context;
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-
-	if (tree->builds.items[x] != tree->builds.items[y])
-		return tree->builds.items[x] < tree->builds.items[y] ? -1 : 1;
-	return (tree->addresses.items[x] > tree->addresses.items[y]) -
-	       (tree->addresses.items[x] < tree->addresses.items[y]);
-}
-
+/* By build and address. Reserved ones stay where they are: callers missing is the first child, and
+ * folded the second. */
 static int rank_locations(struct ordering *ordering)
 {
+	const struct tree *tree = ordering->tree;
 	struct preorder *to = ordering->to;
-	uint32_t count = ordering->tree->builds.count;
-	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
+	uint32_t count = tree->builds.count;
+	uint32_t sorted_count = count - TREE_RESERVED_COUNT;
+	autofree struct keyed *sorted = malloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
 
 	to->ranks = calloc((size_t)count + 1, sizeof(to->ranks[0]));
 	if (!sorted || !to->ranks)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		sorted[i] = i;
-	/* Reserved ones stay where they are: callers missing is the first child, and folded the
-	 * second. */
-	qsort_r(sorted + TREE_RESERVED_COUNT, count - TREE_RESERVED_COUNT, sizeof(sorted[0]),
-		compare_locations, (void *)ordering->tree);
-	for (uint32_t i = 0; i < count; i++)
-		to->ranks[sorted[i]] = i;
+	for (uint32_t i = 0; i < sorted_count; i++)
+		sorted[i] = (struct keyed){ .key = tree->addresses.items[TREE_RESERVED_COUNT + i],
+					    .number = TREE_RESERVED_COUNT + i };
+	number_sort(sorted, sorted + count, sorted_count);
+	for (uint32_t i = 0; i < sorted_count; i++)
+		sorted[i].key = tree->builds.items[sorted[i].number];
+	number_sort(sorted, sorted + count, sorted_count);
+	for (uint32_t i = 0; i < TREE_RESERVED_COUNT; i++)
+		to->ranks[i] = i;
+	for (uint32_t i = 0; i < sorted_count; i++)
+		to->ranks[sorted[i].number] = TREE_RESERVED_COUNT + i;
 	return 0;
 }
 

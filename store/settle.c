@@ -10,6 +10,7 @@
 
 #include "store/activity.h"
 #include "store/detail.h"
+#include "store/number_sort.h"
 #include "store/preorder.h"
 #include "store/segment.h"
 #include "store/shape.h"
@@ -44,6 +45,7 @@ struct settling {
 	struct pool pairs; /* struct pair */
 	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
+	ARRAY(uint32_t) run_pairs; /* of the runs, in the order of the windows: both passes meet them */
 	bool is_valued;	  /* any run of it */
 	uint32_t *starts; /* in preorder: where a node's occurrences begin; one more at the end */
 	struct placed *placed;
@@ -58,8 +60,8 @@ struct settling {
 	struct buf timed;
 	struct buf block_cells;
 	ARRAY(struct occurrence) occurrences;
-	uint32_t *local; /* by location: its number in the service, + 1 */
-	ARRAY(uint32_t) used;
+	uint32_t *local;	  /* by location: its number in the service, + 1 */
+	ARRAY(struct keyed) used; /* locations of a service, by their ranks */
 };
 
 static void settling_cleanup(struct settling *settling)
@@ -78,6 +80,7 @@ static void settling_cleanup(struct settling *settling)
 	pool_done(&settling->pairs);
 	pool_done(&settling->keys);
 	array_done(&settling->pair_keys);
+	array_done(&settling->run_pairs);
 	entry_writer_done(&settling->entries);
 	shape_writer_done(&settling->shape);
 	detail_writer_done(&settling->detail);
@@ -191,6 +194,7 @@ static int keep_slices(struct settling *settling)
 /* The first pass counts, and packs who had how much when; the second one places. */
 struct pass {
 	bool is_second;
+	uint32_t next_run;
 	uint32_t first_slice;
 	uint32_t next_cell;
 };
@@ -228,15 +232,26 @@ static int place_entry(struct settling *settling, struct pass *pass, const struc
 static int read_run(struct settling *settling, struct pass *pass, const struct run *run,
 		    struct entry_reader *entries)
 {
-	int64_t pair = add_pair(settling, run);
+	int64_t pair;
 	struct catalog_series series;
 	int err = 0;
 
-	if (pair < 0)
-		return (int)pair;
-	settling->is_valued = settling->is_valued || run->valued;
-	if (!pass->is_second)
+	if (pass->is_second) {
+		if (pass->next_run == settling->run_pairs.count)
+			return -EBADMSG;
+		pair = settling->run_pairs.items[pass->next_run++];
+	} else {
+		pair = add_pair(settling, run);
+		if (pair < 0)
+			return (int)pair;
+		if (array_reserve(&settling->run_pairs, 1) < 0)
+			return -ENOMEM;
+		settling->run_pairs.items[settling->run_pairs.count++] = (uint32_t)pair;
+		settling->is_valued = settling->is_valued || run->valued;
 		err = keep_run(settling, run, pass->first_slice, (uint32_t)pair);
+	}
+	if (err)
+		return err;
 	series = catalog_series(&settling->span->live->catalog, run->series);
 	entry_reader_start_list(entries);
 	for (uint32_t i = 0; !err && i < run->entry_count; i++) {
@@ -324,18 +339,10 @@ static int place_all(struct settling *settling)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int compare_ranks(const void *a, const void *b, void *context)
-{
-	const uint32_t *ranks = context;
-	uint32_t x = ranks[*(const uint32_t *)a];
-	uint32_t y = ranks[*(const uint32_t *)b];
-
-	return (x > y) - (x < y);
-}
-
 static int gather_locations(struct settling *settling, const struct preorder_service *service)
 {
 	const struct tree *tree = &settling->tree;
+	struct keyed *used;
 
 	settling->used.count = 0;
 	for (uint32_t i = service->first + 1; i < service->end; i++) {
@@ -346,18 +353,20 @@ static int gather_locations(struct settling *settling, const struct preorder_ser
 		if (array_reserve(&settling->used, 1) < 0)
 			return -ENOMEM;
 		settling->local[location] = 1;
-		settling->used.items[settling->used.count++] = location;
+		settling->used.items[settling->used.count++] = (struct keyed){
+			.key = settling->preorder.ranks[location],
+			.number = location,
+		};
 	}
-	if (settling->used.count)
-		qsort_r(settling->used.items, settling->used.count, sizeof(settling->used.items[0]),
-			compare_ranks, settling->preorder.ranks);
-	for (uint32_t i = 0; i < settling->used.count; i++) {
-		uint32_t location = settling->used.items[i];
-
-		settling->local[location] =
-			shape_add_location(&settling->shape, tree->builds.items[location],
-					   tree->addresses.items[location]);
-	}
+	/* As many again, for sorting. */
+	if (array_reserve(&settling->used, settling->used.count) < 0)
+		return -ENOMEM;
+	used = settling->used.items;
+	number_sort(used, used + settling->used.count, settling->used.count);
+	for (uint32_t i = 0; i < settling->used.count; i++)
+		settling->local[used[i].number] =
+			shape_add_location(&settling->shape, tree->builds.items[used[i].number],
+					   tree->addresses.items[used[i].number]);
 	return 0;
 }
 
@@ -378,7 +387,7 @@ static int write_tree(struct settling *settling, const struct preorder_service *
 							      : settling->local[location]);
 	}
 	for (uint32_t i = 0; i < settling->used.count; i++)
-		settling->local[settling->used.items[i]] = 0;
+		settling->local[settling->used.items[i].number] = 0;
 	err = shape_pack(settling->span->codec, &settling->shape, blob);
 	if (err)
 		return err;

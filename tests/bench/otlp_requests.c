@@ -50,8 +50,8 @@ int main(int argument_count, char **arguments)
 			return 2;
 		}
 	err = otlp_host_new(1, (uint32_t)numbers[CPUS] * FREQUENCY_HZ,
-			    clock_unix_ns() - (int64_t)(numbers[COUNT] * numbers[SECONDS]) *
-						      CLOCK_NS_PER_S,
+			    clock_unix_ns() -
+				    (int64_t)(numbers[COUNT] * numbers[SECONDS]) * CLOCK_NS_PER_S,
 			    &host);
 	if (err) {
 		fprintf(stderr, "otlp_requests: %s\n", strerror(-err));

@@ -31,7 +31,7 @@ void table_clear(struct table *table)
 {
 	if (table->slots)
 		memset(table->slots, 0, table->slot_count * sizeof(table->slots[0]));
-	table->count = 0;
+	table->count = table->passed = 0;
 }
 
 static inline void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
@@ -87,8 +87,8 @@ int table_reserve(struct table *table, uint32_t more)
 {
 	if (more > table->count_max - table->count)
 		return -ENOSPC;
-	return table->count + more > table->slot_count / 4 * 3 ? grow(table, table->count + more)
-							       : 0;
+	more += table->count - table->passed;
+	return more > table->slot_count / 4 * 3 ? grow(table, more) : 0;
 }
 
 int table_add(struct table *table, uint64_t hash)

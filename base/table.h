@@ -19,6 +19,7 @@ struct table {
 	uint64_t *slots;     /* the low half of the hash above, number + 1 below; 0: empty */
 	uint32_t slot_count; /* a power of two */
 	uint32_t count;
+	uint32_t passed; /* of these: those that were passed over, and have no slot */
 	uint32_t count_max;
 };
 
@@ -82,6 +83,7 @@ static inline void table_pass_over(struct table *table)
 {
 	assert(table->count < table->count_max);
 	table->count++;
+	table->passed++;
 }
 
 /* Makes room for so many more; the same errors. Entering them can't fail then. */

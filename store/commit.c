@@ -270,7 +270,7 @@ int span_finish_segment(struct span *span)
 		return err;
 	if (!is_empty)
 		live->segments.rows.items[live->segments.rows.count++] = row;
-	live->nodes_expected = segment->tree.nodes.count;
+	live->expected = segment_size(segment);
 	segment_done(segment);
 	pthread_rwlock_unlock(&live->lock);
 	tend_log(span);

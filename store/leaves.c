@@ -97,13 +97,13 @@ static bool place_equals(const void *context, uint32_t number, const void *key)
 	       tree->builds.items[number] == wanted->build;
 }
 
+/* When the first leaf is lowered: where no names are known there is none. */
 static int fill_table(struct lowering *lowering)
 {
 	const struct tree *tree = lowering->tree;
 	int err = 0;
 
-	table_init(&lowering->table, TREE_LOCATION_COUNT_MAX);
-	for (uint32_t i = 0; !err && i < tree->builds.count; i++)
+	for (uint32_t i = lowering->table.count; !err && i < tree->builds.count; i++)
 		err = table_add(&lowering->table,
 				place_hash((struct place){ tree->builds.items[i],
 							   tree->addresses.items[i] }));
@@ -113,10 +113,13 @@ static int fill_table(struct lowering *lowering)
 static int64_t find_location(struct lowering *lowering, struct place place)
 {
 	uint64_t hash = place_hash(place);
-	uint32_t found = table_find(&lowering->table, hash, &place, place_equals, lowering->tree);
+	uint32_t found;
 	int64_t number;
-	int err;
+	int err = fill_table(lowering);
 
+	if (err)
+		return err;
+	found = table_find(&lowering->table, hash, &place, place_equals, lowering->tree);
 	if (found != TABLE_NONE)
 		return found;
 	number = tree_add_location(lowering->tree, place.build, place.address);
@@ -177,8 +180,9 @@ static int prepare(struct lowering *lowering)
 	lowering->asked = calloc(build_count + 1, sizeof(lowering->asked[0]));
 	lowering->waits = calloc(build_count + 1, sizeof(lowering->waits[0]));
 	lowering->lowered = calloc(location_count + 1, sizeof(lowering->lowered[0]));
+	table_init(&lowering->table, TREE_LOCATION_COUNT_MAX);
 	return lowering->modules && lowering->asked && lowering->waits && lowering->lowered
-		       ? fill_table(lowering)
+		       ? 0
 		       : -ENOMEM;
 }
 

@@ -59,7 +59,7 @@ struct live {
 	unsigned references; /* guarded by the store's lock */
 	struct catalog catalog;
 	struct segment segment;
-	uint32_t nodes_expected; /* as many as the segment before it came to */
+	struct segment_size expected; /* what the segment before it came to */
 	struct segment_rows segments;
 	int64_t window_count; /* on disk: their rows are numbered from 1 */
 

@@ -277,3 +277,18 @@ void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint
 	item->count = add_saturated(item->count, count);
 	item->value = add_saturated(item->value, value);
 }
+
+struct segment_size segment_size(const struct segment *segment)
+{
+	return (struct segment_size){ .nodes = segment->tree.nodes.count,
+				      .locations = segment->tree.builds.count,
+				      .sums = segment->sums.count };
+}
+
+void segment_expect_size(struct segment *segment, struct segment_size size)
+{
+	(void)segment_reserve_nodes(segment, size.nodes / 2);
+	(void)table_reserve(&segment->locations, size.locations / 2);
+	if (!table_reserve(&segment->sum_table, size.sums / 2))
+		(void)array_reserve(&segment->sums, size.sums / 2);
+}

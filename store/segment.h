@@ -98,3 +98,13 @@ int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key);
 void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value);
 
 int segment_add_pair(struct segment *segment, struct pair pair);
+
+/*
+ * How many of each it has. The next segment, which will be of about that size, makes room for half
+ * of it at once: tables that grow are filled anew. Without the memory it grows in more steps.
+ */
+struct segment_size {
+	uint32_t nodes, locations, sums;
+};
+struct segment_size segment_size(const struct segment *segment);
+void segment_expect_size(struct segment *segment, struct segment_size size);

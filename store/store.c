@@ -576,8 +576,7 @@ static int ready_segment(struct store *store, struct span *span, int64_t time_ms
 	if (err)
 		segment_done(&live->segment);
 	else
-		/* Without it, it grows in more steps. */
-		(void)segment_reserve_nodes(&live->segment, live->nodes_expected / 2);
+		segment_expect_size(&live->segment, live->expected);
 	pthread_rwlock_unlock(&live->lock);
 	return err;
 }

@@ -13,7 +13,8 @@ enum {
 	LINE_COUNT_MAX = 256,	/* what a batch takes of one location */
 	STACK_DEPTH_MAX = 4096, /* and of one stack */
 	STACK_CACHE_SIZE = 8192,
-	TOGETHER = 32, /* locations that are added at once */
+	NAMED_CACHE_SIZE = 1024, /* a power of two; a kernel's busy functions are some hundred */
+	TOGETHER = 32,		 /* locations that are added at once */
 	NUMBER_NONE = UINT32_MAX,
 	NUMBER_EXPECTED = UINT32_MAX - 1,
 };
@@ -22,6 +23,15 @@ enum {
 struct cached_stack {
 	uint64_t owner; /* the profile's number, from 1 */
 	struct otlp_range range;
+	uint32_t number;
+};
+
+/* What a location of one line came to: a function has as many as addresses in it were seen. */
+struct cached_named {
+	int64_t line;
+	uint32_t function, mapping;
+	bool is_kernel;
+	bool is_there;
 	uint32_t number;
 };
 
@@ -46,6 +56,7 @@ struct otlp_frames {
 
 	uint64_t profile_number;
 	struct cached_stack stacks[STACK_CACHE_SIZE];
+	struct cached_named named[NAMED_CACHE_SIZE]; /* of the tables */
 };
 
 int otlp_frames_new(struct batch *batch, struct otlp_frames **ret)
@@ -187,6 +198,34 @@ static int64_t add_named(struct otlp_frames *frames, const struct otlp_location 
 	return batch_add_named_location(frames->batch, lines, count);
 }
 
+/* The same, of one that may have come before. */
+static int64_t find_named(struct otlp_frames *frames, const struct otlp_location *location,
+			  const struct otlp_mapping *mapping)
+{
+	const struct otlp_line *line = &frames->profile->tables->lines.items[location->lines.first];
+	struct cached_named wanted = { .line = line->line,
+				       .function = line->function,
+				       .mapping = location->mapping,
+				       .is_kernel = is_kernel(location),
+				       .is_there = true };
+	uint32_t hash = (wanted.function + ((uint32_t)wanted.line << 16)) * UINT32_C(0x9e3779b1);
+	struct cached_named *cached = &frames->named[hash >> 8 & (NAMED_CACHE_SIZE - 1)];
+	int64_t number;
+
+	if (location->lines.count > 1)
+		return add_named(frames, location, mapping);
+	if (cached->is_there && cached->line == wanted.line &&
+	    cached->function == wanted.function && cached->mapping == wanted.mapping &&
+	    cached->is_kernel == wanted.is_kernel)
+		return cached->number;
+	number = add_named(frames, location, mapping);
+	if (number < 0)
+		return number;
+	wanted.number = (uint32_t)number;
+	*cached = wanted;
+	return number;
+}
+
 static int64_t find_build(struct otlp_frames *frames, const struct otlp_mapping *mapping,
 			  uint32_t place)
 {
@@ -215,7 +254,7 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 	int64_t build;
 
 	if (location->lines.count > 0)
-		return add_named(frames, location, mapping);
+		return find_named(frames, location, mapping);
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
 			 mapping->go.size == 0 && mapping->htlhash.size == 0))
@@ -283,6 +322,7 @@ static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tabl
 		err = forget(&frames->builds, tables->mappings.count);
 	if (!err)
 		err = forget(&frames->shared, frames->is_shared ? tables->indices.count + 1 : 0);
+	memset(frames->named, 0, sizeof(frames->named));
 	if (!err)
 		frames->tables_serial = tables->serial;
 	return err;

@@ -40,9 +40,12 @@ static bool read_go_part(const char *text, uint8_t *bytes)
 bool identity_of_go(struct str text, struct identity *ret)
 {
 	struct identity identity = { .kind = IDENTITY_GO_BUILD_ID, .size = 2 * GO_PART_BYTES };
-	const char *last = text.text + text.size - GO_PART_SIZE;
+	const char *last;
 
-	if (text.size < 2 * GO_PART_SIZE + 1 || text.text[GO_PART_SIZE] != '/' || last[-1] != '/' ||
+	if (text.size < 2 * GO_PART_SIZE + 1)
+		return false;
+	last = text.text + text.size - GO_PART_SIZE;
+	if (text.text[GO_PART_SIZE] != '/' || last[-1] != '/' ||
 	    !read_go_part(text.text, identity.bytes) ||
 	    !read_go_part(last, identity.bytes + GO_PART_BYTES))
 		return false;

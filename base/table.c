@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "base/pages.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum {
 	FIRST_SLOT_COUNT = 64,
-	HUGE_PAGE_SIZE = 2 << 20,
 };
 
 void table_init(struct table *table, uint32_t count_max)
@@ -43,26 +43,6 @@ static inline void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
 	slots[i] = slot;
 }
 
-/*
- * Empty slots. Every search in a large table goes to another page, and half of its time is for
- * finding that page: huge ones are asked for where the kernel has them. All of it will be touched
- * anyway.
- */
-static uint64_t *new_slots(uint32_t slot_count)
-{
-	size_t size = (size_t)slot_count * sizeof(uint64_t);
-	void *slots = NULL;
-
-	if (size < (size_t)2 * HUGE_PAGE_SIZE)
-		return calloc(slot_count, sizeof(uint64_t));
-	slots = aligned_alloc(HUGE_PAGE_SIZE, size);
-	if (slots) {
-		(void)madvise(slots, size, MADV_HUGEPAGE);
-		memset(slots, 0, size);
-	}
-	return slots;
-}
-
 static int grow(struct table *table, uint32_t count)
 {
 	uint32_t slot_count = table->slot_count ? table->slot_count : FIRST_SLOT_COUNT;
@@ -70,8 +50,8 @@ static int grow(struct table *table, uint32_t count)
 
 	while (count > slot_count / 4 * 3)
 		slot_count *= 2;
-	slots = new_slots(slot_count);
-
+	/* All of it will be touched anyway. */
+	slots = pages_alloc_zeroed(slot_count, sizeof(slots[0]));
 	if (!slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < table->slot_count; i++)

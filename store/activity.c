@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/pages.h"
 
 enum {
 	COLUMN_SLICES = 0,
@@ -121,9 +122,9 @@ static bool count_sort(const struct activity *activity,
 static bool sort_by_counting(struct activity *activity)
 {
 	uint32_t count = activity->runs.count;
-	autofree uint32_t *by_pair = malloc(count * sizeof(by_pair[0]));
-	autofree uint32_t *order = malloc(count * sizeof(order[0]));
-	autofree struct activity_run *sorted = malloc(count * sizeof(sorted[0]));
+	autofree uint32_t *by_pair = pages_alloc(count * sizeof(by_pair[0]));
+	autofree uint32_t *order = pages_alloc(count * sizeof(order[0]));
+	autofree struct activity_run *sorted = pages_alloc(count * sizeof(sorted[0]));
 
 	if (!by_pair || !order || !sorted || !count_sort(activity, pair_key, NULL, by_pair) ||
 	    !count_sort(activity, slice_key, by_pair, order))

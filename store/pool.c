@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "store/array.h"
 
 enum {
@@ -15,6 +16,24 @@ enum {
 	FIRST_CAPACITY = 16,
 	FIRST_SIZE = 256,
 };
+
+/* Items of which so many bytes are in use. */
+static void *grow(void *items, size_t used, size_t wanted, size_t size)
+{
+	size_t total;
+	void *grown;
+
+	if (__builtin_mul_overflow(wanted, size, &total))
+		return NULL;
+	if (total < PAGES_SIZE_MIN)
+		return realloc(items, total);
+	grown = pages_alloc(total);
+	if (grown && used > 0)
+		memcpy(grown, items, used);
+	if (grown)
+		free(items);
+	return grown;
+}
 
 void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_t more, size_t size)
 {
@@ -30,7 +49,7 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 	while (wanted < count + more)
 		wanted *= 2;
 
-	void *grown = reallocarray(items, wanted, size);
+	void *grown = grow(items, count * size, wanted, size);
 
 	if (grown)
 		*capacity = (uint32_t)wanted;
@@ -101,7 +120,7 @@ static int make_room(struct pool *pool, size_t size)
 		while (capacity < pool->size + needed)
 			capacity *= 2;
 
-		uint8_t *bytes = realloc(pool->bytes, capacity);
+		uint8_t *bytes = grow(pool->bytes, pool->size, capacity, 1);
 
 		if (!bytes)
 			return -ENOMEM;

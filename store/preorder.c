@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/pages.h"
 #include "store/number_sort.h"
 
 struct ordering {
@@ -33,9 +34,9 @@ static int rank_locations(struct ordering *ordering)
 	struct preorder *to = ordering->to;
 	uint32_t count = tree->builds.count;
 	uint32_t sorted_count = count - TREE_RESERVED_COUNT;
-	autofree struct keyed *sorted = malloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
+	autofree struct keyed *sorted = pages_alloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
 
-	to->ranks = calloc((size_t)count + 1, sizeof(to->ranks[0]));
+	to->ranks = pages_alloc_zeroed((size_t)count + 1, sizeof(to->ranks[0]));
 	if (!sorted || !to->ranks)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < sorted_count; i++)
@@ -61,11 +62,12 @@ static int find_families(struct ordering *ordering)
 	const struct tree *tree = ordering->tree;
 	uint32_t count = tree->nodes.count;
 	uint32_t location_count = tree->builds.count;
-	autofree uint32_t *starts = calloc((size_t)location_count + 1, sizeof(starts[0]));
-	autofree uint32_t *sorted = calloc((size_t)count + 1, sizeof(sorted[0]));
+	autofree uint32_t *starts =
+		pages_alloc_zeroed((size_t)location_count + 1, sizeof(starts[0]));
+	autofree uint32_t *sorted = pages_alloc_zeroed((size_t)count + 1, sizeof(sorted[0]));
 
-	ordering->first = calloc((size_t)count + 2, sizeof(ordering->first[0]));
-	ordering->children = malloc(((size_t)count + 1) * sizeof(ordering->children[0]));
+	ordering->first = pages_alloc_zeroed((size_t)count + 2, sizeof(ordering->first[0]));
+	ordering->children = pages_alloc(((size_t)count + 1) * sizeof(ordering->children[0]));
 	if (!starts || !sorted || !ordering->first || !ordering->children)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
@@ -207,9 +209,9 @@ int preorder_find(const struct tree *tree, uint32_t text_count, struct preorder 
 	if (err)
 		return err;
 	ret->node_count = tree->nodes.count;
-	ret->locations = malloc((count + 1) * sizeof(ret->locations[0]));
-	ret->places = malloc((count + 1) * sizeof(ret->places[0]));
-	ret->ups = malloc((count + 1) * sizeof(ret->ups[0]));
+	ret->locations = pages_alloc((count + 1) * sizeof(ret->locations[0]));
+	ret->places = pages_alloc((count + 1) * sizeof(ret->places[0]));
+	ret->ups = pages_alloc((count + 1) * sizeof(ret->ups[0]));
 	if (!ret->locations || !ret->places || !ret->ups)
 		return -ENOMEM;
 	for (uint32_t i = 0; !err && i < ret->services.count; i++)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "store/activity.h"
 #include "store/detail.h"
 #include "store/number_sort.h"
@@ -135,8 +136,8 @@ static int find_preorder(struct settling *settling)
 	int err = preorder_find(&settling->tree, text_count, &settling->preorder);
 
 	array_done(&settling->tree.nodes);
-	settling->local =
-		calloc((size_t)settling->tree.builds.count + 1, sizeof(settling->local[0]));
+	settling->local = pages_alloc_zeroed((size_t)settling->tree.builds.count + 1,
+					     sizeof(settling->local[0]));
 	return err ? err : settling->local ? 0 : -ENOMEM;
 }
 
@@ -318,7 +319,7 @@ static int place_all(struct settling *settling)
 	uint64_t sum = 0;
 	int err = 0;
 
-	settling->starts = calloc((size_t)count + 2, sizeof(settling->starts[0]));
+	settling->starts = pages_alloc_zeroed((size_t)count + 2, sizeof(settling->starts[0]));
 	if (!settling->starts)
 		return -ENOMEM;
 	err = read_windows(settling, false);
@@ -330,9 +331,9 @@ static int place_all(struct settling *settling)
 			return -EFBIG;
 		settling->starts[i] = (uint32_t)sum;
 	}
-	settling->placed = malloc((sum + 1) * sizeof(settling->placed[0]));
+	settling->placed = pages_alloc((sum + 1) * sizeof(settling->placed[0]));
 	if (settling->is_valued)
-		settling->values = malloc((sum + 1) * sizeof(settling->values[0]));
+		settling->values = pages_alloc((sum + 1) * sizeof(settling->values[0]));
 	if (!settling->placed || (settling->is_valued && !settling->values))
 		return -ENOMEM;
 	return read_windows(settling, true);

@@ -6,11 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/table.h"
+#include "store/array.h"
+#include "store/pool.h"
 
 enum {
 	CACHE_SIZE = 512, /* label sets of one profile: its threads, mostly */
 	KEY_COUNT = 16,	  /* of samples' attributes that are known at once */
+	/* Series of a batch that are found by their labels' texts, all at once; of a busy host they
+	 * are some hundred, of 100 bytes. Those beyond it are looked for text by text. */
+	TOLD_COUNT_MAX = 4096,
+	TOLD_SIZE_MAX = 1 << 20,
+	SERIES_NONE = UINT32_MAX,
 };
 
 /* What samples with these attributes came to. */
@@ -54,6 +62,13 @@ struct otlp_owners {
 
 	struct cached cache[CACHE_SIZE];
 	uint64_t left_out;
+
+	/* Labels, type and period of series, in one piece each, and their numbers in the batch:
+	 * most processes of a program make the same one. */
+	struct pool told;
+	size_t told_room;
+	ARRAY(uint32_t) told_series;
+	struct buf telling;
 };
 
 int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
@@ -64,6 +79,9 @@ int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
 	if (!owners)
 		return -ENOMEM;
 	owners->batch = batch;
+	owners->told_room = TOLD_SIZE_MAX;
+	owners->telling = BUF(TOLD_SIZE_MAX);
+	pool_init(&owners->told, TOLD_COUNT_MAX, &owners->told_room);
 	otlp_labels_init(&owners->labels, host_name, is_local);
 	*ret = owners;
 	return 0;
@@ -75,6 +93,9 @@ struct otlp_owners *otlp_owners_free(struct otlp_owners *owners)
 		return NULL;
 	otlp_labels_done(&owners->labels);
 	array_done(&owners->attributes);
+	pool_done(&owners->told);
+	array_done(&owners->told_series);
+	buf_done(&owners->telling);
 	free(owners);
 	return NULL;
 }
@@ -83,6 +104,8 @@ void otlp_owners_clear(struct otlp_owners *owners)
 {
 	owners->tables_serial = 0;
 	memset(owners->cache, 0, sizeof(owners->cache));
+	pool_clear(&owners->told);
+	owners->told_series.count = 0;
 }
 
 static int use_tables(struct otlp_owners *owners, const struct otlp_tables *tables)
@@ -119,7 +142,7 @@ uint64_t otlp_owners_left_out(const struct otlp_owners *owners)
 /* ---- any sample -------------------------------------------------------------------------------
  */
 
-static int64_t add_series(struct otlp_owners *owners)
+static int64_t add_new_series(struct otlp_owners *owners)
 {
 	int64_t labels =
 		batch_add_labels(owners->batch, owners->labels.series, owners->labels.series_count);
@@ -127,6 +150,42 @@ static int64_t add_series(struct otlp_owners *owners)
 	return labels < 0 ? labels
 			  : batch_add_series(owners->batch, (uint32_t)labels, owners->type,
 					     owners->period);
+}
+
+/* All that makes the series what it is. Sizes go before texts, so that none reads as another. */
+static void tell_series(struct otlp_owners *owners)
+{
+	struct buf *telling = &owners->telling;
+
+	buf_clear(telling);
+	buf_add_varint(telling, owners->period);
+	buf_add_sized(telling, owners->type);
+	for (size_t i = 0; i < owners->labels.series_count; i++) {
+		buf_add_sized(telling, owners->labels.series[i].name);
+		buf_add_sized(telling, owners->labels.series[i].value);
+	}
+}
+
+static int64_t add_series(struct otlp_owners *owners)
+{
+	int64_t told = -E2BIG;
+	int64_t series;
+
+	tell_series(owners);
+	if (!owners->telling.error)
+		told = pool_add(&owners->told, owners->telling.bytes, owners->telling.size);
+	if (told >= 0 && told < owners->told_series.count &&
+	    owners->told_series.items[told] != SERIES_NONE)
+		return owners->told_series.items[told];
+	if (told == owners->told_series.count) {
+		if (array_reserve(&owners->told_series, 1) < 0)
+			return -ENOMEM;
+		owners->told_series.items[owners->told_series.count++] = SERIES_NONE;
+	}
+	series = add_new_series(owners);
+	if (told >= 0 && series >= 0)
+		owners->told_series.items[told] = (uint32_t)series;
+	return series;
 }
 
 static int find_owner(struct otlp_owners *owners, const struct otlp_sample *sample,

@@ -54,8 +54,9 @@ struct otlp_frames {
 	struct batch_place places[TOGETHER];
 	size_t expected_count;
 
+	/* Never the same again, so that what is cached of others is not taken for this one's. */
 	uint64_t profile_number;
-	struct cached_stack stacks[STACK_CACHE_SIZE];
+	struct cached_stack *stacks;		     /* STACK_CACHE_SIZE; NULL: all are shared */
 	struct cached_named named[NAMED_CACHE_SIZE]; /* of the tables */
 };
 
@@ -77,6 +78,7 @@ struct otlp_frames *otlp_frames_free(struct otlp_frames *frames)
 	array_done(&frames->locations);
 	array_done(&frames->builds);
 	array_done(&frames->shared);
+	free(frames->stacks);
 	free(frames);
 	return NULL;
 }
@@ -85,7 +87,6 @@ void otlp_frames_clear(struct otlp_frames *frames)
 {
 	frames->tables_serial = 0;
 	frames->expected_count = 0;
-	memset(frames->stacks, 0, sizeof(frames->stacks));
 }
 
 /* ---- one location ----------------------------------------------------------------------------
@@ -338,6 +339,10 @@ int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *pro
 	frames->profile_number++;
 	/* Either all profiles share the tables' stacks, or each has its own. */
 	frames->is_shared = profile->stack_indices == profile->tables->indices.items;
+	if (!frames->is_shared && !frames->stacks)
+		frames->stacks = calloc(STACK_CACHE_SIZE, sizeof(frames->stacks[0]));
+	if (!frames->is_shared && !frames->stacks)
+		return -ENOMEM;
 	return use_tables(frames, profile->tables);
 }
 

@@ -45,7 +45,8 @@ struct otlp_owners {
 	struct batch *batch;
 	struct otlp_labels labels;
 	const struct otlp_profile *profile;
-	uint64_t profile_number;
+	uint64_t profile_number; /* never the same again: what is cached of others is not this one's
+				  */
 	struct str type;
 	uint64_t period;
 
@@ -103,7 +104,6 @@ struct otlp_owners *otlp_owners_free(struct otlp_owners *owners)
 void otlp_owners_clear(struct otlp_owners *owners)
 {
 	owners->tables_serial = 0;
-	memset(owners->cache, 0, sizeof(owners->cache));
 	pool_clear(&owners->told);
 	owners->told_series.count = 0;
 }

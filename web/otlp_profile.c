@@ -468,16 +468,25 @@ static int walk_over(struct otlp_profile_input *profile, struct str message, tak
 	return err;
 }
 
-/* What needs no table. */
+/* All but samples, which take what these bring. */
+static int take_head(struct otlp_profile_input *profile, const struct otlp_row *row,
+		     const struct otlp_wire_field *field)
+{
+	int err = take_profile_field(profile, row, field);
+
+	return err ? err : take_list(profile, row, field);
+}
+
 static int read_head(struct otlp_profile_input *profile, struct str message)
 {
-	int err = walk_over(profile, message, take_profile_field);
+	int err = walk_over(profile, message, take_head);
 
 	/* Of several, which only the old revisions have, the last one counts in the new. */
 	if (!profile->input->base && profile->type_count > 1) {
 		profile->types[0] = profile->types[profile->type_count - 1];
 		profile->type_count = 1;
 	}
+	profile->slice_count = profile->stack_indices.count;
 	return err;
 }
 
@@ -548,9 +557,6 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 		told->time_unix_ns = profile->container_start;
 	if (told->duration_ns == 0 && profile->container_end > profile->container_start)
 		told->duration_ns = profile->container_end - profile->container_start;
-	if (!err)
-		err = walk_over(profile, message, take_list);
-	profile->slice_count = profile->stack_indices.count;
 	if (!err)
 		err = walk_over(profile, message, take_sample);
 	if (err)

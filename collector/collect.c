@@ -46,8 +46,9 @@ enum {
 };
 
 #define TICK_NS (UINT64_C(100) * CLOCK_NS_PER_MS)
-/* Between two drainings of the kernel's records. */
-#define RECORDS_NS ((uint64_t)CLOCK_NS_PER_MS)
+/* Between two drainings of the kernel's records: a quarter of what a mapping may take, since who
+ * rests has to wait for a CPU once more. */
+#define RECORDS_NS ((uint64_t)CLOCK_NS_PER_MS / 2)
 /* What a mapping may take until the walk knows of it. */
 #define TELL_NS_MAX (UINT64_C(2) * CLOCK_NS_PER_MS)
 #define CPU_LOOK_NS (UINT64_C(5) * (uint64_t)CLOCK_NS_PER_S)

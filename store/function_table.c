@@ -13,6 +13,8 @@
 enum { FUNCTION_COUNT_MAX = 4 << 20 };
 
 #define NOBODY UINT32_MAX
+/* Stands for the count of a location's frames: first is its function itself. */
+#define BARE UINT32_MAX
 
 void function_table_init(struct function_table *functions, struct naming *naming, struct str search)
 {
@@ -29,26 +31,79 @@ void function_table_done(struct function_table *functions)
 
 /* ---- which functions ------------------------------------------------------------------------- */
 
-static bool is_match(const struct function_table *functions, struct frame_name name)
+static struct str name_of(const struct function_table *functions, const struct function_sum *sum,
+			  char text[static NAMING_BARE_TEXT_SIZE_MAX])
 {
-	return str_holds_caseless(naming_get(functions->naming, name.name), functions->search) ||
-	       str_holds_caseless(naming_get(functions->naming, name.module), functions->search);
+	struct naming_bare bare = { sum->kind, sum->module, sum->address };
+
+	return sum->is_bare ? naming_bare_text(functions->naming, &bare, text)
+			    : naming_get(functions->naming, sum->name);
+}
+
+static bool is_match(const struct function_table *functions, const struct function_sum *sum)
+{
+	char text[NAMING_BARE_TEXT_SIZE_MAX];
+
+	return functions->search.size == 0 ||
+	       str_holds_caseless(name_of(functions, sum, text), functions->search) ||
+	       str_holds_caseless(naming_get(functions->naming, sum->module), functions->search);
 }
 
 static bool equals(const void *context, uint32_t number, const void *key)
 {
 	const struct function_sum *sum =
 		&((const struct function_table *)context)->sums.items[number];
-	const struct frame_name *wanted = key;
+	const struct function_sum *wanted = key;
 
-	return sum->name.name == wanted->name && sum->name.module == wanted->module;
+	if (sum->is_bare != wanted->is_bare || sum->module != wanted->module)
+		return false;
+	return sum->is_bare ? sum->address == wanted->address && sum->kind == wanted->kind
+			    : sum->name == wanted->name;
 }
 
-/* The sum of a frame's function, made when it is new; or a negative errno. */
+static uint64_t hash_of(const struct function_sum *sum)
+{
+	uint64_t hash = (sum->is_bare ? sum->address : ~(uint64_t)sum->name) *
+			UINT64_C(0xff51afd7ed558ccd);
+
+	hash = (hash ^ hash >> 32 ^ sum->module) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
+}
+
+/* The number of the function of this name, made when it is new; or a negative errno. */
+static int64_t enter_sum(struct function_table *functions, const struct function_sum *wanted)
+{
+	uint64_t hash = hash_of(wanted);
+	uint32_t number = table_find(&functions->table, hash, wanted, equals, functions);
+	int err = 0;
+
+	if (number != TABLE_NONE)
+		return number;
+	if (array_reserve(&functions->sums, 1) < 0)
+		return -ENOMEM;
+	err = table_add(&functions->table, hash);
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	number = functions->sums.count++;
+	functions->sums.items[number] = *wanted;
+	functions->sums.items[number].is_match = is_match(functions, wanted);
+	return number;
+}
+
+static int64_t find_bare(struct function_table *functions, const struct naming_bare *bare)
+{
+	struct function_sum wanted = { .address = bare->address,
+				       .module = bare->module,
+				       .kind = (uint8_t)bare->kind,
+				       .is_bare = true };
+
+	return enter_sum(functions, &wanted);
+}
+
+/* The sum of a frame's function. */
 static int64_t find_sum(struct function_table *functions, uint32_t frame)
 {
 	uint32_t count = functions->by_frame.count;
-	struct frame_name name = naming_frame(functions->naming, frame);
 
 	if (frame >= count) {
 		size_t more = frame + 1 - count;
@@ -62,28 +117,18 @@ static int64_t find_sum(struct function_table *functions, uint32_t frame)
 	if (functions->by_frame.items[frame])
 		return functions->by_frame.items[frame] - 1;
 
-	uint64_t hash = ((uint64_t)name.name << 32 | name.module) * UINT64_C(0x9e3779b97f4a7c15);
-	uint32_t number;
+	struct frame_name name = naming_frame(functions->naming, frame);
+	struct function_sum wanted = {
+		.name = name.name, .file = name.file, .module = name.module, .kind = name.kind
+	};
+	int64_t number = enter_sum(functions, &wanted);
 
-	hash ^= hash >> 32;
-	number = table_find(&functions->table, hash, &name, equals, functions);
-	if (number == TABLE_NONE) {
-		number = functions->sums.count;
-		if (array_reserve(&functions->sums, 1) < 0)
-			return -ENOMEM;
-
-		int err = table_add(&functions->table, hash);
-
-		if (err)
-			return err == -ENOSPC ? -E2BIG : err;
-		functions->sums.items[functions->sums.count++] =
-			(struct function_sum){ .name = name,
-					       .is_match = is_match(functions, name) };
-	}
+	if (number < 0)
+		return number;
 	/* Another of its addresses may be one whose lines are known. */
-	if (functions->sums.items[number].name.file == NAMING_TEXT_EMPTY)
-		functions->sums.items[number].name.file = name.file;
-	functions->by_frame.items[frame] = number + 1;
+	if (functions->sums.items[number].file == NAMING_TEXT_EMPTY)
+		functions->sums.items[number].file = name.file;
+	functions->by_frame.items[frame] = (uint32_t)number + 1;
 	return number;
 }
 
@@ -94,12 +139,31 @@ struct walk {
 	const struct catalog *catalog;
 	const struct tree *tree;
 	const struct forest *forest;
-	struct frame_names *named; /* of the tree's locations; no frames: not asked yet */
+	struct frame_names *named; /* of the tree's locations; no frames: not asked yet; or BARE */
 	uint32_t *first_child;
 	uint32_t *next_sibling;
 	uint32_t match_depth;
 };
 
+static int ask(struct walk *walk, uint32_t location)
+{
+	struct frame_names *named = &walk->named[location];
+	struct naming_bare bare;
+	int64_t number = 0;
+	int err = naming_find_or_bare(walk->functions->naming, walk->catalog,
+				      walk->tree->builds.items[location],
+				      walk->tree->addresses.items[location], named, &bare);
+
+	if (err || named->count > 0)
+		return err;
+	number = find_bare(walk->functions, &bare);
+	if (number < 0)
+		return (int)number;
+	*named = (struct frame_names){ (uint32_t)number, BARE };
+	return 0;
+}
+
+/* Its frames, and what each is of. */
 static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret)
 {
 	uint32_t location = walk->forest->nodes[node].location;
@@ -109,14 +173,24 @@ static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret
 	if (walk->forest->nodes[node].parent == TREE_NO_PARENT || location == TREE_CALLERS_MISSING)
 		return 0;
 	if (walk->named[location].count == 0)
-		err = naming_find(walk->functions->naming, walk->catalog,
-				  walk->tree->builds.items[location],
-				  walk->tree->addresses.items[location], &walk->named[location]);
+		err = ask(walk, location);
 	/* What stands where callers are missing is no function. */
-	if (!err && naming_frame(walk->functions->naming, walk->named[location].first).kind !=
-			    FLAME_TRUNCATED)
+	if (!err && (walk->named[location].count == BARE ||
+		     naming_frame(walk->functions->naming, walk->named[location].first).kind !=
+			     FLAME_TRUNCATED))
 		*ret = walk->named[location];
 	return err;
+}
+
+static uint32_t count_of(struct frame_names frames)
+{
+	return frames.count == BARE ? 1 : frames.count;
+}
+
+static int64_t function_of(struct walk *walk, struct frame_names frames, uint32_t index)
+{
+	return frames.count == BARE ? frames.first
+				    : find_sum(walk->functions, frames.first + index);
 }
 
 static int enter(struct walk *walk, uint32_t node)
@@ -125,9 +199,10 @@ static int enter(struct walk *walk, uint32_t node)
 	uint64_t total = walk->forest->total[node];
 	struct frame_names frames;
 	int err = find_frames(walk, node, &frames);
+	uint32_t count = count_of(frames);
 
-	for (uint32_t i = 0; !err && i < frames.count; i++) {
-		int64_t number = find_sum(functions, frames.first + i);
+	for (uint32_t i = 0; !err && i < count; i++) {
+		int64_t number = function_of(walk, frames, i);
 
 		if (number < 0)
 			return (int)number;
@@ -138,7 +213,7 @@ static int enter(struct walk *walk, uint32_t node)
 			sum->total = saturated_sum(sum->total, total);
 		if (sum->is_match && walk->match_depth++ == 0)
 			functions->matched_total = saturated_sum(functions->matched_total, total);
-		if (i == frames.count - 1)
+		if (i == count - 1)
 			sum->self = saturated_sum(sum->self, walk->forest->self[node]);
 	}
 	return err;
@@ -149,8 +224,8 @@ static int leave(struct walk *walk, uint32_t node)
 	struct frame_names frames;
 	int err = find_frames(walk, node, &frames);
 
-	for (uint32_t i = 0; !err && i < frames.count; i++) {
-		int64_t number = find_sum(walk->functions, frames.first + i);
+	for (uint32_t i = 0; !err && i < count_of(frames); i++) {
+		int64_t number = function_of(walk, frames, i);
 
 		assert(number >= 0);
 
@@ -232,13 +307,24 @@ struct order {
 	bool by_total;
 };
 
+static int compare_texts(const struct function_table *functions, const struct function_sum *a,
+			 const struct function_sum *b)
+{
+	const struct naming *naming = functions->naming;
+	char a_text[NAMING_BARE_TEXT_SIZE_MAX];
+	char b_text[NAMING_BARE_TEXT_SIZE_MAX];
+	int difference = str_compare(name_of(functions, a, a_text), name_of(functions, b, b_text));
+
+	return difference ? difference
+			  : str_compare(naming_get(naming, a->module),
+					naming_get(naming, b->module));
+}
+
 static int compare_sums(const void *a, const void *b, void *context)
 {
 	const struct order *order = context;
-	const struct naming *naming = order->functions->naming;
 	const struct function_sum *x = &order->functions->sums.items[*(const uint32_t *)a];
 	const struct function_sum *y = &order->functions->sums.items[*(const uint32_t *)b];
-	int difference = 0;
 
 	if (!order->by_total && x->self != y->self)
 		return x->self > y->self ? -1 : 1;
@@ -246,11 +332,56 @@ static int compare_sums(const void *a, const void *b, void *context)
 		return x->total > y->total ? -1 : 1;
 	if (x->self != y->self)
 		return x->self > y->self ? -1 : 1;
-	difference =
-		str_compare(naming_get(naming, x->name.name), naming_get(naming, y->name.name));
-	return difference ? difference
-			  : str_compare(naming_get(naming, x->name.module),
-					naming_get(naming, y->name.module));
+	return compare_texts(order->functions, x, y);
+}
+
+/* The first of all so far, as a heap whose top is the last of them. */
+struct first {
+	struct order order;
+	uint32_t *items;
+	uint32_t count;
+	uint32_t limit;
+};
+
+static bool is_behind(struct first *first, uint32_t a, uint32_t b)
+{
+	return compare_sums(&first->items[a], &first->items[b], &first->order) > 0;
+}
+
+static void swap(struct first *first, uint32_t a, uint32_t b)
+{
+	uint32_t item = first->items[a];
+
+	first->items[a] = first->items[b];
+	first->items[b] = item;
+}
+
+static void sink(struct first *first)
+{
+	for (uint32_t i = 0, child = 1; child < first->count; child = 2 * i + 1) {
+		if (child + 1 < first->count && is_behind(first, child + 1, child))
+			child++;
+		if (!is_behind(first, child, i))
+			return;
+		swap(first, i, child);
+		i = child;
+	}
+}
+
+static void offer(struct first *first, uint32_t number)
+{
+	if (first->count == first->limit) {
+		if (first->limit == 0 ||
+		    compare_sums(&number, &first->items[0], &first->order) >= 0)
+			return;
+		first->items[0] = number;
+		sink(first);
+		return;
+	}
+	first->items[first->count] = number;
+	for (uint32_t i = first->count++; i > 0 && is_behind(first, i, (i - 1) / 2);
+	     i = (i - 1) / 2)
+		swap(first, i, (i - 1) / 2);
 }
 
 static struct str copy(struct str text, char **next)
@@ -267,14 +398,16 @@ static struct str copy(struct str text, char **next)
 static int write_rows(const struct function_table *functions, const uint32_t *order, uint32_t count,
 		      struct functions *ret)
 {
+	char text[NAMING_BARE_TEXT_SIZE_MAX];
 	size_t size = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		struct frame_name name = functions->sums.items[order[i]].name;
+		const struct function_sum *sum = &functions->sums.items[order[i]];
 
-		size += naming_get(functions->naming, name.name).size +
-			naming_get(functions->naming, name.module).size +
-			naming_get(functions->naming, name.file).size;
+		size += name_of(functions, sum, text).size +
+			naming_get(functions->naming, sum->module).size;
+		if (!sum->is_bare)
+			size += naming_get(functions->naming, sum->file).size;
 	}
 	ret->memory = malloc(count * sizeof(ret->rows[0]) + size + 1);
 	if (!ret->memory)
@@ -288,13 +421,14 @@ static int write_rows(const struct function_table *functions, const uint32_t *or
 		const struct function_sum *sum = &functions->sums.items[order[i]];
 
 		ret->rows[i] = (struct function_row){
-			.name = copy(naming_get(functions->naming, sum->name.name), &next),
-			.module = copy(naming_get(functions->naming, sum->name.module), &next),
-			.file = copy(naming_get(functions->naming, sum->name.file), &next),
-			.kind = sum->name.kind,
+			.name = copy(name_of(functions, sum, text), &next),
+			.module = copy(naming_get(functions->naming, sum->module), &next),
+			.kind = sum->is_bare ? FLAME_UNNAMED : sum->kind,
 			.self = sum->self,
 			.total = sum->total,
 		};
+		if (!sum->is_bare)
+			ret->rows[i].file = copy(naming_get(functions->naming, sum->file), &next);
 	}
 	return 0;
 }
@@ -302,26 +436,28 @@ static int write_rows(const struct function_table *functions, const uint32_t *or
 int function_table_lay_out(const struct function_table *functions,
 			   const struct functions_options *options, struct functions *ret)
 {
-	autofree uint32_t *order = calloc((size_t)functions->sums.count + 1, sizeof(order[0]));
+	uint32_t limit = options->limit < functions->sums.count ? options->limit
+								: functions->sums.count;
+	autofree uint32_t *items = calloc((size_t)limit + 1, sizeof(items[0]));
+	struct first first = { .order = { functions, options->by_total },
+			       .items = items,
+			       .limit = limit };
 	struct functions answer = { .total = functions->total,
 				    .matched_total = functions->matched_total };
 
-	if (!order)
+	if (!items)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < functions->sums.count; i++) {
 		if (!functions->sums.items[i].is_match)
 			continue;
-		order[answer.matched_count++] = i;
+		offer(&first, i);
+		answer.matched_count++;
 		answer.matched_self =
 			saturated_sum(answer.matched_self, functions->sums.items[i].self);
 	}
-	qsort_r(order, answer.matched_count, sizeof(order[0]), compare_sums,
-		&(struct order){ functions, options->by_total });
+	qsort_r(items, first.count, sizeof(items[0]), compare_sums, &first.order);
 
-	int err = write_rows(functions, order,
-			     answer.matched_count < options->limit ? answer.matched_count
-								   : options->limit,
-			     &answer);
+	int err = write_rows(functions, items, first.count, &answer);
 
 	if (!err)
 		*ret = answer;

@@ -16,11 +16,20 @@
  * the answer is exact however long the time is. One thread at a time.
  */
 struct function_sum {
-	struct frame_name name;
-	uint32_t on_path; /* while a tree is walked: how many frames above are this function */
-	bool is_match;	  /* of the search */
 	uint64_t self;
 	uint64_t total;
+	union {
+		struct {
+			uint32_t name; /* texts of the naming */
+			uint32_t file;
+		};
+		uint64_t address; /* of one that is bare */
+	};
+	uint32_t module;  /* text, of both */
+	uint32_t on_path; /* while a tree is walked: how many frames above are this function */
+	uint8_t kind;	  /* enum flame_kind; of one that is bare, enum build_kind */
+	bool is_bare;	  /* struct naming_bare: its name is made when it is shown */
+	bool is_match;	  /* of the search */
 };
 
 struct function_table {

@@ -19,8 +19,7 @@ enum {
 	TEXT_COUNT_MAX = 4 << 20,
 	BUILD_COUNT_MAX = 1 << 20,
 	LOCATION_COUNT_MAX = 8 << 20,
-	BASE_NAME_SIZE_MAX = 256,
-	UNNAMED_SIZE_MAX = BASE_NAME_SIZE_MAX + 20, /* +0x and 16 digits */
+	BASE_NAME_SIZE_MAX = NAMING_BARE_TEXT_SIZE_MAX - 20, /* +0x and 16 digits */
 };
 
 /* Texts of all names of one question. */
@@ -36,6 +35,7 @@ struct build_key {
 static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_detail) == 24, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_binary) == 40, "hashed as bytes: no padding");
+static_assert(sizeof(struct naming_bare) == 16, "compared as a whole: no padding");
 
 struct naming_build {
 	struct symbol_module *module; /* NULL when there are no names for it */
@@ -46,6 +46,8 @@ struct naming_build {
 	uint8_t kind;	 /* enum build_kind */
 	bool has_names;
 	bool was_asked; /* for its module, by this question */
+	bool is_known;	/* whether it is bare, asked when it was asked for first */
+	bool is_bare;	/* there were no symbols */
 };
 
 struct location_key {
@@ -345,7 +347,7 @@ static int set_place(struct naming *naming, struct str file, uint32_t line)
 
 /* "prog+0x1a2b"; there may be a hundred thousand in one answer, too many for snprintf(). */
 static struct str write_unnamed(struct str module, uint64_t address,
-				char text[static UNNAMED_SIZE_MAX])
+				char text[static NAMING_BARE_TEXT_SIZE_MAX])
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned shift = address ? (63 - (unsigned)__builtin_clzll(address)) / 4 * 4 : 0;
@@ -365,13 +367,12 @@ static struct str write_unnamed(struct str module, uint64_t address,
 	return (struct str){ text, (size_t)(next - text) };
 }
 
-/* Binary and address. */
-static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
+struct str naming_bare_text(const struct naming *naming, const struct naming_bare *bare,
+			    char text[static NAMING_BARE_TEXT_SIZE_MAX])
 {
-	char text[UNNAMED_SIZE_MAX];
-	struct str module = naming_get(naming, build->module_name);
+	struct str module = naming_get(naming, bare->module);
 
-	switch (build->kind) {
+	switch (bare->kind) {
 	case BUILD_KERNEL:
 		module = STR("kernel");
 		break;
@@ -387,7 +388,27 @@ static int add_unnamed(struct naming *naming, const struct naming_build *build, 
 		if (module.size > BASE_NAME_SIZE_MAX)
 			module.size = BASE_NAME_SIZE_MAX;
 	}
-	return add_frame(naming, write_unnamed(module, address, text), build->module_name,
+	return write_unnamed(module, bare->address, text);
+}
+
+/* What has the same text is the same. */
+static struct naming_bare bare_place(const struct naming_build *build, uint64_t address)
+{
+	bool says_kind = build->kind == BUILD_KERNEL || build->kind == BUILD_ANONYMOUS ||
+			 build->kind == BUILD_UNMAPPED;
+
+	return (struct naming_bare){ .kind = says_kind ? build->kind : BUILD_FILE,
+				     .module = build->module_name,
+				     .address = address };
+}
+
+/* Binary and address. */
+static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
+{
+	char text[NAMING_BARE_TEXT_SIZE_MAX];
+	struct naming_bare bare = bare_place(build, address);
+
+	return add_frame(naming, naming_bare_text(naming, &bare, text), build->module_name,
 			 FLAME_UNNAMED);
 }
 
@@ -482,15 +503,21 @@ static int describe(struct naming *naming, uint32_t build, uint64_t address, uin
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
+/* Addresses of one function stand together, named or not. */
+static uint64_t unnamed_address(const struct naming *naming, const struct naming_build *build,
+				uint64_t address)
+{
+	if (build->kind == BUILD_FILE && naming->symbols)
+		(void)symbols_function_start(naming->symbols, &build->identity, address, &address);
+	return address;
+}
+
 /* The function of the symbol table, or what stands for it. */
 static int add_function(struct naming *naming, const struct naming_build *build, uint32_t function,
 			uint64_t address)
 {
-	/* Addresses of one function stand together, named or not. */
-	if (function == SYMBOL_NONE && build->kind == BUILD_FILE && naming->symbols)
-		(void)symbols_function_start(naming->symbols, &build->identity, address, &address);
 	if (function == SYMBOL_NONE)
-		return add_unnamed(naming, build, address);
+		return add_unnamed(naming, build, unnamed_address(naming, build, address));
 
 	if (build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE)
 		return add_frame(naming, symbol_module_name(build->module, function),
@@ -542,6 +569,10 @@ static struct naming_build ask_build(struct naming *naming, uint32_t number)
 	if (build->has_names && !build->was_asked)
 		build->module = symbols_acquire(naming->symbols, &build->identity);
 	build->was_asked = true;
+	if (!build->is_known)
+		build->is_bare = !build->module && build->kind != BUILD_TRUNCATED &&
+				 build->identity.kind != IDENTITY_PROCESS_CODE;
+	build->is_known = true;
 	return *build;
 }
 
@@ -748,5 +779,27 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 	if (found == TABLE_NONE)
 		return add_location(naming, catalog, key, ret);
 	*ret = naming->location_items.items[found].found;
+	return 0;
+}
+
+int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, uint32_t build,
+			uint64_t address, struct frame_names *ret, struct naming_bare *ret_bare)
+{
+	int64_t number = 0;
+
+	if (build == TREE_BUILD_NAMED || build == TREE_BUILD_RESERVED)
+		return naming_find(naming, catalog, build, address, ret);
+	number = find_build(naming, catalog, build);
+	if (number < 0)
+		return (int)number;
+	if (!naming->build_items.items[number].is_known)
+		(void)ask_build(naming, (uint32_t)number);
+
+	const struct naming_build *found = &naming->build_items.items[number];
+
+	if (!found->is_bare)
+		return naming_find(naming, catalog, build, address, ret);
+	*ret_bare = bare_place(found, unnamed_address(naming, found, address));
+	*ret = (struct frame_names){ 0 };
 	return 0;
 }

@@ -75,6 +75,25 @@ struct frame_names {
 int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t build,
 		uint64_t address, struct frame_names *ret);
 
+/*
+ * As naming_find(), but of binaries without symbols nothing is kept: ret->count is 0 then, and
+ * ret_bare tells the place. They are most places of a host that has none, and 200 bytes each with
+ * their texts, of which a list shows a few hundred.
+ */
+struct naming_bare {
+	uint32_t kind;	 /* enum build_kind, as far as its text shows it */
+	uint32_t module; /* text */
+	uint64_t address;
+};
+int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, uint32_t build,
+			uint64_t address, struct frame_names *ret, struct naming_bare *ret_bare);
+
+enum { NAMING_BARE_TEXT_SIZE_MAX = 276 };
+
+/* What naming_find() calls it, written into text: "prog+0x1a2b". */
+struct str naming_bare_text(const struct naming *naming, const struct naming_bare *bare,
+			    char text[static NAMING_BARE_TEXT_SIZE_MAX]);
+
 struct frame_name naming_frame(const struct naming *naming, uint32_t index);
 
 /* What a profile for others says besides names. Equal ones have one number; they follow from 0. */

@@ -324,15 +324,17 @@ static bool wants_minutes(struct reader *reader)
 	return question->wants_all_labels;
 }
 
-/* What a settled segment knows without its blocks: which pairs had how much when. */
-static int read_activity(struct reader *reader, const struct segment_row *segment)
+/*
+ * What a settled segment knows without its blocks: its slices, which pairs it has, and which of
+ * them had how much when, run by run: there may be a million, of 48 bytes. Valid until the codec is
+ * used again.
+ */
+static int open_activity(struct reader *reader, const struct segment_row *segment,
+			 struct activity_reader *ret)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int err;
 
-	/* Of segments that share trees some services come after the others. */
-	if (reader->active_segment == segment->number)
-		return 0;
 	reader->active_segment = 0;
 	err = reader_pairs(reader, segment, &reader->segment_pairs);
 	if (!err)
@@ -352,22 +354,22 @@ static int read_activity(struct reader *reader, const struct segment_row *segmen
 
 	struct str blob = database_column(row, 0);
 
-	err = activity_unpack(reader->codec, blob.text, blob.size,
-			      reader->segment_pairs.pairs.count, &reader->activity);
+	err = activity_open(reader->codec, blob.text, blob.size,
+			    reader->segment_pairs.pairs.count, &reader->activity, ret);
 	if (!err)
 		reader->active_segment = segment->number;
 	return err;
 }
 
-static int visit_active(struct reader *reader)
+static int visit_active(struct reader *reader, struct activity_reader *from)
 {
 	const struct reader_question *question = reader->question;
 	struct store_asker *asker = reader->span->is_chronicle ? question->asked->asker : NULL;
+	const struct activity_run *active = &from->run;
 	int err = 0;
 
 	visit_slices(reader, reader->activity.slices.items, reader->activity.slices.count);
-	for (uint32_t i = 0; !err && i < reader->activity.runs.count; i++) {
-		const struct activity_run *active = &reader->activity.runs.items[i];
+	while (!err && (err = activity_next(from)) > 0) {
 		struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
 		const struct slice *slice = &reader->activity.slices.items[active->slice];
 		struct run run = { .samples = active->samples,
@@ -376,6 +378,7 @@ static int visit_active(struct reader *reader)
 				   .value = active->value,
 				   .kernel_value = active->kernel_value };
 
+		err = 0;
 		if (!verdict->matches || !reader_in_range(reader, slice->start_ms) ||
 		    is_other_profile(reader, slice, verdict))
 			continue;
@@ -391,9 +394,10 @@ static int visit_active(struct reader *reader)
 
 static int visit_activity(struct reader *reader, const struct segment_row *segment)
 {
-	int err = read_activity(reader, segment);
+	struct activity_reader runs;
+	int err = open_activity(reader, segment, &runs);
 
-	return err ? err : visit_active(reader);
+	return err ? err : visit_active(reader, &runs);
 }
 
 /* Those occurrences of an entry that are asked for. */
@@ -465,8 +469,12 @@ static int visit_block_detail(struct reader *reader, sqlite3_stmt *row)
 int reader_visit_details(struct reader *reader, const struct segment_row *segment)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = read_activity(reader, segment);
+	struct activity_reader runs;
+	int err = 0;
 
+	/* Of segments that share trees some services come after the others. */
+	if (reader->active_segment != segment->number)
+		err = open_activity(reader, segment, &runs);
 	if (!err)
 		err = database_prepare(reader->database,
 				       "SELECT service, type, valued, entry_count, entries, detail "
@@ -636,7 +644,8 @@ static int visit_span(struct reader *reader)
 
 /* ---- chronicles ------------------------------------------------------------------------------ */
 
-static int read_piece_activity(struct reader *reader, const struct piece *piece)
+static int open_piece_activity(struct reader *reader, const struct piece *piece,
+			       struct activity_reader *ret)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	int64_t from_ms = reader->question->asked->from_unix_ms;
@@ -657,8 +666,8 @@ static int read_piece_activity(struct reader *reader, const struct piece *piece)
 	if (!err)
 		err = judge_pairs(reader);
 	if (!err)
-		err = activity_unpack(reader->codec, runs.text, runs.size,
-				      reader->segment_pairs.pairs.count, &reader->activity);
+		err = activity_open(reader->codec, runs.text, runs.size,
+				    reader->segment_pairs.pairs.count, &reader->activity, ret);
 	/* All of the piece lies in the range, though its first slice may begin before. */
 	for (uint32_t i = 0; !err && i < reader->activity.slices.count; i++)
 		if (reader->activity.slices.items[i].start_ms < from_ms)
@@ -674,9 +683,11 @@ static int visit_chronicle(struct reader *reader, const struct pick *picks, uint
 	if (!err && question->chronicle)
 		err = question->chronicle(question->context, reader, picks, count);
 	for (uint32_t i = 0; !err && !question->chronicle && i < count; i++) {
-		err = read_piece_activity(reader, &picks[i].piece);
+		struct activity_reader runs;
+
+		err = open_piece_activity(reader, &picks[i].piece, &runs);
 		if (!err)
-			err = visit_active(reader);
+			err = visit_active(reader, &runs);
 		if (!err)
 			err = reader_check_time(reader);
 	}

@@ -270,6 +270,32 @@ static void functions_weigh_what_their_stacks_weigh(void **state)
 	}
 }
 
+static void fewer_are_the_first_of_all(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_question question = everything();
+
+	for (uint32_t limit = 1; limit < FUNCTION_COUNT; limit++) {
+		struct functions_options options = { .limit = 100, .by_total = limit % 2 };
+		struct functions all;
+		struct functions some;
+
+		assert_int_equal(store_functions(fixture->store, &question, &options, &all), 0);
+		options.limit = limit;
+		assert_int_equal(store_functions(fixture->store, &question, &options, &some), 0);
+		assert_int_equal(some.count, limit);
+		assert_int_equal(some.matched_count, all.matched_count);
+		for (uint32_t i = 0; i < limit; i++) {
+			assert_true(str_equal(some.rows[i].name, all.rows[i].name));
+			assert_true(str_equal(some.rows[i].module, all.rows[i].module));
+			assert_int_equal(some.rows[i].self, all.rows[i].self);
+			assert_int_equal(some.rows[i].total, all.rows[i].total);
+		}
+		functions_done(&some);
+		functions_done(&all);
+	}
+}
+
 static void a_search_counts_each_stack_once(void **state)
 {
 	struct fixture *fixture = *state;
@@ -617,6 +643,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(functions_weigh_what_their_stacks_weigh),
+		TEST(fewer_are_the_first_of_all),
 		TEST(a_search_counts_each_stack_once),
 		TEST(bottom_up_graphs_turn_stacks_around),
 		TEST(bottom_up_graphs_keep_the_heaviest),

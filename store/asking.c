@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "store/reader.h"
 #include "store/selector.h"
 
 enum {
@@ -49,8 +50,8 @@ static uint64_t rolled_nodes(const struct store *store, const struct store_quest
 /* Of a compact span that are read together. */
 static uint64_t compact_nodes(const struct store *store, const struct span *span)
 {
-	uint64_t together =
-		span->nodes < store->nodes_together ? span->nodes : store->nodes_together;
+	uint64_t most = reader_nodes_together(store);
+	uint64_t together = span->nodes < most ? span->nodes : most;
 
 	return span->nodes_max > together ? span->nodes_max : together;
 }

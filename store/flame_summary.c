@@ -54,22 +54,32 @@ int flame_merge_summary(struct flame_question *question, struct reader *reader,
 	return err;
 }
 
+/* Of which parts a span's trees are read where segments share them is nobody's business. */
+static struct cache_key sum_key(const struct flame_question *question, const struct reader *reader,
+				uint32_t first, uint32_t last)
+{
+	bool is_shared = reader->span->shares_trees;
+
+	return (struct cache_key){ .span = reader->span->id,
+				   .segment = is_shared ? READER_WHOLE_SPAN : first,
+				   .last_segment = is_shared ? READER_WHOLE_SPAN : last,
+				   .type = question->summary_type };
+}
+
 int flame_find_span(void *context, struct reader *reader, const struct segment_row *rows,
 		    uint32_t count, bool is_sealed)
 {
 	struct flame_question *question = context;
 
 	flame_start_span(question, reader);
-	if (!question->summary_type || count < 2)
+	if (!question->summary_type || (count < 2 && !reader->span->shares_trees))
 		return 0;
 	question->run_count = count;
 	question->is_sealed = is_sealed;
 
-	struct cached *sum = cache_find(question->store->cache,
-					(struct cache_key){ .span = reader->span->id,
-							    .segment = rows[0].number,
-							    .last_segment = rows[count - 1].number,
-							    .type = question->summary_type });
+	struct cached *sum = cache_find(
+		question->store->cache,
+		sum_key(question, reader, rows[0].number, rows[count - 1].number));
 
 	if (!sum)
 		return 0;
@@ -127,20 +137,17 @@ int flame_add_part(struct flame_question *question, uint32_t segment, struct cac
 /* Whether their sum is right for whoever asks for the first and the last of them. */
 static bool are_all(const struct flame_question *question, const struct reader *reader)
 {
-	if (question->part_count < 2)
-		return false;
-	return question->run_count ? question->part_count == question->run_count
-				   : reader->span->shares_trees;
+	if (reader->span->shares_trees)
+		return question->run_count > 0 && question->part_count > 0 && !reader->has_failed;
+	return question->part_count >= 2 && question->part_count == question->run_count;
 }
 
 /* The parts in one, which is kept for who asks next. 1: there is none. */
 static int join_parts(struct flame_question *question, struct reader *reader, struct cached **ret)
 {
 	struct cache *cache = question->store->cache;
-	struct cache_key key = { .span = reader->span->id,
-				 .segment = question->first_part,
-				 .last_segment = question->last_part,
-				 .type = question->summary_type };
+	struct cache_key key =
+		sum_key(question, reader, question->first_part, question->last_part);
 	uint64_t sample_count = 0;
 
 	if (!are_all(question, reader))

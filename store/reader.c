@@ -632,6 +632,7 @@ static int visit_span(struct reader *reader)
 	}
 	if (!err)
 		err = visit_segments(reader, &segments);
+	reader->has_failed = err != 0;
 	if (reader->catalog && reader->question->span_end) {
 		int ended = reader->question->span_end(reader->question->context, reader);
 

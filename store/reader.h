@@ -36,11 +36,13 @@ struct verdict {
 
 enum {
 	READER_GROUP_COUNT_MAX = 1 << 16,
-	/*
-	 * Nodes that are read together, of services one after the other, unless one has more: a
-	 * full 64-core host has millions, of which a question takes 40 bytes each.
-	 */
+	/* Nodes of a tree that segments share, unless a segment of a service has more. */
 	READER_NODE_COUNT_TOGETHER = 1 << 20,
+	/*
+	 * Of so many the fourth part is read together, of services one after the other, unless one
+	 * has more: a full 64-core host has millions, of which a question takes 40 bytes each.
+	 */
+	READER_TOGETHER_PART = 4,
 };
 
 /*
@@ -131,6 +133,7 @@ struct reader {
 	struct span *span;
 	struct live *live; /* NULL when the span is not written to */
 	bool is_locked;	   /* this reader holds live's lock */
+	bool has_failed;   /* not all of it was read */
 	sqlite3 *database;
 	struct cached *cached; /* the catalog, when there is no live */
 	const struct catalog *catalog;
@@ -240,6 +243,11 @@ int reader_chronicle_services(struct reader *reader,
 
 /* What a scope has in a piece, as blocks whose service is 0. */
 int reader_lists(struct reader *reader, uint32_t piece, int64_t scope, reader_block *visit);
+
+static inline uint32_t reader_nodes_together(const struct store *store)
+{
+	return store->nodes_together / READER_TOGETHER_PART + 1;
+}
 
 static inline uint64_t saturated_sum(uint64_t a, uint64_t b)
 {

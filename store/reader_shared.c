@@ -119,7 +119,8 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
 	const struct service_range everything = { .last_segment = UINT32_MAX };
 	uint32_t asked_count = count_asked(reader, segments, &everything);
-	uint64_t most = reader->store->nodes_together;
+	const struct reader_question *question = reader->question;
+	uint64_t most = reader_nodes_together(reader->store);
 	int more = 1;
 	int err;
 
@@ -132,6 +133,12 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 	}
 	if (asked_count == 0)
 		return 0;
+	if (reading.is_inside && question->span) {
+		err = question->span(question->context, reader, segments->rows.items,
+				     segments->rows.count, true);
+		if (err)
+			return err < 0 ? err : 0;
+	}
 	/* Of a part about so many fewer nodes are unpacked. */
 	if (!reading.is_inside)
 		most = most * segments->rows.count / asked_count;

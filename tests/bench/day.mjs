@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { build, cpuSeconds, figure, median, sleep, start } from "./hearth.mjs";
 
 const HOURS = Number(process.env.HOURS_DAY ?? 24), SAMPLES = Number(process.env.SAMPLES_DAY ?? 600);
-const QUESTIONS = Number(process.env.QUESTIONS_DAY ?? 1000), ASKERS = 2, LOOK_MS = 20;
+const QUESTIONS = Number(process.env.QUESTIONS_DAY ?? 1000), ASKERS = 2, LOOK_MS = 20, END_MS = 5000;
 const HOUR_MS = 3600000;
 const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
@@ -48,9 +48,9 @@ async function ask(hearth, number, from, to) {
 
 try {
   const recording = join(folder, "recording");
+  const end = Date.now(), begin = end - HOURS * HOUR_MS;
   const made = spawnSync(`${build}/tests/bench/generate`, ["--rhythm", recording, String(HOURS * 3600), String(SAMPLES)], { encoding: "utf8" });
   if (made.status !== 0) throw new Error(`cannot generate a day: ${made.stderr}`);
-  const end = Date.now(), begin = end - HOURS * HOUR_MS;
   const hearth = await start("serve", "--replay", recording, "--retention-age", "off");
   const seen = { resident: [], anonymous: [] };
   let peak = 0, asked = 0, failed = 0, newest = begin, isOver = false;
@@ -69,13 +69,12 @@ try {
           await sleep(0.02);
     });
     let status;
-    for (let last = -1; status === undefined || status.store.samples !== last;) {
-      last = status?.store.samples ?? -1;
+    // Settling may take longer than a look: it is over when the last hour's end is there.
+    do {
       await sleep(2);
       status = await hearth.get("/api/v1/status");
       newest = status.store.newest_ms || begin;
-      if (status.store.samples === 0) last = -1;
-    }
+    } while (newest < end - END_MS);
     isOver = true;
     await Promise.all(askers);
     const used = cpuSeconds(hearth.child.pid);

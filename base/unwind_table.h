@@ -26,7 +26,8 @@
  * not answer: ask again after a reconnect.
  */
 enum {
-	UNWIND_TABLE_VERSION = 2,
+	/* Another where tables say more than before, too: those on disk are then made anew. */
+	UNWIND_TABLE_VERSION = 3,
 	/* Questions without an answer that a collector may have on the way. */
 	UNWIND_TABLE_ASKED_COUNT_MAX = 32,
 	/* 2 GiB of file: ELF_FILE_SIZE_MAX. */

@@ -7,6 +7,7 @@
 #include "symbols/eh_frame.h"
 #include "symbols/go_pclntab.h"
 #include "symbols/unwind_code.h"
+#include "symbols/unwind_pushed.h"
 #include "symbols/unwind_rows.h"
 #include "symbols/unwind_saved.h"
 
@@ -102,5 +103,7 @@ int unwind_maker_make(struct elf_file *elf, struct elf_file *debug, const struct
 		err = unwind_code_add(elf, &rows, &about.sources);
 	if (!err)
 		err = unwind_saved_add(elf, &rows);
+	if (!err)
+		err = unwind_pushed_add(elf, &rows, &about.sources);
 	return err ? err : unwind_rows_build(&rows, &about, buf);
 }

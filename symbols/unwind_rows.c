@@ -341,8 +341,8 @@ static int compare_extents(const void *left, const void *right)
 	return (a->first_row > b->first_row) - (a->first_row < b->first_row);
 }
 
-/* In order and apart: of those at one address the longest, others cut where the next begins. */
-static void settle_functions(struct unwind_rows *rows)
+/* Of those at one address the longest, others cut where the next begins. */
+void unwind_rows_settle(struct unwind_rows *rows)
 {
 	struct unwind_extent *functions = rows->functions;
 	size_t kept = 0;
@@ -365,6 +365,7 @@ static void settle_functions(struct unwind_rows *rows)
 		functions[kept++] = functions[i];
 	}
 	rows->function_count = kept;
+	rows->is_begun = false;
 }
 
 static void put_functions(const struct unwind_rows *rows, struct maker *maker)
@@ -413,7 +414,7 @@ int unwind_rows_build(struct unwind_rows *rows, const struct unwind_table_header
 	struct unwind_table_header header = *about;
 
 	assert(buf->size == 0);
-	settle_functions(rows);
+	unwind_rows_settle(rows);
 	if (rows->function_count == 0)
 		return -ENODATA;
 

@@ -82,6 +82,10 @@ int unwind_rows_insert(struct unwind_rows *rows, size_t function, uint32_t offse
 /* Forgets the function begun: it contradicts itself. */
 void unwind_rows_drop(struct unwind_rows *rows);
 
+/* Puts the functions that were added into order and apart, as the head says. _build() does it, too;
+ * earlier for who looks at what is between them. */
+void unwind_rows_settle(struct unwind_rows *rows);
+
 /* Whether a function begins at or holds this address. Before _build(), in linear time. */
 bool unwind_rows_hold(const struct unwind_rows *rows, uint64_t vaddr);
 

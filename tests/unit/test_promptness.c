@@ -9,8 +9,6 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,15 +24,15 @@ struct outcome {
 
 static int nice_of_session(void)
 {
-	char line[64] = "";
 	FILE *file = fopen("/proc/self/autogroup", "re");
-	const char *nice = NULL;
+	int nice = 0;
 
-	if (file && fgets(line, sizeof(line), file))
-		nice = strstr(line, "nice ");
-	if (file)
-		(void)fclose(file);
-	return nice ? (int)strtol(nice + strlen("nice "), NULL, 10) : 0;
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*s nice %d", &nice) != 1)
+		nice = 0;
+	(void)fclose(file);
+	return nice;
 }
 
 static struct outcome ask(int policy, bool leads_group)

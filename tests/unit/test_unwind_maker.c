@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of a program without tables: made by musl's compiler where there is one. */
+/* What machine code tells where tables don't: of programs by musl's compiler where there is one. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,7 +20,8 @@
 
 struct scene {
 	char folder[64], source[80], program[80], stripped[80];
-	bool has_musl;
+	char pushed_source[80], pushed[80];
+	bool has_musl, has_cc;
 };
 
 extern char **environ;
@@ -34,6 +35,51 @@ static int run(const char *const arguments[])
 		return -1;
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
+}
+
+#define PUSH_ALL                                                                                   \
+	"push %rax\npush %rbx\npush %rcx\npush %rdx\npush %rbp\npush %rsi\npush %rdi\npush %r8\n"  \
+	"push %r9\npush %r10\npush %r11\npush %r12\npush %r13\npush %r14\npush %r15\n"
+#define POP_ALL                                                                                    \
+	"pop %r15\npop %r14\npop %r13\npop %r12\npop %r11\npop %r10\npop %r9\npop %r8\n"           \
+	"pop %rdi\npop %rsi\npop %rbp\npop %rdx\npop %rcx\npop %rbx\npop %rax\nret\n"
+
+#define LABEL(name)	 ".globl " #name "\n.type " #name ", @function\n" #name ":\n"
+#define WITH_FRAME(name) LABEL(name) ".cfi_startproc\nret\n.cfi_endproc\n"
+
+/* One by hand between functions of a compiler, and one that takes room twice. */
+static const char pushed_code[] =
+	".text\n" WITH_FRAME(first)
+		LABEL(hand)
+			PUSH_ALL
+				LABEL(lays_down) "mov %rdi, %rax\npush %rax\npush 104(%rax)\nsub "
+						 "$24, %rsp\n" LABEL(works) "xor %ebp, %ebp\nmov "
+									    "%rbp, 8(%rsp)\ndec "
+									    "%edx\njnz "
+									    "works\n" LABEL(gives_up) "add $24, %rsp\n" LABEL(
+										    pops) "pop "
+											  "%rax\npo"
+											  "p "
+											  "%rax"
+											  "\n" LABEL(pops_all) "mov %rbx, %rdi\n" POP_ALL
+												  LABEL(twice)
+													  PUSH_ALL
+	"push %rax\nsub $24, %rsp\nsub $16, %rsp\n" LABEL(
+		twice_works) "add $16, %rsp\nadd $24, %rsp\npop %rax\n" POP_ALL WITH_FRAME(last)
+		WITH_FRAME(main) ".section .note.GNU-stack,\"\",@progbits\n";
+
+static void make_pushed(struct scene *scene)
+{
+	snprintf(scene->pushed_source, sizeof(scene->pushed_source), "%s/pushed.s", scene->folder);
+	snprintf(scene->pushed, sizeof(scene->pushed), "%s/pushed", scene->folder);
+
+	FILE *source = fopen(scene->pushed_source, "we");
+
+	assert_non_null(source);
+	fputs(pushed_code, source);
+	fclose(source);
+	scene->has_cc = run((const char *const[]){ "cc", scene->pushed_source, "-o", scene->pushed,
+						   NULL }) == 0;
 }
 
 static int set_up(void **state)
@@ -58,6 +104,7 @@ static int set_up(void **state)
 						     "-o", scene->program, NULL }) == 0 &&
 			  run((const char *const[]){ "strip", "-o", scene->stripped, scene->program,
 						     NULL }) == 0;
+	make_pushed(scene);
 	*state = scene;
 	return 0;
 }
@@ -66,6 +113,8 @@ static int tear_down(void **state)
 {
 	struct scene *scene = *state;
 
+	(void)unlink(scene->pushed);
+	(void)unlink(scene->pushed_source);
 	(void)unlink(scene->stripped);
 	(void)unlink(scene->program);
 	(void)unlink(scene->source);
@@ -168,11 +217,65 @@ static void handlers_of_signals_return_through_the_kernels_frame(void **state)
 			 UNWIND_CFA_SIGNAL);
 }
 
+static uint64_t depth_of(const struct unwind_table *table, uint64_t offset)
+{
+	uint64_t word = unwind_table_find(table, offset);
+
+	assert_int_equal(unwind_rule_cfa(word), UNWIND_CFA_SP);
+	assert_int_equal(unwind_rule_ra(word), UNWIND_RA_SAVED);
+	return (uint64_t)unwind_rule_cfa_offset(word);
+}
+
+static void code_that_saves_all_registers_tells_its_frame(void **state)
+{
+	struct scene *scene = *state;
+	autoclean(buf) struct buf buf = BUF(1 << 20);
+	autoclean(elf_file) struct elf_file *elf = NULL;
+	autoclose int fd = -1;
+	struct unwind_table table;
+
+	if (!scene->has_cc)
+		skip();
+	make(scene->pushed, &buf, &table, &elf, &fd);
+	assert_true(table.header->sources & UNWIND_FROM_CODE);
+
+	uint64_t hand = offset_of(elf, STR("hand"));
+	uint64_t works = offset_of(elf, STR("works"));
+	uint64_t pops = offset_of(elf, STR("pops"));
+	uint64_t ret = offset_of(elf, STR("twice")) - 1;
+	/* All registers and the return address, two pushes, 24 bytes. */
+	uint64_t working =
+		unwind_rule(UNWIND_CFA_SP, 0, UNWIND_FP_SAVED, UNWIND_RA_SAVED, -48, 128 + 16 + 24);
+
+	assert_int_equal(depth_of(&table, hand), 8);
+	assert_int_equal(depth_of(&table, hand + 4), 40);
+	assert_int_equal(unwind_rule_fp(unwind_table_find(&table, hand + 4)), UNWIND_FP_SAME);
+	/* Five are pushed, rbp last. */
+	assert_int_equal(unwind_table_find(&table, hand + 5),
+			 unwind_rule(UNWIND_CFA_SP, 0, UNWIND_FP_SAVED, UNWIND_RA_SAVED, -48, 48));
+	/* In the middle of push %r15. */
+	assert_int_equal(depth_of(&table, offset_of(elf, STR("lays_down")) - 1), 120);
+	assert_int_equal(unwind_table_find(&table, offset_of(elf, STR("lays_down"))), 0);
+	assert_int_equal(unwind_table_find(&table, works - 1), 0);
+	assert_int_equal(unwind_table_find(&table, works), working);
+	assert_int_equal(unwind_table_find(&table, pops - 1), working);
+	assert_int_equal(depth_of(&table, pops), 144);
+	assert_int_equal(depth_of(&table, pops + 1), 136);
+	assert_int_equal(depth_of(&table, offset_of(elf, STR("pops_all"))), 128);
+	assert_int_equal(depth_of(&table, ret - 1), 16);
+	assert_int_equal(unwind_table_find(&table, ret),
+			 unwind_rule(UNWIND_CFA_SP, 0, UNWIND_FP_SAME, UNWIND_RA_SAVED, 0, 8));
+	/* How deep the other is can't be told. */
+	assert_int_equal(unwind_table_find(&table, offset_of(elf, STR("twice"))), 0);
+	assert_int_equal(unwind_table_find(&table, offset_of(elf, STR("twice_works"))), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_start_of_a_musl_program_ends_the_stack),
 		cmocka_unit_test(handlers_of_signals_return_through_the_kernels_frame),
+		cmocka_unit_test(code_that_saves_all_registers_tells_its_frame),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

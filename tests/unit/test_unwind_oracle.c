@@ -321,6 +321,16 @@ static void compare_at(const struct comparison *c, Dwarf_Frame *frame, uint64_t 
 			      (unsigned long)rule);
 }
 
+/* Code by hand begins so that saves all registers: push %rax, %rbx, %rcx, %rdx. */
+static bool pushes_all(const struct elf_file *elf, uint64_t vaddr)
+{
+	static const uint8_t pushes[] = { 0x50, 0x53, 0x51, 0x52 };
+	uint8_t code[sizeof(pushes)];
+
+	return elf_file_read(elf, vaddr, code, sizeof(code)) == 0 &&
+	       memcmp(code, pushes, sizeof(code)) == 0;
+}
+
 /* What we know from the code itself, or from Go's table in a program that has both. */
 static bool is_from_elsewhere(const struct comparison *c, const struct unwind_function *function)
 {
@@ -328,7 +338,8 @@ static bool is_from_elsewhere(const struct comparison *c, const struct unwind_fu
 
 	return c->table.header->sources & UNWIND_FROM_PCLNTAB ||
 	       (c->table.header->sources & UNWIND_FROM_CODE &&
-		(cfa == UNWIND_CFA_STOP || cfa == UNWIND_CFA_SIGNAL));
+		(cfa == UNWIND_CFA_STOP || cfa == UNWIND_CFA_SIGNAL ||
+		 pushes_all(c->elf, to_vaddr(c->elf, function->start))));
 }
 
 static void compare_function(const struct comparison *c, const struct unwind_function *function)

@@ -16,8 +16,7 @@ enum {
 	STEP_END = 0, /* so that a path comes before those that go on */
 	STEP_CALLERS_MISSING = 1,
 	STEP_FRAME = 2,
-	SMALL = 8,  /* so few are put into order one by one */
-	AHEAD = 16, /* how far ahead memory is asked for: some ten searches are under way at once */
+	SMALL = 8, /* so few are put into order one by one */
 	ABSENT = UINT32_MAX,
 };
 
@@ -346,25 +345,25 @@ static uint32_t choose_known(const struct descent *descent, uint32_t first, uint
 
 static void find_depth(const struct descent *descent, uint32_t first, uint32_t end)
 {
-	const uint32_t *joints = descent->by_depth.items;
-	uint32_t count = choose_known(descent, first, end) - first;
+	const uint32_t *numbers = descent->by_depth.items;
+	uint32_t known_end = choose_known(descent, first, end);
 
-	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
-		if (i >= 2 * AHEAD) {
-			struct joint *joint = &descent->joints.items[joints[first + i - 2 * AHEAD]];
+	while (first < known_end) {
+		struct tree_node wanted[SEGMENT_TOGETHER];
+		uint32_t found[SEGMENT_TOGETHER];
+		uint32_t left = known_end - first;
+		uint32_t count = left < SEGMENT_TOGETHER ? left : (uint32_t)SEGMENT_TOGETHER;
 
-			joint->node = segment_find_node(
-				descent->segment, parent_node(descent, joint), joint->location);
+		for (uint32_t i = 0; i < count; i++) {
+			const struct joint *joint = &descent->joints.items[numbers[first + i]];
+
+			wanted[i] =
+				(struct tree_node){ parent_node(descent, joint), joint->location };
 		}
-		for (uint32_t step = 1; step <= 2; step++) {
-			const struct joint *joint;
-
-			if (i < (step - 1) * AHEAD || i >= count + (step - 1) * AHEAD)
-				continue;
-			joint = &descent->joints.items[joints[first + i - (step - 1) * AHEAD]];
-			segment_expect_node(descent->segment, (int)step,
-					    parent_node(descent, joint), joint->location);
-		}
+		segment_find_nodes(descent->segment, wanted, count, found);
+		for (uint32_t i = 0; i < count; i++)
+			descent->joints.items[numbers[first + i]].node = found[i];
+		first += count;
 	}
 }
 

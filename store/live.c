@@ -330,58 +330,43 @@ static int map_builds(struct live *live, const struct batch *batch, struct mappi
 	return 0;
 }
 
-/* How far ahead memory is asked for: some ten searches are under way at once. */
-enum { AHEAD = 16 };
-
-/* A location's key in the segment. */
-struct place {
-	uint32_t build;
-	bool is_kernel;
-	uint64_t address;
-};
-
-static struct place find_place(const struct batch *batch, const struct mapping *mapping,
-			       uint32_t location)
+/* A location's key in the segment, and whether it is the kernel's. */
+static struct location_key find_place(const struct batch *batch, const struct mapping *mapping,
+				      uint32_t location, bool *ret_is_kernel)
 {
 	struct batch_location from = batch->locations.items.items[location];
 	const struct batch_build *build;
 
+	*ret_is_kernel = false;
 	if (from.build == BATCH_NAMED)
-		return (struct place){ TREE_BUILD_NAMED, false, mapping->names[from.address] };
+		return (struct location_key){ .build = TREE_BUILD_NAMED,
+					      .address = mapping->names[from.address] };
 	build = (const void *)pool_get(&batch->builds, from.build).text;
-	return (struct place){ mapping->builds[from.build],
-			       build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE,
-			       from.address };
+	*ret_is_kernel = build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE;
+	return (struct location_key){ .build = mapping->builds[from.build],
+				      .address = from.address };
+}
+
+static uint32_t together(uint32_t left)
+{
+	return left < SEGMENT_TOGETHER ? left : (uint32_t)SEGMENT_TOGETHER;
 }
 
 static int map_locations(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
 	uint32_t count = batch->locations.items.count;
-	struct place ahead[2 * AHEAD];
+	int err = 0;
 
-	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
-		struct place *place = &ahead[i % (2 * AHEAD)];
+	for (uint32_t first = 0; !err && first < count; first += SEGMENT_TOGETHER) {
+		struct location_key keys[SEGMENT_TOGETHER];
+		uint32_t some = together(count - first);
 
-		if (i >= 2 * AHEAD) {
-			int64_t number =
-				segment_add_location(&live->segment, place->build, place->address);
-
-			if (number < 0)
-				return (int)number;
-			mapping->locations[i - 2 * AHEAD] = (uint32_t)number;
-			mapping->is_kernel[i - 2 * AHEAD] = place->is_kernel;
-		}
-		if (i >= AHEAD && i < count + AHEAD) {
-			struct place *later = &ahead[(i - AHEAD) % (2 * AHEAD)];
-
-			segment_expect_location(&live->segment, 2, later->build, later->address);
-		}
-		if (i < count) {
-			*place = find_place(batch, mapping, i);
-			segment_expect_location(&live->segment, 1, place->build, place->address);
-		}
+		for (uint32_t i = 0; i < some; i++)
+			keys[i] = find_place(batch, mapping, first + i,
+					     &mapping->is_kernel[first + i]);
+		err = segment_add_locations(&live->segment, keys, some, &mapping->locations[first]);
 	}
-	return 0;
+	return err;
 }
 
 /*
@@ -422,27 +407,20 @@ static int map_sums(struct segment *segment, const struct batch *batch, struct m
 		    uint32_t *sums)
 {
 	uint32_t count = batch->items.count;
+	int err = 0;
 
-	for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
-		if (i >= 2 * AHEAD) {
-			uint32_t *sum = &sums[i - 2 * AHEAD];
-			uint32_t series = batch->items.items[i - 2 * AHEAD].series;
-			int64_t found = segment_find_sum(segment, *sum, mapping->keys[series]);
+	for (uint32_t first = 0; !err && first < count; first += SEGMENT_TOGETHER) {
+		struct sum_place places[SEGMENT_TOGETHER];
+		uint32_t some = together(count - first);
 
-			if (found < 0)
-				return (int)found;
-			*sum = (uint32_t)found;
-		}
-		if (i >= AHEAD && i < count + AHEAD)
-			segment_expect_sum(segment, 2, sums[i - AHEAD],
-					   mapping->keys[batch->items.items[i - AHEAD].series]);
-		if (i < count) {
-			const struct batch_item *item = &batch->items.items[i];
-
-			segment_expect_sum(segment, 1, sums[i], mapping->keys[item->series]);
-		}
+		for (uint32_t i = 0; i < some; i++)
+			places[i] = (struct sum_place){
+				.node = sums[first + i],
+				.key = mapping->keys[batch->items.items[first + i].series],
+			};
+		err = segment_find_sums(segment, places, some, &sums[first]);
 	}
-	return 0;
+	return err;
 }
 
 static bool stack_is_kernel(const struct batch *batch, const struct mapping *mapping,

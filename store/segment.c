@@ -28,11 +28,6 @@ static bool node_equals(const void *context, uint32_t number, const void *key)
 	return node.parent == wanted->parent && node.location == wanted->location;
 }
 
-struct location_key {
-	uint64_t address;
-	uint32_t build;
-};
-
 static uint64_t location_hash(const void *context, uint32_t number)
 {
 	const struct segment *segment = context;
@@ -52,7 +47,7 @@ static bool location_equals(const void *context, uint32_t number, const void *ke
 static bool sum_equals(const void *context, uint32_t number, const void *key)
 {
 	const struct segment *segment = context;
-	const struct segment_sum *wanted = key;
+	const struct sum_place *wanted = key;
 
 	return segment->sums.items[number].node == wanted->node &&
 	       segment->sums.items[number].key == wanted->key;
@@ -97,59 +92,14 @@ void segment_end(struct segment *segment)
 	segment->is_over = true;
 }
 
-void segment_expect_location(const struct segment *segment, int step, uint32_t build,
-			     uint64_t address)
+static int64_t add_location(struct segment *segment, const struct location_key *key, uint64_t hash)
 {
-	uint64_t hash = mix(build, address);
-	uint32_t number = TABLE_NONE;
-
-	if (step == 1)
-		table_prefetch(&segment->locations, hash);
-	else
-		number = table_candidate(&segment->locations, hash);
-	if (number != TABLE_NONE) {
-		__builtin_prefetch(&segment->tree.addresses.items[number]);
-		__builtin_prefetch(&segment->tree.builds.items[number]);
-	}
-}
-
-void segment_expect_node(const struct segment *segment, int step, uint32_t parent,
-			 uint32_t location)
-{
-	uint64_t hash = mix(parent, location);
-	uint32_t number = TABLE_NONE;
-
-	if (step == 1)
-		table_prefetch(&segment->nodes, hash);
-	else
-		number = table_candidate(&segment->nodes, hash);
-	if (number != TABLE_NONE)
-		__builtin_prefetch(&segment->tree.nodes.items[number]);
-}
-
-void segment_expect_sum(const struct segment *segment, int step, uint32_t node, uint32_t key)
-{
-	uint64_t hash = mix(key, node);
-	uint32_t number = TABLE_NONE;
-
-	if (step == 1)
-		table_prefetch(&segment->sum_table, hash);
-	else
-		number = table_candidate(&segment->sum_table, hash);
-	if (number != TABLE_NONE)
-		__builtin_prefetch(&segment->sums.items[number]);
-}
-
-int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address)
-{
-	struct location_key key = { address, build };
-	uint64_t hash = mix(build, address);
-	uint32_t found = table_find(&segment->locations, hash, &key, location_equals, segment);
+	uint32_t found = table_find(&segment->locations, hash, key, location_equals, segment);
 
 	if (found != TABLE_NONE)
 		return found;
 
-	int64_t number = tree_add_location(&segment->tree, build, address);
+	int64_t number = tree_add_location(&segment->tree, key->build, key->address);
 	int err = number < 0 ? (int)number : table_add(&segment->locations, hash);
 
 	if (err) {
@@ -161,6 +111,42 @@ int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t a
 		return err;
 	}
 	return number;
+}
+
+int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address)
+{
+	struct location_key key = { address, build };
+
+	return add_location(segment, &key, mix(build, address));
+}
+
+int segment_add_locations(struct segment *segment, const struct location_key *keys, uint32_t count,
+			  uint32_t *ret_numbers)
+{
+	const struct tree *tree = &segment->tree;
+	uint64_t hashes[SEGMENT_TOGETHER];
+
+	assert(count <= SEGMENT_TOGETHER);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = mix(keys[i].build, keys[i].address);
+		table_prefetch(&segment->locations, hashes[i]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = table_candidate(&segment->locations, hashes[i]);
+
+		if (number == TABLE_NONE)
+			continue;
+		__builtin_prefetch(&tree->addresses.items[number]);
+		__builtin_prefetch(&tree->builds.items[number]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t number = add_location(segment, &keys[i], hashes[i]);
+
+		if (number < 0)
+			return (int)number;
+		ret_numbers[i] = (uint32_t)number;
+	}
+	return 0;
 }
 
 int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location)
@@ -188,6 +174,27 @@ uint32_t segment_find_node(const struct segment *segment, uint32_t parent, uint3
 	struct tree_node key = { parent, location };
 
 	return table_find(&segment->nodes, mix(parent, location), &key, node_equals, segment);
+}
+
+void segment_find_nodes(const struct segment *segment, const struct tree_node *nodes,
+			uint32_t count, uint32_t *ret_numbers)
+{
+	uint64_t hashes[SEGMENT_TOGETHER];
+
+	assert(count <= SEGMENT_TOGETHER);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = mix(nodes[i].parent, nodes[i].location);
+		table_prefetch(&segment->nodes, hashes[i]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = table_candidate(&segment->nodes, hashes[i]);
+
+		if (number != TABLE_NONE)
+			__builtin_prefetch(&segment->tree.nodes.items[number]);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		ret_numbers[i] =
+			table_find(&segment->nodes, hashes[i], &nodes[i], node_equals, segment);
 }
 
 int segment_reserve_nodes(struct segment *segment, uint32_t count)
@@ -249,23 +256,48 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key)
+static int64_t find_sum(struct segment *segment, const struct sum_place *place, uint64_t hash)
 {
-	struct segment_sum sum = { .node = node, .key = key };
-	uint64_t hash = mix(key, node);
-	uint32_t found = table_find(&segment->sum_table, hash, &sum, sum_equals, segment);
+	uint32_t found = table_find(&segment->sum_table, hash, place, sum_equals, segment);
 
 	if (found != TABLE_NONE)
 		return found;
 	if (array_reserve(&segment->sums, 1) < 0)
 		return -ENOMEM;
-	segment->sums.items[segment->sums.count] = sum;
+	segment->sums.items[segment->sums.count] =
+		(struct segment_sum){ .node = place->node, .key = place->key };
 
 	int err = table_add(&segment->sum_table, hash);
 
 	if (err)
 		return err;
 	return segment->sums.count++;
+}
+
+int segment_find_sums(struct segment *segment, const struct sum_place *places, uint32_t count,
+		      uint32_t *ret_sums)
+{
+	uint64_t hashes[SEGMENT_TOGETHER];
+
+	assert(count <= SEGMENT_TOGETHER);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = mix(places[i].key, places[i].node);
+		table_prefetch(&segment->sum_table, hashes[i]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t number = table_candidate(&segment->sum_table, hashes[i]);
+
+		if (number != TABLE_NONE)
+			__builtin_prefetch(&segment->sums.items[number]);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t sum = find_sum(segment, &places[i], hashes[i]);
+
+		if (sum < 0)
+			return (int)sum;
+		ret_sums[i] = (uint32_t)sum;
+	}
+	return 0;
 }
 
 void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value)

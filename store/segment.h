@@ -83,18 +83,32 @@ void segment_new_node(struct segment *segment, uint32_t parent, uint32_t locatio
 void segment_enter_new_nodes(struct segment *segment, uint32_t first);
 
 /*
- * Whoever adds many things says so beforehand, step 1 well before step 2 and that well before
- * adding: nearly every search misses the cache (base/table.h).
+ * The same of many, SEGMENT_TOGETHER at most: nearly every search misses the cache, and here they
+ * wait for memory together (base/table.h).
  */
-void segment_expect_location(const struct segment *segment, int step, uint32_t build,
-			     uint64_t address);
-void segment_expect_node(const struct segment *segment, int step, uint32_t parent,
-			 uint32_t location);
-void segment_expect_sum(const struct segment *segment, int step, uint32_t node, uint32_t key);
+enum { SEGMENT_TOGETHER = 32 };
+
+struct location_key {
+	uint64_t address;
+	uint32_t build;
+};
+
+struct sum_place {
+	uint32_t node;
+	uint32_t key;
+};
+
+/* What was added before one failed stays. */
+int segment_add_locations(struct segment *segment, const struct location_key *keys, uint32_t count,
+			  uint32_t *ret_numbers);
+void segment_find_nodes(const struct segment *segment, const struct tree_node *nodes,
+			uint32_t count, uint32_t *ret_numbers);
+/* Finds or adds. */
+int segment_find_sums(struct segment *segment, const struct sum_place *places, uint32_t count,
+		      uint32_t *ret_sums);
 
 /* The same for what is added up; a sum starts at zero, and adding to it can't fail. */
 int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period);
-int64_t segment_find_sum(struct segment *segment, uint32_t node, uint32_t key);
 void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value);
 
 int segment_add_pair(struct segment *segment, struct pair pair);

@@ -335,14 +335,14 @@ static struct location_key find_place(const struct batch *batch, const struct ma
 				      uint32_t location, bool *ret_is_kernel)
 {
 	struct batch_location from = batch->locations.items.items[location];
-	const struct batch_build *build;
+	const struct batch_build *file;
 
 	*ret_is_kernel = false;
 	if (from.build == BATCH_NAMED)
 		return (struct location_key){ .build = TREE_BUILD_NAMED,
 					      .address = mapping->names[from.address] };
-	build = (const void *)pool_get(&batch->builds, from.build).text;
-	*ret_is_kernel = build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE;
+	file = (const void *)pool_get(&batch->builds, from.build).text;
+	*ret_is_kernel = file->kind == BUILD_KERNEL || file->kind == BUILD_KERNEL_MODULE;
 	return (struct location_key){ .build = mapping->builds[from.build],
 				      .address = from.address };
 }

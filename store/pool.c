@@ -28,7 +28,7 @@ static void *grow(void *items, size_t used, size_t wanted, size_t size)
 	if (total < PAGES_SIZE_MIN)
 		return realloc(items, total);
 	grown = pages_alloc(total);
-	if (grown && used > 0)
+	if (grown && items)
 		memcpy(grown, items, used);
 	if (grown)
 		free(items);

@@ -11,7 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <zstd.h>
+#include <zstd_errors.h>
+
 #include "symbols/identity_folder.h"
+
+/* The fastest: who waits for a table that was just made waits for this, too. 5.3 bytes a row,
+ * functions included, become 3.7. */
+enum { PACKING_LEVEL = 1 };
 
 struct unwind_cache {
 	struct identity_folder *files;
@@ -75,6 +82,47 @@ static int read_all(int fd, struct buf *buf)
 	return 0;
 }
 
+/* The table whose header stands in front, from what follows it. */
+static int unpack(const struct buf *packed, struct buf *table)
+{
+	struct unwind_table_header header;
+
+	memcpy(&header, packed->bytes, sizeof(header));
+
+	size_t size = unwind_table_size(&header);
+	uint8_t *bytes = buf_grow(table, size);
+
+	if (!bytes)
+		return table->error == -EFBIG ? -EBADMSG : table->error;
+	memcpy(bytes, &header, sizeof(header));
+
+	size_t got = ZSTD_decompress(bytes + sizeof(header), size - sizeof(header),
+				     packed->bytes + sizeof(header), packed->size - sizeof(header));
+
+	if (ZSTD_isError(got))
+		return ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
+	return got == size - sizeof(header) ? 0 : -EBADMSG;
+}
+
+static int pack(const struct buf *table, struct buf *packed)
+{
+	size_t head_size = sizeof(struct unwind_table_header);
+	size_t room = ZSTD_compressBound(table->size - head_size);
+	uint8_t *bytes = buf_grow(packed, head_size + room);
+
+	if (!bytes)
+		return packed->error;
+	memcpy(bytes, table->bytes, head_size);
+
+	size_t size = ZSTD_compress(bytes + head_size, room, table->bytes + head_size,
+				    table->size - head_size, PACKING_LEVEL);
+
+	if (ZSTD_isError(size))
+		return -ENOMEM;
+	packed->size = head_size + size;
+	return 0;
+}
+
 /* Whether these are what unwind_cache_write() wrote for this identity. */
 static bool is_good(const struct buf *buf, const struct identity *identity,
 		    struct unwind_table *ret_table)
@@ -87,12 +135,15 @@ static bool is_good(const struct buf *buf, const struct identity *identity,
 static int read_table(struct unwind_cache *cache, const struct identity *identity, struct buf *buf,
 		      struct unwind_table *ret_table)
 {
+	autoclean(buf) struct buf packed = BUF(UNWIND_TABLE_SIZE_MAX);
 	autoclose int fd = -1;
 	int err = identity_folder_read(cache->files, identity, &fd);
 
 	if (err)
 		return err;
-	err = read_all(fd, buf);
+	err = read_all(fd, &packed);
+	if (!err)
+		err = unpack(&packed, buf);
 	if (!err && is_good(buf, identity, ret_table))
 		return 0;
 	buf_clear(buf);
@@ -153,11 +204,15 @@ static int write_file(const char *path, const void *contents, uint64_t *ret_size
 
 int unwind_cache_write(struct unwind_cache *cache, const struct buf *table)
 {
+	autoclean(buf) struct buf packed = BUF(ZSTD_COMPRESSBOUND(UNWIND_TABLE_SIZE_MAX));
 	struct unwind_table_header header;
+	int err;
 
 	assert(table->size >= sizeof(header));
 	memcpy(&header, table->bytes, sizeof(header));
-	return identity_folder_write(cache->files, &header.identity, write_file, table);
+	err = pack(table, &packed);
+	return err ? err
+		   : identity_folder_write(cache->files, &header.identity, write_file, &packed);
 }
 
 int unwind_cache_alias(struct unwind_cache *cache, const struct identity *identity,

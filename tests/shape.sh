@@ -51,7 +51,7 @@ only() {
 }
 only civetweb.h 'web/http1.c'
 only sqlite3.h 'store/*'
-only 'zstd' 'store/columns.c' 'web/coding.c' 'web/recording.c' 'web/compression.c'
+only 'zstd' 'store/columns.c' 'symbols/unwind_cache.c' 'web/coding.c' 'web/recording.c' 'web/compression.c'
 only zlib.h 'web/*'
 only 'libelf.h|gelf.h' 'symbols/dwarf_lines.c' 'symbols/dwarf_split.c' 'symbols/dwarf_package.c'
 only 'elfutils/|dwarf.h' 'symbols/dwarf_lines.c' 'symbols/dwarf_split.*'

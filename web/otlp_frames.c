@@ -19,6 +19,8 @@ enum {
 	NUMBER_EXPECTED = UINT32_MAX - 1,
 };
 
+typedef ARRAY(uint32_t) number_list;
+
 /* What a stack of these indices came to, where profiles have stacks of their own. */
 struct cached_stack {
 	uint64_t owner; /* the profile's number, from 1 */
@@ -42,11 +44,11 @@ struct otlp_frames {
 	/* Numbers in the batch of the tables' locations, and of their mappings' builds;
 	 * NUMBER_NONE: not added yet. */
 	uint64_t tables_serial;
-	ARRAY(uint32_t) locations;
-	ARRAY(uint32_t) builds;
+	number_list locations;
+	number_list builds;
 	/* Of the stacks that all profiles share, by where they begin; the last is that of nothing.
 	 */
-	ARRAY(uint32_t) shared;
+	number_list shared;
 	bool is_shared;
 
 	/* Locations that are expected, and where they lie. */
@@ -299,18 +301,17 @@ static int expect_location(struct otlp_frames *frames, uint32_t place)
 	return frames->expected_count == TOGETHER ? add_expected(frames) : 0;
 }
 
-/* count numbers of which none is known. */
-#define forget(numbers, wanted)                                                                    \
-	({                                                                                         \
-		__auto_type forgotten_ = (numbers);                                                \
-		uint32_t count_ = (wanted);                                                        \
-		int err_;                                                                          \
-		forgotten_->count = 0;                                                             \
-		err_ = array_reserve(forgotten_, (size_t)count_ + 1);                              \
-		for (uint32_t i_ = 0; !err_ && i_ < count_; i_++)                                  \
-			forgotten_->items[forgotten_->count++] = NUMBER_NONE;                      \
-		err_;                                                                              \
-	})
+/* So many numbers of which none is known. */
+static int forget(number_list *numbers, uint32_t count)
+{
+	static_assert(NUMBER_NONE == UINT32_MAX, "all bits are set");
+	numbers->count = 0;
+	if (array_reserve(numbers, (size_t)count + 1) < 0)
+		return -ENOMEM;
+	memset(numbers->items, 0xff, count * sizeof(numbers->items[0]));
+	numbers->count = count;
+	return 0;
+}
 
 static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tables)
 {

@@ -309,8 +309,8 @@ static void print(const struct load *load, const char *name, const struct measur
 		snprintf(bar, sizeof(bar), " (bar: %.3g, 3 x)", load->mean_max_us);
 	printf("%-40s %6.2f us mean, %6.2f p10, %6.2f p50, %6.2f p99 = %.1f x%s; %llu samples of "
 	       "%.0f frames, %.2f %% complete, %llu early\n",
-	       name, mean, percentile_us(walk, 0.1), percentile_us(walk, 0.5), p99, p99 / mean,
-	       bar, (unsigned long long)walk->count, (double)measure->user_frames / (double)walk->count,
+	       name, mean, percentile_us(walk, 0.1), percentile_us(walk, 0.5), p99, p99 / mean, bar,
+	       (unsigned long long)walk->count, (double)measure->user_frames / (double)walk->count,
 	       100.0 * (double)measure->complete / (double)walk->count,
 	       (unsigned long long)measure->early);
 	print_part("  of these, broke into the kernel", &measure->below_kernel);

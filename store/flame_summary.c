@@ -77,9 +77,9 @@ int flame_find_span(void *context, struct reader *reader, const struct segment_r
 	question->run_count = count;
 	question->is_sealed = is_sealed;
 
-	struct cached *sum = cache_find(
-		question->store->cache,
-		sum_key(question, reader, rows[0].number, rows[count - 1].number));
+	struct cached *sum =
+		cache_find(question->store->cache,
+			   sum_key(question, reader, rows[0].number, rows[count - 1].number));
 
 	if (!sum)
 		return 0;
@@ -146,8 +146,7 @@ static bool are_all(const struct flame_question *question, const struct reader *
 static int join_parts(struct flame_question *question, struct reader *reader, struct cached **ret)
 {
 	struct cache *cache = question->store->cache;
-	struct cache_key key =
-		sum_key(question, reader, question->first_part, question->last_part);
+	struct cache_key key = sum_key(question, reader, question->first_part, question->last_part);
 	uint64_t sample_count = 0;
 
 	if (!are_all(question, reader))

@@ -63,8 +63,8 @@ static bool equals(const void *context, uint32_t number, const void *key)
 
 static uint64_t hash_of(const struct function_sum *sum)
 {
-	uint64_t hash = (sum->is_bare ? sum->address : ~(uint64_t)sum->name) *
-			UINT64_C(0xff51afd7ed558ccd);
+	uint64_t hash =
+		(sum->is_bare ? sum->address : ~(uint64_t)sum->name) * UINT64_C(0xff51afd7ed558ccd);
 
 	hash = (hash ^ hash >> 32 ^ sum->module) * UINT64_C(0x9e3779b97f4a7c15);
 	return hash ^ hash >> 32;
@@ -315,9 +315,9 @@ static int compare_texts(const struct function_table *functions, const struct fu
 	char b_text[NAMING_BARE_TEXT_SIZE_MAX];
 	int difference = str_compare(name_of(functions, a, a_text), name_of(functions, b, b_text));
 
-	return difference ? difference
-			  : str_compare(naming_get(naming, a->module),
-					naming_get(naming, b->module));
+	return difference
+		       ? difference
+		       : str_compare(naming_get(naming, a->module), naming_get(naming, b->module));
 }
 
 static int compare_sums(const void *a, const void *b, void *context)
@@ -436,8 +436,8 @@ static int write_rows(const struct function_table *functions, const uint32_t *or
 int function_table_lay_out(const struct function_table *functions,
 			   const struct functions_options *options, struct functions *ret)
 {
-	uint32_t limit = options->limit < functions->sums.count ? options->limit
-								: functions->sums.count;
+	uint32_t limit =
+		options->limit < functions->sums.count ? options->limit : functions->sums.count;
 	autofree uint32_t *items = calloc((size_t)limit + 1, sizeof(items[0]));
 	struct first first = { .order = { functions, options->by_total },
 			       .items = items,

@@ -354,8 +354,8 @@ static int open_activity(struct reader *reader, const struct segment_row *segmen
 
 	struct str blob = database_column(row, 0);
 
-	err = activity_open(reader->codec, blob.text, blob.size,
-			    reader->segment_pairs.pairs.count, &reader->activity, ret);
+	err = activity_open(reader->codec, blob.text, blob.size, reader->segment_pairs.pairs.count,
+			    &reader->activity, ret);
 	if (!err)
 		reader->active_segment = segment->number;
 	return err;

@@ -46,9 +46,8 @@ struct settling {
 	struct pool pairs; /* struct pair */
 	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
-	ARRAY(uint32_t)
-	run_pairs;	  /* of the runs, in the order of the windows: both passes meet them */
-	bool is_valued;	  /* any run of it */
+	ARRAY(uint32_t) run_pairs; /* of all windows' runs, for the second pass */
+	bool is_valued;		   /* any run of it */
 	uint32_t *starts; /* in preorder: where a node's occurrences begin; one more at the end */
 	struct placed *placed;
 	uint64_t *values; /* of placed; NULL when all are count × period */

@@ -59,7 +59,8 @@ struct store_options {
 	int64_t detail_ms;
 	uint32_t fold;
 	struct store_limits limits;
-	/* Nodes that a question reads together where segments share trees; 0: a million. For tests.
+	/* Nodes of a tree that segments share, the fourth part of which a question reads together;
+	 * 0: a million. For tests.
 	 */
 	uint32_t nodes_together;
 	/* Asked for leaves (store/leaves.h) in place of symbols; or NULL. */

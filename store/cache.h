@@ -41,7 +41,8 @@ struct cached {
 
 /*
  * What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree, and
- * of the tree a service (text) or 0 for all. Of a summary of several segments the last one, too.
+ * of the tree a service (text) or 0 for all. Of a summary of several segments the last one, too; of
+ * one of a part of a span the times that were asked for.
  */
 struct cache_key {
 	uint32_t span;
@@ -49,6 +50,7 @@ struct cache_key {
 	uint32_t last_segment;
 	uint32_t type;
 	uint32_t service;
+	int64_t from_ms, to_ms;
 };
 
 /* As long as somebody may read one flame graph before the next click. */

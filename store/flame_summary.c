@@ -14,16 +14,27 @@ enum {
 
 bool flame_may_summarize(const struct flame_question *question, const struct reading *reading)
 {
-	return question->summary_type && reading->is_inside && reading->row &&
+	return question->summary_type && reading->is_lasting && reading->row &&
 	       reading->row->is_whole;
+}
+
+static struct cache_key with_times(const struct flame_question *question,
+				   const struct reader *reader, struct cache_key key)
+{
+	if (reader->is_part) {
+		key.from_ms = question->asked->from_unix_ms;
+		key.to_ms = question->asked->to_unix_ms;
+	}
+	return key;
 }
 
 struct cache_key flame_summary_key(const struct flame_question *question,
 				   const struct reader *reader, const struct reading *reading)
 {
-	return (struct cache_key){ .span = reader->span->id,
-				   .segment = reading->number,
-				   .type = question->summary_type };
+	return with_times(question, reader,
+			  (struct cache_key){ .span = reader->span->id,
+					      .segment = reading->number,
+					      .type = question->summary_type });
 }
 
 int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
@@ -60,10 +71,11 @@ static struct cache_key sum_key(const struct flame_question *question, const str
 {
 	bool is_shared = reader->span->shares_trees;
 
-	return (struct cache_key){ .span = reader->span->id,
-				   .segment = is_shared ? READER_WHOLE_SPAN : first,
-				   .last_segment = is_shared ? READER_WHOLE_SPAN : last,
-				   .type = question->summary_type };
+	return with_times(question, reader,
+			  (struct cache_key){ .span = reader->span->id,
+					      .segment = is_shared ? READER_WHOLE_SPAN : first,
+					      .last_segment = is_shared ? READER_WHOLE_SPAN : last,
+					      .type = question->summary_type });
 }
 
 int flame_find_span(void *context, struct reader *reader, const struct segment_row *rows,

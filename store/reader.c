@@ -535,6 +535,7 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 		return 0;
 	reading.is_inside =
 		reader_in_range(reader, row->first_ms) && reader_in_range(reader, row->last_ms);
+	reading.is_lasting = reading.is_inside;
 	if (holds_still)
 		err = hold_still(reader, row);
 	if (!err)
@@ -615,6 +616,7 @@ static int visit_span(struct reader *reader)
 	struct segment_rows segments = { 0 };
 	int err = reader_open(reader);
 
+	reader->is_part = false;
 	if (!err && reader->live) {
 		/* The list, the open segment and the running window are of one moment. */
 		bool was_taken = reader_lock(reader);

@@ -61,6 +61,7 @@ struct reading {
 	const struct segment_row *row; /* of a finished segment, else NULL */
 	const struct segment *open;    /* the open one, whose lock is held; else NULL */
 	bool is_inside;		       /* all of its windows lie in the question's range */
+	bool is_lasting; /* who asks for the same times finds the same: it may be kept */
 };
 
 /* The callbacks of one question. All return 0, or a negative errno that ends it. */
@@ -134,6 +135,7 @@ struct reader {
 	struct live *live; /* NULL when the span is not written to */
 	bool is_locked;	   /* this reader holds live's lock */
 	bool has_failed;   /* not all of it was read */
+	bool is_part;	   /* of what shares trees not all lies in the question's range */
 	sqlite3 *database;
 	struct cached *cached; /* the catalog, when there is no live */
 	const struct catalog *catalog;

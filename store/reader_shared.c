@@ -119,6 +119,7 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
 	const struct service_range everything = { .last_segment = UINT32_MAX };
 	uint32_t asked_count = count_asked(reader, segments, &everything);
+	uint32_t count_in_time = 0;
 	const struct reader_question *question = reader->question;
 	uint64_t most = reader_nodes_together(reader->store);
 	int more = 1;
@@ -130,10 +131,15 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 		reading.is_inside = reading.is_inside && reader_asks(reader, row) &&
 				    reader_in_range(reader, row->first_ms) &&
 				    reader_in_range(reader, row->last_ms);
+		count_in_time += row->first_ms <= question->asked->to_unix_ms &&
+				 row->last_ms >= question->asked->from_unix_ms;
 	}
 	if (asked_count == 0)
 		return 0;
-	if (reading.is_inside && question->span) {
+	reader->is_part = !reading.is_inside;
+	/* Which of them are rolled up changes. */
+	reading.is_lasting = asked_count == count_in_time;
+	if (reading.is_lasting && question->span) {
 		err = question->span(question->context, reader, segments->rows.items,
 				     segments->rows.count, true);
 		if (err)

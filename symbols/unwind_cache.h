@@ -10,9 +10,9 @@
 
 /*
  * Unwind tables on disk, by what they are of, so that a table is made once and a restart of either
- * program finds it. Each is the header of base/unwind_table.h, then the rest of the table, functions
- * included, as one frame of zstd; the checksum is that of the table. One that is damaged, of
- * another version or of another identity is removed, and made anew. Beyond its size the folder
+ * program finds it. Each is the header of base/unwind_table.h, then the rest of the table,
+ * functions included, as one frame of zstd; the checksum is that of the table. One that is damaged,
+ * of another version or of another identity is removed, and made anew. Beyond its size the folder
  * loses what was not read for longest.
  *
  * Any thread may read; one at a time may write.

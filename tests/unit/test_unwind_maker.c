@@ -48,22 +48,19 @@ static int run(const char *const arguments[])
 #define WITH_FRAME(name) LABEL(name) ".cfi_startproc\nret\n.cfi_endproc\n"
 
 /* One by hand between functions of a compiler, and one that takes room twice. */
-static const char pushed_code[] =
-	".text\n" WITH_FRAME(first)
-		LABEL(hand)
-			PUSH_ALL
-				LABEL(lays_down) "mov %rdi, %rax\npush %rax\npush 104(%rax)\nsub "
-						 "$24, %rsp\n" LABEL(works) "xor %ebp, %ebp\nmov "
-									    "%rbp, 8(%rsp)\ndec "
-									    "%edx\njnz "
-									    "works\n" LABEL(gives_up) "add $24, %rsp\n" LABEL(
-										    pops) "pop "
-											  "%rax\npo"
-											  "p "
-											  "%rax"
-											  "\n" LABEL(pops_all) "mov %rbx, %rdi\n" POP_ALL
-												  LABEL(twice)
-													  PUSH_ALL
+static const char pushed_code[] = ".text\n" WITH_FRAME(first) LABEL(hand) PUSH_ALL LABEL(
+	lays_down) "mov %rdi, %rax\npush %rax\npush 104(%rax)\nsub "
+		   "$24, %rsp\n" LABEL(
+			   works) "xor %ebp, %ebp\nmov "
+				  "%rbp, 8(%rsp)\ndec "
+				  "%edx\njnz "
+				  "works\n" LABEL(gives_up) "add $24, %rsp\n" LABEL(
+					  pops) "pop "
+						"%rax\npo"
+						"p "
+						"%rax"
+						"\n" LABEL(pops_all) "mov %rbx, %rdi\n" POP_ALL
+							LABEL(twice) PUSH_ALL
 	"push %rax\nsub $24, %rsp\nsub $16, %rsp\n" LABEL(
 		twice_works) "add $16, %rsp\nadd $24, %rsp\npop %rax\n" POP_ALL WITH_FRAME(last)
 		WITH_FRAME(main) ".section .note.GNU-stack,\"\",@progbits\n";

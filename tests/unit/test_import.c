@@ -609,12 +609,12 @@ static void a_span_file_carries_all_labels_and_times(void **state)
 
 	/* A part of it: by time and by labels. */
 	autoclean(buf) struct buf part = BUF(MEMORY);
-	autoclean(exchange) struct exchange one;
+	autoclean(exchange) struct exchange exported_part, one;
 
 	export_span(*state,
 		    "/api/v1/export/span?from=1700000001000&to=1700000002999"
 		    "&query=%7Bservice_name%3D%22y%22,host%3D%22%22%7D",
-		    &exported, &part);
+		    &exported_part, &part);
 	assert_int_equal(post(*state, "/api/v1/import?label=host=part", str_of(&part), &one), 200);
 	assert_says(&one, "\"from_ms\":1700000001000,\"to_ms\":1700000003000,\"samples\":2");
 

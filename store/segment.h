@@ -13,7 +13,7 @@
 
 /*
  * The part of the open span that grows: one tree with the tables that find its nodes, and the sums
- * over it. It ends after ten minutes of data, 1.5 million nodes or two million entries, so that the
+ * over it. It ends after ten minutes of data, 1.5 million nodes or 786,432 entries, so that the
  * tables stay small, and what it takes to settle it; the next one starts with an empty tree.
  */
 enum {
@@ -23,8 +23,8 @@ enum {
 	/* Appended, and their cells; settling takes 16 bytes and one of each. A full 64-core host
 	 * has 600,000 when its nodes end it; programs that push the same stacks at full speed have
 	 * a million in ten seconds. */
-	SEGMENT_ENTRY_COUNT_SOFT = 2 << 20,
-	SEGMENT_CELL_COUNT_SOFT = 16 << 20,
+	SEGMENT_ENTRY_COUNT_SOFT = 768 << 10,
+	SEGMENT_CELL_COUNT_SOFT = 6 << 20,
 	SEGMENT_SUM_COUNT_MAX = 4 << 20,
 	SEGMENT_KEY_COUNT_MAX = 65535,
 };

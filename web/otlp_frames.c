@@ -386,33 +386,34 @@ static void note_stack(struct otlp_frames *frames, struct otlp_range stack, uint
 
 int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 {
-	const uint32_t *places = frames->profile->stack_indices + stack.first;
 	uint32_t count = stack.count < STACK_DEPTH_MAX ? stack.count : STACK_DEPTH_MAX;
 	int err = 0;
 
 	if (known_stack(frames, stack) != NUMBER_NONE)
 		return 0;
 	for (uint32_t i = 0; !err && i < count; i++) {
-		if (places[i] == OTLP_NO_LOCATION)
+		uint32_t place = frames->profile->stack_indices[stack.first + i];
+
+		if (place == OTLP_NO_LOCATION)
 			continue;
-		assert(places[i] < frames->locations.count);
-		if (frames->locations.items[places[i]] == NUMBER_NONE)
-			err = expect_location(frames, places[i]);
+		assert(place < frames->locations.count);
+		if (frames->locations.items[place] == NUMBER_NONE)
+			err = expect_location(frames, place);
 	}
 	return err;
 }
 
 static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 {
-	const uint32_t *places = frames->profile->stack_indices + stack.first;
 	uint32_t numbers[STACK_DEPTH_MAX];
 	bool is_cut = stack.count > STACK_DEPTH_MAX;
 	uint32_t count = is_cut ? STACK_DEPTH_MAX : stack.count;
 
 	for (uint32_t i = 0; i < count; i++) {
-		int64_t number = places[i] == OTLP_NO_LOCATION
+		uint32_t place = frames->profile->stack_indices[stack.first + i];
+		int64_t number = place == OTLP_NO_LOCATION
 					 ? add_nameless(frames, (struct str){ 0 })
-					 : frames->locations.items[places[i]];
+					 : frames->locations.items[place];
 
 		if (number < 0)
 			return number;

@@ -324,7 +324,6 @@ static int keep_link(struct otlp_owners *owners, struct sample_labels *labels, u
 static int find_simple(struct otlp_owners *owners, const struct otlp_sample *sample,
 		       struct otlp_owner *ret)
 {
-	const uint32_t *places = owners->profile->indices + sample->attributes.first;
 	struct sample_labels labels = { .count = 0 };
 	int64_t number;
 	int err = 0;
@@ -334,10 +333,11 @@ static int find_simple(struct otlp_owners *owners, const struct otlp_sample *sam
 	if (sample->link > 0)
 		err = keep_link(owners, &labels, sample->link);
 	for (uint32_t i = 0; !err && i < sample->attributes.count; i++) {
+		uint32_t place = owners->profile->indices[sample->attributes.first + i];
 		struct known_attribute *known;
 
-		assert(places[i] < owners->attributes.count);
-		err = find_attribute(owners, places[i], &known);
+		assert(place < owners->attributes.count);
+		err = find_attribute(owners, place, &known);
 		if (err || known->use == OTLP_ATTRIBUTE_OF_SERIES)
 			return err ? err : -EAGAIN;
 		if (known->use == OTLP_ATTRIBUTE_OF_SAMPLE)

@@ -411,9 +411,8 @@ static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t place = frames->profile->stack_indices[stack.first + i];
-		int64_t number = place == OTLP_NO_LOCATION
-					 ? add_nameless(frames, (struct str){ 0 })
-					 : frames->locations.items[place];
+		int64_t number = place == OTLP_NO_LOCATION ? add_nameless(frames, (struct str){ 0 })
+							   : frames->locations.items[place];
 
 		if (number < 0)
 			return number;

@@ -110,11 +110,11 @@ static int unpack_locations(struct bytes *columns, size_t count, uint32_t build_
 static int unpack_nodes(struct bytes *columns, size_t count, uint32_t location_count,
 			uint32_t first_location, struct tree *tree)
 {
-	uint32_t path[LEVEL_COUNT_MAX];
+	autofree uint32_t *path = malloc(LEVEL_COUNT_MAX * sizeof(path[0]));
 	uint32_t level = 0; /* of the next node if it is a child of the one before */
 	struct tree_node *nodes;
 
-	if (array_reserve(&tree->nodes, count) < 0)
+	if (!path || array_reserve(&tree->nodes, count) < 0)
 		return -ENOMEM;
 	if (tree->nodes.count + count > TREE_NODE_COUNT_MAX)
 		return -EBADMSG;
@@ -227,10 +227,12 @@ static int append_path(struct open_node *path, uint32_t level, uint32_t first_lo
 int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_t first_location,
 		      uint32_t service, struct tree *tree, uint32_t *ret_first)
 {
-	struct open_node path[LEVEL_COUNT_MAX];
+	autofree struct open_node *path = malloc(LEVEL_COUNT_MAX * sizeof(path[0]));
 	uint32_t first = tree->nodes.count;
 	int more;
 
+	if (!path)
+		return -ENOMEM;
 	while ((more = shape_next(reader)) > 0) {
 		uint32_t number = reader->next - 1;
 		int err = 0;

@@ -6,7 +6,9 @@
 #include <civetweb.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -16,6 +18,7 @@
 #include "web/reply.h"
 #include "web/routes.h"
 #include "web/server.h"
+#include "web/workers.h"
 
 static_assert(MG_MAX_HEADERS == REQUEST_HEADER_COUNT_MAX + 1, "the front lets no more through");
 
@@ -33,6 +36,7 @@ struct http1 {
 	struct pairs *pairs;
 	struct server *server;
 	struct routes *routes;
+	struct workers *workers;
 	bool uses_library;
 };
 
@@ -165,6 +169,40 @@ static bool read_key(const struct mg_request_info *info, struct pair_key *ret)
 	return true;
 }
 
+/*
+ * civetweb's threads have stacks of 100 KiB, whatever one asks for: less than a question takes at
+ * its deepest, and what is written beyond its end belongs to another thread. So a thread of ours
+ * answers, while civetweb's waits.
+ */
+struct visit {
+	struct job job;
+	sem_t is_over;
+	struct http1 *http;
+	struct mg_connection *connection;
+	const struct mg_request_info *info;
+	struct call *call;
+};
+
+static_assert((int)HTTP1_THREAD_COUNT <= (int)WORKER_COUNT_MAX, "nobody waits for a thread");
+
+static void answer_visit(struct job *job)
+{
+	struct visit *visit = (struct visit *)((char *)job - offsetof(struct visit, job));
+
+	answer(visit->http, visit->connection, visit->info, visit->call);
+	(void)sem_post(&visit->is_over);
+}
+
+static void answer_elsewhere(struct visit *visit)
+{
+	visit->job.run = answer_visit;
+	(void)sem_init(&visit->is_over, 0, 0);
+	workers_give(visit->http->workers, &visit->job);
+	while (sem_wait(&visit->is_over))
+		assert(errno == EINTR);
+	(void)sem_destroy(&visit->is_over);
+}
+
 static int begin_request(struct mg_connection *connection)
 {
 	const struct mg_request_info *info = mg_get_request_info(connection);
@@ -172,8 +210,10 @@ static int begin_request(struct mg_connection *connection)
 	struct pair_key key;
 	struct call *call = read_key(info, &key) ? pairs_take_call(http->pairs, key) : NULL;
 
+	struct visit visit = { .http = http, .connection = connection, .info = info, .call = call };
+
 	if (call)
-		answer(http, connection, info, call);
+		answer_elsewhere(&visit);
 	else
 		mg_disable_connection_keep_alive(connection); /* the front has given it up */
 	return ANSWERED;
@@ -251,6 +291,8 @@ int http1_new(struct server *server, struct routes *routes, struct http1 **ret)
 	int err = pairs_new(&http->pairs);
 
 	if (!err)
+		err = workers_new(&http->workers);
+	if (!err)
 		err = start_civetweb(http);
 	if (err)
 		return err;
@@ -284,6 +326,7 @@ struct http1 *http1_free(struct http1 *http)
 	}
 	if (http->uses_library)
 		(void)mg_exit_library();
+	workers_free(http->workers); /* before the pairs, whose calls they answer */
 	pairs_free(http->pairs);
 	free(http);
 	return NULL;

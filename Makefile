@@ -101,6 +101,11 @@ $(eval $(call folder_rule,store,$(GEN)/schema.o))
 $(eval $(call folder_rule,collector,))
 $(eval $(call folder_rule,web,$(GEN)/assets.o $(addsuffix .o,$(MESSAGES))))
 
+# Threads that answer have 1 MiB of stack: no function below them may take much of it.
+ifeq ($(strip $(SANITIZE)),)
+$(call archive,store) $(call archive,web): WARNINGS += -Wframe-larger-than=69632
+endif
+
 $(BUILD)/obj/%.o: %.c | $(GENERATED)
 	$(call say,CC)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@

@@ -533,9 +533,12 @@ static bool segment_is_full(const struct span *span, int64_t time_ms)
 {
 	const struct segment *segment = &span->live->segment;
 
+	/* One that could not be settled takes nothing more, whatever it has. */
+	if (segment->number > 0 && segment->is_over)
+		return true;
 	if (segment->number == 0 || segment->end_ms == 0)
 		return false;
-	if (segment->is_over || segment->tree.nodes.count >= TREE_NODE_COUNT_SOFT ||
+	if (segment->tree.nodes.count >= TREE_NODE_COUNT_SOFT ||
 	    segment->entry_count >= SEGMENT_ENTRY_COUNT_SOFT ||
 	    segment->cell_count >= SEGMENT_CELL_COUNT_SOFT)
 		return true;

@@ -172,16 +172,16 @@ static int64_t add_series(struct otlp_owners *owners)
 	int64_t series;
 
 	tell_series(owners);
+	/* Room first, so that what is told always has a place there. */
+	if (array_reserve(&owners->told_series, 1) < 0)
+		return -ENOMEM;
 	if (!owners->telling.error)
 		told = pool_add(&owners->told, owners->telling.bytes, owners->telling.size);
 	if (told >= 0 && told < owners->told_series.count &&
 	    owners->told_series.items[told] != SERIES_NONE)
 		return owners->told_series.items[told];
-	if (told == owners->told_series.count) {
-		if (array_reserve(&owners->told_series, 1) < 0)
-			return -ENOMEM;
+	if (told == owners->told_series.count)
 		owners->told_series.items[owners->told_series.count++] = SERIES_NONE;
-	}
 	series = add_new_series(owners);
 	if (told >= 0 && series >= 0)
 		owners->told_series.items[told] = (uint32_t)series;

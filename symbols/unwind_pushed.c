@@ -156,20 +156,6 @@ static int look_through(const struct elf_file *elf, uint64_t vaddr, size_t size,
 	return err;
 }
 
-/* The gap's address when it lies in one segment; 0 when not. */
-static uint64_t address_of(const struct unwind_rows *rows, uint32_t start, uint32_t size)
-{
-	for (size_t i = 0; i < rows->segment_count; i++) {
-		const struct elf_segment *segment = &rows->segments[i];
-
-		if (start >= segment->offset && start - segment->offset < segment->size)
-			return size <= segment->size - (start - segment->offset)
-				       ? segment->vaddr + (start - segment->offset)
-				       : 0;
-	}
-	return 0;
-}
-
 int unwind_pushed_add(const struct elf_file *elf, struct unwind_rows *rows, uint16_t *sources)
 {
 	autofree uint8_t *code = malloc(GAP_SIZE_MAX);
@@ -186,11 +172,10 @@ int unwind_pushed_add(const struct elf_file *elf, struct unwind_rows *rows, uint
 	for (size_t i = 1; !err && i < count && searched < SEARCH_SIZE_MAX; i++) {
 		uint32_t start = rows->functions[i - 1].end;
 		uint32_t size = rows->functions[i].start - start;
-		uint64_t vaddr = size > sizeof(pushes) + sizeof(pops) && size <= GAP_SIZE_MAX
-					 ? address_of(rows, start, size)
-					 : 0;
+		uint64_t vaddr;
 
-		if (vaddr == 0)
+		if (size <= sizeof(pushes) + sizeof(pops) || size > GAP_SIZE_MAX ||
+		    !unwind_rows_vaddr(rows, start, size, &vaddr))
 			continue;
 		searched += size;
 		err = look_through(elf, vaddr, size, code, rows, sources);

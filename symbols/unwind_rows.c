@@ -212,6 +212,19 @@ void unwind_rows_drop(struct unwind_rows *rows)
 	rows->refused_count++;
 }
 
+bool unwind_rows_vaddr(const struct unwind_rows *rows, uint32_t offset, size_t size, uint64_t *ret)
+{
+	for (size_t i = 0; i < rows->segment_count; i++) {
+		const struct elf_segment *segment = &rows->segments[i];
+
+		if (offset < segment->offset || offset - segment->offset >= segment->size)
+			continue;
+		*ret = segment->vaddr + (offset - segment->offset);
+		return size <= segment->size - (offset - segment->offset);
+	}
+	return false;
+}
+
 bool unwind_rows_hold(const struct unwind_rows *rows, uint64_t vaddr)
 {
 	for (size_t s = 0; s < rows->segment_count; s++) {

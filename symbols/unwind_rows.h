@@ -86,6 +86,10 @@ void unwind_rows_drop(struct unwind_rows *rows);
  * earlier for who looks at what is between them. */
 void unwind_rows_settle(struct unwind_rows *rows);
 
+/* Where so many bytes of the file are loaded, from this offset on; false when not all in one
+ * segment. */
+bool unwind_rows_vaddr(const struct unwind_rows *rows, uint32_t offset, size_t size, uint64_t *ret);
+
 /* Whether a function begins at or holds this address. Before _build(), in linear time. */
 bool unwind_rows_hold(const struct unwind_rows *rows, uint64_t vaddr);
 

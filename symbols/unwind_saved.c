@@ -43,14 +43,10 @@ static uint64_t word_of(const struct unwind_rows *rows, const struct unwind_exte
 static bool read_code(const struct elf_file *elf, const struct unwind_rows *rows, uint32_t offset,
 		      void *code, size_t size)
 {
-	for (size_t i = 0; i < rows->segment_count; i++) {
-		const struct elf_segment *segment = &rows->segments[i];
+	uint64_t vaddr;
 
-		if (offset >= segment->offset && offset - segment->offset < segment->size)
-			return elf_file_read(elf, segment->vaddr + (offset - segment->offset), code,
-					     size) == 0;
-	}
-	return false;
+	return unwind_rows_vaddr(rows, offset, size, &vaddr) &&
+	       elf_file_read(elf, vaddr, code, size) == 0;
 }
 
 static const struct unwind_extent *find_function(const struct unwind_rows *rows, int64_t start)

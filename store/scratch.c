@@ -28,6 +28,7 @@ static void let_go(struct scratches *scratches)
 	while (scratches->count > 0)
 		scratch_done(&scratches->kept[--scratches->count]);
 	scratches->size = 0;
+	scratches->since_ns = 0;
 }
 
 void scratches_done(struct scratches *scratches)
@@ -96,6 +97,8 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 		*scratch = (struct scratch){ 0 };
 	}
 	scratches->used_ns = now_ns;
+	if (!scratches->since_ns)
+		scratches->since_ns = now_ns;
 	pthread_mutex_unlock(&scratches->lock);
 	scratch_done(scratch);
 }
@@ -103,9 +106,10 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 void scratches_tidy(struct scratches *scratches, uint64_t now_ns)
 {
 	const uint64_t idle_ns = (uint64_t)SCRATCH_IDLE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+	const uint64_t age_ns = (uint64_t)SCRATCH_AGE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 
 	pthread_mutex_lock(&scratches->lock);
-	if (now_ns - scratches->used_ns > idle_ns)
+	if (now_ns - scratches->used_ns > idle_ns || now_ns - scratches->since_ns > age_ns)
 		let_go(scratches);
 	pthread_mutex_unlock(&scratches->lock);
 }

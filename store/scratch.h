@@ -31,6 +31,8 @@ enum {
 	SCRATCH_SIZE_MAX = 16 << 20,
 	/* Kept for so long when nobody asks: a page that is looked at asks more often. */
 	SCRATCH_IDLE_SECONDS = 30,
+	/* And for so long at most: it grows to the largest question, and never shrinks by itself. */
+	SCRATCH_AGE_SECONDS = 60,
 };
 
 /* For any thread. */
@@ -39,7 +41,8 @@ struct scratches {
 	struct scratch kept[SCRATCH_COUNT_MAX];
 	uint32_t count;
 	size_t size;
-	uint64_t used_ns; /* when one was kept last; steady */
+	uint64_t used_ns;  /* when one was kept last; steady */
+	uint64_t since_ns; /* when the first of them was kept; 0: none has been */
 };
 
 void scratches_init(struct scratches *scratches);
@@ -51,7 +54,7 @@ void scratches_take(struct scratches *scratches, struct scratch *ret);
 /* Keeps of it what there is room for, and empties it. */
 void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64_t now_ns);
 
-/* Lets all go when nobody asked for long. */
+/* Lets all go when nobody asked for long, and when it was kept for long. */
 void scratches_tidy(struct scratches *scratches, uint64_t now_ns);
 
 /* What is kept now. */

@@ -3,13 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/queue.h"
@@ -193,7 +193,7 @@ static void give_back(struct ingest *ingest)
 	if (now < ingest->next_trim_ns)
 		return;
 	ingest->next_trim_ns = now + UINT64_C(1) * TRIM_S * CLOCK_NS_PER_S;
-	(void)malloc_trim(0);
+	heap_give_back();
 }
 
 /* A collector that went silent does not leave its last windows uncommitted. */

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/hangup.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/parse.h"
@@ -375,24 +375,12 @@ static int serve(struct server *server, const sigset_t *mask)
 	return code;
 }
 
-/*
- * A question takes some ten MB for some ten ms. Left alone, glibc raises the size from which it
- * maps memory to what was freed last, and then keeps such blocks for ever, in an arena for each of
- * the HTTP threads.
- */
-static void tame_malloc(void)
-{
-	(void)mallopt(M_ARENA_MAX, 4);
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
-}
-
 int serve_main(const struct settings *settings)
 {
 	struct server server = { .settings = settings };
 	sigset_t mask;
 
-	tame_malloc();
+	heap_tame();
 
 	/* Before any thread is there, so that all have it blocked. */
 	sigemptyset(&mask);
@@ -443,7 +431,7 @@ int serve_alone(const struct settings *settings,
 					  .wish = wish_nothing };
 	int err = 0;
 
-	tame_malloc();
+	heap_tame();
 	describe_host(&server);
 	err = open_store(&server);
 	if (!err) {

@@ -3,12 +3,12 @@
  * What it takes to write the largest flame graph that Grafana asks for, 16,384 nodes, once it is
  * merged and cut: as protobuf, and as JSON that is packed by gzip.
  */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "store/store.h"
 #include "web/compression.h"
 #include "web/flame_levels.h"
@@ -142,9 +142,8 @@ int main(void)
 		.nodes = nodes, .node_count = NODE_COUNT, .names = names, .name_count = NAME_COUNT
 	};
 
-	/* As the server keeps its memory (web/serve.c). */
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+	/* As the server keeps its memory. */
+	heap_tame();
 	fill_nodes(nodes);
 	fill_names(names, texts);
 	measure(&flame, "flame graph of 16,384 nodes as protobuf, median of 100", false, 3);

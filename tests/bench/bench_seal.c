@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/parse.h"
 #include "store/store_private.h"
 #include "tests/support/generator.h"
@@ -191,9 +191,7 @@ int main(int argument_count, char **arguments)
 	int err = 0;
 
 	/* As the server does. */
-	(void)mallopt(M_ARENA_MAX, 4);
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+	heap_tame();
 	for (int i = 1; i < argument_count; i++)
 		if (i > 3 || parse_u64(str_from(arguments[i]), &numbers[i - 1])) {
 			fputs(usage, stderr);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "store/batch.h"
@@ -504,9 +504,7 @@ int main(int argument_count, char **arguments)
 	int err;
 
 	/* As the server does. */
-	(void)mallopt(M_ARENA_MAX, 4);
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+	heap_tame();
 	if (argument_count < 2 || argument_count > 4 ||
 	    (argument_count > 2 && parse_u64(str_from(arguments[2]), &fold)) ||
 	    (argument_count > 3 && parse_u64(str_from(arguments[3]), &detail_hours))) {

@@ -132,6 +132,36 @@ static void lets_go_when_nobody_asks(void **state)
 	scratches_done(&scratches);
 }
 
+static void begins_anew_now_and_then(void **state)
+{
+	struct scratches scratches;
+	struct scratch scratch = { 0 };
+	uint64_t first_ns = 1000 * SECOND;
+	uint64_t now_ns = first_ns;
+
+	(void)state;
+	scratches_init(&scratches);
+	/* A large question once, and small ones all the time. */
+	fill(&scratch, NODE_COUNT);
+	scratches_give(&scratches, &scratch, now_ns);
+	while (now_ns - first_ns < SCRATCH_AGE_SECONDS * SECOND) {
+		now_ns += SECOND;
+		scratches_take(&scratches, &scratch);
+		assert_true(scratch.self.capacity >= NODE_COUNT);
+		scratches_give(&scratches, &scratch, now_ns);
+		scratches_tidy(&scratches, now_ns);
+	}
+	scratches_tidy(&scratches, now_ns + 1);
+	assert_int_equal(scratches_memory(&scratches), 0);
+
+	/* From then on it is kept again. */
+	fill(&scratch, NODE_COUNT);
+	scratches_give(&scratches, &scratch, now_ns + 2);
+	scratches_tidy(&scratches, now_ns + 2 + SCRATCH_IDLE_SECONDS * SECOND);
+	assert_true(scratches_memory(&scratches) > 0);
+	scratches_done(&scratches);
+}
+
 /* ---- names ---- */
 
 static void forgets_names_after_a_while(void **state)
@@ -314,6 +344,7 @@ int main(void)
 		cmocka_unit_test(hands_on_what_was_given),
 		cmocka_unit_test(keeps_no_more_than_its_bound),
 		cmocka_unit_test(lets_go_when_nobody_asks),
+		cmocka_unit_test(begins_anew_now_and_then),
 		cmocka_unit_test(forgets_names_after_a_while),
 		cmocka_unit_test(does_not_hand_on_raw_names),
 		cmocka_unit_test_setup_teardown(names_that_come_later_are_shown, set_up, tear_down),

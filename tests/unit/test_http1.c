@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Real HTTP over loopback, byte by byte as no client library would send it. */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -26,10 +27,11 @@
 #include "web/door.h"
 #include "web/port_owner.h"
 #include "web/reply.h"
+#include "web/routes.h"
 #include "web/server.h"
 #include "web/slots.h"
 
-enum { ANSWER_SIZE_MAX = 1 << 20, REPEATED_SIZE = 64 << 10 };
+enum { ANSWER_SIZE_MAX = 1 << 20, REPEATED_SIZE = 64 << 10, DEEP_SIZE = 512 << 10 };
 
 struct fixture {
 	struct settings settings;
@@ -63,6 +65,27 @@ static int stop(void **state)
 	assert_null(fixture->server.request_counters);
 	free(fixture);
 	return 0;
+}
+
+/*
+ * All that is answered here goes as deep as a question about a month may, with room to spare: the
+ * thread of the library that read the request could not.
+ */
+void __real_routes_answer(struct routes *routes, struct request *request, struct reply *reply);
+void __wrap_routes_answer(struct routes *routes, struct request *request, struct reply *reply);
+
+static _Atomic unsigned deep_count;
+
+void __wrap_routes_answer(struct routes *routes, struct request *request, struct reply *reply)
+{
+	volatile uint8_t deep[DEEP_SIZE];
+
+	for (size_t i = DEEP_SIZE; i > 0; i -= 512)
+		deep[i - 1] = (uint8_t)(i >> 9);
+	__real_routes_answer(routes, request, reply);
+	for (size_t i = DEEP_SIZE; i > 0; i -= 512)
+		assert(deep[i - 1] == (uint8_t)(i >> 9));
+	deep_count++;
 }
 
 static int dial(const struct fixture *fixture)
@@ -161,6 +184,16 @@ static void answers_and_says_what_is_wrong(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_status(*state, cases[i].request, cases[i].status);
+}
+
+static void answers_from_deep_below(void **state)
+{
+	unsigned before = deep_count;
+
+	assert_status(*state, HEAD("GET /healthz") "\r\n", 200);
+	assert_int_equal(deep_count, before + 1);
+	assert_status(*state, HEAD("GET /api/v1/no-such") "\r\n", 404);
+	assert_int_equal(deep_count, before + 2);
 }
 
 static void refuses_heads_that_can_be_read_in_two_ways(void **state)
@@ -684,6 +717,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_and_says_what_is_wrong),
+		cmocka_unit_test(answers_from_deep_below),
 		cmocka_unit_test(refuses_heads_that_can_be_read_in_two_ways),
 		cmocka_unit_test(refuses_more_headers_than_it_can_see),
 		cmocka_unit_test(refuses_a_head_that_is_too_long),

@@ -94,7 +94,7 @@ static int64_t find_bare(struct function_table *functions, const struct naming_b
 {
 	struct function_sum wanted = { .address = bare->address,
 				       .module = bare->module,
-				       .kind = (uint8_t)bare->kind,
+				       .kind = bare->kind,
 				       .is_bare = true };
 
 	return enter_sum(functions, &wanted);
@@ -209,6 +209,8 @@ static int enter(struct walk *walk, uint32_t node)
 
 		struct function_sum *sum = &functions->sums.items[number];
 
+		if (sum->on_path == FUNCTION_DEPTH_MAX)
+			return -EBADMSG;
 		if (sum->on_path++ == 0)
 			sum->total = saturated_sum(sum->total, total);
 		if (sum->is_match && walk->match_depth++ == 0)

@@ -15,6 +15,8 @@
  * segment, on the trees as they are stored: nothing is merged for it and nothing is cut, so that
  * the answer is exact however long the time is. One thread at a time.
  */
+enum { FUNCTION_DEPTH_MAX = (1 << 24) - 1 }; /* four times what a tree has nodes */
+
 struct function_sum {
 	uint64_t self;
 	uint64_t total;
@@ -25,11 +27,12 @@ struct function_sum {
 		};
 		uint64_t address; /* of one that is bare */
 	};
-	uint32_t module;  /* text, of both */
-	uint32_t on_path; /* while a tree is walked: how many frames above are this function */
-	uint8_t kind;	  /* enum flame_kind; of one that is bare, enum build_kind */
-	bool is_bare;	  /* struct naming_bare: its name is made when it is shown */
-	bool is_match;	  /* of the search */
+	uint32_t module; /* text, of both */
+	/* While a tree is walked: how many frames above are this function; FUNCTION_DEPTH_MAX. */
+	uint32_t on_path : 24;
+	uint32_t kind : 6;     /* enum flame_kind; of one that is bare, enum build_kind */
+	uint32_t is_bare : 1;  /* struct naming_bare: its name is made when it is shown */
+	uint32_t is_match : 1; /* of the search */
 };
 
 struct function_table {

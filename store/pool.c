@@ -15,6 +15,8 @@ enum {
 	ITEM_COST = sizeof(struct pool_item) + 8,
 	FIRST_CAPACITY = 16,
 	FIRST_SIZE = 256,
+	/* From here on an array grows by half: what it grew from lies beside it for a moment. */
+	LARGE_SIZE_MIN = 1 << 20,
 };
 
 /* Items of which so many bytes are in use. */
@@ -46,8 +48,12 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 
 	size_t wanted = *capacity ? *capacity : FIRST_CAPACITY;
 
-	while (wanted < count + more)
+	while (wanted < count + more && wanted * size < LARGE_SIZE_MIN)
 		wanted *= 2;
+	if (wanted < count + more)
+		wanted += wanted / 2;
+	if (wanted < count + more)
+		wanted = count + more;
 
 	void *grown = grow(items, count * size, wanted, size);
 

@@ -524,9 +524,24 @@ bool reader_asks(const struct reader *reader, const struct segment_row *row)
 	       row->last_ms >= reader->question->asked->from_unix_ms;
 }
 
-static int visit_segment(struct reader *reader, struct segment_row *row)
+int reader_visit_whole(struct reader *reader, const struct segment_row *row,
+		       const struct reading *reading)
 {
 	const struct reader_question *question = reader->question;
+	int err = question->segment(question->context, reader, reading);
+
+	if (err == 0 && !row->is_whole)
+		err = visit_windows(reader, row->first_window, row->last_window);
+	else if (err == 0)
+		err = question->wants_entries ? reader_visit_details(reader, row)
+					      : visit_activity(reader, row);
+	if (err >= 0 && question->segment_end)
+		err = question->segment_end(question->context, reader, reading);
+	return err < 0 ? err : 0;
+}
+
+static int visit_segment(struct reader *reader, struct segment_row *row)
+{
 	struct reading reading = { .number = row->number, .row = row };
 	bool holds_still = !row->is_whole;
 	int err = 0;
@@ -539,17 +554,12 @@ static int visit_segment(struct reader *reader, struct segment_row *row)
 	if (holds_still)
 		err = hold_still(reader, row);
 	if (!err)
-		err = question->segment(question->context, reader, &reading);
-	if (err == 0 && !row->is_whole)
-		err = visit_windows(reader, row->first_window, row->last_window);
-	else if (err == 0)
-		err = question->wants_entries ? reader_visit_details(reader, row)
-					      : visit_activity(reader, row);
-	if (err >= 0 && question->segment_end)
-		err = question->segment_end(question->context, reader, &reading);
+		err = row->is_whole && reader->question->in_parts
+			      ? reader_visit_in_parts(reader, row, &reading)
+			      : reader_visit_whole(reader, row, &reading);
 	if (holds_still)
 		(void)database_execute(reader->database, "COMMIT");
-	return err < 0 ? err : 0;
+	return err;
 }
 
 /* Where those that are whole and inside the range begin, and how many follow one another; 0 where

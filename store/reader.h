@@ -69,6 +69,9 @@ struct reader_question {
 	void *context;
 	const struct store_question *asked;
 	bool wants_entries;
+	/* What is asked for of a settled segment may come in parts, of services one after the other,
+	 * as that of segments that share trees does: large ones are read so. */
+	bool in_parts;
 	/* Which labels it groups by, and whether it wants to know of all; the selector's are known.
 	 */
 	const struct str *names;
@@ -147,7 +150,7 @@ struct reader {
 	struct pairs segment_pairs;
 	ARRAY(struct verdict) segment_verdicts;
 	struct detail_reader detail;
-	struct service_range services; /* that are read now, of a compact span */
+	struct service_range services; /* that are read now, where not all are at once */
 	/*
 	 * All its segments, when only a part of what shares trees is asked for: of these, only what
 	 * that part has is unpacked then; and the nodes that there are, by the parts of the tree.

@@ -2,8 +2,9 @@
 #include "store/reader_private.h"
 
 /*
- * Stacks of a span whose segments share trees: services one after the other, as many together as
- * there is room for, and of each all segments that are asked for.
+ * Stacks of services one after the other, as many together as there is room for: of a span whose
+ * segments share trees, of each all segments that are asked for; of a segment that has its own, where
+ * the question can do with parts of it.
  */
 
 static int visit_shared_parts(struct reader *reader, const struct segment_rows *segments)
@@ -162,6 +163,36 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 			err = more;
 		/* A file can't have so many that this runs out: a node is more than a byte. */
 		reading.number += reading.number < UINT32_MAX;
+	}
+	reader->services = reader_all_services;
+	return err < 0 ? err : 0;
+}
+
+int reader_visit_in_parts(struct reader *reader, const struct segment_row *row,
+			  const struct reading *reading)
+{
+	autoclean(statement) sqlite3_stmt *trees = NULL;
+	uint64_t most = reader_nodes_together(reader->store);
+	int more = 1;
+	int err = database_prepare(reader->database,
+				   "SELECT service, node_count, 0, NULL FROM tree "
+				   "WHERE segment = ? ORDER BY service",
+				   &trees);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(trees, 1, row->number);
+	err = database_step(trees);
+	while (err > 0 && more == 1) {
+		more = take_services(reader, trees, most);
+		/* Not all that there are, neither now nor the next ones. */
+		if (more == 1)
+			reader->services.is_part = true;
+		err = more <= 0 ? more : reader_visit_whole(reader, row, reading);
+		if (!err)
+			err = reader_check_time(reader);
+		if (!err)
+			err = more;
 	}
 	reader->services = reader_all_services;
 	return err < 0 ? err : 0;

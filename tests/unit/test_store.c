@@ -1280,6 +1280,92 @@ static void joined_spans_with_several_trees_a_service_answer_the_same(void **sta
 	join_and_ask(*state, 150);
 }
 
+/* What looks at all stacks of the settled segments: a flame graph from its leaves, one below a call,
+ * functions. */
+struct exact_answers {
+	struct flame flames[2];
+	struct functions functions;
+};
+
+static void ask_exactly(struct fixture *fixture, int64_t end_ms, struct exact_answers *ret)
+{
+	const struct str path[] = { STR("function4") };
+	const struct flame_options options[] = {
+		{ .node_count_max = 100000, .is_bottom_up = true, .rows_by = STR("service_name") },
+		{ .node_count_max = 100000, .call_site = path, .call_site_count = 1 },
+	};
+	struct functions_options functions_options = { .limit = 1000 };
+	struct store_question question = { .type = str_from(CPU),
+					   .from_unix_ms = START_MS,
+					   .to_unix_ms = end_ms,
+					   .is_exact = true };
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(
+			store_flame(fixture->store, &question, &options[i], &ret->flames[i]), 0);
+	assert_int_equal(
+		store_functions(fixture->store, &question, &functions_options, &ret->functions), 0);
+}
+
+static void assert_equal_answers(const struct exact_answers *a, const struct exact_answers *b)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct flame *x = &a->flames[i], *y = &b->flames[i];
+
+		assert_int_equal(x->sample_count, y->sample_count);
+		assert_int_equal(x->node_count, y->node_count);
+		assert_true(x->node_count > 20);
+		for (uint32_t k = 0; k < x->node_count; k++) {
+			char x_path[512], y_path[512];
+
+			flame_path(x, k, x_path, sizeof(x_path));
+			flame_path(y, k, y_path, sizeof(y_path));
+			assert_string_equal(x_path, y_path);
+			assert_int_equal(x->nodes[k].self, y->nodes[k].self);
+			assert_int_equal(x->nodes[k].total, y->nodes[k].total);
+		}
+	}
+	assert_int_equal(a->functions.total, b->functions.total);
+	assert_int_equal(a->functions.count, b->functions.count);
+	assert_true(a->functions.count > 5 && a->functions.total > 0);
+	for (uint32_t i = 0; i < a->functions.count; i++) {
+		const struct function_row *x = &a->functions.rows[i], *y = &b->functions.rows[i];
+
+		assert_true(str_equal(x->name, y->name));
+		assert_int_equal(x->self, y->self);
+		assert_int_equal(x->total, y->total);
+	}
+}
+
+/* A service at a time, some together, and all at once. */
+static void settled_segments_answer_the_same_in_parts(void **state)
+{
+	static const uint32_t together[] = { 1, 100, 0 };
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct store_options options = { .span_ms = 24 * (int64_t)HOUR_MS,
+					 .detail_ms = 100 * (int64_t)HOUR_MS };
+	struct exact_answers answers[3] = { 0 };
+	int64_t time_ms = START_MS;
+
+	for (unsigned i = 0; i < 3; i++) {
+		options.nodes_together = together[i];
+		store_close(fixture->store);
+		open_store_with(fixture, options);
+		if (i == 0)
+			fill_hours(fixture, &model, &time_ms);
+		ask_exactly(fixture, time_ms, &answers[i]);
+	}
+	assert_equal_answers(&answers[0], &answers[2]);
+	assert_equal_answers(&answers[1], &answers[2]);
+	for (unsigned i = 0; i < 3; i++) {
+		flame_done(&answers[i].flames[0]);
+		flame_done(&answers[i].flames[1]);
+		functions_done(&answers[i].functions);
+	}
+	free(model.samples);
+}
+
 static void compact_spans_answer_the_same(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1607,6 +1693,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_file_of_an_earlier_schema_that_is_written_on_is_of_ours, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(settled_segments_answer_the_same_in_parts, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(joined_spans_answer_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			joined_spans_with_several_trees_a_service_answer_the_same, set_up,

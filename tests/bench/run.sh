@@ -14,6 +14,6 @@ for program in "$BUILD"/tests/bench/bench_*; do
 	case $program in *.d | *'*') continue ;; esac
 	"$program"
 done
-for script in start door connections query push otlp load day page overhead flame build processes perf; do
+for script in start door connections query push otlp load day drop page overhead flame build processes perf; do
 	node "tests/bench/$script.mjs"
 done

@@ -10,95 +10,162 @@
 #include "base/pages.h"
 #include "store/number_sort.h"
 
+enum { FEW = 32 }; /* so few children are put into order one by one */
+
 struct ordering {
-	const struct tree *tree;
+	struct tree *tree;
 	struct preorder *to;
 	/* Children of all nodes, those of one together and in the order of their locations. */
 	uint32_t *first; /* by node, and one more at the end */
 	uint32_t *children;
-	ARRAY(uint32_t) trail; /* by level: the next child of the node there */
+	ARRAY(struct keyed) family; /* of one node with many */
+	ARRAY(uint32_t) trail;	    /* by level: the next child of the node there */
 };
 
 static void ordering_cleanup(struct ordering *ordering)
 {
 	free(ordering->first);
 	free(ordering->children);
+	array_done(&ordering->family);
 	array_done(&ordering->trail);
 }
 
-/* By build and address. Reserved ones stay where they are: callers missing is the first child, and
- * folded the second. */
-static int rank_locations(struct ordering *ordering)
-{
-	const struct tree *tree = ordering->tree;
-	struct preorder *to = ordering->to;
-	uint32_t count = tree->builds.count;
-	uint32_t sorted_count = count - TREE_RESERVED_COUNT;
-	autofree struct keyed *sorted = pages_alloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
+/* ---- locations ------------------------------------------------------------------------------- */
 
-	to->ranks = pages_alloc_zeroed((size_t)count + 1, sizeof(to->ranks[0]));
-	if (!sorted || !to->ranks)
+/* Locations by build, then those of each build, which the cache has, by address. */
+static int sort_locations(const struct tree *tree, struct keyed *sorted, struct keyed *scratch)
+{
+	const uint32_t *builds = tree->builds.items;
+	uint32_t count = tree->builds.count;
+	uint32_t most = 0;
+	autofree uint32_t *starts = NULL;
+
+	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
+		most = builds[i] > most ? builds[i] : most;
+	starts = calloc((size_t)most + 2, sizeof(starts[0]));
+	if (!starts)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < sorted_count; i++)
-		sorted[i] = (struct keyed){ .key = tree->addresses.items[TREE_RESERVED_COUNT + i],
-					    .number = TREE_RESERVED_COUNT + i };
-	number_sort(sorted, sorted + count, sorted_count);
-	for (uint32_t i = 0; i < sorted_count; i++)
-		sorted[i].key = tree->builds.items[sorted[i].number];
-	number_sort(sorted, sorted + count, sorted_count);
-	for (uint32_t i = 0; i < TREE_RESERVED_COUNT; i++)
-		to->ranks[i] = i;
-	for (uint32_t i = 0; i < sorted_count; i++)
-		to->ranks[sorted[i].number] = TREE_RESERVED_COUNT + i;
+	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
+		starts[builds[i] + 1]++;
+	for (uint32_t i = 0; i <= most; i++)
+		starts[i + 1] += starts[i];
+	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
+		sorted[starts[builds[i]]++] =
+			(struct keyed){ .key = tree->addresses.items[i], .number = i };
+	/* starts[i] is where build i + 1 begins now. */
+	for (uint32_t i = 0, first = 0; i <= most; first = starts[i++])
+		number_sort(sorted + first, scratch, starts[i] - first);
 	return 0;
 }
 
-/*
- * Sorts by location, then, keeping that order, by parent: two passes of counting. Of children with
- * the same location, leaves that were lowered, the one that has children itself comes first.
- */
+/* Reserved ones stay where they are: callers missing is the first child, and folded the second. */
+static int number_locations(struct tree *tree)
+{
+	uint32_t count = tree->builds.count;
+	uint32_t sorted_count = count - TREE_RESERVED_COUNT;
+	autofree struct keyed *sorted = pages_alloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
+	autofree uint32_t *numbers = pages_alloc(((size_t)count + 1) * sizeof(numbers[0]));
+	int err = sorted && numbers ? sort_locations(tree, sorted, sorted + count) : -ENOMEM;
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < TREE_RESERVED_COUNT; i++)
+		numbers[i] = i;
+	for (uint32_t i = 0; i < sorted_count; i++) {
+		uint32_t number = TREE_RESERVED_COUNT + i;
+
+		numbers[sorted[i].number] = number;
+		tree->addresses.items[number] = sorted[i].key;
+		sorted[i].key = tree->builds.items[sorted[i].number];
+	}
+	for (uint32_t i = 0; i < sorted_count; i++)
+		tree->builds.items[TREE_RESERVED_COUNT + i] = (uint32_t)sorted[i].key;
+	for (uint32_t i = 0; i < tree->nodes.count; i++)
+		if (!tree_is_root(tree, i))
+			tree->nodes.items[i].location = numbers[tree->nodes.items[i].location];
+	return 0;
+}
+
+/* ---- families -------------------------------------------------------------------------------- */
+
+static bool has_children(const struct ordering *ordering, uint32_t node)
+{
+	return ordering->first[node] < ordering->first[node + 1];
+}
+
+/* Of children with the same location, leaves that were lowered, the one that has children itself
+ * comes first. */
+static uint64_t child_key(const struct ordering *ordering, uint32_t child)
+{
+	return (uint64_t)ordering->tree->nodes.items[child].location << 1 |
+	       !has_children(ordering, child);
+}
+
+static void sort_few(const struct ordering *ordering, uint32_t *children, uint32_t count)
+{
+	uint64_t keys[FEW];
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t child = children[i];
+		uint64_t key = child_key(ordering, child);
+		uint32_t place = i;
+
+		for (; place > 0 && keys[place - 1] > key; place--) {
+			keys[place] = keys[place - 1];
+			children[place] = children[place - 1];
+		}
+		keys[place] = key;
+		children[place] = child;
+	}
+}
+
+static int sort_family(struct ordering *ordering, uint32_t *children, uint32_t count)
+{
+	struct keyed *family;
+
+	if (count <= FEW) {
+		if (count > 1)
+			sort_few(ordering, children, count);
+		return 0;
+	}
+	if (array_reserve(&ordering->family, 2 * (size_t)count) < 0)
+		return -ENOMEM;
+	family = ordering->family.items;
+	for (uint32_t i = 0; i < count; i++)
+		family[i] = (struct keyed){ .key = child_key(ordering, children[i]),
+					    .number = children[i] };
+	number_sort(family, family + count, count);
+	for (uint32_t i = 0; i < count; i++)
+		children[i] = family[i].number;
+	return 0;
+}
+
+/* By parent, which is mostly near its children; then the children of each. Most have one. */
 static int find_families(struct ordering *ordering)
 {
 	const struct tree *tree = ordering->tree;
 	uint32_t count = tree->nodes.count;
-	uint32_t location_count = tree->builds.count;
-	autofree uint32_t *starts =
-		pages_alloc_zeroed((size_t)location_count + 1, sizeof(starts[0]));
-	autofree uint32_t *sorted = pages_alloc_zeroed((size_t)count + 1, sizeof(sorted[0]));
+	int err = 0;
 
 	ordering->first = pages_alloc_zeroed((size_t)count + 2, sizeof(ordering->first[0]));
 	ordering->children = pages_alloc(((size_t)count + 1) * sizeof(ordering->children[0]));
-	if (!starts || !sorted || !ordering->first || !ordering->children)
+	if (!ordering->first || !ordering->children)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		if (!tree_is_root(tree, i)) {
-			starts[ordering->to->ranks[tree->nodes.items[i].location]]++;
+		if (!tree_is_root(tree, i))
 			ordering->first[tree->nodes.items[i].parent + 2]++;
-		}
-	for (uint32_t i = 0, sum = 0; i <= location_count; i++) {
-		uint32_t here = starts[i];
-
-		starts[i] = sum;
-		sum += here;
-	}
-	for (int are_leaves = 0; are_leaves < 2; are_leaves++)
-		for (uint32_t i = 0; i < count; i++)
-			if (!tree_is_root(tree, i) && (ordering->first[i + 2] == 0) == are_leaves)
-				sorted[starts[ordering->to
-						      ->ranks[tree->nodes.items[i].location]]++] =
-					i;
 	for (uint32_t i = 1; i < count + 2; i++)
 		ordering->first[i] += ordering->first[i - 1];
-
-	uint32_t child_count = ordering->first[count + 1];
-
-	for (uint32_t i = 0; i < child_count; i++) {
-		uint32_t parent = tree->nodes.items[sorted[i]].parent;
-
-		ordering->children[ordering->first[parent + 1]++] = sorted[i];
-	}
-	return 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (!tree_is_root(tree, i))
+			ordering->children[ordering->first[tree->nodes.items[i].parent + 1]++] = i;
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = sort_family(ordering, ordering->children + ordering->first[i],
+				  ordering->first[i + 1] - ordering->first[i]);
+	return err;
 }
+
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 /* Whether a child of this place is the same as the one before: then it has its number. */
 static bool is_repeated(const struct ordering *ordering, uint32_t node, uint32_t place)
@@ -140,6 +207,9 @@ static int number_service(struct ordering *ordering, struct preorder_service *se
 			uint32_t child = ordering->children[place];
 
 			if (is_repeated(ordering, node, place)) {
+				/* Only leaves may be. */
+				if (has_children(ordering, child))
+					return -EBADMSG;
 				to->places[child] = to->places[ordering->children[place - 1]];
 				continue;
 			}
@@ -195,12 +265,12 @@ static int find_services(struct ordering *ordering, uint32_t text_count)
 	return 0;
 }
 
-int preorder_find(const struct tree *tree, uint32_t text_count, struct preorder *ret)
+int preorder_find(struct tree *tree, uint32_t text_count, struct preorder *ret)
 {
 	autoclean(ordering) struct ordering ordering = { .tree = tree, .to = ret };
 	size_t count = tree->nodes.count;
 	uint32_t number = 0;
-	int err = rank_locations(&ordering);
+	int err = number_locations(tree);
 
 	if (!err)
 		err = find_families(&ordering);
@@ -220,9 +290,14 @@ int preorder_find(const struct tree *tree, uint32_t text_count, struct preorder 
 	return err;
 }
 
+void preorder_forget_places(struct preorder *preorder)
+{
+	free(preorder->places);
+	preorder->places = NULL;
+}
+
 void preorder_done(struct preorder *preorder)
 {
-	free(preorder->ranks);
 	free(preorder->locations);
 	free(preorder->ups);
 	free(preorder->places);

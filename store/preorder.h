@@ -20,15 +20,20 @@ struct preorder_service {
 
 struct preorder {
 	uint32_t node_count; /* in arrival order */
-	uint32_t *ranks;     /* by location: its place in their order */
 	uint32_t *locations; /* by node in preorder, … */
 	uint16_t *ups;	     /* … and by how many levels its parent lies above the one before */
 	uint32_t *places;    /* by node in arrival order: in preorder */
 	ARRAY(struct preorder_service) services;
 };
 
-/* text_count: roots have texts for locations. -EBADMSG: not a segment's tree; -ENOMEM. */
-int preorder_find(const struct tree *tree, uint32_t text_count, struct preorder *ret);
+/*
+ * The tree's locations are numbered anew, in their order: by build and address, behind the reserved
+ * ones. text_count: roots have texts for locations. -EBADMSG: not a segment's tree; -ENOMEM.
+ */
+int preorder_find(struct tree *tree, uint32_t text_count, struct preorder *ret);
+
+/* When nodes are not spoken of by their numbers in arrival order any more. */
+void preorder_forget_places(struct preorder *preorder);
 
 /* Also after an error. */
 void preorder_done(struct preorder *preorder);

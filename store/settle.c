@@ -11,7 +11,6 @@
 #include "base/pages.h"
 #include "store/activity.h"
 #include "store/detail.h"
-#include "store/number_sort.h"
 #include "store/preorder.h"
 #include "store/segment.h"
 #include "store/shape.h"
@@ -22,6 +21,12 @@ enum {
 	CELL_COUNT_MAX = 64 << 20,
 	PAIR_COUNT_MAX = 4 << 20,
 	NO_CELLS = UINT32_MAX,
+	MARK_BITS = 64,
+	AHEAD = 16, /* so many searches wait for memory together */
+	KEPT_SIZE_MAX = 5 * OCCURRENCE_COUNT_MAX,
+	RUN_VALUED = 1,
+	RUN_TIMED = 2,
+	RUN_BITS = 2,
 };
 
 /* One entry of one run, where its node's place is. */
@@ -46,8 +51,12 @@ struct settling {
 	struct pool pairs; /* struct pair */
 	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
-	ARRAY(uint32_t) run_pairs; /* of all windows' runs, for the second pass */
-	bool is_valued;		   /* any run of it */
+	/* What was read, until it is known how many entries a node has: 10 bytes each. */
+	struct buf kept_runs;	     /* slices later, pair, entries, RUN_… */
+	ARRAY(uint32_t) kept_nodes;  /* of entries; in preorder when their window was read */
+	struct buf kept_counts;	     /* of entries */
+	ARRAY(uint64_t) kept_values; /* of entries of valued runs */
+	uint32_t kept_slice;	     /* of the last run */
 	uint32_t *starts; /* in preorder: where a node's occurrences begin; one more at the end */
 	struct placed *placed;
 	uint64_t *values; /* of placed; NULL when all are count × period */
@@ -61,9 +70,17 @@ struct settling {
 	struct buf timed;
 	struct buf block_cells;
 	ARRAY(struct occurrence) occurrences;
-	uint32_t *local;	  /* by location: its number in the service, + 1 */
-	ARRAY(struct keyed) used; /* locations of a service, by their ranks */
+	uint32_t *local; /* by location: its number in the service that was written last */
+	uint64_t *marks; /* by location: whether the service that is written has it */
 };
+
+static void kept_done(struct settling *settling)
+{
+	buf_done(&settling->kept_runs);
+	array_done(&settling->kept_nodes);
+	buf_done(&settling->kept_counts);
+	array_done(&settling->kept_values);
+}
 
 static void settling_cleanup(struct settling *settling)
 {
@@ -81,7 +98,7 @@ static void settling_cleanup(struct settling *settling)
 	pool_done(&settling->pairs);
 	pool_done(&settling->keys);
 	array_done(&settling->pair_keys);
-	array_done(&settling->run_pairs);
+	kept_done(settling);
 	entry_writer_done(&settling->entries);
 	shape_writer_done(&settling->shape);
 	detail_writer_done(&settling->detail);
@@ -91,7 +108,7 @@ static void settling_cleanup(struct settling *settling)
 	buf_done(&settling->block_cells);
 	array_done(&settling->occurrences);
 	free(settling->local);
-	array_done(&settling->used);
+	free(settling->marks);
 }
 
 static int select_windows(struct settling *settling, const char *sql, sqlite3_stmt **ret)
@@ -133,11 +150,12 @@ static int find_preorder(struct settling *settling)
 {
 	uint32_t text_count = catalog_count(&settling->span->live->catalog, CATALOG_TEXT);
 	int err = preorder_find(&settling->tree, text_count, &settling->preorder);
+	size_t count = settling->tree.builds.count;
 
 	array_done(&settling->tree.nodes);
-	settling->local = pages_alloc_zeroed((size_t)settling->tree.builds.count + 1,
-					     sizeof(settling->local[0]));
-	return err ? err : settling->local ? 0 : -ENOMEM;
+	settling->local = pages_alloc((count + 1) * sizeof(settling->local[0]));
+	settling->marks = calloc(count / MARK_BITS + 1, sizeof(settling->marks[0]));
+	return err ? err : settling->local && settling->marks ? 0 : -ENOMEM;
 }
 
 /* ---- occurrences ----------------------------------------------------------------------------- */
@@ -192,93 +210,83 @@ static int keep_slices(struct settling *settling)
 	return 0;
 }
 
-/* The first pass counts, and packs who had how much when; the second one places. */
-struct pass {
-	bool is_second;
-	uint32_t next_run;
-	uint32_t first_slice;
-	uint32_t next_cell;
-};
-
-static int place_entry(struct settling *settling, struct pass *pass, const struct run *run,
-		       uint32_t pair, const struct entry *entry)
+static int read_entries(struct settling *settling, const struct run *run,
+			struct entry_reader *entries)
 {
-	uint32_t node = entry->node;
-
-	if (node >= settling->preorder.node_count)
-		return -EBADMSG;
-	if (entry->count > UINT32_MAX)
-		return -EFBIG;
-	if (!pass->is_second) {
-		settling->starts[settling->preorder.places[node] + 2]++;
-		return 0;
-	}
-
-	/* Which becomes the end of it, where the next node's begin. */
-	uint32_t place = settling->starts[settling->preorder.places[node] + 1]++;
-	bool has_cells = run->timed && settling->cells.size > 0;
-
-	settling->placed[place] =
-		(struct placed){ .slice = pass->first_slice + run->slice,
-				 .pair = pair,
-				 .count = (uint32_t)entry->count,
-				 .first_cell = has_cells ? pass->next_cell : NO_CELLS };
-	if (run->timed)
-		pass->next_cell += (uint32_t)entry->count;
-	if (settling->values)
-		settling->values[place] = entry->value;
-	return 0;
-}
-
-static int read_run(struct settling *settling, struct pass *pass, const struct run *run,
-		    struct entry_reader *entries)
-{
-	int64_t pair;
-	struct catalog_series series;
 	int err = 0;
 
-	if (pass->is_second) {
-		if (pass->next_run == settling->run_pairs.count)
-			return -EBADMSG;
-		pair = settling->run_pairs.items[pass->next_run++];
-	} else {
-		pair = add_pair(settling, run);
-		if (pair < 0)
-			return (int)pair;
-		if (array_reserve(&settling->run_pairs, 1) < 0)
-			return -ENOMEM;
-		settling->run_pairs.items[settling->run_pairs.count++] = (uint32_t)pair;
-		settling->is_valued = settling->is_valued || run->valued;
-		err = keep_run(settling, run, pass->first_slice, (uint32_t)pair);
-	}
-	if (err)
-		return err;
-	series = catalog_series(&settling->span->live->catalog, run->series);
+	/* A byte an entry at least. */
+	if (run->entry_count > entries->nodes.left)
+		return -EBADMSG;
+	if (array_reserve(&settling->kept_nodes, run->entry_count) < 0 ||
+	    (run->valued && array_reserve(&settling->kept_values, run->entry_count) < 0))
+		return -ENOMEM;
 	entry_reader_start_list(entries);
 	for (uint32_t i = 0; !err && i < run->entry_count; i++) {
 		struct entry entry;
 
 		err = entry_reader_next(entries, run->valued, &entry);
-		if (!err && !run->valued &&
-		    __builtin_mul_overflow(entry.count, series.period, &entry.value))
-			entry.value = UINT64_MAX;
-		if (!err)
-			err = place_entry(settling, pass, run, (uint32_t)pair, &entry);
+		if (!err && entry.node >= settling->preorder.node_count)
+			err = -EBADMSG;
+		if (!err && entry.count > UINT32_MAX)
+			err = -EFBIG;
+		if (err)
+			break;
+		settling->kept_nodes.items[settling->kept_nodes.count++] = entry.node;
+		column_put(&settling->kept_counts, entry.count);
+		if (run->valued)
+			settling->kept_values.items[settling->kept_values.count++] = entry.value;
 	}
 	return err;
 }
 
-static int read_window(struct settling *settling, struct pass *pass, sqlite3_stmt *row)
+static int read_run(struct settling *settling, uint32_t first_slice, const struct run *run,
+		    struct entry_reader *entries)
+{
+	int64_t pair = add_pair(settling, run);
+	int err = pair < 0 ? (int)pair : keep_run(settling, run, first_slice, (uint32_t)pair);
+
+	if (err)
+		return err;
+	column_put(&settling->kept_runs, first_slice + run->slice - settling->kept_slice);
+	column_put(&settling->kept_runs, (uint64_t)pair);
+	column_put(&settling->kept_runs, (uint64_t)run->entry_count << RUN_BITS |
+						 (run->timed ? RUN_TIMED : 0u) |
+						 (run->valued ? RUN_VALUED : 0u));
+	settling->kept_slice = first_slice + run->slice;
+	return read_entries(settling, run, entries);
+}
+
+/* Tells the entries' places, and how many there are at each. */
+static void count_places(struct settling *settling, uint32_t first)
+{
+	uint32_t *nodes = settling->kept_nodes.items;
+	const uint32_t *places = settling->preorder.places;
+	uint32_t count = settling->kept_nodes.count;
+
+	for (uint32_t i = first; i < count; i++) {
+		if (i + AHEAD < count)
+			__builtin_prefetch(&places[nodes[i + AHEAD]]);
+		nodes[i] = places[nodes[i]];
+		__builtin_prefetch(&settling->starts[nodes[i] + 2], 1);
+	}
+	for (uint32_t i = first; i < count; i++)
+		settling->starts[nodes[i] + 2]++;
+}
+
+static int read_window(struct settling *settling, sqlite3_stmt *row)
 {
 	struct str runs = database_column(row, 0);
 	struct str blob = database_column(row, 1);
+	uint32_t first_slice = settling->activity.slices.count;
+	uint32_t first_entry = settling->kept_nodes.count;
 	struct entry_reader entries;
 	int err = codec_unpack_runs(settling->codec, runs.text, runs.size, &settling->window);
 
 	settling->activity.runs.count = 0;
-	if (!err && !pass->is_second)
+	if (!err)
 		err = keep_slices(settling);
-	if (!err && !pass->is_second && sqlite3_column_type(row, 2) != SQLITE_NULL) {
+	if (!err && sqlite3_column_type(row, 2) != SQLITE_NULL) {
 		struct str cells = database_column(row, 2);
 
 		err = codec_unpack_bytes(settling->cell_codec, cells.text, cells.size,
@@ -287,108 +295,169 @@ static int read_window(struct settling *settling, struct pass *pass, sqlite3_stm
 	if (!err)
 		err = codec_unpack_entries(settling->codec, blob.text, blob.size, &entries);
 	for (uint32_t i = 0; !err && i < settling->window.runs.count; i++)
-		err = read_run(settling, pass, &settling->window.runs.items[i], &entries);
-	pass->first_slice += settling->window.slices.count;
-	if (!err && !pass->is_second) {
-		activity_sort(&settling->activity);
-		activity_packer_add(&settling->packer, &settling->activity);
-	}
-	return err;
+		err = read_run(settling, first_slice, &settling->window.runs.items[i], &entries);
+	if (err)
+		return err;
+	if (settling->kept_nodes.count > OCCURRENCE_COUNT_MAX)
+		return -EFBIG;
+	if (settling->kept_runs.error || settling->kept_counts.error)
+		return settling->kept_runs.error ? settling->kept_runs.error
+						 : settling->kept_counts.error;
+	count_places(settling, first_entry);
+	activity_sort(&settling->activity);
+	activity_packer_add(&settling->packer, &settling->activity);
+	return 0;
 }
 
-static int read_windows(struct settling *settling, bool is_second)
+static int read_windows(struct settling *settling)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	struct pass pass = { .is_second = is_second };
 	int err = select_windows(
 		settling,
 		"SELECT runs, entries, cells FROM window WHERE id BETWEEN ? AND ? ORDER BY id",
 		&row);
 
 	while (!err && (err = database_step(row)) > 0)
-		err = read_window(settling, &pass, row);
-	if (!err && is_second && settling->cells.size > 0 && pass.next_cell != settling->cells.size)
-		return -EBADMSG;
+		err = read_window(settling, row);
 	return err;
+}
+
+static uint64_t period_of(const struct settling *settling, uint32_t pair)
+{
+	struct pair item;
+
+	memcpy(&item, pool_get(&settling->pairs, pair).text, sizeof(item));
+	return catalog_series(&settling->span->live->catalog, item.series).period;
+}
+
+/* What comes next of what was kept. */
+struct placing {
+	struct bytes runs, counts;
+	uint32_t slice, entry, value, cell;
+};
+
+/* Brings what the entries need that come soon, also those of the runs that follow. */
+static void prefetch_places(const struct settling *settling, uint32_t entry)
+{
+	const uint32_t *nodes = settling->kept_nodes.items + entry;
+	const uint32_t *starts = settling->starts;
+
+	if (entry + AHEAD >= settling->kept_nodes.count)
+		return;
+	__builtin_prefetch(&starts[nodes[AHEAD] + 1], 1);
+	__builtin_prefetch(&settling->placed[starts[nodes[AHEAD / 2] + 1]], 1);
+}
+
+static void place_run(struct settling *settling, struct placing *placing)
+{
+	uint32_t slice = placing->slice += (uint32_t)column_take(&placing->runs);
+	uint32_t pair = (uint32_t)column_take(&placing->runs);
+	uint64_t flags = column_take(&placing->runs);
+	bool is_timed = flags & RUN_TIMED;
+	bool has_cells = is_timed && settling->cells.size > 0;
+	uint64_t period = settling->values ? period_of(settling, pair) : 0;
+
+	for (uint64_t left = flags >> RUN_BITS; left > 0; left--, placing->entry++) {
+		uint32_t count = (uint32_t)column_take(&placing->counts);
+		/* Which becomes the end of it, where the next node's begin. */
+		uint32_t place = settling->starts[settling->kept_nodes.items[placing->entry] + 1]++;
+		uint64_t value = 0;
+
+		prefetch_places(settling, placing->entry);
+		settling->placed[place] =
+			(struct placed){ .slice = slice,
+					 .pair = pair,
+					 .count = count,
+					 .first_cell = has_cells ? placing->cell : NO_CELLS };
+		if (is_timed)
+			placing->cell += count;
+		if (!settling->values)
+			continue;
+		if (flags & RUN_VALUED)
+			value = settling->kept_values.items[placing->value++];
+		else if (__builtin_mul_overflow(count, period, &value))
+			value = UINT64_MAX;
+		settling->values[place] = value;
+	}
 }
 
 static int place_all(struct settling *settling)
 {
 	uint32_t count = settling->preorder.node_count;
-	uint64_t sum = 0;
+	uint32_t sum = 0;
 	int err = 0;
 
 	settling->starts = pages_alloc_zeroed((size_t)count + 2, sizeof(settling->starts[0]));
 	if (!settling->starts)
 		return -ENOMEM;
-	err = read_windows(settling, false);
+	err = read_windows(settling);
 	if (err)
 		return err;
+	preorder_forget_places(&settling->preorder);
 	for (uint32_t i = 2; i < count + 2; i++) {
 		sum += settling->starts[i];
-		if (sum > OCCURRENCE_COUNT_MAX)
-			return -EFBIG;
-		settling->starts[i] = (uint32_t)sum;
+		settling->starts[i] = sum;
 	}
-	settling->placed = pages_alloc((sum + 1) * sizeof(settling->placed[0]));
-	if (settling->is_valued)
-		settling->values = pages_alloc((sum + 1) * sizeof(settling->values[0]));
-	if (!settling->placed || (settling->is_valued && !settling->values))
+	settling->placed = pages_alloc(((size_t)sum + 1) * sizeof(settling->placed[0]));
+	if (settling->kept_values.count > 0)
+		settling->values = pages_alloc(((size_t)sum + 1) * sizeof(settling->values[0]));
+	if (!settling->placed || (settling->kept_values.count > 0 && !settling->values))
 		return -ENOMEM;
-	return read_windows(settling, true);
+
+	struct placing placing = {
+		.runs = bytes_from(settling->kept_runs.bytes, settling->kept_runs.size),
+		.counts = bytes_from(settling->kept_counts.bytes, settling->kept_counts.size),
+	};
+
+	while (placing.runs.left > 0)
+		place_run(settling, &placing);
+	kept_done(settling);
+	return settling->cells.size > 0 && placing.cell != settling->cells.size ? -EBADMSG : 0;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int gather_locations(struct settling *settling, const struct preorder_service *service)
+/* Those of the service, in their order: by build and address. */
+static void add_locations(struct settling *settling, const struct preorder_service *service)
 {
 	const struct tree *tree = &settling->tree;
-	struct keyed *used;
+	uint64_t *marks = settling->marks;
+	uint32_t first = UINT32_MAX, last = 0;
 
-	settling->used.count = 0;
 	for (uint32_t i = service->first + 1; i < service->end; i++) {
 		uint32_t location = settling->preorder.locations[i];
+		uint32_t word = location / MARK_BITS;
 
-		if (location < TREE_RESERVED_COUNT || settling->local[location])
-			continue;
-		if (array_reserve(&settling->used, 1) < 0)
-			return -ENOMEM;
-		settling->local[location] = 1;
-		settling->used.items[settling->used.count++] = (struct keyed){
-			.key = settling->preorder.ranks[location],
-			.number = location,
-		};
+		marks[word] |= UINT64_C(1) << location % MARK_BITS;
+		first = word < first ? word : first;
+		last = word > last ? word : last;
 	}
-	/* As many again, for sorting. */
-	if (array_reserve(&settling->used, settling->used.count) < 0)
-		return -ENOMEM;
-	used = settling->used.items;
-	number_sort(used, used + settling->used.count, settling->used.count);
-	for (uint32_t i = 0; i < settling->used.count; i++)
-		settling->local[used[i].number] =
-			shape_add_location(&settling->shape, tree->builds.items[used[i].number],
-					   tree->addresses.items[used[i].number]);
-	return 0;
+	for (uint32_t word = first; word <= last; word++) {
+		for (; marks[word]; marks[word] &= marks[word] - 1) {
+			uint32_t location =
+				word * MARK_BITS + (uint32_t)__builtin_ctzll(marks[word]);
+
+			settling->local[location] =
+				location < TREE_RESERVED_COUNT
+					? location
+					: shape_add_location(&settling->shape,
+							     tree->builds.items[location],
+							     tree->addresses.items[location]);
+		}
+	}
 }
 
 static int write_tree(struct settling *settling, const struct preorder_service *service,
 		      sqlite3_stmt *insert)
 {
 	struct buf *blob = &settling->blobs[0];
-	int err = gather_locations(settling, service);
+	int err;
 
-	if (err)
-		return err;
+	add_locations(settling, service);
 	shape_add_node(&settling->shape, 0, 0);
-	for (uint32_t i = service->first + 1; i < service->end; i++) {
-		uint32_t location = settling->preorder.locations[i];
-
+	for (uint32_t i = service->first + 1; i < service->end; i++)
 		shape_add_node(&settling->shape, settling->preorder.ups[i],
-			       location < TREE_RESERVED_COUNT ? location
-							      : settling->local[location]);
-	}
-	for (uint32_t i = 0; i < settling->used.count; i++)
-		settling->local[settling->used.items[i].number] = 0;
+			       settling->local[settling->preorder.locations[i]]);
 	err = shape_pack(settling->span->codec, &settling->shape, blob);
 	if (err)
 		return err;
@@ -646,6 +715,8 @@ int settle_segment(struct span *span, const struct segment_row *row)
 	autoclean(settling) struct settling settling = {
 		.span = span,
 		.row = row,
+		.kept_runs = BUF(KEPT_SIZE_MAX),
+		.kept_counts = BUF(KEPT_SIZE_MAX),
 		.cells = BUF(CELL_COUNT_MAX),
 		.timed = BUF(COLUMNS_PLAIN_SIZE_MAX / 2),
 		.block_cells = BUF(COLUMNS_PLAIN_SIZE_MAX / 2),

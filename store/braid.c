@@ -115,54 +115,89 @@ struct place {
 	uint32_t location;
 };
 
-static int compare_places(const void *a, const void *b)
+static int compare_places(const struct place *x, const struct place *y)
 {
-	const struct place *x = a;
-	const struct place *y = b;
-
 	if (x->build != y->build)
 		return x->build < y->build ? -1 : 1;
 	return (x->address > y->address) - (x->address < y->address);
 }
 
-static int gather_places(const struct braid *braid, struct place **ret, size_t *ret_count)
+static int gather_places(const struct braid *braid, struct place *places, size_t *ends)
 {
 	size_t count = 0;
-	struct place *places = NULL;
 
-	for (uint32_t i = 0; i < braid->strands.count; i++)
-		count += braid->strands.items[i].locations.builds.count;
-	places = calloc(count + 1, sizeof(places[0]));
-	if (!places)
-		return -ENOMEM;
-	count = 0;
 	for (uint32_t i = 0; i < braid->strands.count; i++) {
 		const struct tree *tree = &braid->strands.items[i].locations;
 
-		for (uint32_t k = TREE_RESERVED_COUNT; k < tree->builds.count; k++)
-			places[count++] = (struct place){ .build = tree->builds.items[k],
-							  .strand = i,
-							  .address = tree->addresses.items[k],
-							  .location = k };
+		for (uint32_t k = TREE_RESERVED_COUNT; k < tree->builds.count; k++) {
+			struct place place = { .build = tree->builds.items[k],
+					       .strand = i,
+					       .address = tree->addresses.items[k],
+					       .location = k };
+
+			/* Unless the file is damaged: addresses that went beyond the top. */
+			if (k > TREE_RESERVED_COUNT &&
+			    compare_places(&places[count - 1], &place) > 0)
+				return -EBADMSG;
+			places[count++] = place;
+		}
+		ends[i] = count;
 	}
-	qsort(places, count, sizeof(places[0]), compare_places);
-	*ret = places;
-	*ret_count = count;
 	return 0;
+}
+
+static void merge_two(const struct place *from, size_t middle, size_t count, struct place *to)
+{
+	size_t a = 0, b = middle;
+
+	for (size_t i = 0; i < count; i++)
+		to[i] = b == count || (a < middle && compare_places(&from[a], &from[b]) <= 0)
+				? from[a++]
+				: from[b++];
+}
+
+/* Each strand's are in order: two and two become one, until all are. Returns where they are. */
+static struct place *merge_places(struct place *places, struct place *scratch, size_t *ends,
+				  uint32_t run_count)
+{
+	while (run_count > 1) {
+		struct place *merged = scratch;
+		uint32_t kept = 0;
+		size_t first = 0;
+
+		for (uint32_t i = 0; i < run_count; i += 2) {
+			size_t middle = ends[i];
+			size_t end = i + 1 < run_count ? ends[i + 1] : middle;
+
+			merge_two(places + first, middle - first, end - first, scratch + first);
+			ends[kept++] = first = end;
+		}
+		run_count = kept;
+		scratch = places;
+		places = merged;
+	}
+	return places;
 }
 
 /* All locations, each once and in order; a location's rank is its number among them. */
 static int join_locations(struct braid *braid)
 {
-	autofree struct place *places = NULL;
+	uint32_t strand_count = braid->strands.count;
+	autofree struct place *memory = NULL;
+	autofree size_t *ends = calloc((size_t)strand_count + 1, sizeof(ends[0]));
+	const struct place *places;
 	size_t count = 0;
 	int64_t rank = 0;
 	int err = tree_init(&braid->locations);
 
+	for (uint32_t i = 0; i < strand_count; i++)
+		count += braid->strands.items[i].locations.builds.count - TREE_RESERVED_COUNT;
+	memory = calloc(2 * count + 1, sizeof(memory[0]));
 	if (!err)
-		err = gather_places(braid, &places, &count);
+		err = memory && ends ? gather_places(braid, memory, ends) : -ENOMEM;
 	if (err)
 		return err;
+	places = merge_places(memory, memory + count, ends, strand_count);
 	for (size_t i = 0; i < count; i++) {
 		const struct place *place = &places[i];
 

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "store/catalog.h"
 #include "store/columns.h"
 #include "store/database.h"
+#include "store/number_sort.h"
 #include "store/reader.h"
 #include "store/roll_activity.h"
 #include "store/segment.h"
@@ -318,10 +320,12 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 	if (!err)
 		err = make_arrays(rolling, rolling->tree.nodes.count);
 	if (!err)
+		/* Segment by segment: the index begins with them. */
 		err = database_prepare(
 			rolling->from,
-			"SELECT type, period, valued, entry_count, entries FROM block "
-			"WHERE segment BETWEEN ? AND ? AND service = ?",
+			"SELECT type, period, valued, entry_count, entries FROM segment CROSS JOIN "
+			"block ON block.segment = segment.id "
+			"WHERE segment.id BETWEEN ? AND ? AND service = ?",
 			&row);
 	if (err)
 		return err;
@@ -425,12 +429,32 @@ static int place_node(struct rolling *rolling, struct scope *scope, uint32_t num
 	return 0;
 }
 
+/* What is folded into one node mostly comes together. */
+static int add_item(struct items *list, uint32_t node, uint64_t count, uint64_t value)
+{
+	struct item *last;
+
+	if (list->items.count > 0) {
+		last = &list->items.items[list->items.count - 1];
+		if (last->node == node) {
+			last->count = saturated_sum(last->count, count);
+			last->value = saturated_sum(last->value, value);
+			return 0;
+		}
+	}
+	if (array_reserve(&list->items, 1) < 0)
+		return -ENOMEM;
+	list->items.items[list->items.count++] = (struct item){ node, count, value };
+	return 0;
+}
+
 static int add_items(struct rolling *rolling, struct scope *scope, uint32_t group_number)
 {
 	const struct group *group = &rolling->groups[group_number];
 	struct items *list = &scope->lists[group_number];
+	int err = 0;
 
-	for (uint32_t i = 0; i < rolling->tree.nodes.count; i++) {
+	for (uint32_t i = 0; !err && i < rolling->tree.nodes.count; i++) {
 		int64_t place;
 
 		if (!group->counts[i] && !group->values[i])
@@ -438,12 +462,9 @@ static int add_items(struct rolling *rolling, struct scope *scope, uint32_t grou
 		place = find_place(rolling, scope, i);
 		if (place < 0)
 			return (int)place;
-		if (array_reserve(&list->items, 1) < 0)
-			return -ENOMEM;
-		list->items.items[list->items.count++] =
-			(struct item){ (uint32_t)place, group->counts[i], group->values[i] };
+		err = add_item(list, (uint32_t)place, group->counts[i], group->values[i]);
 	}
-	return 0;
+	return err;
 }
 
 /* The service that was read: its nodes and what they weigh. root: a text of the chronicle. */
@@ -470,29 +491,40 @@ static int add_service(struct rolling *rolling, struct scope *scope, uint32_t ro
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int compare_items(const void *a, const void *b)
+/* Numbers of items, by their nodes. */
+static int sort_items(const struct items *list, struct keyed **ret)
 {
-	const struct item *x = a;
-	const struct item *y = b;
+	uint32_t count = list->items.count;
+	struct keyed *order = pages_alloc((2 * (size_t)count + 1) * sizeof(order[0]));
 
-	return (x->node > y->node) - (x->node < y->node);
+	if (!order)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		order[i] = (struct keyed){ .key = list->items.items[i].node, .number = i };
+	number_sort(order, order + count, count);
+	*ret = order;
+	return 0;
 }
 
-static int pack_list(struct rolling *rolling, struct items *list, bool is_valued,
+static int pack_list(struct rolling *rolling, const struct items *list, bool is_valued,
 		     uint32_t *ret_count)
 {
+	autofree struct keyed *order = NULL;
 	struct entry_writer writer;
-	int err;
+	int err = sort_items(list, &order);
 
-	qsort(list->items.items, list->items.count, sizeof(list->items.items[0]), compare_items);
+	if (err)
+		return err;
 	entry_writer_init(&writer);
 	*ret_count = 0;
 	for (uint32_t i = 0; i < list->items.count;) {
-		struct entry entry = { .node = list->items.items[i].node };
+		struct entry entry = { .node = (uint32_t)order[i].key };
 
-		for (; i < list->items.count && list->items.items[i].node == entry.node; i++) {
-			entry.count = saturated_sum(entry.count, list->items.items[i].count);
-			entry.value = saturated_sum(entry.value, list->items.items[i].value);
+		for (; i < list->items.count && order[i].key == entry.node; i++) {
+			const struct item *item = &list->items.items[order[i].number];
+
+			entry.count = saturated_sum(entry.count, item->count);
+			entry.value = saturated_sum(entry.value, item->value);
 		}
 		entry_writer_add(&writer, entry, is_valued);
 		(*ret_count)++;

@@ -35,6 +35,13 @@ static inline void put_zigzag(struct buf *buf, int64_t value)
 	column_put(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
 }
 
+static inline int64_t take_zigzag(struct bytes *bytes)
+{
+	uint64_t value = column_take(bytes);
+
+	return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
+
 int codec_new(struct codec **ret)
 {
 	struct codec *codec = calloc(1, sizeof(*codec));
@@ -318,24 +325,24 @@ int codec_unpack_runs(struct codec *codec, const void *blob, size_t size, struct
 	if (array_reserve(&ret->runs, count) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		bool sound = add_difference(&run.slice, (int64_t)bytes_varint(&columns[1])) &&
+		bool sound = add_difference(&run.slice, (int64_t)column_take(&columns[1])) &&
 			     run.slice < ret->slices.count;
-		uint64_t flags = bytes_varint(&columns[1]);
+		uint64_t flags = column_take(&columns[1]);
 
-		sound = sound && add_difference(&run.series, bytes_zigzag(&columns[2])) &&
-			add_difference(&run.labels, bytes_zigzag(&columns[3]));
+		sound = sound && add_difference(&run.series, take_zigzag(&columns[2])) &&
+			add_difference(&run.labels, take_zigzag(&columns[3]));
 
-		uint64_t entry_count = bytes_varint(&columns[4]);
+		uint64_t entry_count = column_take(&columns[4]);
 
 		if (!sound || flags > (RUN_VALUED | RUN_TIMED) || entry_count > UINT32_MAX)
 			return -EBADMSG;
 		run.entry_count = (uint32_t)entry_count;
-		run.samples = bytes_varint(&columns[5]);
-		run.kernel_samples = bytes_varint(&columns[6]);
+		run.samples = column_take(&columns[5]);
+		run.kernel_samples = column_take(&columns[6]);
 		run.valued = flags & RUN_VALUED;
 		run.timed = flags & RUN_TIMED;
-		run.value = run.valued ? bytes_varint(&columns[7]) : 0;
-		run.kernel_value = run.valued ? bytes_varint(&columns[7]) : 0;
+		run.value = run.valued ? column_take(&columns[7]) : 0;
+		run.kernel_value = run.valued ? column_take(&columns[7]) : 0;
 		ret->runs.items[ret->runs.count++] = run;
 	}
 	for (size_t i = 1; i < RUN_COLUMN_COUNT; i++)
@@ -459,19 +466,18 @@ int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, u
 	if (bytes_varint(&columns[0]) != tree->builds.count)
 		return -EBADMSG;
 
-	size_t count = bytes_count(&columns[0], 1, TREE_LOCATION_COUNT_MAX);
+	size_t count = bytes_count(&columns[0], 1, TREE_LOCATION_COUNT_MAX - tree->builds.count);
 
+	if (array_reserve(&tree->builds, count) < 0 || array_reserve(&tree->addresses, count) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		uint64_t build = bytes_varint(&columns[0]);
+		uint64_t build = column_take(&columns[0]);
 
-		last += (uint64_t)bytes_zigzag(&columns[1]);
+		last += (uint64_t)take_zigzag(&columns[1]);
 		if (build >= build_count || columns[1].error)
 			return -EBADMSG;
-
-		int64_t number = tree_add_location(tree, (uint32_t)build, last);
-
-		if (number < 0)
-			return number == -ENOSPC ? -EBADMSG : (int)number;
+		tree->builds.items[tree->builds.count++] = (uint32_t)build;
+		tree->addresses.items[tree->addresses.count++] = last;
 	}
 	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
 }
@@ -509,21 +515,19 @@ int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struc
 	if (bytes_varint(&columns[0]) != tree->nodes.count)
 		return -EBADMSG;
 
-	size_t count = bytes_count(&columns[0], 1, TREE_NODE_COUNT_MAX);
+	size_t count = bytes_count(&columns[0], 1, TREE_NODE_COUNT_MAX - tree->nodes.count);
 
+	if (array_reserve(&tree->nodes, count) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		uint64_t up = bytes_varint(&columns[0]);
+		uint64_t up = column_take(&columns[0]);
 		uint32_t number = tree->nodes.count;
 
-		if (!add_difference(&location, bytes_zigzag(&columns[1])) || up > number ||
+		if (!add_difference(&location, take_zigzag(&columns[1])) || up > number ||
 		    (up > 0 && location >= tree->builds.count) || columns[1].error)
 			return -EBADMSG;
-
-		int64_t added =
-			tree_add_node(tree, up ? number - (uint32_t)up : TREE_NO_PARENT, location);
-
-		if (added < 0)
-			return added == -ENOSPC ? -EBADMSG : (int)added;
+		tree->nodes.items[tree->nodes.count++] =
+			(struct tree_node){ up ? number - (uint32_t)up : TREE_NO_PARENT, location };
 	}
 	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
 }

@@ -11,6 +11,7 @@
 #include "store/catalog.h"
 #include "store/columns.h"
 #include "store/database.h"
+#include "store/growth.h"
 #include "store/number_sort.h"
 #include "store/reader.h"
 #include "store/roll_activity.h"
@@ -51,11 +52,11 @@ struct items {
 	ARRAY(struct item) items;
 };
 
-/* A tree of the chronicle while it grows. */
+/* What the piece has of a tree of the chronicle. */
 struct scope {
 	int64_t number; /* CHRONICLE_HOST, or a text of the chronicle */
 	struct segment tree;
-	uint32_t nodes_before, locations_before;
+	struct growth growth; /* when all of it is there */
 	struct items lists[GROUP_COUNT_MAX];
 };
 
@@ -110,78 +111,15 @@ static void rolling_cleanup(struct rolling *rolling)
 static void scope_done(struct scope *scope)
 {
 	segment_done(&scope->tree);
+	growth_done(&scope->growth);
 	for (uint32_t i = 0; i < GROUP_COUNT_MAX; i++)
 		array_done(&scope->lists[i].items);
 }
 
-/* ---- the scope's tree, as it was ------------------------------------------------------------- */
-
-/* Adds what is in it to the tables as well, so that it is found again. */
-static int adopt(struct segment *segment, const struct tree *tree, uint32_t locations,
-		 uint32_t nodes)
+static int scope_init(struct scope *scope, int64_t number)
 {
-	for (uint32_t i = locations; i < tree->builds.count; i++) {
-		int64_t number = segment_add_location(segment, tree->builds.items[i],
-						      tree->addresses.items[i]);
-
-		if (number != i)
-			return number < 0 ? (int)number : -EBADMSG;
-	}
-	for (uint32_t i = nodes; i < tree->nodes.count; i++) {
-		struct tree_node node = tree->nodes.items[i];
-		int64_t number = segment_add_node(segment, node.parent, node.location);
-
-		if (number != i)
-			return number < 0 ? (int)number : -EBADMSG;
-	}
-	return 0;
-}
-
-static int scope_read_rows(struct rolling *rolling, struct scope *scope, struct tree *tree)
-{
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(
-		rolling->to, "SELECT locations, nodes FROM growth WHERE scope = ? ORDER BY id",
-		&row);
-
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, scope->number);
-	while ((err = database_step(row)) > 0) {
-		struct str locations = database_column(row, 0);
-		struct str nodes = database_column(row, 1);
-		uint32_t location_count = tree->builds.count;
-		uint32_t node_count = tree->nodes.count;
-
-		err = codec_unpack_locations(rolling->codec, locations.text, locations.size,
-					     catalog_count(&rolling->words.to, CATALOG_BUILD),
-					     tree);
-		if (!err)
-			err = codec_unpack_nodes(rolling->codec, nodes.text, nodes.size, tree);
-		if (!err)
-			err = adopt(&scope->tree, tree, location_count, node_count);
-		if (err)
-			return err;
-	}
-	return err;
-}
-
-static int scope_open(struct rolling *rolling, int64_t number, struct scope *scope)
-{
-	struct tree tree = { 0 };
-	int err = segment_init(&scope->tree, 1, 1);
-
 	scope->number = number;
-	rolling->in_chronicle = true;
-	if (!err)
-		err = tree_init(&tree);
-	if (!err)
-		err = scope_read_rows(rolling, scope, &tree);
-	rolling->in_chronicle = false;
-	tree_done(&tree);
-	scope->nodes_before = scope->tree.tree.nodes.count;
-	scope->locations_before = scope->tree.tree.builds.count;
-	return err;
+	return segment_init(&scope->tree, 1, 1);
 }
 
 /* ---- one service: its samples by node -------------------------------------------------------- */
@@ -491,8 +429,8 @@ static int add_service(struct rolling *rolling, struct scope *scope, uint32_t ro
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Numbers of items, by their nodes. */
-static int sort_items(const struct items *list, struct keyed **ret)
+/* Numbers of items, by what their nodes are in the chronicle. */
+static int sort_items(const struct items *list, const uint32_t *numbers, struct keyed **ret)
 {
 	uint32_t count = list->items.count;
 	struct keyed *order = pages_alloc((2 * (size_t)count + 1) * sizeof(order[0]));
@@ -500,18 +438,20 @@ static int sort_items(const struct items *list, struct keyed **ret)
 	if (!order)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		order[i] = (struct keyed){ .key = list->items.items[i].node, .number = i };
+		order[i] = (struct keyed){ .key = numbers[list->items.items[i].node], .number = i };
 	number_sort(order, order + count, count);
 	*ret = order;
 	return 0;
 }
 
-static int pack_list(struct rolling *rolling, const struct items *list, bool is_valued,
+static int pack_list(struct rolling *rolling, const struct scope *scope, uint32_t group_number,
 		     uint32_t *ret_count)
 {
+	const struct items *list = &scope->lists[group_number];
+	bool is_valued = rolling->groups[group_number].is_valued;
 	autofree struct keyed *order = NULL;
 	struct entry_writer writer;
-	int err = sort_items(list, &order);
+	int err = sort_items(list, scope->growth.numbers, &order);
 
 	if (err)
 		return err;
@@ -537,7 +477,7 @@ static int pack_list(struct rolling *rolling, const struct items *list, bool is_
 static int write_list(struct rolling *rolling, struct scope *scope, uint32_t group_number)
 {
 	const struct group *group = &rolling->groups[group_number];
-	struct items *list = &scope->lists[group_number];
+	const struct items *list = &scope->lists[group_number];
 	autoclean(statement) sqlite3_stmt *insert = NULL;
 	uint32_t count = 0;
 	int64_t type;
@@ -548,7 +488,7 @@ static int write_list(struct rolling *rolling, struct scope *scope, uint32_t gro
 	type = word_map_text(&rolling->words, group->type);
 	if (type < 0)
 		return (int)type;
-	err = pack_list(rolling, list, group->is_valued, &count);
+	err = pack_list(rolling, scope, group_number, &count);
 	if (!err)
 		err = database_prepare(rolling->to,
 				       "INSERT INTO list (piece, scope, type, period, valued, "
@@ -566,37 +506,20 @@ static int write_list(struct rolling *rolling, struct scope *scope, uint32_t gro
 	return database_run(insert);
 }
 
-static int write_growth(struct rolling *rolling, struct scope *scope)
-{
-	const struct tree *tree = &scope->tree.tree;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	autoclean(buf) struct buf nodes = BUF(COLUMNS_PLAIN_SIZE_MAX);
-	int err = 0;
-
-	if (tree->nodes.count == scope->nodes_before)
-		return 0;
-	err = codec_pack_locations(rolling->packer, tree, scope->locations_before, &rolling->blob);
-	if (!err)
-		err = codec_pack_nodes(rolling->packer, tree, scope->nodes_before, &nodes);
-	if (!err)
-		err = database_prepare(rolling->to,
-				       "INSERT INTO growth (scope, piece, node_count, locations, "
-				       "nodes) VALUES (?, ?, ?, ?, ?)",
-				       &insert);
-	if (err)
-		return err;
-	sqlite3_bind_int64(insert, 1, scope->number);
-	sqlite3_bind_int64(insert, 2, rolling->piece.number);
-	sqlite3_bind_int64(insert, 3, tree->nodes.count - scope->nodes_before);
-	database_bind_bytes(insert, 4, rolling->blob.bytes, rolling->blob.size);
-	database_bind_bytes(insert, 5, nodes.bytes, nodes.size);
-	return database_run(insert);
-}
-
 static int scope_write(struct rolling *rolling, struct scope *scope)
 {
-	int err = write_growth(rolling, scope);
+	struct growth *growth = &scope->growth;
+	int err;
 
+	rolling->in_chronicle = true;
+	err = growth_read(growth, rolling->to, rolling->codec, scope->number,
+			  rolling->written[CATALOG_BUILD], &scope->tree);
+	rolling->in_chronicle = false;
+	if (!err)
+		err = growth_write(growth, rolling->to, rolling->packer, scope->number,
+				   rolling->piece.number);
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
 	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
 		err = write_list(rolling, scope, i);
 	return err;
@@ -661,7 +584,7 @@ static int write_piece(struct rolling *rolling)
 static int roll_service(struct rolling *rolling, uint32_t root)
 {
 	struct scope *scope = calloc(1, sizeof(*scope));
-	int err = scope ? scope_open(rolling, root, scope) : -ENOMEM;
+	int err = scope ? scope_init(scope, root) : -ENOMEM;
 
 	if (!err)
 		err = add_service(rolling, scope, root);
@@ -748,12 +671,12 @@ static int run(struct rolling *rolling, struct scope *host)
 	if (!err)
 		err = find_totals(rolling);
 	if (!err)
-		err = scope_open(rolling, CHRONICLE_HOST, host);
+		err = scope_init(host, CHRONICLE_HOST);
 	if (!err)
 		err = roll_services(rolling, host);
 	if (!err)
 		err = scope_write(rolling, host);
-	rolling->piece.nodes = host->tree.tree.nodes.count;
+	rolling->piece.nodes = host->growth.tree.nodes.count;
 	if (!err)
 		err = write_piece(rolling);
 	if (err)

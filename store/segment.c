@@ -120,6 +120,13 @@ int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t a
 	return add_location(segment, &key, mix(build, address));
 }
 
+uint32_t segment_find_location(const struct segment *segment, uint32_t build, uint64_t address)
+{
+	struct location_key key = { address, build };
+
+	return table_find(&segment->locations, mix(build, address), &key, location_equals, segment);
+}
+
 int segment_add_locations(struct segment *segment, const struct location_key *keys, uint32_t count,
 			  uint32_t *ret_numbers)
 {

@@ -71,7 +71,8 @@ void segment_end(struct segment *segment);
 int64_t segment_add_location(struct segment *segment, uint32_t build, uint64_t address);
 int64_t segment_add_node(struct segment *segment, uint32_t parent, uint32_t location);
 
-/* The same of one that need not be there: TABLE_NONE. */
+/* The same of what need not be there: TABLE_NONE. */
+uint32_t segment_find_location(const struct segment *segment, uint32_t build, uint64_t address);
 uint32_t segment_find_node(const struct segment *segment, uint32_t parent, uint32_t location);
 
 /*

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "store/columns.h"
+#include "store/database.h"
+#include "store/segment.h"
+
+/*
+ * A tree of a chronicle, and what a piece adds to it. A month's tree has half a million nodes, of
+ * which a piece has some thousand: so not the month's are entered into a table, where the piece's
+ * are looked for, but the piece's, and the month's go by, parents before children. A node whose
+ * parent is not the piece's is passed over with one look.
+ */
+struct growth {
+	struct tree tree; /* as it is in the file, and then what is new */
+	uint32_t nodes_before, locations_before;
+	uint32_t *numbers; /* by node of the piece: in the tree */
+};
+
+/*
+ * Reads a scope's tree from the chronicle and adds what the piece has beyond it. build_count: of
+ * the chronicle. -ENOSPC: the tree would be too large; -EBADMSG, -ENOMEM.
+ */
+int growth_read(struct growth *growth, sqlite3 *chronicle, struct codec *codec, int64_t scope,
+		uint32_t build_count, const struct segment *piece);
+
+/* As a row of its own, when there is anything new. */
+int growth_write(const struct growth *growth, sqlite3 *chronicle, struct codec *packer,
+		 int64_t scope, uint32_t piece_number);
+
+void growth_done(struct growth *growth);
+
+static inline void growth_cleanup(struct growth *growth)
+{
+	growth_done(growth);
+}

@@ -58,7 +58,6 @@ enum { UNMAPPED = UINT32_MAX, SPOKEN_OF = UINT32_MAX - 1 };
 struct mapping {
 	uint32_t *texts;
 	uint32_t *label_sets;
-	uint32_t *paired; /* by label set: the batch's series whose pair with it was added last */
 	uint32_t *series;
 	uint32_t *services;
 	uint32_t *keys;
@@ -79,7 +78,6 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	} parts[] = {
 		{ &mapping->texts, pool_count(&batch->texts) },
 		{ &mapping->label_sets, pool_count(&batch->label_sets) },
-		{ &mapping->paired, pool_count(&batch->label_sets) },
 		{ &mapping->series, pool_count(&batch->series) },
 		{ &mapping->services, pool_count(&batch->series) },
 		{ &mapping->keys, pool_count(&batch->series) },
@@ -111,7 +109,7 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 	for (uint32_t i = 0; i < pool_count(&batch->texts); i++)
 		mapping->texts[i] = UNMAPPED;
 	for (uint32_t i = 0; i < pool_count(&batch->label_sets); i++)
-		mapping->label_sets[i] = mapping->paired[i] = UNMAPPED;
+		mapping->label_sets[i] = UNMAPPED;
 	for (uint32_t i = 0; i < pool_count(&batch->series); i++)
 		mapping->series[i] = UNMAPPED;
 	for (uint32_t i = 0; i < batch->items.count; i++)
@@ -432,17 +430,14 @@ static bool stack_is_kernel(const struct batch *batch, const struct mapping *map
 	return item.size > sizeof(numbers[0]) && mapping->is_kernel[numbers[1]];
 }
 
-/* A label set is mostly of one series: its process or thread is said in it. */
 static int add_pairs(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
-	int err = 0;
+	int err = segment_reserve_labels(&live->segment,
+					 catalog_count(&live->catalog, CATALOG_LABELS));
 
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
 
-		if (mapping->paired[item->labels] == item->series)
-			continue;
-		mapping->paired[item->labels] = item->series;
 		err = segment_add_pair(&live->segment,
 				       (struct pair){ mapping->series[item->series],
 						      mapping->label_sets[item->labels] });

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static_assert(sizeof(struct sum_key) == 16, "hashed as bytes: no padding");
 static_assert(sizeof(struct pair) == 8, "hashed as bytes: no padding");
@@ -80,6 +81,7 @@ void segment_done(struct segment *segment)
 	array_done(&segment->sums);
 	pool_done(&segment->sum_keys);
 	pool_done(&segment->pairs);
+	array_done(&segment->paired);
 	segment->number = 0;
 	segment->is_over = false;
 }
@@ -89,6 +91,7 @@ void segment_end(struct segment *segment)
 	table_done(&segment->nodes);
 	table_done(&segment->locations);
 	table_done(&segment->sum_table);
+	array_done(&segment->paired);
 	segment->is_over = true;
 }
 
@@ -248,11 +251,32 @@ int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period)
 	return number == -E2BIG ? -ENOSPC : number;
 }
 
+int segment_reserve_labels(struct segment *segment, uint32_t label_count)
+{
+	uint32_t count = segment->paired.count;
+
+	if (label_count <= count)
+		return 0;
+	if (array_reserve(&segment->paired, label_count - count) < 0)
+		return -ENOMEM;
+	memset(segment->paired.items + count, 0,
+	       (label_count - count) * sizeof(segment->paired.items[0]));
+	segment->paired.count = label_count;
+	return 0;
+}
+
 int segment_add_pair(struct segment *segment, struct pair pair)
 {
-	int64_t number = pool_add(&segment->pairs, &pair, sizeof(pair));
+	int64_t number;
 
-	return number == -E2BIG ? -ENOSPC : number < 0 ? (int)number : 0;
+	assert(pair.series > 0 && pair.labels < segment->paired.count);
+	if (segment->paired.items[pair.labels] == pair.series)
+		return 0;
+	number = pool_add(&segment->pairs, &pair, sizeof(pair));
+	if (number < 0)
+		return number == -E2BIG ? -ENOSPC : (int)number;
+	segment->paired.items[pair.labels] = pair.series;
+	return 0;
 }
 
 /* Values stay at the top rather than wrap: 30 days of off-CPU over 3,000 threads come near it. */

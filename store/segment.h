@@ -53,6 +53,7 @@ struct segment {
 	struct table sum_table;
 	struct pool sum_keys;
 	struct pool pairs;		   /* struct pair */
+	ARRAY(uint32_t) paired;		   /* by label set: the series of its last pair, or 0 */
 	int64_t first_window;		   /* the row that will be or was its first */
 	int64_t first_ms, last_ms, end_ms; /* least and greatest start, greatest end */
 	uint64_t samples;
@@ -112,6 +113,9 @@ int segment_find_sums(struct segment *segment, const struct sum_place *places, u
 int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period);
 void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint64_t value);
 
+/* A label set is mostly of one series, whose process or thread is said in it: that is looked at
+ * before the table. label_count: of the catalog; -ENOMEM. */
+int segment_reserve_labels(struct segment *segment, uint32_t label_count);
 int segment_add_pair(struct segment *segment, struct pair pair);
 
 /*

@@ -22,6 +22,12 @@ enum otlp_table {
 	OTLP_TABLE_COUNT,
 };
 
+/* Some of them that follow one another, with what nobody knows between them. */
+struct otlp_run {
+	struct str bytes;
+	enum otlp_message message; /* in which they stand */
+};
+
 struct otlp_input {
 	const struct otlp_reading *reading;
 	struct otlp_report *report;
@@ -30,7 +36,8 @@ struct otlp_input {
 	/* What entry 0 is added to make the old revisions' tables like the new ones'. */
 	uint32_t base;
 	enum otlp_message attribute_message;
-	ARRAY(struct str) raw[OTLP_TABLE_COUNT];
+	ARRAY(struct otlp_run) raw[OTLP_TABLE_COUNT];
+	uint32_t raw_count[OTLP_TABLE_COUNT]; /* messages */
 	/* The attribute that the last location had, by its place, and the kind of frame that it
 	 * told: most have the same. 0: none. */
 	uint32_t frame_attribute;
@@ -49,6 +56,38 @@ static inline void otlp_note(struct otlp_input *input, enum otlp_flaw flaw)
 /* Says so. field: of a wire type that it should not have; NULL: cut short. */
 void otlp_next_refused(struct otlp_input *input, enum otlp_message message, struct str whole,
 		       const struct otlp_wire_field *field);
+
+/*
+ * The next field, when it is a single number, or has a size, and its tag is one byte, as nearly all
+ * are; OTLP_NO_FIELD: nothing was taken, otlp_next() tells what is there. For messages of which
+ * there are thousands: nothing is kept but what the caller looks at.
+ */
+struct otlp_plain {
+	uint64_t value;	  /* of a number */
+	struct str bytes; /* of what has a size */
+};
+
+__attribute__((always_inline)) static inline enum otlp_field
+otlp_plain_next(const struct otlp_input *input, struct otlp_wire *wire, enum otlp_message message,
+		struct otlp_plain *ret)
+{
+	struct otlp_wire next = *wire;
+	enum otlp_field field;
+	uint8_t tag;
+
+	if (next.next == next.end)
+		return OTLP_NO_FIELD;
+	tag = *next.next++;
+	if (tag >= OTLP_TAG_COUNT)
+		return OTLP_NO_FIELD;
+	field = (enum otlp_field)input->layout.plain[message][tag];
+	if (field == OTLP_NO_FIELD || !((tag & 7) == OTLP_WIRE_SIZED
+						? otlp_wire_sized(&next, &ret->bytes)
+						: otlp_wire_varint(&next, &ret->value)))
+		return OTLP_NO_FIELD;
+	*wire = next;
+	return field;
+}
 
 /*
  * The next field that this revision has: 1, 0 at the end, -EBADMSG, also for one of another wire

@@ -202,6 +202,22 @@ static uint8_t types_of(const struct otlp_row *row)
 	}
 }
 
+static_assert((int)OTLP_FIELD_COUNT <= (int)UINT8_MAX, "a field's number fits");
+
+static void enter_plain(struct otlp_layout *layout, const struct otlp_row *row, unsigned number)
+{
+	uint8_t *plain = layout->plain[row->message];
+	uint8_t types = types_of(row);
+
+	if (number << 3 >= OTLP_TAG_COUNT)
+		return;
+	if (types >> OTLP_WIRE_SIZED & 1)
+		plain[number << 3 | OTLP_WIRE_SIZED] = (uint8_t)row->field;
+	/* Lists that come one by one are counted. */
+	if (types >> OTLP_WIRE_VARINT & 1 && !row->is_list)
+		plain[number << 3 | OTLP_WIRE_VARINT] = (uint8_t)row->field;
+}
+
 void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 {
 	assert(revision > OTLP_REVISION_NONE && revision < OTLP_REVISION_COUNT);
@@ -216,5 +232,6 @@ void otlp_layout_init(struct otlp_layout *layout, enum otlp_revision revision)
 		assert(!layout->rows[otlp_rows[i].message][number]);
 		layout->rows[otlp_rows[i].message][number] = (uint8_t)i;
 		layout->types[otlp_rows[i].message][number] = types_of(&otlp_rows[i]);
+		enter_plain(layout, &otlp_rows[i], number);
 	}
 }

@@ -153,6 +153,7 @@ enum otlp_kind {
 
 enum {
 	OTLP_NUMBER_MAX = 31, /* of a field */
+	OTLP_TAG_COUNT = 128, /* of one byte: numbers up to 15, and how they come */
 	OTLP_NAME_COUNT = 2,
 	OTLP_ROW_NONE = 0,
 };
@@ -173,6 +174,9 @@ struct otlp_layout {
 	uint8_t rows[OTLP_MESSAGE_COUNT][OTLP_NUMBER_MAX + 1];
 	/* What the field may come as: a bit for each wire type. */
 	uint8_t types[OTLP_MESSAGE_COUNT][OTLP_NUMBER_MAX + 1];
+	/* Fields by the byte before them, their tag: single numbers, and what has a size. 0: any
+	 * other, which must be looked at more closely. */
+	uint8_t plain[OTLP_MESSAGE_COUNT][OTLP_TAG_COUNT];
 };
 
 /* By the numbers that a layout has. */

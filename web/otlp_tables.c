@@ -29,9 +29,39 @@ static enum otlp_table table_of(enum otlp_field field)
 	}
 }
 
+/* Messages of a table, which begin at start and end where the next field begins. */
+static int keep_run(struct otlp_input *input, enum otlp_table table, enum otlp_message message,
+		    const uint8_t *start, struct otlp_wire *wire, uint8_t tag)
+{
+	__auto_type runs = &input->raw[table];
+	uint32_t count = input->raw_count[table];
+	struct str one;
+
+	do {
+		if (count++ >= OTLP_ITEM_COUNT_MAX)
+			return otlp_too_many(input);
+	} while (tag && otlp_wire_same(wire, tag, &one));
+	if (array_reserve(runs, 1) < 0)
+		return -ENOMEM;
+	input->raw_count[table] = count;
+	runs->items[runs->count++] = (struct otlp_run){
+		{ (const char *)start, (size_t)(wire->next - start) }, message
+	};
+	return 0;
+}
+
+/* Of a field that has a size; 0: it has no tag of one byte. */
+static uint8_t tag_of(const struct otlp_wire_field *field)
+{
+	uint64_t tag = field->number << 3 | OTLP_WIRE_SIZED;
+
+	return tag < OTLP_TAG_COUNT ? (uint8_t)tag : 0;
+}
+
 int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str bytes)
 {
 	struct otlp_wire wire = otlp_wire_from(bytes);
+	const uint8_t *start = wire.next;
 	struct otlp_wire_field field;
 	const struct otlp_row *row;
 	int more;
@@ -42,16 +72,48 @@ int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str
 
 		if (more < 0)
 			return more;
-		if (row->field == OTLP_F_STRING_TABLE) {
-			err = otlp_append(input, &input->tables.strings, field.bytes);
-			continue;
-		}
+		table = table_of(row->field);
 		if (row->field == OTLP_F_ATTRIBUTE_TABLE)
 			input->attribute_message = row->inner;
-		table = table_of(row->field);
-		if (table != OTLP_TABLE_COUNT)
-			err = otlp_append(input, &input->raw[table], field.bytes);
+		if (row->field == OTLP_F_STRING_TABLE)
+			err = otlp_append(input, &input->tables.strings, field.bytes);
+		else if (table != OTLP_TABLE_COUNT)
+			err = keep_run(input, table, message, start, &wire, tag_of(&field));
+		start = wire.next;
 	}
+	return err;
+}
+
+typedef int read_raw(struct otlp_input *input, struct str message);
+
+/* Messages that were collected of one table. */
+static int read_run(struct otlp_input *input, const struct otlp_run *run, read_raw *read)
+{
+	struct otlp_wire wire = otlp_wire_from(run->bytes);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	while (!err &&
+	       (more = otlp_next(input, &wire, run->message, run->bytes, &field, &row)) != 0) {
+		uint8_t tag = tag_of(&field);
+
+		if (more < 0)
+			return more;
+		do
+			err = read(input, field.bytes);
+		while (!err && tag && otlp_wire_same(&wire, tag, &field.bytes));
+	}
+	return err;
+}
+
+static int read_table(struct otlp_input *input, enum otlp_table table, read_raw *read)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < input->raw[table].count; i++)
+		err = read_run(input, &input->raw[table].items[i], read);
 	return err;
 }
 
@@ -106,34 +168,63 @@ static int read_value(struct otlp_input *input, struct str message, struct otlp_
 	return more;
 }
 
+/* A key, and a text or a number behind it: so they come by the thousand. */
+static void take_plain_attribute(const struct otlp_input *input, enum otlp_message kind,
+				 struct otlp_wire *wire, struct otlp_plain *ret_key,
+				 struct otlp_attribute *ret)
+{
+	struct otlp_wire rest = *wire;
+	struct otlp_plain key = { 0 };
+	struct otlp_plain any = { 0 };
+	struct otlp_plain value = { 0 };
+	struct otlp_wire inner;
+	enum otlp_field field;
+
+	field = otlp_plain_next(input, &rest, kind, &key);
+	if ((field != OTLP_F_KEY_INDEX && field != OTLP_F_KEY) ||
+	    otlp_plain_next(input, &rest, kind, &any) != OTLP_F_VALUE)
+		return;
+	inner = otlp_wire_from(any.bytes);
+	field = otlp_plain_next(input, &inner, OTLP_ANY_VALUE, &value);
+	if ((field != OTLP_F_TEXT && field != OTLP_F_INTEGER) || inner.next != inner.end)
+		return;
+	*ret_key = key;
+	ret->value = (struct otlp_value){
+		.kind = field == OTLP_F_TEXT ? OTLP_VALUE_TEXT : OTLP_VALUE_INTEGER,
+		.integer = (int64_t)value.value,
+		.bytes = value.bytes,
+	};
+	*wire = rest;
+}
+
 static int read_attribute(struct otlp_input *input, enum otlp_message kind, struct str message,
 			  struct otlp_attribute *ret)
 {
 	struct otlp_wire wire = otlp_wire_from(message);
 	struct otlp_wire_field field;
 	const struct otlp_row *row;
-	struct str text = { 0 };
-	uint64_t index = 0;
+	struct otlp_plain key = { 0 };
 	int more;
 	int err = 0;
 
 	*ret = (struct otlp_attribute){ 0 };
+	take_plain_attribute(input, kind, &wire, &key, ret);
 	while (!err && (more = otlp_next(input, &wire, kind, message, &field, &row)) != 0) {
 		if (more < 0)
 			return more;
 		if (row->field == OTLP_F_KEY)
-			text = field.bytes;
+			key.bytes = field.bytes;
 		else if (row->field == OTLP_F_KEY_INDEX)
-			index = field.value;
+			key.value = field.value;
 		else if (row->field == OTLP_F_UNIT)
 			ret->unit = otlp_optional_text(input, field.value);
 		else if (row->field == OTLP_F_VALUE)
 			err = read_value(input, field.bytes, &ret->value);
 	}
 	/* Who was read back from a queue may have both. */
-	ret->key = text.size > 0	    ? text
-		   : kind == OTLP_ATTRIBUTE ? otlp_text(input, index)
-					    : otlp_optional_text(input, index);
+	ret->key = key.bytes.size > 0	    ? key.bytes
+		   : kind == OTLP_ATTRIBUTE ? otlp_text(input, key.value)
+					    : otlp_optional_text(input, key.value);
 	return err;
 }
 
@@ -164,26 +255,23 @@ static int read_unit(struct otlp_input *input, struct str message)
 	return more;
 }
 
+static int read_table_attribute(struct otlp_input *input, struct str message)
+{
+	struct otlp_attribute attribute;
+	int err = read_attribute(input, input->attribute_message, message, &attribute);
+
+	return err ? err : otlp_append(input, &input->tables.attributes, attribute);
+}
+
 enum { UNIT_COUNT_MAX = 64 }; /* each is looked for in all attributes */
 
 static int read_attributes(struct otlp_input *input)
 {
-	int err = 0;
+	int err = read_table(input, OTLP_TABLE_ATTRIBUTES, read_table_attribute);
 
-	for (uint32_t i = 0; !err && i < input->raw[OTLP_TABLE_ATTRIBUTES].count; i++) {
-		struct otlp_attribute attribute;
-
-		err = read_attribute(input, input->attribute_message,
-				     input->raw[OTLP_TABLE_ATTRIBUTES].items[i], &attribute);
-		if (!err)
-			err = otlp_append(input, &input->tables.attributes, attribute);
-	}
-	for (uint32_t i = 0; !err && i < input->raw[OTLP_TABLE_UNITS].count; i++) {
-		if (i == UNIT_COUNT_MAX)
-			return otlp_too_many(input);
-		err = read_unit(input, input->raw[OTLP_TABLE_UNITS].items[i]);
-	}
-	return err;
+	if (!err && input->raw_count[OTLP_TABLE_UNITS] > UNIT_COUNT_MAX)
+		return otlp_too_many(input);
+	return err ? err : read_table(input, OTLP_TABLE_UNITS, read_unit);
 }
 
 /* ---- functions, mappings, locations -----------------------------------------------------------
@@ -320,7 +408,21 @@ static void take_location_attribute(void *what, const struct otlp_attribute *att
 			location->frame_type = spellings[i].now;
 }
 
-/* One alone, as nearly all have it, is looked at when another came before it. */
+/* What it has in a list: the kind of frame, of which nearly all have no more than one. */
+static bool take_known_attribute(const struct otlp_input *input, struct otlp_location *location,
+				 struct str list)
+{
+	struct otlp_wire wire = otlp_wire_from(list);
+	uint64_t index = 0;
+
+	if (location->frame_type.size > 0 || input->frame_attribute == 0 ||
+	    !otlp_wire_varint(&wire, &index) || wire.next != wire.end ||
+	    index != input->frame_attribute)
+		return false;
+	location->frame_type = input->frame_type;
+	return true;
+}
+
 static int take_location_attributes(struct otlp_input *input, struct otlp_location *location,
 				    const struct otlp_row *row, const struct otlp_wire_field *field)
 {
@@ -330,10 +432,8 @@ static int take_location_attributes(struct otlp_input *input, struct otlp_locati
 			wire.next == wire.end && index > 0 && index < UINT32_MAX;
 	int err;
 
-	if (is_alone && index == input->frame_attribute && location->frame_type.size == 0) {
-		location->frame_type = input->frame_type;
+	if (is_alone && take_known_attribute(input, location, field->bytes))
 		return 0;
-	}
 	err = take_attributes(input, row, field, take_location_attribute, location);
 	/* What is not there is counted each time. */
 	if (!err && is_alone && location->frame_type.size > 0) {
@@ -349,9 +449,14 @@ static int read_line(struct otlp_input *input, struct str message)
 	struct otlp_wire wire = otlp_wire_from(message);
 	struct otlp_wire_field field;
 	const struct otlp_row *row;
+	struct otlp_plain plain = { 0 };
 	uint64_t function = 0;
 	int more;
 
+	if (otlp_plain_next(input, &wire, OTLP_LINE, &plain) == OTLP_F_FUNCTION_INDEX)
+		function = plain.value;
+	else
+		wire = otlp_wire_from(message);
 	while ((more = otlp_next(input, &wire, OTLP_LINE, message, &field, &row)) > 0) {
 		if (row->field == OTLP_F_FUNCTION_INDEX)
 			function = field.value;
@@ -396,26 +501,64 @@ static int take_location_field(struct otlp_input *input, struct otlp_location *l
 	}
 }
 
+/* Fields that nearly all have; the first other one, if any, is still to be read. */
+static int take_plain_location(struct otlp_input *input, struct otlp_location *location,
+			       struct otlp_wire *wire)
+{
+	uint32_t mapping_count = input->tables.mappings.count;
+	struct otlp_plain plain = { 0 };
+	struct otlp_wire rest = *wire;
+	enum otlp_field field;
+
+	while ((field = otlp_plain_next(input, &rest, OTLP_LOCATION, &plain)) != OTLP_NO_FIELD) {
+		if (field == OTLP_F_ADDRESS) {
+			location->address = plain.value;
+		} else if (field == OTLP_F_MAPPING_INDEX && plain.value < mapping_count &&
+			   plain.value + input->base < mapping_count) {
+			location->mapping = (uint32_t)plain.value + input->base;
+		} else if (field == OTLP_F_LINES) {
+			int err = read_line(input, plain.bytes);
+
+			location->lines.count++;
+			if (err)
+				return err;
+		} else if (field != OTLP_F_ATTRIBUTE_INDICES ||
+			   !take_known_attribute(input, location, plain.bytes)) {
+			return 0;
+		}
+		*wire = rest;
+	}
+	return 0;
+}
+
 static int read_location(struct otlp_input *input, struct str message)
 {
-	struct otlp_location location = { .lines = { .first = input->tables.lines.count } };
+	struct otlp_tables *tables = &input->tables;
 	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_location *location;
 	struct otlp_wire_field field;
 	const struct otlp_row *row;
 	int more;
-	int err = 0;
+	int err = otlp_append(input, &tables->locations,
+			      (struct otlp_location){ .lines = { .first = tables->lines.count } });
 
+	if (err)
+		return err;
+	location = &tables->locations.items[tables->locations.count - 1];
 	/* 1.3 says nothing where it means the first one. */
-	if (input->layout.revision == OTLP_R1_3 && input->tables.mappings.count > 1)
-		location.mapping = 1;
+	if (input->layout.revision == OTLP_R1_3 && tables->mappings.count > 1)
+		location->mapping = 1;
+	err = take_plain_location(input, location, &wire);
 	while (!err &&
 	       (more = otlp_next(input, &wire, OTLP_LOCATION, message, &field, &row)) != 0) {
 		if (more < 0)
 			return more;
-		err = take_location_field(input, &location, row, &field);
+		err = take_location_field(input, location, row, &field);
+		if (!err)
+			err = take_plain_location(input, location, &wire);
 	}
-	assert(err || location.lines.first + location.lines.count == input->tables.lines.count);
-	return err ? err : otlp_append(input, &input->tables.locations, location);
+	assert(err || location->lines.first + location->lines.count == tables->lines.count);
+	return err;
 }
 
 /* ---- links and stacks -------------------------------------------------------------------------
@@ -448,6 +591,37 @@ static int read_link(struct otlp_input *input, struct str message)
 	return more < 0 ? more : otlp_append(input, &input->tables.links, link);
 }
 
+/* There is room for all. False when the list is cut short. */
+static bool take_places(struct otlp_input *input, const struct otlp_row *row,
+			const struct otlp_wire_field *field)
+{
+	struct otlp_tables *tables = &input->tables;
+	struct otlp_numbers numbers = otlp_numbers_of(row, field);
+	struct otlp_wire packed = numbers.wire;
+	uint32_t *first = tables->indices.items + tables->indices.count;
+	uint32_t *next = first;
+	uint32_t location_count = tables->locations.count;
+	uint64_t index = 0;
+	bool is_whole = true;
+
+	assert(!numbers.is_fixed);
+	while (is_whole && (packed.next < packed.end || numbers.is_single)) {
+		if (numbers.is_single)
+			is_whole = otlp_numbers_next(&numbers, &index);
+		else
+			is_whole = otlp_wire_varint(&packed, &index);
+		if (!is_whole)
+			break;
+		if (index >= location_count) {
+			otlp_note(input, OTLP_FLAW_LOCATION_INDEX);
+			index = OTLP_NO_LOCATION;
+		}
+		*next++ = (uint32_t)index;
+	}
+	tables->indices.count += (uint32_t)(next - first);
+	return is_whole;
+}
+
 static int read_stack(struct otlp_input *input, struct str message)
 {
 	struct otlp_tables *tables = &input->tables;
@@ -461,20 +635,8 @@ static int read_stack(struct otlp_input *input, struct str message)
 	while (!err && (more = otlp_next(input, &wire, OTLP_STACK, message, &field, &row)) != 0) {
 		if (more < 0)
 			return more;
-
-		struct otlp_numbers numbers = otlp_numbers_of(row, &field);
-		uint64_t index = 0;
-
 		err = otlp_reserve(input, &tables->indices, &field);
-		while (!err && otlp_numbers_next(&numbers, &index)) {
-			bool is_there = index < tables->locations.count;
-
-			if (!is_there)
-				otlp_note(input, OTLP_FLAW_LOCATION_INDEX);
-			tables->indices.items[tables->indices.count++] =
-				is_there ? (uint32_t)index : OTLP_NO_LOCATION;
-		}
-		if (numbers.is_broken)
+		if (!err && !take_places(input, row, &field))
 			err = otlp_refuse(input, -EBADMSG,
 					  "the locations of stack %u are cut short",
 					  tables->stacks.count);
@@ -529,12 +691,12 @@ static int make_room(struct otlp_input *input)
 	struct otlp_tables *tables = &input->tables;
 
 	input->frame_attribute = 0;
-	if (array_reserve(&tables->attributes, input->raw[OTLP_TABLE_ATTRIBUTES].count) < 0 ||
-	    array_reserve(&tables->functions, input->raw[OTLP_TABLE_FUNCTIONS].count) < 0 ||
-	    array_reserve(&tables->mappings, input->raw[OTLP_TABLE_MAPPINGS].count) < 0 ||
-	    array_reserve(&tables->locations, input->raw[OTLP_TABLE_LOCATIONS].count) < 0 ||
-	    array_reserve(&tables->links, input->raw[OTLP_TABLE_LINKS].count) < 0 ||
-	    array_reserve(&tables->stacks, input->raw[OTLP_TABLE_STACKS].count) < 0)
+	if (array_reserve(&tables->attributes, input->raw_count[OTLP_TABLE_ATTRIBUTES]) < 0 ||
+	    array_reserve(&tables->functions, input->raw_count[OTLP_TABLE_FUNCTIONS]) < 0 ||
+	    array_reserve(&tables->mappings, input->raw_count[OTLP_TABLE_MAPPINGS]) < 0 ||
+	    array_reserve(&tables->locations, input->raw_count[OTLP_TABLE_LOCATIONS]) < 0 ||
+	    array_reserve(&tables->links, input->raw_count[OTLP_TABLE_LINKS]) < 0 ||
+	    array_reserve(&tables->stacks, input->raw_count[OTLP_TABLE_STACKS]) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -543,7 +705,7 @@ int otlp_tables_read(struct otlp_input *input)
 {
 	static const struct {
 		enum otlp_table table;
-		int (*read)(struct otlp_input *input, struct str message);
+		read_raw *read;
 	} readers[] = { { OTLP_TABLE_FUNCTIONS, read_function },
 			{ OTLP_TABLE_MAPPINGS, read_mapping },
 			{ OTLP_TABLE_LOCATIONS, read_location },
@@ -558,8 +720,7 @@ int otlp_tables_read(struct otlp_input *input)
 	if (!err)
 		err = read_attributes(input);
 	for (size_t i = 0; !err && i < sizeof(readers) / sizeof(readers[0]); i++)
-		for (uint32_t k = 0; !err && k < input->raw[readers[i].table].count; k++)
-			err = readers[i].read(input, input->raw[readers[i].table].items[k]);
+		err = read_table(input, readers[i].table, readers[i].read);
 	if (!err)
 		check_nothing(input);
 	return err;
@@ -570,7 +731,7 @@ void otlp_tables_clear(struct otlp_input *input)
 	struct otlp_tables *tables = &input->tables;
 
 	for (size_t i = 0; i < OTLP_TABLE_COUNT; i++)
-		input->raw[i].count = 0;
+		input->raw[i].count = input->raw_count[i] = 0;
 	tables->strings.count = tables->attributes.count = tables->mappings.count = 0;
 	tables->functions.count = tables->lines.count = tables->locations.count = 0;
 	tables->links.count = tables->stacks.count = tables->indices.count = 0;

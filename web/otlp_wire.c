@@ -1,31 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/otlp_wire.h"
 
-bool otlp_wire_long_varint(struct otlp_wire *wire, uint64_t *ret)
+/* Seven bits of each byte, moved together: of two, of four, of eight. */
+static uint64_t join(uint64_t bytes)
 {
-	uint64_t value = 0;
-
-	for (unsigned shift = 0; shift < 64 && wire->next < wire->end; shift += 7) {
-		uint8_t byte = *wire->next++;
-
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80) {
-			*ret = value;
-			return shift < 63 || byte <= 1;
-		}
-	}
-	return false;
+	bytes = (bytes & UINT64_C(0x007f007f007f007f)) |
+		(bytes & UINT64_C(0x7f007f007f007f00)) >> 1;
+	bytes = (bytes & UINT64_C(0x00003fff00003fff)) |
+		(bytes & UINT64_C(0x3fff00003fff0000)) >> 2;
+	return (bytes & UINT64_C(0x0fffffff)) | (bytes & UINT64_C(0x0fffffff00000000)) >> 4;
 }
 
-static bool take_sized(struct otlp_wire *wire, struct str *ret)
+/* Addresses, mostly. No end: it takes more than eight bytes, or they are not there. */
+static struct otlp_wire_number take_word(const uint8_t *bytes, const uint8_t *end)
 {
-	uint64_t size;
+	uint64_t word, ends;
 
-	if (!otlp_wire_varint(wire, &size) || size > (uint64_t)(wire->end - wire->next))
-		return false;
-	*ret = (struct str){ (const char *)wire->next, (size_t)size };
-	wire->next += size;
-	return true;
+	if (end - bytes < (long)sizeof(word))
+		return (struct otlp_wire_number){ 0 };
+	memcpy(&word, bytes, sizeof(word));
+	word = le64toh(word);
+	ends = ~word & UINT64_C(0x8080808080808080);
+	if (!ends)
+		return (struct otlp_wire_number){ 0 };
+	/* All below the bit that ends it. */
+	return (struct otlp_wire_number){ join(word & (ends ^ (ends - 1))),
+					  bytes + __builtin_ctzll(ends) / 8 + 1 };
+}
+
+struct otlp_wire_number otlp_wire_long_varint(const uint8_t *bytes, const uint8_t *end)
+{
+	struct otlp_wire_number number = take_word(bytes, end);
+
+	if (number.end)
+		return number;
+	for (unsigned shift = 0; shift < 64 && bytes < end; shift += 7) {
+		uint8_t byte = *bytes++;
+
+		number.value |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			number.end = shift < 63 || byte <= 1 ? bytes : NULL;
+			return number;
+		}
+	}
+	return number;
 }
 
 /* All but a group's inside. False for what is cut short, or of no type. */
@@ -37,7 +55,7 @@ static bool take_value(struct otlp_wire *wire, struct otlp_wire_field *field)
 	case OTLP_WIRE_64:
 		return otlp_wire_u64(wire, &field->value);
 	case OTLP_WIRE_SIZED:
-		return take_sized(wire, &field->bytes);
+		return otlp_wire_sized(wire, &field->bytes);
 	case OTLP_WIRE_32:
 		if (wire->end - wire->next < 4)
 			return false;

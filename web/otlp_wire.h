@@ -42,8 +42,14 @@ static inline struct otlp_wire otlp_wire_from(struct str message)
 	return (struct otlp_wire){ bytes, bytes ? bytes + message.size : bytes };
 }
 
-/* Any, and more than three bytes. */
-bool otlp_wire_long_varint(struct otlp_wire *wire, uint64_t *ret);
+/* A number, and where it ends; NULL: nowhere, or beyond 64 bits. */
+struct otlp_wire_number {
+	uint64_t value;
+	const uint8_t *end;
+};
+
+/* Any; for otlp_wire_varint(), which reads short ones itself. */
+struct otlp_wire_number otlp_wire_long_varint(const uint8_t *bytes, const uint8_t *end);
 
 /* False when it does not end, or is longer than 64 bits can be. */
 __attribute__((always_inline)) static inline bool otlp_wire_varint(struct otlp_wire *wire,
@@ -51,25 +57,58 @@ __attribute__((always_inline)) static inline bool otlp_wire_varint(struct otlp_w
 {
 	const uint8_t *bytes = wire->next;
 
-	if (wire->end - bytes < 3)
-		return otlp_wire_long_varint(wire, ret);
-	if (bytes[0] < 0x80) {
+	if (bytes < wire->end && bytes[0] < 0x80) {
 		*ret = bytes[0];
-		wire->next++;
+		wire->next = bytes + 1;
 		return true;
 	}
-	if (bytes[1] < 0x80) {
+	if (wire->end - bytes >= 2 && bytes[1] < 0x80) {
 		*ret = (uint64_t)(bytes[0] & 0x7f) | (uint64_t)bytes[1] << 7;
-		wire->next += 2;
+		wire->next = bytes + 2;
 		return true;
 	}
-	if (bytes[2] < 0x80) {
+	if (wire->end - bytes >= 3 && bytes[2] < 0x80) {
 		*ret = (uint64_t)(bytes[0] & 0x7f) | (uint64_t)(bytes[1] & 0x7f) << 7 |
 		       (uint64_t)bytes[2] << 14;
-		wire->next += 3;
+		wire->next = bytes + 3;
 		return true;
 	}
-	return otlp_wire_long_varint(wire, ret);
+
+	struct otlp_wire_number number = otlp_wire_long_varint(bytes, wire->end);
+
+	if (!number.end)
+		return false;
+	*ret = number.value;
+	wire->next = number.end;
+	return true;
+}
+
+/* What stands behind a size. */
+__attribute__((always_inline)) static inline bool otlp_wire_sized(struct otlp_wire *wire,
+								  struct str *ret)
+{
+	uint64_t size;
+
+	if (!otlp_wire_varint(wire, &size) || size > (uint64_t)(wire->end - wire->next))
+		return false;
+	*ret = (struct str){ (const char *)wire->next, (size_t)size };
+	wire->next += size;
+	return true;
+}
+
+/* The next field, when it is sized and has this tag, of one byte; else nothing is taken. */
+__attribute__((always_inline)) static inline bool otlp_wire_same(struct otlp_wire *wire,
+								 uint8_t tag, struct str *ret)
+{
+	struct otlp_wire next = *wire;
+
+	if (next.next == next.end || *next.next != tag)
+		return false;
+	next.next++;
+	if (!otlp_wire_sized(&next, ret))
+		return false;
+	*wire = next;
+	return true;
 }
 
 static inline bool otlp_wire_u64(struct otlp_wire *wire, uint64_t *ret)
@@ -106,12 +145,5 @@ __attribute__((always_inline)) static inline int otlp_wire_next(struct otlp_wire
 		return otlp_wire_varint(wire, &ret->value) ? 1 : -EBADMSG;
 	if (ret->type != OTLP_WIRE_SIZED)
 		return otlp_wire_other(wire, ret);
-
-	uint64_t size;
-
-	if (!otlp_wire_varint(wire, &size) || size > (uint64_t)(wire->end - wire->next))
-		return -EBADMSG;
-	ret->bytes = (struct str){ (const char *)wire->next, (size_t)size };
-	wire->next += size;
-	return 1;
+	return otlp_wire_sized(wire, &ret->bytes) ? 1 : -EBADMSG;
 }

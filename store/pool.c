@@ -134,6 +134,9 @@ static int make_room(struct pool *pool, size_t size)
 		pool->capacity = capacity;
 	}
 
+	if (pool->table.count < pool->item_capacity)
+		return 0;
+
 	struct pool_item *items = array_reserve_items(pool->items, &pool->item_capacity,
 						      pool->table.count, 1, sizeof(*items));
 

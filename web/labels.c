@@ -33,6 +33,34 @@ static size_t character_size(const uint8_t *bytes, size_t left)
 	return size;
 }
 
+/* Whether there is a byte that is 0. */
+static inline uint64_t has_zero(uint64_t word)
+{
+	return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+}
+
+/*
+ * How many bytes from the start on, eight at a time, are printable ASCII and no '_': nearly all of
+ * nearly all texts.
+ */
+static size_t plain_size(const char *text, size_t size)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	size_t plain = 0;
+
+	for (; plain + sizeof(uint64_t) <= size; plain += sizeof(uint64_t)) {
+		uint64_t word;
+		uint64_t controls;
+
+		memcpy(&word, text + plain, sizeof(word));
+		controls = (word - each * 0x20) & ~word & each * 0x80;
+		if (controls || (word & each * 0x80) || has_zero(word ^ each * 0x7f) ||
+		    has_zero(word ^ each * '_'))
+			break;
+	}
+	return plain;
+}
+
 /*
  * Label values are text in every protocol that leaves us; a comm or a path may hold any bytes. What
  * is no text becomes '?'; where systemd had to write '_' for '-', that is undone.
@@ -42,7 +70,7 @@ static struct str clean(struct str value, bool underscore_to_dash, struct buf *t
 	size_t size = value.size < VALUE_SIZE_MAX ? value.size : VALUE_SIZE_MAX;
 	char *made = NULL;
 
-	for (size_t i = 0; i < size;) {
+	for (size_t i = plain_size(value.text, size); i < size;) {
 		size_t step = character_size((const uint8_t *)value.text + i, size - i);
 		char other = step == 0					  ? '?'
 			     : underscore_to_dash && value.text[i] == '_' ? '-'

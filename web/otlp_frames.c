@@ -258,6 +258,11 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 
 	if (location->lines.count > 0)
 		return find_named(frames, location, mapping);
+	if (mapping && frames->builds.items[location->mapping] != NUMBER_NONE) {
+		*ret = (struct batch_place){ frames->builds.items[location->mapping],
+					     file_offset(mapping, location->address) };
+		return NUMBER_EXPECTED;
+	}
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
 			 mapping->go.size == 0 && mapping->htlhash.size == 0))

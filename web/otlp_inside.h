@@ -122,6 +122,14 @@ otlp_next(struct otlp_input *input, struct otlp_wire *wire, enum otlp_message me
 	return -EBADMSG;
 }
 
+/* The tag of a field that has a size, for otlp_wire_same(); 0, if it takes more than a byte. */
+static inline uint8_t otlp_tag_of(const struct otlp_wire_field *field)
+{
+	uint64_t tag = field->number << 3 | OTLP_WIRE_SIZED;
+
+	return tag < OTLP_TAG_COUNT ? (uint8_t)tag : 0;
+}
+
 /* The numbers of a field that is a list, packed or one by one. */
 struct otlp_numbers {
 	struct otlp_wire wire;

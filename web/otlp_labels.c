@@ -452,7 +452,7 @@ static struct str hexadecimal(struct otlp_labels *labels, struct str id)
 static int clear_texts(struct otlp_labels *labels)
 {
 	buf_clear(&labels->texts);
-	if (!buf_grow(&labels->texts, TEXTS_SIZE_MAX))
+	if (labels->texts.capacity < TEXTS_SIZE_MAX && !buf_grow(&labels->texts, TEXTS_SIZE_MAX))
 		return labels->texts.error;
 	labels->texts.size = 0;
 	return 0;

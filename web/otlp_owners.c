@@ -152,18 +152,34 @@ static int64_t add_new_series(struct otlp_owners *owners)
 					     owners->period);
 }
 
+static uint8_t *tell(uint8_t *next, struct str text)
+{
+	uint32_t size = (uint32_t)text.size;
+
+	memcpy(next, &size, sizeof(size));
+	if (size)
+		memcpy(next + sizeof(size), text.text, size);
+	return next + sizeof(size) + size;
+}
+
 /* All that makes the series what it is. Sizes go before texts, so that none reads as another. */
 static void tell_series(struct otlp_owners *owners)
 {
-	struct buf *telling = &owners->telling;
+	const struct label *labels = owners->labels.series;
+	size_t size = sizeof(owners->period) + sizeof(uint32_t) + owners->type.size;
+	uint8_t *next;
 
-	buf_clear(telling);
-	buf_add_varint(telling, owners->period);
-	buf_add_sized(telling, owners->type);
-	for (size_t i = 0; i < owners->labels.series_count; i++) {
-		buf_add_sized(telling, owners->labels.series[i].name);
-		buf_add_sized(telling, owners->labels.series[i].value);
-	}
+	for (size_t i = 0; i < owners->labels.series_count; i++)
+		size += 2 * sizeof(uint32_t) + labels[i].name.size + labels[i].value.size;
+	buf_clear(&owners->telling);
+	next = buf_grow(&owners->telling, size);
+	if (!next)
+		return;
+	memcpy(next, &owners->period, sizeof(owners->period));
+	next = tell(next + sizeof(owners->period), owners->type);
+	for (size_t i = 0; i < owners->labels.series_count; i++)
+		next = tell(tell(next, labels[i].name), labels[i].value);
+	assert(next == owners->telling.bytes + size);
 }
 
 static int64_t add_series(struct otlp_owners *owners)

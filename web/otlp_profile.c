@@ -433,7 +433,7 @@ static int take_profile_field(struct otlp_profile_input *profile, const struct o
 	}
 }
 
-/* What takes places of tables: those of stacks, since samples take slices of them; … */
+/* What takes places of tables: those of stacks, since samples take slices of them. */
 static int take_list(struct otlp_profile_input *profile, const struct otlp_row *row,
 		     const struct otlp_wire_field *field)
 {
@@ -442,30 +442,6 @@ static int take_list(struct otlp_profile_input *profile, const struct otlp_row *
 	if (row->field == OTLP_F_ATTRIBUTE_INDICES)
 		return take_attribute_indices(profile, row, field, &profile->profile.attributes);
 	return 0;
-}
-
-/* … and these. */
-static int take_sample(struct otlp_profile_input *profile, const struct otlp_row *row,
-		       const struct otlp_wire_field *field)
-{
-	return row->field == OTLP_F_SAMPLES ? read_sample(profile, field->bytes) : 0;
-}
-
-typedef int take_field(struct otlp_profile_input *profile, const struct otlp_row *row,
-		       const struct otlp_wire_field *field);
-
-static int walk_over(struct otlp_profile_input *profile, struct str message, take_field *take)
-{
-	struct otlp_input *input = profile->input;
-	struct otlp_wire wire = otlp_wire_from(message);
-	struct otlp_wire_field field;
-	const struct otlp_row *row;
-	int more;
-	int err = 0;
-
-	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, message, &field, &row)) != 0)
-		err = more < 0 ? more : take(profile, row, &field);
-	return err;
 }
 
 /* All but samples, which take what these bring. */
@@ -477,9 +453,42 @@ static int take_head(struct otlp_profile_input *profile, const struct otlp_row *
 	return err ? err : take_list(profile, row, field);
 }
 
-static int read_head(struct otlp_profile_input *profile, struct str message)
+/* The part in which samples stand, from the first to the last of them. */
+static int walk_over_head(struct otlp_profile_input *profile, struct str message,
+			  struct str *ret_samples)
 {
-	int err = walk_over(profile, message, take_head);
+	struct otlp_input *input = profile->input;
+	struct otlp_wire wire = otlp_wire_from(message);
+	const uint8_t *start = wire.next;
+	struct str samples = { 0 };
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		if (row->field != OTLP_F_SAMPLES) {
+			err = take_head(profile, row, &field);
+			start = wire.next;
+			continue;
+		}
+		while (otlp_wire_same(&wire, otlp_tag_of(&field), &field.bytes))
+			;
+		if (!samples.text)
+			samples.text = (const char *)start;
+		samples.size = (size_t)((const char *)wire.next - samples.text);
+		start = wire.next;
+	}
+	*ret_samples = samples;
+	return err;
+}
+
+static int read_head(struct otlp_profile_input *profile, struct str message,
+		     struct str *ret_samples)
+{
+	int err = walk_over_head(profile, message, ret_samples);
 
 	/* Of several, which only the old revisions have, the last one counts in the new. */
 	if (!profile->input->base && profile->type_count > 1) {
@@ -487,6 +496,31 @@ static int read_head(struct otlp_profile_input *profile, struct str message)
 		profile->type_count = 1;
 	}
 	profile->slice_count = profile->stack_indices.count;
+	return err;
+}
+
+static int read_samples(struct otlp_profile_input *profile, struct str samples)
+{
+	struct otlp_input *input = profile->input;
+	struct otlp_wire wire = otlp_wire_from(samples);
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = 0;
+
+	while (!err && (more = otlp_next(input, &wire, OTLP_PROFILE, samples, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		if (row->field != OTLP_F_SAMPLES) {
+			/* It was counted with the head. */
+			if (row->is_list && field.type != OTLP_WIRE_SIZED)
+				input->report->flaws[OTLP_FLAW_UNPACKED]--;
+			continue;
+		}
+		do
+			err = read_sample(profile, field.bytes);
+		while (!err && otlp_wire_same(&wire, otlp_tag_of(&field), &field.bytes));
+	}
 	return err;
 }
 
@@ -540,6 +574,7 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 	struct otlp_input *input = profile->input;
 	struct otlp_profile *told = &profile->profile;
 	uint64_t before = input->report->samples;
+	struct str samples = { 0 };
 	int err = 0;
 
 	clear_profile(profile);
@@ -550,7 +585,7 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 			err = otlp_tables_read(input);
 	}
 	if (!err)
-		err = read_head(profile, message);
+		err = read_head(profile, message, &samples);
 	if (!err)
 		err = read_value_type(input, profile->period_type, &told->period_type);
 	if (told->time_unix_ns == 0)
@@ -558,7 +593,7 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 	if (told->duration_ns == 0 && profile->container_end > profile->container_start)
 		told->duration_ns = profile->container_end - profile->container_start;
 	if (!err)
-		err = walk_over(profile, message, take_sample);
+		err = read_samples(profile, samples);
 	if (err)
 		return err;
 	if (profile->raw.count > 0)

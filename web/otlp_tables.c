@@ -40,7 +40,7 @@ static int keep_run(struct otlp_input *input, enum otlp_table table, enum otlp_m
 	do {
 		if (count++ >= OTLP_ITEM_COUNT_MAX)
 			return otlp_too_many(input);
-	} while (tag && otlp_wire_same(wire, tag, &one));
+	} while (otlp_wire_same(wire, tag, &one));
 	if (array_reserve(runs, 1) < 0)
 		return -ENOMEM;
 	input->raw_count[table] = count;
@@ -48,14 +48,6 @@ static int keep_run(struct otlp_input *input, enum otlp_table table, enum otlp_m
 		{ (const char *)start, (size_t)(wire->next - start) }, message
 	};
 	return 0;
-}
-
-/* Of a field that has a size; 0: it has no tag of one byte. */
-static uint8_t tag_of(const struct otlp_wire_field *field)
-{
-	uint64_t tag = field->number << 3 | OTLP_WIRE_SIZED;
-
-	return tag < OTLP_TAG_COUNT ? (uint8_t)tag : 0;
 }
 
 int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str bytes)
@@ -78,7 +70,7 @@ int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str
 		if (row->field == OTLP_F_STRING_TABLE)
 			err = otlp_append(input, &input->tables.strings, field.bytes);
 		else if (table != OTLP_TABLE_COUNT)
-			err = keep_run(input, table, message, start, &wire, tag_of(&field));
+			err = keep_run(input, table, message, start, &wire, otlp_tag_of(&field));
 		start = wire.next;
 	}
 	return err;
@@ -97,13 +89,13 @@ static int read_run(struct otlp_input *input, const struct otlp_run *run, read_r
 
 	while (!err &&
 	       (more = otlp_next(input, &wire, run->message, run->bytes, &field, &row)) != 0) {
-		uint8_t tag = tag_of(&field);
+		uint8_t tag = otlp_tag_of(&field);
 
 		if (more < 0)
 			return more;
 		do
 			err = read(input, field.bytes);
-		while (!err && tag && otlp_wire_same(&wire, tag, &field.bytes));
+		while (!err && otlp_wire_same(&wire, tag, &field.bytes));
 	}
 	return err;
 }

@@ -96,13 +96,14 @@ __attribute__((always_inline)) static inline bool otlp_wire_sized(struct otlp_wi
 	return true;
 }
 
-/* The next field, when it is sized and has this tag, of one byte; else nothing is taken. */
+/* The next field, when it is sized and has this tag, of one byte; else, and for tag 0, nothing is
+ * taken. */
 __attribute__((always_inline)) static inline bool otlp_wire_same(struct otlp_wire *wire,
 								 uint8_t tag, struct str *ret)
 {
 	struct otlp_wire next = *wire;
 
-	if (next.next == next.end || *next.next != tag)
+	if (tag == 0 || next.next == next.end || *next.next != tag)
 		return false;
 	next.next++;
 	if (!otlp_wire_sized(&next, ret))

@@ -242,6 +242,14 @@ static int look_at_resource_profiles(struct detection *detection, struct str mes
 	return err ? err : each(detection, message, 2, look_at_scope_profiles);
 }
 
+static void skip_same(struct otlp_wire *wire, uint8_t tag)
+{
+	struct str bytes;
+
+	while (otlp_wire_same(wire, tag, &bytes))
+		;
+}
+
 /* In 1.6 this number is a mapping's, in which nothing of this is found. */
 static void look_at_dictionary(struct detection *detection, struct str message)
 {
@@ -255,6 +263,8 @@ static void look_at_dictionary(struct detection *detection, struct str message)
 			note_all(detection, PLACE_ATTRIBUTE, field.bytes);
 		else if (field.number == 7)
 			note_all(detection, PLACE_SEVEN, field.bytes);
+		else if (field.number < 16)
+			skip_same(&wire, (uint8_t)(field.number << 3 | OTLP_WIRE_SIZED));
 	}
 }
 

@@ -89,4 +89,17 @@ static inline void table_pass_over(struct table *table)
 /* Makes room for so many more; the same errors. Entering them can't fail then. */
 int table_reserve(struct table *table, uint32_t more);
 
+/* Enters the next number's thing, for which there is room. */
+static inline void table_enter(struct table *table, uint64_t hash)
+{
+	uint32_t mask = table->slot_count - 1;
+	uint32_t i = (uint32_t)hash & mask;
+
+	assert(table->count - table->passed < table->slot_count / 4 * 3);
+	while (table->slots[i])
+		i = (i + 1) & mask;
+	table->slots[i] = hash << 32 | (table->count + 1);
+	table->count++;
+}
+
 uint64_t table_hash_bytes(const void *bytes, size_t size, uint64_t seed);

@@ -227,20 +227,19 @@ void segment_enter_new_nodes(struct segment *segment, uint32_t first)
 	enum { AHEAD = 16 };
 	const struct tree_node *nodes = segment->tree.nodes.items;
 	uint32_t count = segment->tree.nodes.count;
+	uint64_t hashes[AHEAD];
 
 	assert(segment->nodes.count == first);
-	for (uint32_t i = first; i < count + AHEAD; i++) {
-		if (i < count)
-			table_prefetch(&segment->nodes, mix(nodes[i].parent, nodes[i].location));
-		if (i >= first + AHEAD) {
-			struct tree_node node = nodes[i - AHEAD];
-			int err = table_add(&segment->nodes, mix(node.parent, node.location));
+	for (uint32_t i = first; i < count; i++) {
+		uint64_t hash = mix(nodes[i].parent, nodes[i].location);
 
-			/* There is room. */
-			assert(!err);
-			(void)err;
-		}
+		if (i >= first + AHEAD)
+			table_enter(&segment->nodes, hashes[i % AHEAD]);
+		table_prefetch(&segment->nodes, hash);
+		hashes[i % AHEAD] = hash;
 	}
+	for (uint32_t i = count - first < AHEAD ? first : count - AHEAD; i < count; i++)
+		table_enter(&segment->nodes, hashes[i % AHEAD]);
 }
 
 int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period)

@@ -40,6 +40,7 @@ struct session {
 	nghttp2_session *nghttp2;
 	struct stream *first, *last;
 	struct stream *gone; /* over, but a worker is still at it */
+	struct stream *fed;  /* has more of its body, of which its worker was not told yet */
 	size_t stream_count, running_count;
 	uint64_t second_ns; /* since when what follows is counted */
 	unsigned empty_frames, window_updates, answers;
@@ -454,15 +455,27 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
 	return 0;
 }
 
+/* Once for all that came together: to wake a worker for each frame takes longer than to read it. */
+static void tell_fed(struct session *session)
+{
+	if (session->fed)
+		stream_tell_reader(session->fed);
+	session->fed = NULL;
+}
+
 static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const uint8_t *bytes,
 		   size_t size, void *context)
 {
-	struct stream *stream = find_stream(context, id);
+	struct session *session = context;
+	struct stream *stream = find_stream(session, id);
 
 	(void)flags;
 	/* Of what is answered already the rest is of no use. */
 	if (!stream || stream->is_answered)
 		return nghttp2_session_consume(nghttp2, id, size);
+	if (session->fed != stream)
+		tell_fed(session);
+	session->fed = stream;
 	return stream_add_body(stream, bytes, size) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -489,6 +502,7 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *c
 	if (!stream)
 		return 0;
 	(void)nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
+	tell_fed(session);
 
 	size_t left = unread_body(stream);
 
@@ -548,6 +562,7 @@ static int input(struct connection *connection, const uint8_t *bytes, size_t siz
 	struct session *session = connection->state;
 	ssize_t count = nghttp2_session_mem_recv(session->nghttp2, bytes, size);
 
+	tell_fed(session);
 	if (count == NGHTTP2_ERR_FLOODED)
 		front_server(connection->front)->counters.limits_hit[LIMIT_HTTP2_FLOOD]++;
 	if (count < 0)

@@ -157,25 +157,72 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, const struct c
 /* ---- attributes -------------------------------------------------------------------------------
  */
 
-/* The attribute as it counts: of the sample, else of its profile, scope, or resource. */
-static const struct otlp_attribute *find(const struct otlp_profile *profile,
-					 const struct otlp_sample *sample, struct str key)
+/* What tells whose a sample is: the attributes of these keys, or NULL. */
+struct identity_attributes {
+	const struct otlp_attribute *service, *container, *executable_name, *executable_path, *pid,
+		*host_id, *host_name;
+};
+
+/* The place of this key, or NULL: nearly all are told by their size. */
+static const struct otlp_attribute **place_in(struct identity_attributes *found, struct str key)
 {
-	const struct otlp_range lists[] = { sample->attributes, profile->attributes };
-	const struct otlp_attribute *found = NULL;
+	switch (key.size) {
+	case 7:
+		return str_equal(key, STR("host.id")) ? &found->host_id : NULL;
+	case 9:
+		return str_equal(key, STR("host.name")) ? &found->host_name : NULL;
+	case 11:
+		return str_equal(key, STR("process.pid")) ? &found->pid : NULL;
+	case 12:
+		return str_equal(key, STR("service.name"))   ? &found->service
+		       : str_equal(key, STR("container.id")) ? &found->container
+							     : NULL;
+	case 23:
+		return str_equal(key, STR("process.executable.name"))   ? &found->executable_name
+		       : str_equal(key, STR("process.executable.path")) ? &found->executable_path
+									: NULL;
+	default:
+		return NULL;
+	}
+}
 
-	for (size_t list = 0; list < 2; list++)
-		for (uint32_t i = 0; i < lists[list].count; i++) {
-			uint32_t place = profile->indices[lists[list].first + i];
+static void note_identity(struct identity_attributes *found, const struct otlp_attribute *attribute)
+{
+	const struct otlp_attribute **place = place_in(found, attribute->key);
 
-			found = &profile->tables->attributes.items[place];
-			if (str_equal(found->key, key))
-				return found;
-		}
-	found = otlp_find(profile->inlined, profile->inlined_count, key);
-	if (!found)
-		found = otlp_find(profile->scope, profile->scope_count, key);
-	return found ? found : otlp_find(profile->resource, profile->resource_count, key);
+	if (place && !*place)
+		*place = attribute;
+}
+
+static void note_identities(struct identity_attributes *found,
+			    const struct otlp_attribute *attributes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		note_identity(found, &attributes[i]);
+}
+
+static void note_indexed(struct identity_attributes *found, const struct otlp_profile *profile,
+			 struct otlp_range range)
+{
+	for (uint32_t i = 0; i < range.count; i++) {
+		uint32_t place = profile->indices[range.first + i];
+
+		note_identity(found, &profile->tables->attributes.items[place]);
+	}
+}
+
+/* Attributes as they count: of the sample, else of its profile, scope, or resource. */
+static struct identity_attributes find_identity(const struct otlp_profile *profile,
+						const struct otlp_sample *sample)
+{
+	struct identity_attributes found = { 0 };
+
+	note_indexed(&found, profile, sample->attributes);
+	note_indexed(&found, profile, profile->attributes);
+	note_identities(&found, profile->inlined, profile->inlined_count);
+	note_identities(&found, profile->scope, profile->scope_count);
+	note_identities(&found, profile->resource, profile->resource_count);
+	return found;
 }
 
 /* Of a list with one text or number in it, that one. */
@@ -366,11 +413,10 @@ static bool is_same_host(struct str name, struct str ours)
 }
 
 /* What is said of the host, if anything, must be said of ours. */
-static bool is_of_this_host(struct otlp_labels *labels, const struct otlp_profile *profile,
-			    const struct otlp_sample *sample)
+static bool is_of_this_host(struct otlp_labels *labels, const struct identity_attributes *identity)
 {
-	struct str id = value_text(labels, find(profile, sample, STR("host.id")));
-	struct str name = value_text(labels, find(profile, sample, STR("host.name")));
+	struct str id = value_text(labels, identity->host_id);
+	struct str name = value_text(labels, identity->host_name);
 	struct str ours = str_from(labels->host_name);
 	char text[64];
 
@@ -386,16 +432,16 @@ static bool is_of_this_host(struct otlp_labels *labels, const struct otlp_profil
 }
 
 /* The labels of the process, when the sender's number can be the one that /proc knows. */
-static int add_process(struct otlp_labels *labels, const struct otlp_profile *profile,
-		       const struct otlp_sample *sample, const struct claim *claim)
+static int add_process(struct otlp_labels *labels, const struct identity_attributes *identity,
+		       const struct claim *claim)
 {
-	const struct otlp_attribute *pid = find(profile, sample, STR("process.pid"));
+	const struct otlp_attribute *pid = identity->pid;
 	uint64_t said;
 	int err = 0;
 
 	if (!labels->is_local || !pid || pid->value.kind != OTLP_VALUE_INTEGER ||
 	    pid->value.integer <= 0 || pid->value.integer > INT32_MAX ||
-	    !is_of_this_host(labels, profile, sample))
+	    !is_of_this_host(labels, identity))
 		return 0;
 	said = table_hash_bytes(claim->executable.text, claim->executable.size, 0);
 	said = table_hash_bytes(claim->container.text, claim->container.size, said);
@@ -412,15 +458,16 @@ static int add_process(struct otlp_labels *labels, const struct otlp_profile *pr
 static int add_identity(struct otlp_labels *labels, const struct otlp_profile *profile,
 			const struct otlp_sample *sample)
 {
-	struct str service = value_text(labels, find(profile, sample, STR("service.name")));
-	struct str container = value_text(labels, find(profile, sample, STR("container.id")));
-	struct str name = value_text(labels, find(profile, sample, STR("process.executable.name")));
-	struct str path = value_text(labels, find(profile, sample, STR("process.executable.path")));
+	struct identity_attributes identity = find_identity(profile, sample);
+	struct str service = value_text(labels, identity.service);
+	struct str container = value_text(labels, identity.container);
+	struct str name = value_text(labels, identity.executable_name);
+	struct str path = value_text(labels, identity.executable_path);
 	struct str executable = str_base_name(name.size > 0 ? name : path);
 	int err;
 
 	add_series(labels, STR("service_name"), service);
-	err = add_process(labels, profile, sample, &(struct claim){ executable, container });
+	err = add_process(labels, &identity, &(struct claim){ executable, container });
 	if (err)
 		return err;
 	/* Which is in no attribute as it is here. */

@@ -179,10 +179,16 @@ int stream_add_body(struct stream *stream, const uint8_t *bytes, size_t size)
 
 	int err = fifo_add(&stream->body, bytes, size);
 
-	pthread_cond_broadcast(&stream->changed);
 	pthread_mutex_unlock(&stream->lock);
 	stream->body_size += size;
 	return err;
+}
+
+void stream_tell_reader(struct stream *stream)
+{
+	pthread_mutex_lock(&stream->lock);
+	pthread_cond_broadcast(&stream->changed);
+	pthread_mutex_unlock(&stream->lock);
 }
 
 void stream_end_body(struct stream *stream)

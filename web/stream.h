@@ -56,8 +56,9 @@ void stream_add_header(struct stream *stream, struct str name, struct str value)
 /* All headers are here: makes the request of them, or a refusal. */
 void stream_end_head(struct stream *stream);
 
-/* -ENOMEM. */
+/* -ENOMEM. Who waits for it must be told. */
 int stream_add_body(struct stream *stream, const uint8_t *bytes, size_t size);
+void stream_tell_reader(struct stream *stream);
 void stream_end_body(struct stream *stream);
 
 /* No more of the body will come, for this reason (a negative errno): the worker gets to know it. */

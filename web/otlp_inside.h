@@ -81,9 +81,9 @@ otlp_plain_next(const struct otlp_input *input, struct otlp_wire *wire, enum otl
 	if (tag >= OTLP_TAG_COUNT)
 		return OTLP_NO_FIELD;
 	field = (enum otlp_field)input->layout.plain[message][tag];
-	if (field == OTLP_NO_FIELD || !((tag & 7) == OTLP_WIRE_SIZED
-						? otlp_wire_sized(&next, &ret->bytes)
-						: otlp_wire_varint(&next, &ret->value)))
+	if (field == OTLP_NO_FIELD ||
+	    !((tag & 7) == OTLP_WIRE_SIZED ? otlp_wire_sized(&next, &ret->bytes)
+					   : otlp_wire_varint(&next, &ret->value)))
 		return OTLP_NO_FIELD;
 	*wire = next;
 	return field;

@@ -178,7 +178,7 @@ static const struct otlp_attribute **place_in(struct identity_attributes *found,
 		       : str_equal(key, STR("container.id")) ? &found->container
 							     : NULL;
 	case 23:
-		return str_equal(key, STR("process.executable.name"))   ? &found->executable_name
+		return str_equal(key, STR("process.executable.name"))	? &found->executable_name
 		       : str_equal(key, STR("process.executable.path")) ? &found->executable_path
 									: NULL;
 	default:

@@ -44,9 +44,8 @@ static int keep_run(struct otlp_input *input, enum otlp_table table, enum otlp_m
 	if (array_reserve(runs, 1) < 0)
 		return -ENOMEM;
 	input->raw_count[table] = count;
-	runs->items[runs->count++] = (struct otlp_run){
-		{ (const char *)start, (size_t)(wire->next - start) }, message
-	};
+	runs->items[runs->count++] =
+		(struct otlp_run){ { (const char *)start, (size_t)(wire->next - start) }, message };
 	return 0;
 }
 

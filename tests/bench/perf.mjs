@@ -64,7 +64,10 @@ const packed = (bytes) => {
 function stacksOfPprof(bytes) {
   const texts = all(bytes, 6).map((text) => text.toString());
   const functions = new Map(all(bytes, 5).map((one) => [all(one, 1)[0], texts[Number(all(one, 2)[0] ?? 0n)]]));
-  const locations = new Map(all(bytes, 4).map((one) => [all(one, 1)[0], functions.get(all(all(one, 4).at(-1), 1)[0])]));
+  const locations = new Map(all(bytes, 4).map((one) => {
+    const line = all(one, 4).at(-1); // none where there is no name
+    return [all(one, 1)[0], line ? functions.get(all(line, 1)[0]) : "[unknown]"];
+  }));
   const stacks = new Map();
   for (const sample of all(bytes, 2)) {
     const names = packed(all(sample, 1)[0]).map((id) => locations.get(id)).reverse();

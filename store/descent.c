@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "store/batch_private.h"
@@ -26,7 +27,8 @@ struct ordered {
 	uint32_t frame_count;
 	uint32_t service;
 	uint32_t path;
-	uint32_t step; /* the one that is looked at */
+	uint32_t
+		step; /* the one that is looked at; later, how many it shares with the one before */
 	bool is_cut;
 };
 
@@ -45,8 +47,10 @@ struct descent {
 	descent_paths *paths;
 	uint32_t count;
 	struct ordered *ordered;
-	ARRAY(struct joint) joints;
-	ARRAY(uint32_t) by_depth;
+	/* As many as there will be, at once: to grow they would be copied, into new memory. */
+	struct joint *joints;
+	uint32_t joint_count;
+	uint32_t *by_depth;
 	ARRAY(uint32_t) depths; /* how many joints lie above each depth */
 	ARRAY(uint32_t) trail;	/* joints from the root to the path before */
 	uint64_t random;
@@ -55,8 +59,8 @@ struct descent {
 static void descent_cleanup(struct descent *descent)
 {
 	free(descent->ordered);
-	array_done(&descent->joints);
-	array_done(&descent->by_depth);
+	free(descent->joints);
+	free(descent->by_depth);
 	array_done(&descent->depths);
 	array_done(&descent->trail);
 }
@@ -255,87 +259,99 @@ static uint32_t location_at(const struct descent *descent, const struct ordered 
 					    : descent->locations[step - STEP_FRAME];
 }
 
-/* Makes joints of what this path has and the one before it has not. */
-static int join(struct descent *descent, const struct ordered *path, uint32_t common)
+/* How many joints there will be: what each path has and the one before it has not. */
+static int count_joints(struct descent *descent, uint32_t *ret_longest)
 {
+	uint64_t count = 0;
+
+	*ret_longest = 0;
+	for (uint32_t i = 0; i < descent->count; i++) {
+		struct ordered *path = &descent->ordered[i];
+		uint32_t length = length_of(path);
+
+		path->step = i > 0 ? common_length(path - 1, path, 0, UINT32_MAX) : 0;
+		count += length - path->step;
+		if (length > *ret_longest)
+			*ret_longest = length;
+	}
+	/* Each will be a node of its own. */
+	if (count > TREE_NODE_COUNT_MAX)
+		return -ENOSPC;
+	descent->joints = malloc(((size_t)count + 1) * sizeof(descent->joints[0]));
+	descent->by_depth = malloc(((size_t)count + 1) * sizeof(descent->by_depth[0]));
+	return descent->joints && descent->by_depth ? 0 : -ENOMEM;
+}
+
+/* Makes joints of what this path has and the one before it has not. */
+static void join(struct descent *descent, const struct ordered *path)
+{
+	uint32_t *trail = descent->trail.items;
+	uint32_t *depths = descent->depths.items;
 	uint32_t length = length_of(path);
 
-	/* Each will be a node of its own. */
-	if (descent->joints.count + (length - common) > TREE_NODE_COUNT_MAX)
-		return -ENOSPC;
-	if (array_reserve(&descent->joints, length - common) < 0)
-		return -ENOMEM;
-	descent->trail.count = common;
-	if (array_reserve(&descent->trail, length - common) < 0)
-		return -ENOMEM;
-	while (descent->depths.count <= length) {
-		if (array_reserve(&descent->depths, 1) < 0)
-			return -ENOMEM;
-		descent->depths.items[descent->depths.count++] = 0;
-	}
-	for (uint32_t depth = common; depth < length; depth++) {
-		descent->joints.items[descent->joints.count] = (struct joint){
-			.parent = depth ? descent->trail.items[depth - 1] : TREE_NO_PARENT,
+	for (uint32_t depth = path->step; depth < length; depth++) {
+		descent->joints[descent->joint_count] = (struct joint){
+			.parent = depth ? trail[depth - 1] : TREE_NO_PARENT,
 			.location = location_at(descent, path, depth),
 			.depth = depth,
 			.node = ABSENT,
 		};
-		descent->depths.items[depth + 1]++;
-		descent->trail.items[depth] = descent->joints.count++;
+		depths[depth + 1]++;
+		trail[depth] = descent->joint_count++;
 	}
-	descent->trail.count = length;
 	/* For now, the joint. */
-	descent->paths->items[path->path].node = descent->trail.items[length - 1];
-	return 0;
+	descent->paths->items[path->path].node = trail[length - 1];
 }
 
 static int join_all(struct descent *descent)
 {
-	int err = 0;
+	uint32_t longest;
+	int err = count_joints(descent, &longest);
 
-	for (uint32_t i = 0; !err && i < descent->count; i++) {
-		const struct ordered *path = &descent->ordered[i];
-
-		err = join(descent, path, i > 0 ? common_length(path - 1, path, 0, UINT32_MAX) : 0);
-	}
-	return err;
+	if (!err)
+		err = array_reserve(&descent->trail, longest);
+	if (!err)
+		err = array_reserve(&descent->depths, (size_t)longest + 1);
+	if (err)
+		return err;
+	descent->depths.count = longest + 1;
+	memset(descent->depths.items, 0, descent->depths.count * sizeof(descent->depths.items[0]));
+	for (uint32_t i = 0; i < descent->count; i++)
+		join(descent, &descent->ordered[i]);
+	return 0;
 }
 
 /* ---- the segment ------------------------------------------------------------------------------
  */
 
 /* Joints by their depth, each depth in one piece: of one, none hangs on another. */
-static int sort_by_depth(struct descent *descent)
+static void sort_by_depth(const struct descent *descent)
 {
 	uint32_t *starts = descent->depths.items;
 
 	assert(starts);
-	if (array_reserve(&descent->by_depth, descent->joints.count) < 0)
-		return -ENOMEM;
 	for (uint32_t i = 1; i < descent->depths.count; i++)
 		starts[i] += starts[i - 1];
-	for (uint32_t i = 0; i < descent->joints.count; i++)
-		descent->by_depth.items[starts[descent->joints.items[i].depth]++] = i;
-	descent->by_depth.count = descent->joints.count;
+	for (uint32_t i = 0; i < descent->joint_count; i++)
+		descent->by_depth[starts[descent->joints[i].depth]++] = i;
 	/* starts[i] is where depth i + 1 begins now. */
-	return 0;
 }
 
 static uint32_t parent_node(const struct descent *descent, const struct joint *joint)
 {
 	return joint->parent == TREE_NO_PARENT ? TREE_NO_PARENT
-					       : descent->joints.items[joint->parent].node;
+					       : descent->joints[joint->parent].node;
 }
 
 /* Takes those of by_depth[first, end) whose parent is there to its start; returns where they end.
  */
 static uint32_t choose_known(const struct descent *descent, uint32_t first, uint32_t end)
 {
-	uint32_t *joints = descent->by_depth.items;
+	uint32_t *joints = descent->by_depth;
 	uint32_t kept = first;
 
 	for (uint32_t i = first; i < end; i++) {
-		const struct joint *joint = &descent->joints.items[joints[i]];
+		const struct joint *joint = &descent->joints[joints[i]];
 
 		if (joint->parent == TREE_NO_PARENT || parent_node(descent, joint) != ABSENT)
 			joints[kept++] = joints[i];
@@ -345,7 +361,7 @@ static uint32_t choose_known(const struct descent *descent, uint32_t first, uint
 
 static void find_depth(const struct descent *descent, uint32_t first, uint32_t end)
 {
-	const uint32_t *numbers = descent->by_depth.items;
+	const uint32_t *numbers = descent->by_depth;
 	uint32_t known_end = choose_known(descent, first, end);
 
 	while (first < known_end) {
@@ -355,14 +371,14 @@ static void find_depth(const struct descent *descent, uint32_t first, uint32_t e
 		uint32_t count = left < SEGMENT_TOGETHER ? left : (uint32_t)SEGMENT_TOGETHER;
 
 		for (uint32_t i = 0; i < count; i++) {
-			const struct joint *joint = &descent->joints.items[numbers[first + i]];
+			const struct joint *joint = &descent->joints[numbers[first + i]];
 
 			wanted[i] =
 				(struct tree_node){ parent_node(descent, joint), joint->location };
 		}
 		segment_find_nodes(descent->segment, wanted, count, found);
 		for (uint32_t i = 0; i < count; i++)
-			descent->joints.items[numbers[first + i]].node = found[i];
+			descent->joints[numbers[first + i]].node = found[i];
 		first += count;
 	}
 }
@@ -371,7 +387,7 @@ static void find_all(const struct descent *descent)
 {
 	uint32_t first = 0;
 
-	for (uint32_t depth = 0; first < descent->joints.count; depth++) {
+	for (uint32_t depth = 0; first < descent->joint_count; depth++) {
 		uint32_t end = descent->depths.items[depth];
 
 		find_depth(descent, first, end);
@@ -383,8 +399,8 @@ static void find_all(const struct descent *descent)
 static int add_absent(const struct descent *descent)
 {
 	struct segment *segment = descent->segment;
-	struct joint *joints = descent->joints.items;
-	uint32_t count = descent->joints.count;
+	struct joint *joints = descent->joints;
+	uint32_t count = descent->joint_count;
 	uint32_t first = segment->tree.nodes.count;
 	uint32_t next = first;
 	int err;
@@ -421,13 +437,12 @@ int descent_go(struct segment *segment, const struct batch *batch, const uint32_
 	err = put_into_order(&descent);
 	if (!err)
 		err = join_all(&descent);
-	if (!err)
-		err = sort_by_depth(&descent);
 	if (err)
 		return err;
+	sort_by_depth(&descent);
 	find_all(&descent);
 	err = add_absent(&descent);
 	for (uint32_t i = 0; !err && i < paths->count; i++)
-		paths->items[i].node = descent.joints.items[paths->items[i].node].node;
+		paths->items[i].node = descent.joints[paths->items[i].node].node;
 	return err;
 }

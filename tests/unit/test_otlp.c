@@ -262,6 +262,8 @@ static void official_types_say_the_same(void **state)
 /* ---- what is wrong ----------------------------------------------------------------------------
  */
 
+enum { ATTRIBUTES_OF_PROFILE = 11 };
+
 /* A request of revision 1.10 in parts, so that each may be wrong. */
 struct parts {
 	struct buf dictionary, samples;
@@ -361,6 +363,32 @@ static void samples_are_mended_or_skipped(void **state)
 	CHECK_SAMPLE("\x08\x01\x22\x02\x05\x06\x2a\x08\x01\x01\x01\x01\x01\x01\x01\x01",
 		     VALUE_COUNT, "  sample summed 5 6 @72340172838076673\n    f\n");
 	CHECK_SAMPLE("\x08\x01\x22\x02\x05\x06", VALUE_COUNT, "  sample 5 6\n    f\n");
+}
+
+/* Samples may stand apart, and what is not theirs between them is read, and counted, once. */
+static void samples_stand_anywhere_in_a_profile(void **state)
+{
+	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+	struct parts parts = small_parts();
+	char reason[OTLP_ERROR_SIZE];
+	struct otlp_report report;
+
+	(void)state;
+	pprof_sized(&parts.samples, 2, STR("\x08\x01\x22\x01\x05"));
+	pprof_sized(&parts.samples, 2, STR("\x08\x01\x22\x01\x06"));
+	/* An attribute that is not there, in a list that comes one by one; and what nobody knows.
+	 */
+	pprof_number(&parts.samples, ATTRIBUTES_OF_PROFILE, 9);
+	pprof_sized(&parts.samples, 99, STR("x"));
+	pprof_sized(&parts.samples, 2, STR("\x08\x01\x22\x01\x07"));
+	pprof_number(&parts.samples, ATTRIBUTES_OF_PROFILE, 9);
+	assert_int_equal(read_parts(&parts, &report, &text, reason), 0);
+	assert_int_equal(report.samples, 3);
+	assert_int_equal(report.samples_skipped, 0);
+	assert_int_equal(report.flaws[OTLP_FLAW_UNPACKED], 2);
+	assert_int_equal(report.flaws[OTLP_FLAW_ATTRIBUTE_INDEX], 2);
+	assert_non_null(
+		strstr(as_text(&text), "  sample 5\n    f\n  sample 6\n    f\n  sample 7\n"));
 }
 
 static void check_table(unsigned table, const char *entry, size_t size, enum otlp_flaw flaw,
@@ -554,6 +582,7 @@ int main(void)
 		cmocka_unit_test(official_types_say_the_same),
 		cmocka_unit_test(cut_requests_are_refused_or_shorter),
 		cmocka_unit_test(samples_are_mended_or_skipped),
+		cmocka_unit_test(samples_stand_anywhere_in_a_profile),
 		cmocka_unit_test(tables_are_mended),
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(numbers_tell_1_9_from_1_10),

@@ -78,6 +78,7 @@ void segment_done(struct segment *segment)
 	table_done(&segment->nodes);
 	table_done(&segment->locations);
 	table_done(&segment->sum_table);
+	array_done(&segment->node_sums);
 	array_done(&segment->sums);
 	pool_done(&segment->sum_keys);
 	pool_done(&segment->pairs);
@@ -91,6 +92,7 @@ void segment_end(struct segment *segment)
 	table_done(&segment->nodes);
 	table_done(&segment->locations);
 	table_done(&segment->sum_table);
+	array_done(&segment->node_sums);
 	array_done(&segment->paired);
 	segment->is_over = true;
 }
@@ -286,42 +288,75 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-static int64_t find_sum(struct segment *segment, const struct sum_place *place, uint64_t hash)
+static int reserve_node_sums(struct segment *segment)
 {
-	uint32_t found = table_find(&segment->sum_table, hash, place, sum_equals, segment);
+	uint32_t count = segment->node_sums.count;
+	uint32_t node_count = segment->tree.nodes.count;
 
+	if (node_count <= count)
+		return 0;
+	if (array_reserve(&segment->node_sums, node_count - count) < 0)
+		return -ENOMEM;
+	memset(segment->node_sums.items + count, 0,
+	       (node_count - count) * sizeof(segment->node_sums.items[0]));
+	segment->node_sums.count = node_count;
+	return 0;
+}
+
+/* In the table, where those are that are not the first of their nodes; TABLE_NONE. */
+static uint32_t find_further_sum(const struct segment *segment, const struct sum_place *place)
+{
+	return table_find(&segment->sum_table, mix(place->key, place->node), place, sum_equals,
+			  segment);
+}
+
+static int64_t find_sum(struct segment *segment, const struct sum_place *place)
+{
+	uint32_t *first = &segment->node_sums.items[place->node];
+	uint32_t found = *first ? *first - 1 : TABLE_NONE;
+
+	if (found != TABLE_NONE && segment->sums.items[found].key != place->key)
+		found = find_further_sum(segment, place);
 	if (found != TABLE_NONE)
 		return found;
+	if (segment->sum_table.count >= segment->sum_table.count_max)
+		return -ENOSPC;
 	if (array_reserve(&segment->sums, 1) < 0)
 		return -ENOMEM;
+	if (*first) {
+		int err = table_add(&segment->sum_table, mix(place->key, place->node));
+
+		if (err)
+			return err;
+	} else {
+		table_pass_over(&segment->sum_table);
+		*first = segment->sums.count + 1;
+	}
 	segment->sums.items[segment->sums.count] =
 		(struct segment_sum){ .node = place->node, .key = place->key };
-
-	int err = table_add(&segment->sum_table, hash);
-
-	if (err)
-		return err;
 	return segment->sums.count++;
 }
 
 int segment_find_sums(struct segment *segment, const struct sum_place *places, uint32_t count,
 		      uint32_t *ret_sums)
 {
-	uint64_t hashes[SEGMENT_TOGETHER];
+	int err = reserve_node_sums(segment);
 
 	assert(count <= SEGMENT_TOGETHER);
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < count; i++) {
-		hashes[i] = mix(places[i].key, places[i].node);
-		table_prefetch(&segment->sum_table, hashes[i]);
+		assert(places[i].node < segment->node_sums.count);
+		__builtin_prefetch(&segment->node_sums.items[places[i].node], 1);
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t number = table_candidate(&segment->sum_table, hashes[i]);
+		uint32_t first = segment->node_sums.items[places[i].node];
 
-		if (number != TABLE_NONE)
-			__builtin_prefetch(&segment->sums.items[number]);
+		if (first)
+			__builtin_prefetch(&segment->sums.items[first - 1], 1);
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		int64_t sum = find_sum(segment, &places[i], hashes[i]);
+		int64_t sum = find_sum(segment, &places[i]);
 
 		if (sum < 0)
 			return (int)sum;
@@ -351,6 +386,6 @@ void segment_expect_size(struct segment *segment, struct segment_size size)
 {
 	(void)segment_reserve_nodes(segment, size.nodes / 2);
 	(void)table_reserve(&segment->locations, size.locations / 2);
-	if (!table_reserve(&segment->sum_table, size.sums / 2))
-		(void)array_reserve(&segment->sums, size.sums / 2);
+	(void)array_reserve(&segment->sums, size.sums / 2);
+	(void)array_reserve(&segment->node_sums, size.nodes / 2);
 }

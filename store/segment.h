@@ -50,7 +50,8 @@ struct segment {
 	struct table nodes;
 	struct table locations;
 	ARRAY(struct segment_sum) sums;
-	struct table sum_table;
+	ARRAY(uint32_t) node_sums; /* by node: its first sum, + 1; most have one */
+	struct table sum_table;	   /* of the others */
 	struct pool sum_keys;
 	struct pool pairs;		   /* struct pair */
 	ARRAY(uint32_t) paired;		   /* by label set: the series of its last pair, or 0 */

@@ -49,6 +49,11 @@ struct mm_struct {
 	unsigned long start_stack; /* sp where the first thread began: no frame lies above */
 };
 
+/* An array of this program, as the kernel has it: its values lie behind what it says of it. */
+struct bpf_array {
+	char value[0];
+};
+
 struct task_struct {
 	int pid;  /* what user space calls the thread's id */
 	int tgid; /* and the process's */

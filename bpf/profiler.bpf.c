@@ -32,6 +32,7 @@ struct walk_state;
 struct walk {
 	struct walk_state *state;
 	struct event *event;
+	struct walk_memo_line *memo; /* NULL for a walk that goes plainly */
 };
 
 static __always_inline const void *walk_chunk(struct walk *walk, __u32 line);
@@ -39,8 +40,8 @@ static __always_inline const struct walk_file *walk_file(struct walk *walk, __u3
 static __always_inline __u64 walk_rule(struct walk *walk, __u32 number);
 static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *ret);
 static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, __u64 *ret);
-struct walk_memo;
-static __always_inline struct walk_memo *walk_memo(struct walk *walk, __u32 index);
+struct walk_memo_line;
+static __always_inline struct walk_memo_line *walk_memo(struct walk *walk, __u32 index);
 
 #include "bpf/walk.h"
 
@@ -100,12 +101,26 @@ struct {
 	__type(value, struct check);
 } checks SEC(".maps");
 
-/* One for all CPUs: what one found, the others need. */
+/*
+ * What is remembered: one for all CPUs, since what one found, the others need. The kernel takes
+ * arrays of up to 32 KiB, its own part included, from memory that it maps by the largest pages, and
+ * larger ones, and those that user space maps, page by page: at 99 samples a second, when what
+ * knows the pages is cold, too, a walk takes 5 % more there. So this is one value just below that.
+ */
+struct memo {
+	__u8 before[UNWIND_LINE_SIZE]; /* see memo_lines() */
+	struct walk_memo_line lines[WALK_MEMO_LINE_COUNT];
+};
+
+enum { KERNEL_ARRAY_SIZE = 512 }; /* struct bpf_array: 312 bytes in Linux 6.18 */
+
+UNWIND_ASSERT(KERNEL_ARRAY_SIZE + sizeof(struct memo) <= 32 << 10, "one piece of memory");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WALK_MEMO_COUNT);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct walk_memo);
+	__type(value, struct memo);
 } memo SEC(".maps");
 
 /* Written by the collector, read here: see bpf/walk.h. */
@@ -250,10 +265,22 @@ static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, _
 	return bpf_probe_read_user(ret, sizeof(*ret), (void *)address) ? -1 : 0;
 }
 
-static __always_inline struct walk_memo *walk_memo(struct walk *walk, __u32 index)
+static __always_inline struct walk_memo_line *walk_memo(struct walk *walk, __u32 index)
 {
-	(void)walk;
-	return bpf_map_lookup_elem(&memo, &index);
+	return &walk->memo[index];
+}
+
+/* The value begins where the kernel's part of the array ends, but lines are to be lines of the
+ * CPU's caches. */
+static __always_inline struct walk_memo_line *memo_lines(void)
+{
+	__u32 zero = 0;
+	__u8 *value = bpf_map_lookup_elem(&memo, &zero);
+
+	if (!value)
+		return NULL;
+	return (void *)(value +
+			(-bpf_core_field_offset(struct bpf_array, value) & (UNWIND_LINE_SIZE - 1)));
 }
 
 /*
@@ -571,9 +598,10 @@ int profile(struct tick *tick)
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 pid = task->tgid, tid = task->pid, cpu = bpf_get_smp_processor_id();
 	struct memory *memory = bpf_map_lookup_elem(&memories, &cpu);
+	struct walk_memo_line *lines = memo_lines();
 
 	/* Every CPU that can be has one. */
-	if (!memory)
+	if (!memory || !lines)
 		return 0;
 	/* The idle thread is pid 0, one on each CPU. */
 	if (pid == 0) {
@@ -596,7 +624,7 @@ int profile(struct tick *tick)
 	__u64 number = ++memory->counters[COUNTER_TAKEN];
 	struct walk_state *s = &memory->state;
 	struct event *event = &memory->event;
-	struct walk walk = { .state = s, .event = event };
+	struct walk walk = { .state = s, .event = event, .memo = lines };
 	bool in_kernel = (__s64)tick->registers[REGISTER_IP] < 0;
 
 	event->pid = pid;

@@ -63,9 +63,9 @@ static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
 }
 
 /* Stacks that come early are few. */
-struct walk_memo;
+struct walk_memo_line;
 
-static struct walk_memo *walk_memo(struct walk *walk, uint32_t index)
+static struct walk_memo_line *walk_memo(struct walk *walk, uint32_t index)
 {
 	(void)walk;
 	(void)index;

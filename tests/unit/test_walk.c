@@ -21,7 +21,7 @@
 #include "tests/support/tier.h"
 
 struct walk_state;
-struct walk_memo;
+struct walk_memo_line;
 
 struct walk {
 	struct walk_state *state;
@@ -35,8 +35,8 @@ static struct fixture {
 	struct walk_file *shown;
 	uint64_t *rules;
 	void *chunk;
-	struct walk_memo *memo;
-	bool has_one_entry; /* in which all meet */
+	struct walk_memo_line *memo;
+	bool has_one_line; /* in which all meet */
 	/* What can be read of the process. */
 	uint64_t stack[64];
 	uint64_t stack_size;
@@ -78,15 +78,15 @@ static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
 	return walk_read(walk, address, ret);
 }
 
-static struct walk_memo *walk_memo(struct walk *walk, uint32_t index);
+static struct walk_memo_line *walk_memo(struct walk *walk, uint32_t index);
 
 #include "bpf/walk.h"
 
-static struct walk_memo *walk_memo(struct walk *walk, uint32_t index)
+static struct walk_memo_line *walk_memo(struct walk *walk, uint32_t index)
 {
 	(void)walk;
-	assert_true(index < WALK_MEMO_COUNT);
-	return &f.memo[f.has_one_entry ? 0 : index];
+	assert_true(index < WALK_MEMO_LINE_COUNT);
+	return &f.memo[f.has_one_line ? 0 : index];
 }
 
 static _Alignas(8) uint8_t table[SMALL_TABLE_SIZE_MAX];
@@ -104,7 +104,7 @@ static int set_up(void **state)
 	f.chunk = calloc(1, WALK_CHUNK_SIZE);
 	f.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(f.shown[0]));
 	f.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(f.rules[0]));
-	f.memo = calloc(WALK_MEMO_COUNT, sizeof(f.memo[0]));
+	f.memo = calloc(WALK_MEMO_LINE_COUNT, sizeof(f.memo[0]));
 	if (!f.chunk || !f.shown || !f.rules || !f.memo)
 		return -1;
 	return lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &f.lines) ||
@@ -243,7 +243,7 @@ static void forgets_that_there_was_nothing(void **state)
 	assert_int_equal(s.place, WALK_PLACE_UNKNOWN);
 }
 
-/* Two CPUs note other things in the same entry, again and again. */
+/* Two CPUs note other things in the same line, again and again. */
 static void *note_and_remember(void *argument)
 {
 	uint32_t generation = *(const uint32_t *)argument;
@@ -269,7 +269,7 @@ static void halves_that_do_not_belong_together_are_nothing(void **state)
 	pthread_t threads[4];
 
 	(void)state;
-	f.has_one_entry = true;
+	f.has_one_line = true;
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, note_and_remember, &generations[i]), 0);
@@ -283,19 +283,35 @@ static void halves_that_do_not_belong_together_are_nothing(void **state)
 	/* By hand: the rule of one, the check of the other. */
 	struct walk walk = { .state = NULL };
 	uint64_t here = walk_memo_hash(0x400123, 5), there = walk_memo_hash(0x400123, 6);
-	struct walk_memo before, *mine = walk_memo(&walk, walk_memo_index(here));
+	struct walk_memo_line *line = walk_memo(&walk, walk_memo_index(here));
+	uint64_t check;
 
+	*line = (struct walk_memo_line){ 0 };
+	assert_int_equal(walk_remember(&walk, here), 0);
 	walk_note(&walk, here, 11);
-	before = *mine;
+	check = line->entries[0].check;
 	assert_int_equal(walk_remember(&walk, here), 11);
 	assert_int_equal(walk_remember(&walk, there), 0);
+	*line = (struct walk_memo_line){ 0 };
 	walk_note(&walk, here, 12);
 	assert_int_equal(walk_remember(&walk, here), 12);
-	mine->check = before.check;
+	line->entries[0].check = check;
 	assert_int_equal(walk_remember(&walk, here), 0);
-	/* Nothing was ever noted there. */
-	*mine = (struct walk_memo){ 0 };
-	assert_int_equal(walk_remember(&walk, here), 0);
+}
+
+static void a_line_remembers_the_four_that_came_last(void **state)
+{
+	enum { COUNT = 20 };
+	struct walk walk = { .state = NULL };
+
+	(void)state;
+	f.has_one_line = true;
+	for (unsigned i = 0; i < COUNT; i++) {
+		walk_note(&walk, walk_memo_hash(0x400000 + i, 1), 100 + i);
+		for (unsigned k = 0; k < COUNT; k++)
+			assert_int_equal(walk_remember(&walk, walk_memo_hash(0x400000 + k, 1)),
+					 k <= i && i - k < WALK_MEMO_LINE_SIZE ? 100 + k : 0);
+	}
 }
 
 /* Addresses of one space, side by side or far apart, and one address in many spaces. */
@@ -377,7 +393,7 @@ static void steps_simply_where_it_would_step_so(void **state)
 	(void)state;
 	assert_non_null(simple);
 	assert_non_null(whole);
-	f.has_one_entry = true;
+	f.has_one_line = true;
 	srandom((unsigned)tier_seed());
 	for (unsigned i = 0; i < 1000000; i++) {
 		struct walk_state before, s, t;
@@ -422,6 +438,7 @@ int main(void)
 		TEST(remembers_when_the_table_is_gone),
 		TEST(forgets_that_there_was_nothing),
 		TEST(halves_that_do_not_belong_together_are_nothing),
+		TEST(a_line_remembers_the_four_that_came_last),
 		TEST(no_two_places_look_alike),
 		TEST(steps_simply_where_it_would_step_so),
 	};

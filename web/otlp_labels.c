@@ -117,7 +117,7 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, const struct c
 	char folder[32];
 	char comm[64], cgroup[PROCESS_TEXT_SIZE], command[PROCESS_TEXT_SIZE];
 	struct window_process process = { 0 };
-	struct str cgroups, command_line = { 0 };
+	struct str cgroups, command_line = STR("");
 
 	labels->process_pid = pid;
 	labels->process_count = 0;

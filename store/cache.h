@@ -50,6 +50,7 @@ struct cache_key {
 	uint32_t last_segment;
 	uint32_t type;
 	uint32_t service;
+	uint32_t keep; /* of a summary: about so many nodes */
 	int64_t from_ms, to_ms;
 };
 

@@ -593,7 +593,7 @@ static int question_start(struct flame_question *question)
 	question->reads_summaries = question->reads_blocks && asked->type.size > 0 &&
 				    (!asked->selector || selector_count(asked->selector) == 0) &&
 				    !question->is_exact && !question->walk &&
-				    options->node_count_max <= CUT_COUNT_MIN / CUT_FACTOR;
+				    options->node_count_max <= CUT_COUNT_LARGE / CUT_FACTOR;
 	pool_init(&question->row_values, ROW_COUNT_MAX, NULL);
 
 	question->wish = flame_chronicle_wish(question);

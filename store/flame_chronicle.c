@@ -170,7 +170,8 @@ static int summarize_host(struct flame_question *question, struct reader *reader
 	struct cache_key key = { .span = reader->span->id,
 				 .segment = (uint32_t)hash,
 				 .last_segment = (uint32_t)(hash >> 32),
-				 .type = type };
+				 .type = type,
+				 .keep = (uint32_t)flame_keep_count(question) };
 	int err = 0;
 
 	*ret = cache_find(question->store->cache, key);

@@ -8,7 +8,7 @@
  * what of them passed the cut is kept, of each, and of all of a span or of an hour in one.
  */
 enum {
-	/* Summaries of a span that wait to be summed up: 300 KiB each. */
+	/* Summaries of a span that wait to be summed up: 300 KiB each, or 1.2 MiB. */
 	PARTS_TOGETHER_MAX = 8,
 };
 
@@ -34,7 +34,8 @@ struct cache_key flame_summary_key(const struct flame_question *question,
 	return with_times(question, reader,
 			  (struct cache_key){ .span = reader->span->id,
 					      .segment = reading->number,
-					      .type = question->summary_type });
+					      .type = question->summary_type,
+					      .keep = (uint32_t)flame_keep_count(question) });
 }
 
 int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
@@ -75,7 +76,8 @@ static struct cache_key sum_key(const struct flame_question *question, const str
 			  (struct cache_key){ .span = reader->span->id,
 					      .segment = is_shared ? READER_WHOLE_SPAN : first,
 					      .last_segment = is_shared ? READER_WHOLE_SPAN : last,
-					      .type = question->summary_type });
+					      .type = question->summary_type,
+					      .keep = (uint32_t)flame_keep_count(question) });
 }
 
 int flame_find_span(void *context, struct reader *reader, const struct segment_row *rows,

@@ -9,7 +9,9 @@ uint64_t flame_keep_count(const struct flame_question *question)
 {
 	uint64_t keep = (uint64_t)question->options->node_count_max * CUT_FACTOR;
 
-	return keep < CUT_COUNT_MIN ? CUT_COUNT_MIN : keep;
+	if (keep <= CUT_COUNT_MIN)
+		return CUT_COUNT_MIN;
+	return keep <= CUT_COUNT_LARGE ? CUT_COUNT_LARGE : keep;
 }
 
 uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest)

@@ -1178,10 +1178,11 @@ static void assert_joined_answers(struct fixture *fixture, const struct model *m
 }
 
 /* Of a part of an hour, which is asked for by its minutes: what it reads the first time only. */
-static void assert_part_is_kept(struct fixture *fixture, const struct model *model, int64_t from_ms)
+static void assert_part_is_kept(struct fixture *fixture, const struct model *model, int64_t from_ms,
+				uint32_t node_count_max)
 {
 	const int64_t to_ms = from_ms + 20 * (int64_t)60000;
-	struct flame_options options = { .node_count_max = 100 };
+	struct flame_options options = { .node_count_max = node_count_max };
 	struct store_asker askers[3] = { 0 };
 	struct flame flames[3];
 
@@ -1240,7 +1241,9 @@ static void join_and_ask(struct fixture *fixture, uint32_t nodes_together)
 	else
 		assert_int_equal(later, 0);
 	assert_joined_answers(fixture, &model, time_ms);
-	assert_part_is_kept(fixture, &model, START_MS + 7 * (int64_t)60000);
+	/* As much as the page shows, and as much as Grafana asks for. */
+	assert_part_is_kept(fixture, &model, START_MS + 7 * (int64_t)60000, 100);
+	assert_part_is_kept(fixture, &model, START_MS + 7 * (int64_t)60000, 16384);
 	fixture->store = store_close(fixture->store);
 	open_store_with(fixture, options);
 	assert_joined_answers(fixture, &model, time_ms);

@@ -42,8 +42,9 @@ struct naming_build {
 	struct identity identity;
 	uint32_t module_name;
 	uint32_t path;
-	uint32_t detail; /* of what has names there; 0: not made yet */
-	uint8_t kind;	 /* enum build_kind */
+	uint32_t detail;      /* of what has names there; 0: not made yet */
+	uint32_t bare_binary; /* its binary + 1, of what has none; 0: not made yet */
+	uint8_t kind;	      /* enum build_kind */
 	bool has_names;
 	bool was_asked; /* for its module, by this question */
 	bool is_known;	/* whether it is bare, asked when it was asked for first */
@@ -470,15 +471,20 @@ static int64_t detail_of_build(struct naming *naming, uint32_t number)
 /* Of what has no name: where it is in which binary. */
 static int64_t detail_of_address(struct naming *naming, uint32_t number, uint64_t address)
 {
-	const struct naming_build *build = &naming->build_items.items[number];
+	struct naming_build *build = &naming->build_items.items[number];
 	struct naming_detail detail = { .system_name = NAMING_OWN_NAME,
 					.is_bare = true,
 					.address = address };
-	int64_t binary = add_binary(naming, build, BINARY_FLAGS_TOLD);
 
-	if (binary < 0)
-		return binary;
-	detail.binary = (uint32_t)binary;
+	/* A binary without symbols has many of these. */
+	if (!build->bare_binary) {
+		int64_t binary = add_binary(naming, build, BINARY_FLAGS_TOLD);
+
+		if (binary < 0)
+			return binary;
+		build->bare_binary = (uint32_t)binary + 1;
+	}
+	detail.binary = build->bare_binary - 1;
 	return add_detail(naming, &detail);
 }
 

@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "store/observations.h"
 #include "store/reader.h"
 
-/* Profile types, label names and label values: what occurs in a range. */
+/* Profile types, label names, label values and sets of these: what occurs in a range. */
 
-enum { TEXT_COUNT_MAX = 1 << 20 };
+enum {
+	TEXT_COUNT_MAX = 1 << 20,
+	SET_SIZE_MAX = 1 << 20, /* all values of one */
+};
 
 enum wanted {
 	WANTED_TYPES,
 	WANTED_NAMES,
 	WANTED_SERIES_NAMES,
 	WANTED_VALUES,
+	WANTED_SETS,
 };
 
 struct labels_question {
 	enum wanted wanted;
-	struct str name;
-	struct pool texts;
+	const struct str *names; /* WANTED_VALUES: one; WANTED_SETS */
+	size_t name_count;
+	struct pool texts; /* of sets their values, one after the other */
+	struct buf set;
 	struct pairs pairs;
 };
 
@@ -71,6 +79,17 @@ static int add_names(struct labels_question *question, const struct catalog_samp
 	return err;
 }
 
+static int add_set(struct labels_question *question, const struct catalog_sample *sample)
+{
+	struct buf *set = &question->set;
+
+	buf_clear(set);
+	for (size_t i = 0; i < question->name_count; i++)
+		buf_add_sized(set, catalog_lookup(sample, question->names[i]));
+	return set->error ? set->error
+			  : add_text(question, (struct str){ (char *)set->bytes, set->size });
+}
+
 /* Called once for each series and sample labels that occur together in a span. */
 static int64_t take(void *context, const struct catalog_sample *sample)
 {
@@ -82,8 +101,10 @@ static int64_t take(void *context, const struct catalog_sample *sample)
 	case WANTED_NAMES:
 	case WANTED_SERIES_NAMES:
 		return add_names(question, sample);
+	case WANTED_SETS:
+		return add_set(question, sample);
 	default:
-		return add_text(question, catalog_lookup(sample, question->name));
+		return add_text(question, catalog_lookup(sample, question->names[0]));
 	}
 }
 
@@ -205,12 +226,12 @@ static int copy_texts(const struct pool *pool, struct store_texts *ret)
 	return 0;
 }
 
-static int ask(struct store *store, const struct store_question *asked, enum wanted wanted,
-	       struct str name, struct store_texts *ret)
+/* Into the question's texts, which are the caller's to free, in any case. */
+static int gather(struct store *store, const struct store_question *asked,
+		  struct labels_question *question)
 {
-	struct labels_question question = { .wanted = wanted, .name = name };
 	struct reader_question reader_question = {
-		.context = &question,
+		.context = question,
 		.asked = asked,
 		.wants_all_labels = true,
 		.group = take,
@@ -219,12 +240,13 @@ static int ask(struct store *store, const struct store_question *asked, enum wan
 		.entry = take_entry,
 		.chronicle_wish = { .use = CHRONICLE_WHERE_POSSIBLE,
 				    .activity = true,
-				    .names = &name,
-				    .name_count = 1 },
+				    .names = question->names,
+				    .name_count = question->name_count },
 		.chronicle = take_pieces
 	};
 
-	pool_init(&question.texts, TEXT_COUNT_MAX, NULL);
+	question->set = BUF(SET_SIZE_MAX);
+	pool_init(&question->texts, TEXT_COUNT_MAX, NULL);
 
 	int err = reader_ask(store, &reader_question);
 
@@ -234,14 +256,67 @@ static int ask(struct store *store, const struct store_question *asked, enum wan
 
 		samples.is_exact = true;
 		reader_question.asked = &samples;
-		pool_clear(&question.texts);
+		pool_clear(&question->texts);
 		err = reader_ask(store, &reader_question);
 	}
+	array_done(&question->pairs.pairs);
+	buf_done(&question->set);
+	return err;
+}
+
+static int ask(struct store *store, const struct store_question *asked, enum wanted wanted,
+	       struct str name, struct store_texts *ret)
+{
+	struct labels_question question = { .wanted = wanted, .names = &name, .name_count = 1 };
+	int err = gather(store, asked, &question);
+
 	if (!err)
 		err = copy_texts(&question.texts, ret);
 	pool_done(&question.texts);
-	array_done(&question.pairs.pairs);
 	return err;
+}
+
+/* Their memory becomes the answer's. */
+static int split_sets(struct labels_question *question, struct store_label_sets *ret)
+{
+	uint32_t count = pool_count(&question->texts);
+	struct str *values = calloc(count * question->name_count + 1, sizeof(values[0]));
+
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		struct str set = pool_get(&question->texts, i);
+		struct bytes bytes = bytes_from(set.text, set.size);
+
+		for (size_t k = 0; k < question->name_count; k++)
+			values[i * question->name_count + k] = bytes_sized(&bytes);
+		assert(!bytes.error);
+	}
+	*ret = (struct store_label_sets){ .values = values,
+					  .count = count,
+					  .memory = TAKE(question->texts.bytes) };
+	return 0;
+}
+
+int store_label_sets(struct store *store, const struct store_question *asked,
+		     const struct str *names, size_t name_count, struct store_label_sets *ret)
+{
+	struct labels_question question = { .wanted = WANTED_SETS,
+					    .names = names,
+					    .name_count = name_count };
+	int err = gather(store, asked, &question);
+
+	if (!err)
+		err = split_sets(&question, ret);
+	pool_done(&question.texts);
+	return err == -EFBIG ? -E2BIG : err;
+}
+
+void store_label_sets_done(struct store_label_sets *sets)
+{
+	free(sets->values);
+	free(sets->memory);
+	*sets = (struct store_label_sets){ 0 };
 }
 
 int store_profile_types(struct store *store, const struct store_question *question,

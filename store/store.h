@@ -280,6 +280,16 @@ int store_profile_types(struct store *store, const struct store_question *questi
 /* But for ids of spans and traces (store/observations.h). */
 int store_label_names(struct store *store, const struct store_question *question,
 		      struct store_texts *ret);
+/* Values of these labels that occur together, each set once, in no order. */
+struct store_label_sets {
+	struct str *values; /* of the first set, in the order of the names, then of the next */
+	size_t count;
+	void *memory;
+};
+int store_label_sets(struct store *store, const struct store_question *question,
+		     const struct str *names, size_t name_count, struct store_label_sets *ret);
+void store_label_sets_done(struct store_label_sets *sets);
+
 /* Those of series alone, not the samples' own. */
 int store_series_label_names(struct store *store, const struct store_question *question,
 			     struct store_texts *ret);

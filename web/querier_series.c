@@ -221,24 +221,24 @@ static size_t count_labels(const struct label_set *set)
 }
 
 /* Where names are asked for, sets with fewer of them come first; whole sets are in plain order. */
-static int answer_sets(struct connect_call *call, const struct store_rows *rows,
+static int answer_sets(struct connect_call *call, const struct store_label_sets *found,
 		       const struct querier_group *group, bool are_whole)
 {
 	Pyroscope__SeriesResponse answer = PYROSCOPE__SERIES_RESPONSE__INIT;
-	Pyroscope__Labels *items = arena_take(&call->arena, rows->count, sizeof(items[0]));
-	autofree struct label_set *sets = calloc(rows->count + 1, sizeof(*sets));
+	Pyroscope__Labels *items = arena_take(&call->arena, found->count, sizeof(items[0]));
+	autofree struct label_set *sets = calloc(found->count + 1, sizeof(*sets));
 
 	if (!sets)
 		return -ENOMEM;
-	for (size_t i = 0; i < rows->count; i++) {
-		sets[i] =
-			(struct label_set){ .values = rows->rows[i].values, .count = group->count };
+	for (size_t i = 0; i < found->count; i++) {
+		sets[i] = (struct label_set){ .values = found->values + i * group->count,
+					      .count = group->count };
 		sets[i].weight = are_whole ? 0 : count_labels(&sets[i]);
 	}
-	qsort(sets, rows->count, sizeof(*sets), compare_sets);
+	qsort(sets, found->count, sizeof(*sets), compare_sets);
 
-	answer.labels_set = arena_take(&call->arena, rows->count, sizeof(answer.labels_set[0]));
-	for (size_t i = 0; items && answer.labels_set && i < rows->count; i++) {
+	answer.labels_set = arena_take(&call->arena, found->count, sizeof(answer.labels_set[0]));
+	for (size_t i = 0; items && answer.labels_set && i < found->count; i++) {
 		pyroscope__labels__init(&items[i]);
 		items[i].labels = querier_labels(call, group->names, sets[i].values, group->count,
 						 &items[i].n_labels);
@@ -279,7 +279,7 @@ void querier_series(struct server *server, struct request *request, struct reply
 	autoclean(querier_question) struct querier_question question = { 0 };
 	autoclean(connect_call) struct connect_call call;
 	struct querier_group group;
-	struct store_rows rows;
+	struct store_label_sets sets;
 	const Pyroscope__SeriesRequest *asked =
 		connect_begin(&call, request, reply, &pyroscope__series_request__descriptor);
 
@@ -292,18 +292,12 @@ void querier_series(struct server *server, struct request *request, struct reply
 	if (group.count > 0)
 		qsort(group.names, group.count, sizeof(group.names[0]), compare_names);
 
-	/* One point that holds all: which combinations there are is who used how much. */
-	struct store_grid grid = {
-		.first_ms = question.question.to_unix_ms,
-		.step_ms = question.question.to_unix_ms - question.question.from_unix_ms + 1,
-		.point_count = 1,
-	};
-	int err = store_series(server->store, &question.question, group.names, group.count, &grid,
-			       &rows);
+	int err = store_label_sets(server->store, &question.question, group.names, group.count,
+				   &sets);
 
 	if (!err) {
-		err = answer_sets(&call, &rows, &group, asked->n_label_names == 0);
-		store_rows_done(&rows);
+		err = answer_sets(&call, &sets, &group, asked->n_label_names == 0);
+		store_label_sets_done(&sets);
 	}
 	if (err)
 		connect_failure(reply, err);

@@ -265,18 +265,17 @@ static int ask_series_list(struct month *month)
 	double times[QUESTION_COUNT];
 	struct store_question question = { .from_unix_ms = month->end_ms - 30 * DAY_MS,
 					   .to_unix_ms = month->end_ms };
-	struct store_grid grid = { month->end_ms, 30 * DAY_MS, 1 };
 	struct store_texts names = { 0 };
 	int err = store_series_label_names(month->store, &question, &names);
 
 	for (int i = 0; !err && i < QUESTION_COUNT; i++) {
-		struct store_rows rows = { 0 };
+		struct store_label_sets sets = { 0 };
 		uint64_t start_ns = clock_monotonic_ns();
 
-		err = store_series(month->store, &question, names.texts, names.count, &grid, &rows);
+		err = store_label_sets(month->store, &question, names.texts, names.count, &sets);
 		times[i] = (double)(clock_monotonic_ns() - start_ns) / 1e6;
 		if (!err)
-			store_rows_done(&rows);
+			store_label_sets_done(&sets);
 	}
 	store_texts_done(&names);
 	if (!err)

@@ -1077,6 +1077,48 @@ static void compact_all(struct fixture *fixture, int64_t now_ms)
 	fail_msg("%d of %d files are compact", count_files(fixture, "c.db"), count_spans(fixture));
 }
 
+/* Sets of labels are those that have a series, each once. */
+static void assert_label_sets(struct fixture *fixture, int64_t end_ms)
+{
+	const struct str names[] = { STR("service_name"), STR("__profile_type__"),
+				     STR("process_name") };
+	struct store_question question = { .from_unix_ms = START_MS, .to_unix_ms = end_ms };
+	struct store_grid grid = { end_ms, end_ms - START_MS + 1, 1 };
+	struct store_rows rows;
+	struct store_label_sets sets;
+
+	assert_int_equal(store_series(fixture->store, &question, names, 3, &grid, &rows), 0);
+	assert_int_equal(store_label_sets(fixture->store, &question, names, 3, &sets), 0);
+	assert_true(rows.count >= 2 * SERVICE_COUNT);
+	assert_int_equal(sets.count, rows.count);
+	for (size_t i = 0; i < rows.count; i++) {
+		size_t found = 0;
+
+		for (size_t k = 0; k < sets.count; k++) {
+			bool is_same = true;
+
+			for (size_t j = 0; j < 3; j++)
+				is_same = is_same &&
+					  str_equal(rows.rows[i].values[j], sets.values[k * 3 + j]);
+			found += is_same;
+		}
+		assert_int_equal(found, 1);
+	}
+	store_rows_done(&rows);
+	store_label_sets_done(&sets);
+
+	/* Where nothing is, and of no labels at all. */
+	question.to_unix_ms = START_MS - 1;
+	question.from_unix_ms = START_MS - 2;
+	assert_int_equal(store_label_sets(fixture->store, &question, names, 3, &sets), 0);
+	assert_int_equal(sets.count, 0);
+	store_label_sets_done(&sets);
+	question.to_unix_ms = end_ms;
+	assert_int_equal(store_label_sets(fixture->store, &question, names, 0, &sets), 0);
+	assert_int_equal(sets.count, 0);
+	store_label_sets_done(&sets);
+}
+
 static void assert_compact_answers(struct fixture *fixture, const struct model *model,
 				   int64_t end_ms)
 {
@@ -1089,6 +1131,7 @@ static void assert_compact_answers(struct fixture *fixture, const struct model *
 		asked.service = k / 2 ? NULL : "service2";
 		assert_series(fixture, model, &asked, &grid);
 	}
+	assert_label_sets(fixture, end_ms);
 	/* By the minute a process is still known. */
 	asked.pid = "103";
 	asked.service = NULL;
@@ -1283,8 +1326,8 @@ static void joined_spans_with_several_trees_a_service_answer_the_same(void **sta
 	join_and_ask(*state, 150);
 }
 
-/* What looks at all stacks of the settled segments: a flame graph from its leaves, one below a call,
- * functions. */
+/* What looks at all stacks of the settled segments: a flame graph from its leaves, one below a
+ * call, functions. */
 struct exact_answers {
 	struct flame flames[2];
 	struct functions functions;
@@ -1358,6 +1401,7 @@ static void settled_segments_answer_the_same_in_parts(void **state)
 		if (i == 0)
 			fill_hours(fixture, &model, &time_ms);
 		ask_exactly(fixture, time_ms, &answers[i]);
+		assert_label_sets(fixture, time_ms);
 	}
 	assert_equal_answers(&answers[0], &answers[2]);
 	assert_equal_answers(&answers[1], &answers[2]);

@@ -27,8 +27,8 @@ struct ordered {
 	uint32_t frame_count;
 	uint32_t service;
 	uint32_t path;
-	uint32_t
-		step; /* the one that is looked at; later, how many it shares with the one before */
+	/* The one that is looked at; later, how many it shares with the one before. */
+	uint32_t step;
 	bool is_cut;
 };
 

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * An array that grows by doubling, a large one by half: ARRAY(struct thing) things = { 0 }; its items may move whenever
- * room is made. Reserve first, then write items[count++]: what follows a reservation can't fail.
+ * An array that grows by doubling, a large one by half: ARRAY(struct thing) things = { 0 }; its
+ * items may move whenever room is made. Reserve first, then write items[count++]: what follows a
+ * reservation can't fail.
  */
 #define ARRAY(type)                                                                                \
 	struct {                                                                                   \

@@ -621,8 +621,7 @@ static int question_read(struct flame_question *question)
 	struct reader_question reader_question = { .context = question,
 						   .asked = question->asked,
 						   .wants_entries = true,
-						   .in_parts = question->is_exact ||
-							       question->walk,
+						   .in_parts = question->is_exact || question->walk,
 						   .group = find_row,
 						   .wants_service = question->asked->selector
 									    ? flame_wants_service

@@ -18,8 +18,8 @@ enum {
 	   wanted. */
 	CUT_FACTOR = 2,
 	/*
-	 * What is kept of a tree for the next question (flame_summary.c): as much as the page shows,
-	 * 300 KiB, or as much as Grafana asks for, 1.2 MiB.
+	 * What is kept of a tree for the next question (flame_summary.c): as much as the page
+	 * shows, 300 KiB, or as much as Grafana asks for, 1.2 MiB.
 	 */
 	CUT_COUNT_MIN = 8192,
 	CUT_COUNT_LARGE = 32768,

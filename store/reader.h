@@ -69,8 +69,8 @@ struct reader_question {
 	void *context;
 	const struct store_question *asked;
 	bool wants_entries;
-	/* What is asked for of a settled segment may come in parts, of services one after the other,
-	 * as that of segments that share trees does: large ones are read so. */
+	/* What is asked for of a settled segment may come in parts, of services one after the
+	 * other, as that of segments that share trees does: large ones are read so. */
 	bool in_parts;
 	/* Which labels it groups by, and whether it wants to know of all; the selector's are known.
 	 */

@@ -3,8 +3,8 @@
 
 /*
  * Stacks of services one after the other, as many together as there is room for: of a span whose
- * segments share trees, of each all segments that are asked for; of a segment that has its own, where
- * the question can do with parts of it.
+ * segments share trees, of each all segments that are asked for; of a segment that has its own,
+ * where the question can do with parts of it.
  */
 
 static int visit_shared_parts(struct reader *reader, const struct segment_rows *segments)

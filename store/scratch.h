@@ -31,7 +31,8 @@ enum {
 	SCRATCH_SIZE_MAX = 16 << 20,
 	/* Kept for so long when nobody asks: a page that is looked at asks more often. */
 	SCRATCH_IDLE_SECONDS = 30,
-	/* And for so long at most: it grows to the largest question, and never shrinks by itself. */
+	/* And for so long at most: it grows to the largest question, and never shrinks by itself.
+	 */
 	SCRATCH_AGE_SECONDS = 60,
 };
 

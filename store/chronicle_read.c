@@ -4,35 +4,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "store/growth.h"
 #include "store/reader.h"
 
 /* What questions read of chronicles. */
 
-static int read_growth(struct reader *reader, int64_t scope, struct tree *tree)
+static int check_time(void *context)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	uint32_t builds = catalog_count(reader->catalog, CATALOG_BUILD);
-	int err = database_prepare(
-		reader->database, "SELECT locations, nodes FROM growth WHERE scope = ? ORDER BY id",
-		&row);
-
-	if (err)
-		return err;
-	sqlite3_bind_int64(row, 1, scope);
-	while ((err = database_step(row)) > 0) {
-		struct str locations = database_column(row, 0);
-		struct str nodes = database_column(row, 1);
-
-		err = codec_unpack_locations(reader->codec, locations.text, locations.size, builds,
-					     tree);
-		if (!err)
-			err = codec_unpack_nodes(reader->codec, nodes.text, nodes.size, tree);
-		if (!err)
-			err = reader_check_time(reader);
-		if (err)
-			return err;
-	}
-	return err;
+	return reader_check_time(context);
 }
 
 int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **ret)
@@ -51,7 +30,9 @@ int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **
 			return -ENOMEM;
 		err = tree_init(&cached->tree);
 		if (!err)
-			err = read_growth(reader, scope, &cached->tree);
+			err = growth_read_tree(reader->database, reader->codec, scope,
+					       catalog_count(reader->catalog, CATALOG_BUILD),
+					       &cached->tree, check_time, reader);
 		if (err)
 			return err;
 		tree_trim(&cached->tree);

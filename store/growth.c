@@ -70,29 +70,34 @@ static int match_nodes(struct match *match)
 	return 0;
 }
 
-static int read_rows(struct match *match, sqlite3 *chronicle, struct codec *codec, int64_t scope,
-		     uint32_t build_count)
+static int match_row(void *context)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	struct tree *tree = &match->growth->tree;
+	int err = match_locations(context);
+
+	return err ? err : match_nodes(context);
+}
+
+int growth_read_tree(sqlite3 *chronicle, struct codec *codec, int64_t scope, uint32_t build_count,
+		     struct tree *tree, int (*row)(void *context), void *context)
+{
+	autoclean(statement) sqlite3_stmt *statement = NULL;
 	int err = database_prepare(
-		chronicle, "SELECT locations, nodes FROM growth WHERE scope = ? ORDER BY id", &row);
+		chronicle, "SELECT locations, nodes FROM growth WHERE scope = ? ORDER BY id",
+		&statement);
 
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, scope);
-	while ((err = database_step(row)) > 0) {
-		struct str locations = database_column(row, 0);
-		struct str nodes = database_column(row, 1);
+	sqlite3_bind_int64(statement, 1, scope);
+	while ((err = database_step(statement)) > 0) {
+		struct str locations = database_column(statement, 0);
+		struct str nodes = database_column(statement, 1);
 
 		err = codec_unpack_locations(codec, locations.text, locations.size, build_count,
 					     tree);
 		if (!err)
 			err = codec_unpack_nodes(codec, nodes.text, nodes.size, tree);
 		if (!err)
-			err = match_locations(match);
-		if (!err)
-			err = match_nodes(match);
+			err = row(context);
 		if (err)
 			return err;
 	}
@@ -168,7 +173,8 @@ int growth_read(struct growth *growth, sqlite3 *chronicle, struct codec *codec, 
 	if (!err)
 		err = match_locations(&match);
 	if (!err)
-		err = read_rows(&match, chronicle, codec, scope, build_count);
+		err = growth_read_tree(chronicle, codec, scope, build_count, &growth->tree,
+				       match_row, &match);
 	growth->nodes_before = growth->tree.nodes.count;
 	growth->locations_before = growth->tree.builds.count;
 	if (!err)

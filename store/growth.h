@@ -8,16 +8,23 @@
 #include "store/segment.h"
 
 /*
- * A tree of a chronicle, and what a piece adds to it. A month's tree has half a million nodes, of
- * which a piece has some thousand: so not the month's are entered into a table, where the piece's
- * are looked for, but the piece's, and the month's go by, parents before children. A node whose
- * parent is not the piece's is passed over with one look.
+ * A tree of a chronicle, and what a piece adds to it. A month's tree has up to millions of nodes,
+ * of which a piece has some thousand: so not the month's are entered into a table, where the
+ * piece's are looked for, but the piece's, and the month's go by, parents before children. A node
+ * whose parent is not the piece's is passed over with one look.
  */
 struct growth {
 	struct tree tree; /* as it is in the file, and then what is new */
 	uint32_t nodes_before, locations_before;
 	uint32_t *numbers; /* by node of the piece: in the tree */
 };
+
+/*
+ * Reads a scope's tree into one that is empty, row by row. row: after each of them, may end it with
+ * a negative errno. build_count: of the chronicle. -EBADMSG, -ENOMEM.
+ */
+int growth_read_tree(sqlite3 *chronicle, struct codec *codec, int64_t scope, uint32_t build_count,
+		     struct tree *tree, int (*row)(void *context), void *context);
 
 /*
  * Reads a scope's tree from the chronicle and adds what the piece has beyond it. build_count: of

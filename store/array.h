@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * An array that grows by doubling, a large one by half: ARRAY(struct thing) things = { 0 }; its
@@ -33,6 +34,21 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 		if (items_)                                                                        \
 			array_->items = items_;                                                    \
 		items_ ? 0 : -ENOMEM;                                                              \
+	})
+
+/* Makes it so long, with zeros, unless it is longer: 0 or -ENOMEM. */
+#define array_extend(array, wanted)                                                                \
+	({                                                                                         \
+		__auto_type longer_ = (array);                                                     \
+		uint32_t length_ = (wanted);                                                       \
+		uint32_t more_ = length_ > longer_->count ? length_ - longer_->count : 0;          \
+		int extended_ = more_ ? array_reserve(longer_, more_) : 0;                         \
+		if (!extended_ && more_) {                                                         \
+			memset(longer_->items + longer_->count, 0,                                 \
+			       more_ * sizeof(longer_->items[0]));                                 \
+			longer_->count = length_;                                                  \
+		}                                                                                  \
+		extended_;                                                                         \
 	})
 
 /* Gives all of one array to another of the same type, which must be empty. */

@@ -19,7 +19,7 @@ enum {
 	CUT_FACTOR = 2,
 	/*
 	 * What is kept of a tree for the next question (flame_summary.c): as much as the page
-	 * shows, 300 KiB, or as much as Grafana asks for, 1.2 MiB.
+	 * shows, 300 KiB, or as much as Grafana asks for, four times that.
 	 */
 	CUT_COUNT_MIN = 8192,
 	CUT_COUNT_LARGE = 32768,

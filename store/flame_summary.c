@@ -8,7 +8,7 @@
  * what of them passed the cut is kept, of each, and of all of a span or of an hour in one.
  */
 enum {
-	/* Summaries of a span that wait to be summed up: 300 KiB each, or 1.2 MiB. */
+	/* Summaries of a span that wait to be summed up: 300 KiB each, or four times that. */
 	PARTS_TOGETHER_MAX = 8,
 };
 

@@ -103,17 +103,8 @@ static int64_t find_bare(struct function_table *functions, const struct naming_b
 /* The sum of a frame's function. */
 static int64_t find_sum(struct function_table *functions, uint32_t frame)
 {
-	uint32_t count = functions->by_frame.count;
-
-	if (frame >= count) {
-		size_t more = frame + 1 - count;
-
-		if (array_reserve(&functions->by_frame, more) < 0)
-			return -ENOMEM;
-		memset(functions->by_frame.items + count, 0,
-		       more * sizeof(functions->by_frame.items[0]));
-		functions->by_frame.count += (uint32_t)more;
-	}
+	if (array_extend(&functions->by_frame, frame + 1))
+		return -ENOMEM;
 	if (functions->by_frame.items[frame])
 		return functions->by_frame.items[frame] - 1;
 

@@ -254,16 +254,7 @@ int64_t segment_add_key(struct segment *segment, uint32_t type, uint64_t period)
 
 int segment_reserve_labels(struct segment *segment, uint32_t label_count)
 {
-	uint32_t count = segment->paired.count;
-
-	if (label_count <= count)
-		return 0;
-	if (array_reserve(&segment->paired, label_count - count) < 0)
-		return -ENOMEM;
-	memset(segment->paired.items + count, 0,
-	       (label_count - count) * sizeof(segment->paired.items[0]));
-	segment->paired.count = label_count;
-	return 0;
+	return array_extend(&segment->paired, label_count);
 }
 
 int segment_add_pair(struct segment *segment, struct pair pair)
@@ -286,21 +277,6 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 	uint64_t sum = 0;
 
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static int reserve_node_sums(struct segment *segment)
-{
-	uint32_t count = segment->node_sums.count;
-	uint32_t node_count = segment->tree.nodes.count;
-
-	if (node_count <= count)
-		return 0;
-	if (array_reserve(&segment->node_sums, node_count - count) < 0)
-		return -ENOMEM;
-	memset(segment->node_sums.items + count, 0,
-	       (node_count - count) * sizeof(segment->node_sums.items[0]));
-	segment->node_sums.count = node_count;
-	return 0;
 }
 
 /* In the table, where those are that are not the first of their nodes; TABLE_NONE. */
@@ -340,7 +316,7 @@ static int64_t find_sum(struct segment *segment, const struct sum_place *place)
 int segment_find_sums(struct segment *segment, const struct sum_place *places, uint32_t count,
 		      uint32_t *ret_sums)
 {
-	int err = reserve_node_sums(segment);
+	int err = array_extend(&segment->node_sums, segment->tree.nodes.count);
 
 	assert(count <= SEGMENT_TOGETHER);
 	if (err)

@@ -15,8 +15,6 @@
 #include "base/cleanup.h"
 #include "tests/support/hearth.h"
 
-static struct hearth hearth;
-
 /* No library of the host's is there: static, and without any name. */
 static const char plain[] =
 	"cc -O1 -g -static-pie -fno-omit-frame-pointer -Wl,--build-id prog.c -o prog\n";
@@ -61,21 +59,6 @@ static const char install_shared[] = "cd /proc/%d/root && d=usr/lib/debug/.dwz/x
 				     "mkdir -p $d && cp %s/app.debug $d/new && "
 				     "mv $d/new $d/app.debug";
 
-static int start(void **state)
-{
-	static const char *const options[] = { "--frequency", "499", "--window", "1s", NULL };
-
-	(void)state;
-	hearth_start(&hearth, "run", options);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	return hearth_stop(&hearth) == 0 ? 0 : -1;
-}
-
 /* Asks what the process did until that function has a value, or time is over. */
 static double wait_for(pid_t pid, const char *function, double seconds)
 {
@@ -83,7 +66,7 @@ static double wait_for(pid_t pid, const char *function, double seconds)
 
 	while (true) {
 		json_t *flame = hearth_get(
-			&hearth, "/api/v1/flame?from=now-5m&query=%%7Bpid%%3D%%22%d%%22%%7D",
+			&shared_hearth, "/api/v1/flame?from=now-5m&query=%%7Bpid%%3D%%22%d%%22%%7D",
 			(int)pid);
 		double total = flame_total(flame, function);
 
@@ -177,5 +160,5 @@ int main(void)
 		cmocka_unit_test(inlined_calls_appear_with_what_debug_files_share),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, shared_hearth_start, shared_hearth_stop);
 }

@@ -37,29 +37,12 @@ enum {
 	PERIOD_NS = 123456789, /* what the one sample is worth */
 };
 
-static struct hearth hearth;
-
 __attribute__((noinline)) void spend_for_the_hash(void);
 
 void spend_for_the_hash(void)
 {
 	for (volatile uint64_t i = 0;; i++)
 		continue;
-}
-
-static int start(void **state)
-{
-	static const char *const options[] = { "--frequency", "199", "--window", "1s", NULL };
-
-	(void)state;
-	hearth_start(&hearth, "run", options);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	return hearth_stop(&hearth) == 0 ? 0 : -1;
 }
 
 static void put(struct buf *to, unsigned field, const struct buf *message)
@@ -191,7 +174,7 @@ static void send(const struct buf *request)
 	char path[128], output[4096];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/request.bin", hearth.folder);
+	snprintf(path, sizeof(path), "%s/request.bin", shared_hearth.folder);
 	file = fopen(path, "wb");
 	assert_non_null(file);
 	assert_int_equal(fwrite(request->bytes, 1, request->size, file), request->size);
@@ -199,7 +182,7 @@ static void send(const struct buf *request)
 	if (shell_output(output, sizeof(output),
 			 "curl -sS -f --max-time 30 -H 'Content-Type: application/x-protobuf' "
 			 "--data-binary @'%s' http://127.0.0.1:%u/v1development/profiles 2>&1",
-			 path, hearth.port))
+			 path, shared_hearth.port))
 		fail_msg("%s", output);
 	assert_int_equal(unlink(path), 0);
 }
@@ -212,8 +195,8 @@ static double wait_for_function(const char *selector, double enough)
 
 	while (found < enough && now_seconds() < end) {
 		json_t *flame = hearth_get(
-			&hearth, "/api/v1/flame?from=now-5m&nodes=50000&type=" CPU "&query=%s",
-			selector);
+			&shared_hearth,
+			"/api/v1/flame?from=now-5m&nodes=50000&type=" CPU "&query=%s", selector);
 
 		found = flame_total(flame, FUNCTION);
 		json_decref(flame);
@@ -267,5 +250,5 @@ int main(void)
 		cmocka_unit_test(a_file_told_by_its_hash_has_names),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, shared_hearth_start, shared_hearth_stop);
 }

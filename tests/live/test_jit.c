@@ -13,39 +13,23 @@
 #include "base/cleanup.h"
 #include "tests/support/hearth.h"
 
-static struct hearth hearth;
-
-static int start(void **state)
-{
-	static const char *const options[] = { "--frequency", "499", "--window", "1s", NULL };
-
-	(void)state;
-	hearth_start(&hearth, "run", options);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	return hearth_stop(&hearth) == 0 ? 0 : -1;
-}
-
 /* Asks until so much CPU time is there. */
 static json_t *wait_for_flame(const char *range, pid_t pid, double seconds)
 {
 	double end = now_seconds() + 20;
 
 	while (true) {
-		json_t *flame = hearth_get(
-			&hearth, "/api/v1/flame?%s&nodes=50000&query=%%7Bpid%%3D%%22%d%%22%%7D",
-			range, (int)pid);
+		json_t *flame =
+			hearth_get(&shared_hearth,
+				   "/api/v1/flame?%s&nodes=50000&query=%%7Bpid%%3D%%22%d%%22%%7D",
+				   range, (int)pid);
 		double total = json_number_value(json_object_get(flame, "total")) * 1e-9;
 
 		if (total >= seconds)
 			return flame;
 		if (now_seconds() > end)
 			fail_msg("only %g s of CPU time were recorded for %d; hearth said: %s",
-				 total, (int)pid, hearth.child.said);
+				 total, (int)pid, shared_hearth.child.said);
 		json_decref(flame);
 		sleep_seconds(0.3);
 	}
@@ -264,5 +248,5 @@ int main(void)
 		cmocka_unit_test(java_is_named_once_it_wrote_its_map),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, shared_hearth_start, shared_hearth_stop);
 }

@@ -23,26 +23,9 @@
 #include "base/cleanup.h"
 #include "tests/support/hearth.h"
 
-static struct hearth hearth;
-
-static int start(void **state)
-{
-	static const char *const options[] = { "--frequency", "499", "--window", "1s", NULL };
-
-	(void)state;
-	hearth_start(&hearth, "run", options);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	return hearth_stop(&hearth) == 0 ? 0 : -1;
-}
-
 static json_t *flame_of(pid_t pid, const char *from)
 {
-	return hearth_get(&hearth,
+	return hearth_get(&shared_hearth,
 			  "/api/v1/flame?from=now-%s&nodes=50000&query=%%7Bpid%%3D%%22%d%%22%%7D",
 			  from, (int)pid);
 }
@@ -273,5 +256,5 @@ int main(void)
 		cmocka_unit_test(a_bpf_program_has_its_name),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, shared_hearth_start, shared_hearth_stop);
 }

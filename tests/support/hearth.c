@@ -246,6 +246,23 @@ int hearth_stop(struct hearth *hearth)
 	return code;
 }
 
+struct hearth shared_hearth;
+
+int shared_hearth_start(void **state)
+{
+	static const char *const options[] = { "--frequency", "499", "--window", "1s", NULL };
+
+	(void)state;
+	hearth_start(&shared_hearth, "run", options);
+	return 0;
+}
+
+int shared_hearth_stop(void **state)
+{
+	(void)state;
+	return hearth_stop(&shared_hearth) == 0 ? 0 : -1;
+}
+
 pid_t hearth_program(const struct hearth *hearth, const char *name)
 {
 	DIR *folder = opendir("/proc");

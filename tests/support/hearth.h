@@ -74,6 +74,14 @@ void hearth_start_again(struct hearth *hearth, const char *command, const char *
 /* Stops it and removes its folder. Returns the exit code. */
 int hearth_stop(struct hearth *hearth);
 
+/*
+ * The one of a program whose tests share it: profiles this host 499 times a second, in windows of a
+ * second. The functions are a group's fixtures, as cmocka wants them.
+ */
+extern struct hearth shared_hearth;
+int shared_hearth_start(void **state);
+int shared_hearth_stop(void **state);
+
 /* Removes a folder and what is in it. */
 void remove_folder(const char *path);
 

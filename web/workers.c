@@ -9,14 +9,12 @@
 
 #include "base/limits.h"
 
-enum {
-	/* A thread's own data lies in its stack, too, of which ThreadSanitizer has 0.8 MB. */
+/* A thread's own data lies in its stack, too, of which ThreadSanitizer has 0.8 MB. */
 #ifdef __SANITIZE_THREAD__
-	STACK_SIZE = 2 << 20,
+enum { STACK_SIZE = 2 << 20 };
 #else
-	STACK_SIZE = 1 << 20,
+enum { STACK_SIZE = 1 << 20 };
 #endif
-};
 
 struct workers {
 	pthread_mutex_t lock;

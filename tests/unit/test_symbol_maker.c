@@ -490,7 +490,7 @@ static void circles_in_dwarf_end(void **state)
 
 struct cutter {
 	int fd;
-	volatile bool stop;
+	_Atomic bool stop;
 };
 
 /* Shrinks a file under whoever reads it, and lets it grow again. */

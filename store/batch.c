@@ -326,28 +326,21 @@ static int64_t add_location(struct batch *batch, const struct batch_location *lo
 	return locations->items.count++;
 }
 
-int batch_append_locations(struct batch *batch, const struct batch_place *places, size_t count,
-			   uint32_t *ret_numbers)
+int64_t batch_append_location(struct batch *batch, struct batch_place place)
 {
 	struct batch_locations *locations = &batch->locations;
 
-	if (count > batch->room / LOCATION_COST ||
-	    count > locations->table.count_max - locations->table.count)
+	if (batch->room < LOCATION_COST || locations->table.count >= locations->table.count_max)
 		return -E2BIG;
-	for (size_t i = 0; i < count; i++)
-		if (places[i].build >= pool_count(&batch->builds))
-			return -EINVAL;
-	if (array_reserve(&locations->items, count) < 0)
+	if (place.build >= pool_count(&batch->builds))
+		return -EINVAL;
+	if (array_reserve(&locations->items, 1) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		locations->items.items[locations->items.count] =
-			(struct batch_location){ .build = places[i].build,
-						 .address = places[i].address };
-		table_pass_over(&locations->table);
-		ret_numbers[i] = locations->items.count++;
-	}
-	batch->room -= count * LOCATION_COST;
-	return 0;
+	table_pass_over(&locations->table);
+	batch->room -= LOCATION_COST;
+	locations->items.items[locations->items.count] =
+		(struct batch_location){ .build = place.build, .address = place.address };
+	return locations->items.count++;
 }
 
 int batch_add_locations(struct batch *batch, const struct batch_place *places, size_t count,

@@ -94,11 +94,10 @@ int batch_add_locations(struct batch *batch, const struct batch_place *places, s
 			uint32_t *ret_numbers);
 
 /*
- * The same of places of which each comes once, as those of a table do, and without a look whether
- * they are there: one that is has two numbers, and the store finds that they are the same.
+ * The same of a place that comes once, as those of a table do, and without a look whether it is
+ * there: one that is has two numbers, and the store finds that they are the same.
  */
-int batch_append_locations(struct batch *batch, const struct batch_place *places, size_t count,
-			   uint32_t *ret_numbers);
+int64_t batch_append_location(struct batch *batch, struct batch_place place);
 
 /*
  * A location that brings its names: one line for each inlined function, innermost first. A last

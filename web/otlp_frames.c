@@ -277,14 +277,11 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 /* ---- many -------------------------------------------------------------------------------------
  */
 
-/* A table that all profiles share is gone through once. */
 static int add_expected(struct otlp_frames *frames)
 {
 	uint32_t numbers[TOGETHER];
-	int err = frames->is_shared ? batch_append_locations(frames->batch, frames->places,
-							     frames->expected_count, numbers)
-				    : batch_add_locations(frames->batch, frames->places,
-							  frames->expected_count, numbers);
+	int err = batch_add_locations(frames->batch, frames->places, frames->expected_count,
+				      numbers);
 
 	for (size_t i = 0; i < frames->expected_count; i++)
 		frames->locations.items[frames->expected[i]] = err ? NUMBER_NONE : numbers[i];
@@ -304,6 +301,20 @@ static int expect_location(struct otlp_frames *frames, uint32_t place)
 		return 0;
 	frames->expected[frames->expected_count++] = place;
 	return frames->expected_count == TOGETHER ? add_expected(frames) : 0;
+}
+
+/* Of a table that all profiles share, which is gone through once. */
+static int64_t append_location(struct otlp_frames *frames, uint32_t place)
+{
+	const struct otlp_location *location = &frames->profile->tables->locations.items[place];
+	struct batch_place found;
+	int64_t number = find_place(frames, location, &found);
+
+	if (number == NUMBER_EXPECTED)
+		number = batch_append_location(frames->batch, found);
+	if (number >= 0)
+		frames->locations.items[place] = (uint32_t)number;
+	return number;
 }
 
 /* So many numbers of which none is known. */
@@ -394,7 +405,8 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 	uint32_t count = stack.count < STACK_DEPTH_MAX ? stack.count : STACK_DEPTH_MAX;
 	int err = 0;
 
-	if (known_stack(frames, stack) != NUMBER_NONE)
+	/* What is appended without a search needs no others beside it. */
+	if (frames->is_shared || known_stack(frames, stack) != NUMBER_NONE)
 		return 0;
 	for (uint32_t i = 0; !err && i < count; i++) {
 		uint32_t place = frames->profile->stack_indices[stack.first + i];
@@ -416,9 +428,13 @@ static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t place = frames->profile->stack_indices[stack.first + i];
-		int64_t number = place == OTLP_NO_LOCATION ? add_nameless(frames, (struct str){ 0 })
-							   : frames->locations.items[place];
+		int64_t number;
 
+		assert(place == OTLP_NO_LOCATION || place < frames->locations.count);
+		number = place == OTLP_NO_LOCATION ? add_nameless(frames, (struct str){ 0 })
+						   : frames->locations.items[place];
+		if (number == NUMBER_NONE && frames->is_shared)
+			number = append_location(frames, place);
 		if (number < 0)
 			return number;
 		assert(number < NUMBER_EXPECTED);

@@ -10,8 +10,9 @@
  * Stacks of a request's tables as stacks of a batch. Frames that bring names keep them; others lie
  * in their file, by its build id, at the offset there, so that symbols name them now or later.
  *
- * A location of the table is looked at once, and what is new of a profile is added together, since
- * each search in the batch waits for memory.
+ * A location of a table that all profiles share is looked at once, when a stack first names it, and
+ * appended. Of tables that profiles bring, what is new is added together, since each search in the
+ * batch waits for memory.
  */
 struct otlp_frames;
 

@@ -121,24 +121,24 @@ static void after_a_name_for_which_there_is_no_room_the_next_profile_is_whole(vo
 	}
 }
 
-static void after_frames_for_which_there_is_no_room_the_next_profile_is_whole(void **state)
+static void after_frames_for_which_there_is_no_room_the_next_batch_is_whole(void **state)
 {
 	static struct world world;
 	struct otlp_range many = { 0, PLAIN_COUNT }, few = { 3, 5 };
 
 	(void)state;
-	open_world(&world, 1000);
-	assert_int_equal(take(&world, false, many), -E2BIG);
-	is_whole(&world, take(&world, false, few), few);
-	assert_int_equal(world.batch->locations.items.count, few.count);
-	close_world(&world);
-
-	/* Where places are looked for one by one, those for which there was room took it. */
-	open_world(&world, 1000);
-	assert_int_equal(take(&world, true, many), -E2BIG);
-	assert_int_equal(take(&world, true, few), -E2BIG);
-	assert_int_equal(pool_count(&world.batch->stacks), 0);
-	close_world(&world);
+	for (int has_own = 0; has_own < 2; has_own++) {
+		open_world(&world, 1000);
+		assert_int_equal(take(&world, has_own, many), -E2BIG);
+		/* Those for which there was room took it. */
+		assert_int_equal(take(&world, has_own, few), -E2BIG);
+		assert_int_equal(pool_count(&world.batch->stacks), 0);
+		batch_clear(world.batch);
+		otlp_frames_clear(world.frames);
+		is_whole(&world, take(&world, has_own, few), few);
+		assert_int_equal(world.batch->locations.items.count, few.count);
+		close_world(&world);
+	}
 }
 
 static void a_batch_that_was_cleared_is_filled_anew(void **state)
@@ -165,7 +165,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(after_a_name_for_which_there_is_no_room_the_next_profile_is_whole),
-		cmocka_unit_test(after_frames_for_which_there_is_no_room_the_next_profile_is_whole),
+		cmocka_unit_test(after_frames_for_which_there_is_no_room_the_next_batch_is_whole),
 		cmocka_unit_test(a_batch_that_was_cleared_is_filled_anew),
 	};
 

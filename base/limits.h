@@ -225,11 +225,12 @@ enum {
 
 	/* A request, unpacked, and as it comes: what the protocol recommends. */
 	OTLP_REQUEST_SIZE_MAX = 64 << 20,
-	/* Requests whose bodies are received or read at the same time; of each PUSH_MEMORY_MAX is
-	 * held in memory, so that all take 16 MiB. Others wait before their bodies are read, while
+	/* Requests whose bodies are received or read at the same time; of each so much is held in
+	 * memory, as profilers of busy hosts send, and all take 32 MiB. Others wait before their bodies are read, while
 	 * HTTP/2 keeps their senders from sending; each holds a thread, of which some are left to
 	 * the rest. So long they wait, and are then told to come again: less than what a body may
 	 * take to come. */
+	OTLP_BODY_MEMORY_MAX = 2 << 20,
 	OTLP_RECEIVED_MAX = 16,
 	OTLP_WAITING_MAX = 12,
 	OTLP_WAITING_SECONDS_MAX = 10,
@@ -238,6 +239,12 @@ enum {
 	/* Of requests that are read into the store at the same time; a larger one is read alone.
 	 * What that takes is some ten times its size. */
 	OTLP_AT_ONCE_SIZE_MAX = 4 << 20,
+	/* What a request was read with is kept for the next, as two CPUs have it, and memory for
+	 * as many bodies: 20 MiB. A request of 1 MB leaves 6 MB. So long they are kept when none
+	 * comes: profilers send every few seconds. */
+	OTLP_KIT_COUNT_MAX = 2,
+	OTLP_KIT_SIZE_MAX = 8 << 20,
+	OTLP_KITS_IDLE_SECONDS = 10,
 	/* JSON becomes a tree in memory, of some twenty times its size. */
 	OTLP_JSON_SIZE_MAX = 8 << 20,
 	/* What the store is given of one request at once: twice the largest request. */

@@ -64,6 +64,9 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 		from_->count = from_->capacity = 0;                                                \
 	})
 
+/* What it takes. */
+#define array_memory(array) ((array)->capacity * sizeof((array)->items[0]))
+
 #define array_done(array)                                                                          \
 	({                                                                                         \
 		__auto_type array_ = (array);                                                      \

@@ -524,3 +524,18 @@ size_t batch_room(const struct batch *batch)
 {
 	return batch->room;
 }
+
+size_t batch_memory(const struct batch *batch)
+{
+	const struct pool *pools[] = { &batch->texts,  &batch->label_sets, &batch->series,
+				       &batch->builds, &batch->names,	   &batch->stacks };
+	const struct batch_locations *locations = &batch->locations;
+	size_t memory = sizeof(*batch);
+
+	for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++)
+		memory += pool_memory(pools[i]);
+	memory += locations->table.slot_count * sizeof(locations->table.slots[0]);
+	return memory + array_memory(&locations->items) + array_memory(&batch->items) +
+	       array_memory(&batch->times) + array_memory(&batch->gaps) +
+	       array_memory(&batch->scratch);
+}

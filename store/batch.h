@@ -187,4 +187,7 @@ struct batch_totals batch_totals(const struct batch *batch);
 /* How much more its contents may take, of memory_max. */
 size_t batch_room(const struct batch *batch);
 
+/* What it takes, also when it is empty. */
+size_t batch_memory(const struct batch *batch);
+
 DEFINE_CLEANUP(struct batch *, batch, batch_free)

@@ -18,6 +18,7 @@
 #include "symbols/symbols.h"
 #include "web/guests.h"
 #include "web/metrics.h"
+#include "web/otlp_kits.h"
 #include "web/server.h"
 #include "web/window_batch.h"
 
@@ -172,6 +173,7 @@ static void maintain(struct ingest *ingest)
 	if (now < ingest->next_maintenance_ns)
 		return;
 	ingest->next_maintenance_ns = now + UINT64_C(1) * MAINTAIN_MS * CLOCK_NS_PER_MS;
+	otlp_kits_tidy(ingest->server->otlp_kits, now);
 
 	int err = store_maintain(ingest->server->store, clock_unix_ms());
 

@@ -23,6 +23,7 @@
 #include "web/label_rules.h"
 #include "web/otlp_intake.h"
 #include "web/otlp_json.h"
+#include "web/otlp_kits.h"
 #include "web/otlp_senders.h"
 #include "web/reply.h"
 #include "web/server.h"
@@ -291,10 +292,9 @@ static enum otlp_revision believed_of(const struct export *export)
 				     request_header(export->request, STR("user-agent")));
 }
 
-static int read_profiles(struct export *export, struct str body, enum otlp_revision known,
-			 char reason[static OTLP_ERROR_SIZE])
+static int read_with(struct export *export, struct otlp_kit *kit, struct str body,
+		     enum otlp_revision known, char reason[static OTLP_ERROR_SIZE])
 {
-	autoclean(otlp_intake) struct otlp_intake *intake = NULL;
 	struct otlp_intake_options options = {
 		.host_name = export->server->host_name,
 		.is_local = export->request->peer.kind != PEER_REMOTE,
@@ -302,23 +302,45 @@ static int read_profiles(struct export *export, struct str body, enum otlp_revis
 		.add = add_batch,
 		.context = export,
 	};
-	struct otlp_reading reading = { .bytes = body, .known = known, .take = otlp_intake_take };
-	int err = otlp_intake_new(&options, &intake);
+	struct otlp_reading reading = {
+		.bytes = body,
+		.known = known,
+		.believed = believed_of(export),
+		.take = otlp_intake_take,
+		.context = kit->intake,
+		.reader = kit->reader,
+	};
+	int err;
 
-	if (err)
-		return err;
-	reading.believed = believed_of(export);
-	reading.context = intake;
+	otlp_intake_begin(kit->intake, &options);
 	err = otlp_read(&reading, &export->report, reason);
 	if (!err)
-		err = otlp_intake_finish(intake);
-	export->report.flaws[OTLP_FLAW_LABELS] += otlp_intake_totals(intake).labels_left_out;
+		err = otlp_intake_finish(kit->intake);
+	export->report.flaws[OTLP_FLAW_LABELS] += otlp_intake_totals(kit->intake).labels_left_out;
 	/* Also what came before something failed: it is there, and stays. */
 	if (export->has_added) {
 		int written = ingest_add(export->server->ingest, NULL, true);
 
 		err = err ? err : written;
 	}
+	return err;
+}
+
+static int read_profiles(struct export *export, struct str body, enum otlp_revision known,
+			 char reason[static OTLP_ERROR_SIZE])
+{
+	struct otlp_kits *kits = export->server->otlp_kits;
+	struct otlp_kit kit;
+	int err = 0;
+
+	otlp_kits_take(kits, &kit);
+	if (!kit.reader)
+		err = otlp_reader_new(&kit.reader);
+	if (!err && !kit.intake)
+		err = otlp_intake_new(&kit.intake);
+	if (!err)
+		err = read_with(export, &kit, body, known, reason);
+	otlp_kits_give(kits, &kit, clock_monotonic_ns());
 	return err;
 }
 
@@ -443,14 +465,19 @@ static void note(struct export *export)
 
 static void receive_body(struct export *export)
 {
+	struct otlp_kits *kits = export->server->otlp_kits;
 	autoclean(spool) struct spool spool =
 		SPOOL(export->server->settings->data, OTLP_REQUEST_SIZE_MAX);
-	int err = request_take_body(export->request, spool_sink, &spool);
+	int err;
 
+	spool.memory.limit = OTLP_BODY_MEMORY_MAX;
+	otlp_kits_take_body(kits, &spool.memory);
+	err = request_take_body(export->request, spool_sink, &spool);
 	if (err)
 		refuse_body(export, err);
 	else
 		take_turn(export, &spool);
+	otlp_kits_give_body(kits, &spool.memory, clock_monotonic_ns());
 }
 
 /* Before any of the body is read: until then HTTP/2 keeps the sender from sending more of it. */

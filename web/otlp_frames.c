@@ -91,6 +91,13 @@ void otlp_frames_clear(struct otlp_frames *frames)
 	frames->expected_count = 0;
 }
 
+size_t otlp_frames_memory(const struct otlp_frames *frames)
+{
+	return sizeof(*frames) + array_memory(&frames->locations) + array_memory(&frames->builds) +
+	       array_memory(&frames->shared) +
+	       (frames->stacks ? STACK_CACHE_SIZE * sizeof(frames->stacks[0]) : 0);
+}
+
 /* ---- one location ----------------------------------------------------------------------------
  */
 

@@ -22,6 +22,9 @@ struct otlp_frames *otlp_frames_free(struct otlp_frames *frames);
 /* The batch was cleared. */
 void otlp_frames_clear(struct otlp_frames *frames);
 
+/* What it takes beside the batch. */
+size_t otlp_frames_memory(const struct otlp_frames *frames);
+
 /*
  * Of each profile: begin, then expect all stacks that will be asked for, then ask for them.
  * A number of the batch, or what its functions fail with.

@@ -230,6 +230,7 @@ int otlp_tables_read(struct otlp_input *input);
 /* Forgets what was collected and read; keeps the memory. */
 void otlp_tables_clear(struct otlp_input *input);
 void otlp_tables_done(struct otlp_input *input);
+size_t otlp_tables_memory(const struct otlp_input *input);
 
 /* ---- otlp_profile.c ---- */
 
@@ -266,6 +267,7 @@ struct otlp_profile_input {
 int otlp_profile_read(struct otlp_profile_input *profile, enum otlp_message kind,
 		      struct str message);
 void otlp_profile_done(struct otlp_profile_input *profile);
+size_t otlp_profile_memory(const struct otlp_profile_input *profile);
 
 /* Whether tables stand in each profile. */
 bool otlp_brings_tables(const struct otlp_input *input);

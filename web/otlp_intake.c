@@ -43,22 +43,19 @@ struct otlp_intake {
 	ARRAY(uint16_t) times;
 };
 
-int otlp_intake_new(const struct otlp_intake_options *options, struct otlp_intake **ret)
+int otlp_intake_new(struct otlp_intake **ret)
 {
 	autoclean(otlp_intake) struct otlp_intake *intake = calloc(1, sizeof(*intake));
 	int err;
 
-	assert(options->add && options->now_ms > 0);
 	if (!intake)
 		return -ENOMEM;
-	intake->options = *options;
 	intake->type = BUF(TYPE_SIZE_MAX);
 	err = batch_new(OTLP_BATCH_MEMORY_MAX, &intake->batch);
 	if (!err)
 		err = otlp_frames_new(intake->batch, &intake->frames);
 	if (!err)
-		err = otlp_owners_new(intake->batch, options->host_name, options->is_local,
-				      &intake->owners);
+		err = otlp_owners_new(intake->batch, &intake->owners);
 	if (err)
 		return err;
 	*ret = TAKE(intake);
@@ -79,6 +76,13 @@ struct otlp_intake *otlp_intake_free(struct otlp_intake *intake)
 	return NULL;
 }
 
+size_t otlp_intake_memory(const struct otlp_intake *intake)
+{
+	return sizeof(*intake) + batch_memory(intake->batch) + otlp_owners_memory(intake->owners) +
+	       otlp_frames_memory(intake->frames) + intake->type.capacity +
+	       array_memory(&intake->taken) + array_memory(&intake->times);
+}
+
 struct otlp_intake_totals otlp_intake_totals(const struct otlp_intake *intake)
 {
 	struct otlp_intake_totals totals = intake->totals;
@@ -90,6 +94,23 @@ struct otlp_intake_totals otlp_intake_totals(const struct otlp_intake *intake)
 /* ---- batches ----------------------------------------------------------------------------------
  */
 
+static void clear(struct otlp_intake *intake)
+{
+	batch_clear(intake->batch);
+	intake->has_time = false;
+	otlp_owners_clear(intake->owners);
+	otlp_frames_clear(intake->frames);
+}
+
+void otlp_intake_begin(struct otlp_intake *intake, const struct otlp_intake_options *options)
+{
+	assert(options->add && options->now_ms > 0);
+	intake->options = *options;
+	intake->totals = (struct otlp_intake_totals){ 0 };
+	clear(intake);
+	otlp_owners_start(intake->owners, options->host_name, options->is_local);
+}
+
 static int give(struct otlp_intake *intake, bool is_last)
 {
 	int err = 0;
@@ -98,10 +119,7 @@ static int give(struct otlp_intake *intake, bool is_last)
 		batch_set_time(intake->batch, intake->time);
 		err = intake->options.add(intake->options.context, intake->batch, is_last);
 	}
-	batch_clear(intake->batch);
-	intake->has_time = false;
-	otlp_owners_clear(intake->owners);
-	otlp_frames_clear(intake->frames);
+	clear(intake);
 	return err;
 }
 

@@ -9,7 +9,7 @@
 #include "web/otlp_reader.h"
 
 /*
- * Makes batches of the profiles of one request, in the words of this store. Profiles whose times
+ * Makes batches of the profiles of a request, in the words of this store. Profiles whose times
  * lie together share a batch.
  *
  * samples of count with a period of CPU time become process_cpu, each value times the period; time
@@ -29,8 +29,14 @@ struct otlp_intake_options {
 	void *context;
 };
 
-int otlp_intake_new(const struct otlp_intake_options *options, struct otlp_intake **ret);
+int otlp_intake_new(struct otlp_intake **ret);
 struct otlp_intake *otlp_intake_free(struct otlp_intake *intake);
+
+/* Of each request: of one before it, whatever became of it, nothing is left but memory. */
+void otlp_intake_begin(struct otlp_intake *intake, const struct otlp_intake_options *options);
+
+/* What it takes. */
+size_t otlp_intake_memory(const struct otlp_intake *intake);
 
 /* For otlp_read(). -E2BIG beyond OTLP_BATCH_MEMORY_MAX, -ENOMEM, or what add returned. */
 int otlp_intake_take(void *intake, const struct otlp_profile *profile);

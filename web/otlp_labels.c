@@ -26,12 +26,20 @@ enum {
 	ATTRIBUTE_COUNT_MAX = 256, /* of one sample and all above it */
 };
 
-void otlp_labels_init(struct otlp_labels *labels, const char *host_name, bool is_local)
+void otlp_labels_init(struct otlp_labels *labels)
 {
-	*labels = (struct otlp_labels){ .host_name = host_name,
-					.is_local = is_local,
-					.texts = BUF(TEXTS_SIZE_MAX),
+	*labels = (struct otlp_labels){ .texts = BUF(TEXTS_SIZE_MAX),
 					.process_texts = BUF(TEXTS_SIZE_MAX) };
+}
+
+void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local)
+{
+	labels->host_name = host_name;
+	labels->is_local = is_local;
+	labels->left_out = 0;
+	/* Its number may be another's by now. */
+	labels->process_pid = labels->process_said = 0;
+	labels->process_count = 0;
 }
 
 void otlp_labels_done(struct otlp_labels *labels)

@@ -42,8 +42,11 @@ struct otlp_labels {
 	size_t process_count;
 };
 
-void otlp_labels_init(struct otlp_labels *labels, const char *host_name, bool is_local);
+void otlp_labels_init(struct otlp_labels *labels);
 void otlp_labels_done(struct otlp_labels *labels);
+
+/* Of each request: nothing is known of the one before. */
+void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local);
 
 /*
  * Of a sample of the profile. Texts live until the next call, as long as the request does. -ENOMEM.

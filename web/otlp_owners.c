@@ -72,8 +72,7 @@ struct otlp_owners {
 	struct buf telling;
 };
 
-int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
-		    struct otlp_owners **ret)
+int otlp_owners_new(struct batch *batch, struct otlp_owners **ret)
 {
 	struct otlp_owners *owners = calloc(1, sizeof(*owners));
 
@@ -83,9 +82,15 @@ int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
 	owners->told_room = TOLD_SIZE_MAX;
 	owners->telling = BUF(TOLD_SIZE_MAX);
 	pool_init(&owners->told, TOLD_COUNT_MAX, &owners->told_room);
-	otlp_labels_init(&owners->labels, host_name, is_local);
+	otlp_labels_init(&owners->labels);
 	*ret = owners;
 	return 0;
+}
+
+void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local)
+{
+	otlp_labels_begin(&owners->labels, host_name, is_local);
+	owners->left_out = 0;
 }
 
 struct otlp_owners *otlp_owners_free(struct otlp_owners *owners)
@@ -106,6 +111,13 @@ void otlp_owners_clear(struct otlp_owners *owners)
 	owners->tables_serial = 0;
 	pool_clear(&owners->told);
 	owners->told_series.count = 0;
+}
+
+size_t otlp_owners_memory(const struct otlp_owners *owners)
+{
+	return sizeof(*owners) + array_memory(&owners->attributes) + pool_memory(&owners->told) +
+	       array_memory(&owners->told_series) + owners->telling.capacity +
+	       owners->labels.texts.capacity + owners->labels.process_texts.capacity;
 }
 
 static int use_tables(struct otlp_owners *owners, const struct otlp_tables *tables)

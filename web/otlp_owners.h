@@ -13,12 +13,17 @@
  */
 struct otlp_owners;
 
-int otlp_owners_new(struct batch *batch, const char *host_name, bool is_local,
-		    struct otlp_owners **ret);
+int otlp_owners_new(struct batch *batch, struct otlp_owners **ret);
 struct otlp_owners *otlp_owners_free(struct otlp_owners *owners);
+
+/* Of each request; as otlp_labels.h has them. */
+void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local);
 
 /* The batch was cleared. */
 void otlp_owners_clear(struct otlp_owners *owners);
+
+/* What it takes beside the batch. */
+size_t otlp_owners_memory(const struct otlp_owners *owners);
 
 /* Of each profile, before its samples; the type and its period as batch_add_series() takes them,
  * and as long as samples are asked about. */
@@ -31,7 +36,7 @@ struct otlp_owner {
 int otlp_owners_find(struct otlp_owners *owners, const struct otlp_sample *sample,
 		     struct otlp_owner *ret);
 
-/* Attributes that found no room, in all. */
+/* Attributes that found no room, of all of the request. */
 uint64_t otlp_owners_left_out(const struct otlp_owners *owners);
 
 DEFINE_CLEANUP(struct otlp_owners *, otlp_owners, otlp_owners_free)

@@ -668,3 +668,12 @@ void otlp_profile_done(struct otlp_profile_input *profile)
 	array_done(&profile->raw);
 	array_done(&profile->samples);
 }
+
+size_t otlp_profile_memory(const struct otlp_profile_input *profile)
+{
+	return array_memory(&profile->resource) + array_memory(&profile->scope) +
+	       array_memory(&profile->inlined) + array_memory(&profile->stack_indices) +
+	       array_memory(&profile->indices) + array_memory(&profile->values) +
+	       array_memory(&profile->timestamps) + array_memory(&profile->raw) +
+	       array_memory(&profile->samples);
+}

@@ -282,27 +282,71 @@ static int find_revision(const struct otlp_reading *reading, struct otlp_report 
 	return 0;
 }
 
+struct otlp_reader {
+	struct otlp_input input;
+	struct otlp_profile_input profile;
+};
+
+int otlp_reader_new(struct otlp_reader **ret)
+{
+	struct otlp_reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return -ENOMEM;
+	reader->profile.input = &reader->input;
+	*ret = reader;
+	return 0;
+}
+
+struct otlp_reader *otlp_reader_free(struct otlp_reader *reader)
+{
+	if (!reader)
+		return NULL;
+	otlp_profile_done(&reader->profile);
+	otlp_tables_done(&reader->input);
+	free(reader);
+	return NULL;
+}
+
+size_t otlp_reader_memory(const struct otlp_reader *reader)
+{
+	return sizeof(*reader) + otlp_tables_memory(&reader->input) +
+	       otlp_profile_memory(&reader->profile);
+}
+
+/* The revision is known. */
+static int read_with(struct otlp_reader *reader, const struct otlp_reading *reading,
+		     struct otlp_report *report, char *reason)
+{
+	struct otlp_input *input = &reader->input;
+
+	input->reading = reading;
+	input->report = report;
+	input->reason = reason;
+	/* Without samples every revision is read alike, as far as there is something to read. */
+	otlp_layout_init(&input->layout, report->revision ? report->revision : OTLP_R1_10);
+	input->base = report->revision && report->revision <= OTLP_R1_7 ? 1 : 0;
+	input->attribute_message = OTLP_KEY_VALUE;
+	otlp_tables_clear(input);
+	reader->profile.profile = (struct otlp_profile){ 0 };
+	return report->revision ? read_request(&reader->profile) : 0;
+}
+
 int otlp_read(const struct otlp_reading *reading, struct otlp_report *report,
 	      char reterr[static OTLP_ERROR_SIZE])
 {
-	struct otlp_input input = { .reading = reading, .report = report, .reason = reterr };
-	struct otlp_profile_input profile = { .input = &input };
-	int err;
+	autoclean(otlp_reader) struct otlp_reader *own = NULL;
+	int err = 0;
 
 	assert(reading->take && reading->known < OTLP_REVISION_COUNT);
 	*report = (struct otlp_report){ 0 };
 	reterr[0] = '\0';
-	err = find_revision(reading, report, reterr);
-	if (err)
-		return err;
-	/* Without samples every revision is read alike, as far as there is something to read. */
-	otlp_layout_init(&input.layout, report->revision ? report->revision : OTLP_R1_10);
-	input.base = report->revision && report->revision <= OTLP_R1_7 ? 1 : 0;
-	input.attribute_message = OTLP_KEY_VALUE;
-	if (report->revision)
-		err = read_request(&profile);
-	otlp_profile_done(&profile);
-	otlp_tables_done(&input);
+	if (!reading->reader)
+		err = otlp_reader_new(&own);
+	if (!err)
+		err = find_revision(reading, report, reterr);
+	if (!err)
+		err = read_with(reading->reader ? reading->reader : own, reading, report, reterr);
 	assert(report->samples_skipped <= report->samples || err);
 	return err;
 }

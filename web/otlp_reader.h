@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "store/array.h"
 #include "web/otlp_layout.h"
@@ -177,6 +178,13 @@ struct otlp_report {
 	uint64_t flaws[OTLP_FLAW_COUNT];
 };
 
+/* What a request is read with, for one after the other: its tables grow to those of the largest. */
+struct otlp_reader;
+
+int otlp_reader_new(struct otlp_reader **ret);
+struct otlp_reader *otlp_reader_free(struct otlp_reader *reader);
+size_t otlp_reader_memory(const struct otlp_reader *reader);
+
 struct otlp_reading {
 	struct str bytes;	     /* unpacked */
 	enum otlp_revision known;    /* what names told (JSON); else OTLP_REVISION_NONE */
@@ -185,6 +193,7 @@ struct otlp_reading {
 	 * below 0 ends the reading. */
 	int (*take)(void *context, const struct otlp_profile *profile);
 	void *context;
+	struct otlp_reader *reader; /* NULL: one for this request alone */
 };
 
 /*
@@ -198,3 +207,5 @@ int otlp_read(const struct otlp_reading *reading, struct otlp_report *report,
 /* The attribute of this key, or NULL. */
 const struct otlp_attribute *otlp_find(const struct otlp_attribute *attributes, size_t count,
 				       struct str key);
+
+DEFINE_CLEANUP(struct otlp_reader *, otlp_reader, otlp_reader_free)

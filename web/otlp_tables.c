@@ -744,3 +744,17 @@ void otlp_tables_done(struct otlp_input *input)
 	array_done(&tables->stacks);
 	array_done(&tables->indices);
 }
+
+size_t otlp_tables_memory(const struct otlp_input *input)
+{
+	const struct otlp_tables *tables = &input->tables;
+	size_t memory = 0;
+
+	for (size_t i = 0; i < OTLP_TABLE_COUNT; i++)
+		memory += array_memory(&input->raw[i]);
+	return memory + array_memory(&tables->strings) + array_memory(&tables->attributes) +
+	       array_memory(&tables->mappings) + array_memory(&tables->functions) +
+	       array_memory(&tables->lines) + array_memory(&tables->locations) +
+	       array_memory(&tables->links) + array_memory(&tables->stacks) +
+	       array_memory(&tables->indices);
+}

@@ -31,6 +31,7 @@
 #include "web/ingest.h"
 #include "web/kept.h"
 #include "web/label_rules.h"
+#include "web/otlp_kits.h"
 #include "web/page.h"
 #include "web/receiver.h"
 #include "web/scrubber.h"
@@ -394,6 +395,8 @@ int serve_main(const struct settings *settings)
 
 	int code = open_rules(&server);
 
+	/* Without the memory each request brings its own. */
+	(void)otlp_kits_new(&server.otlp_kits);
 	if (code == 0)
 		code = open_store(&server) ? EX_UNAVAILABLE : serve(&server, &mask);
 
@@ -405,6 +408,7 @@ int serve_main(const struct settings *settings)
 	packages_free(server.packages);
 	upload_store_close(server.uploads);
 	label_rules_free(server.label_rules);
+	otlp_kits_free(server.otlp_kits);
 	return code;
 }
 

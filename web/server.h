@@ -14,6 +14,7 @@ struct debuginfo;
 struct jit_processes;
 struct label_rules;
 struct ingest;
+struct otlp_kits;
 struct otlp_senders;
 struct packages;
 struct records;
@@ -70,6 +71,7 @@ struct server {
 	struct records *records;	   /* beside profiles; NULL: nothing is kept */
 	struct ingest *ingest;		   /* the way into the store; NULL: there is none */
 	struct label_rules *label_rules;   /* for what is received; NULL: none */
+	struct otlp_kits *otlp_kits;	   /* NULL: none are kept */
 	_Atomic bool is_importing;	   /* one at a time */
 	_Atomic bool is_exporting;	   /* a span file: the same */
 	struct slots *push_slots;	   /* while HTTP is served */

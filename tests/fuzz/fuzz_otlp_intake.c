@@ -118,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	autoclean(live) struct live *live = NULL;
 	autoclean(otlp_intake) struct otlp_intake *intake = NULL;
+	autoclean(otlp_reader) struct otlp_reader *reader = NULL;
 	struct stored stored = { 0 };
 	struct otlp_report report;
 	char reason[OTLP_ERROR_SIZE];
@@ -131,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		.host_name = "host", .now_ms = 1700000000000, .add = store, .context = &stored
 	};
 
-	if (otlp_intake_new(&options, &intake))
+	if (otlp_intake_new(&intake) || otlp_reader_new(&reader))
 		return 0;
 
 	struct otlp_reading reading = {
@@ -139,13 +140,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		.known = (enum otlp_revision)(bytes[0] % OTLP_REVISION_COUNT),
 		.take = otlp_intake_take,
 		.context = intake,
+		.reader = reader,
 	};
 
-	err = otlp_read(&reading, &report, reason);
-	assert(err == 0 || err == -EBADMSG || err == -E2BIG || err == -ENOMEM || err == -EAGAIN ||
-	       err == -ENOSPC);
-	/* What came before a mistake is stored as well. */
-	(void)otlp_intake_finish(intake);
+	/* What the first time left behind, mistakes too, is nothing to the second. */
+	for (int time = 0; time < 2; time++) {
+		uint64_t samples = otlp_intake_totals(intake).samples;
+
+		otlp_intake_begin(intake, &options);
+		err = otlp_read(&reading, &report, reason);
+		assert(err == 0 || err == -EBADMSG || err == -E2BIG || err == -ENOMEM ||
+		       err == -EAGAIN || err == -ENOSPC);
+		/* What came before a mistake is stored as well. */
+		(void)otlp_intake_finish(intake);
+		assert(time == 0 || err == -ENOMEM || err == -EAGAIN || err == -ENOSPC ||
+		       otlp_intake_totals(intake).samples == samples);
+	}
 	check_tree(&live->segment);
 	check_sums(&stored);
 	lay_out(&stored);

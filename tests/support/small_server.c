@@ -15,6 +15,7 @@
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "web/kept.h"
+#include "web/otlp_kits.h"
 
 enum { WALK_DESCRIPTORS = 8 };
 
@@ -60,6 +61,10 @@ void small_server_open(struct small_server *small)
 	small->server.settings = &small->settings;
 	memcpy(small->server.host_name, "box", sizeof("box"));
 	open_parts(small);
+
+	int err = otlp_kits_new(&small->server.otlp_kits);
+
+	assert(!err);
 }
 
 static void close_parts(struct small_server *small)
@@ -88,6 +93,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 void small_server_close(struct small_server *small)
 {
 	close_parts(small);
+	small->server.otlp_kits = otlp_kits_free(small->server.otlp_kits);
 	(void)nftw(small->folder, remove_one, WALK_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 }
 

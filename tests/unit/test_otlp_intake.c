@@ -54,7 +54,8 @@ static struct identity identity_of(struct otlp_mapping mapping)
 		.values = values,
 	};
 
-	assert_int_equal(otlp_intake_new(&options, &intake), 0);
+	assert_int_equal(otlp_intake_new(&intake), 0);
+	otlp_intake_begin(intake, &options);
 	assert_int_equal(otlp_intake_take(intake, &profile), 0);
 	assert_int_equal(otlp_intake_finish(intake), 0);
 	return identity;

@@ -18,7 +18,6 @@ enum {
 	STEP_CALLERS_MISSING = 1,
 	STEP_FRAME = 2,
 	SMALL = 8, /* so few are put into order one by one */
-	ABSENT = UINT32_MAX,
 };
 
 /* A path while they are put into order. */
@@ -29,15 +28,17 @@ struct ordered {
 	uint32_t path;
 	/* The one that is looked at; later, how many it shares with the one before. */
 	uint32_t step;
+	/* How many of its steps the segment has, and the node of the last of these. */
+	uint32_t known;
+	uint32_t node;
 	bool is_cut;
 };
 
-/* A node of what the paths have together, parents before children. */
-struct joint {
-	uint32_t parent; /* of these; of a root none */
-	uint32_t location;
+/* Finds what the segment has of a part of the paths, one after the other. */
+struct walker {
+	struct ordered *next, *end; /* next is the one that it walks */
+	uint32_t *trail;	    /* nodes of the steps that it went */
 	uint32_t depth;
-	uint32_t node; /* or ABSENT */
 };
 
 struct descent {
@@ -47,22 +48,15 @@ struct descent {
 	descent_paths *paths;
 	uint32_t count;
 	struct ordered *ordered;
-	/* As many as there will be, at once: to grow they would be copied, into new memory. */
-	struct joint *joints;
-	uint32_t joint_count;
-	uint32_t *by_depth;
-	ARRAY(uint32_t) depths; /* how many joints lie above each depth */
-	ARRAY(uint32_t) trail;	/* joints from the root to the path before */
+	uint32_t longest; /* path */
+	uint32_t *trails; /* of that length: each walker's, and that of what is added */
 	uint64_t random;
 };
 
 static void descent_cleanup(struct descent *descent)
 {
 	free(descent->ordered);
-	free(descent->joints);
-	free(descent->by_depth);
-	array_done(&descent->depths);
-	array_done(&descent->trail);
+	free(descent->trails);
 }
 
 /* ---- order ------------------------------------------------------------------------------------
@@ -245,7 +239,7 @@ static int put_into_order(struct descent *descent)
 	return 0;
 }
 
-/* ---- what they have together ------------------------------------------------------------------
+/* ---- what the segment has ---------------------------------------------------------------------
  */
 
 static uint32_t location_at(const struct descent *descent, const struct ordered *path,
@@ -259,164 +253,146 @@ static uint32_t location_at(const struct descent *descent, const struct ordered 
 					    : descent->locations[step - STEP_FRAME];
 }
 
-/* How many joints there will be: what each path has and the one before it has not. */
-static int count_joints(struct descent *descent, uint32_t *ret_longest)
+static int find_common(struct descent *descent)
 {
-	uint64_t count = 0;
-
-	*ret_longest = 0;
 	for (uint32_t i = 0; i < descent->count; i++) {
 		struct ordered *path = &descent->ordered[i];
 		uint32_t length = length_of(path);
 
 		path->step = i > 0 ? common_length(path - 1, path, 0, UINT32_MAX) : 0;
-		count += length - path->step;
-		if (length > *ret_longest)
-			*ret_longest = length;
+		if (length > descent->longest)
+			descent->longest = length;
 	}
-	/* Each will be a node of its own. */
-	if (count > TREE_NODE_COUNT_MAX)
-		return -ENOSPC;
-	descent->joints = malloc(((size_t)count + 1) * sizeof(descent->joints[0]));
-	descent->by_depth = malloc(((size_t)count + 1) * sizeof(descent->by_depth[0]));
-	return descent->joints && descent->by_depth ? 0 : -ENOMEM;
+	descent->trails = malloc(((size_t)SEGMENT_TOGETHER + 1) * descent->longest *
+				 sizeof(descent->trails[0]));
+	return descent->trails ? 0 : -ENOMEM;
 }
 
-/* Makes joints of what this path has and the one before it has not. */
-static void join(struct descent *descent, const struct ordered *path)
+static inline uint32_t parent_in(const uint32_t *trail, uint32_t depth)
 {
-	uint32_t *trail = descent->trail.items;
-	uint32_t *depths = descent->depths.items;
-	uint32_t length = length_of(path);
-
-	for (uint32_t depth = path->step; depth < length; depth++) {
-		descent->joints[descent->joint_count] = (struct joint){
-			.parent = depth ? trail[depth - 1] : TREE_NO_PARENT,
-			.location = location_at(descent, path, depth),
-			.depth = depth,
-			.node = ABSENT,
-		};
-		depths[depth + 1]++;
-		trail[depth] = descent->joint_count++;
-	}
-	/* For now, the joint. */
-	descent->paths->items[path->path].node = trail[length - 1];
+	return depth > 0 ? trail[depth - 1] : TREE_NO_PARENT;
 }
 
-static int join_all(struct descent *descent)
-{
-	uint32_t longest;
-	int err = count_joints(descent, &longest);
-
-	if (!err)
-		err = array_reserve(&descent->trail, longest);
-	if (!err)
-		err = array_reserve(&descent->depths, (size_t)longest + 1);
-	if (err)
-		return err;
-	descent->depths.count = longest + 1;
-	memset(descent->depths.items, 0, descent->depths.count * sizeof(descent->depths.items[0]));
-	for (uint32_t i = 0; i < descent->count; i++)
-		join(descent, &descent->ordered[i]);
-	return 0;
-}
-
-/* ---- the segment ------------------------------------------------------------------------------
+/*
+ * Leaves a path, of which depth steps are there, for the next one that is to be looked for. What
+ * goes on where one before it was not there is not there either. False behind the last one.
  */
-
-/* Joints by their depth, each depth in one piece: of one, none hangs on another. */
-static void sort_by_depth(const struct descent *descent)
+static bool leave(struct walker *walker)
 {
-	uint32_t *starts = descent->depths.items;
+	uint32_t known = walker->depth;
+	struct ordered *path = walker->next;
 
-	assert(starts);
-	for (uint32_t i = 1; i < descent->depths.count; i++)
-		starts[i] += starts[i - 1];
-	for (uint32_t i = 0; i < descent->joint_count; i++)
-		descent->by_depth[starts[descent->joints[i].depth]++] = i;
-	/* starts[i] is where depth i + 1 begins now. */
-}
-
-static uint32_t parent_node(const struct descent *descent, const struct joint *joint)
-{
-	return joint->parent == TREE_NO_PARENT ? TREE_NO_PARENT
-					       : descent->joints[joint->parent].node;
-}
-
-/* Takes those of by_depth[first, end) whose parent is there to its start; returns where they end.
- */
-static uint32_t choose_known(const struct descent *descent, uint32_t first, uint32_t end)
-{
-	uint32_t *joints = descent->by_depth;
-	uint32_t kept = first;
-
-	for (uint32_t i = first; i < end; i++) {
-		const struct joint *joint = &descent->joints[joints[i]];
-
-		if (joint->parent == TREE_NO_PARENT || parent_node(descent, joint) != ABSENT)
-			joints[kept++] = joints[i];
+	for (;;) {
+		path->known = known;
+		path->node = parent_in(walker->trail, known);
+		if (++path == walker->end)
+			return false;
+		if (path->step > known)
+			continue;
+		known = path->step;
+		if (known < length_of(path))
+			break;
 	}
-	return kept;
+	walker->next = path;
+	walker->depth = known;
+	return true;
 }
 
-static void find_depth(const struct descent *descent, uint32_t first, uint32_t end)
+/* False when the walker has come to its end. */
+static bool go_on(struct walker *walker, uint32_t found)
 {
-	const uint32_t *numbers = descent->by_depth;
-	uint32_t known_end = choose_known(descent, first, end);
+	if (found == TABLE_NONE)
+		return leave(walker);
+	walker->trail[walker->depth++] = found;
+	return walker->depth < length_of(walker->next) || leave(walker);
+}
 
-	while (first < known_end) {
-		struct tree_node wanted[SEGMENT_TOGETHER];
-		uint32_t found[SEGMENT_TOGETHER];
-		uint32_t left = known_end - first;
-		uint32_t count = left < SEGMENT_TOGETHER ? left : (uint32_t)SEGMENT_TOGETHER;
+/* All walkers look for a node each, and wait for memory together. */
+static void walk(const struct descent *descent, struct walker *walkers, uint32_t count)
+{
+	struct tree_node wanted[SEGMENT_TOGETHER];
+	uint32_t found[SEGMENT_TOGETHER];
+
+	while (count > 0) {
+		uint32_t left = 0;
 
 		for (uint32_t i = 0; i < count; i++) {
-			const struct joint *joint = &descent->joints[numbers[first + i]];
+			const struct walker *walker = &walkers[i];
 
-			wanted[i] =
-				(struct tree_node){ parent_node(descent, joint), joint->location };
+			wanted[i] = (struct tree_node){
+				parent_in(walker->trail, walker->depth),
+				location_at(descent, walker->next, walker->depth),
+			};
 		}
 		segment_find_nodes(descent->segment, wanted, count, found);
 		for (uint32_t i = 0; i < count; i++)
-			descent->joints[numbers[first + i]].node = found[i];
-		first += count;
+			if (go_on(&walkers[i], found[i]))
+				walkers[left++] = walkers[i];
+		count = left;
 	}
 }
 
-static void find_all(const struct descent *descent)
+/* Each walker takes a part, and begins at the root. */
+static void find_known(const struct descent *descent)
 {
-	uint32_t first = 0;
+	struct walker walkers[SEGMENT_TOGETHER];
+	uint32_t count = descent->count < SEGMENT_TOGETHER ? descent->count : SEGMENT_TOGETHER;
 
-	for (uint32_t depth = 0; first < descent->joint_count; depth++) {
-		uint32_t end = descent->depths.items[depth];
+	for (uint32_t i = 0; i < count; i++)
+		walkers[i] = (struct walker){
+			.next = descent->ordered + (uint64_t)descent->count * i / count,
+			.end = descent->ordered + (uint64_t)descent->count * (i + 1) / count,
+			.trail = descent->trails + (size_t)descent->longest * i,
+		};
+	walk(descent, walkers, count);
+}
 
-		find_depth(descent, first, end);
-		first = end;
+/* ---- what it has not --------------------------------------------------------------------------
+ */
+
+/* Steps of the path that neither the segment has nor the path before. */
+static inline uint32_t first_absent(const struct ordered *path)
+{
+	return path->known > path->step ? path->known : path->step;
+}
+
+/* Adds what is not there; its leaf's node. next is that of the next new node. */
+static uint32_t add_rest(const struct descent *descent, const struct ordered *path, uint32_t *trail,
+			 uint32_t *next)
+{
+	uint32_t length = length_of(path);
+	uint32_t depth = first_absent(path);
+	/* Where the path before went further it went on new nodes. */
+	uint32_t node = path->known >= path->step ? path->node : trail[path->step - 1];
+
+	for (; depth < length; depth++) {
+		segment_new_node(descent->segment, node, location_at(descent, path, depth));
+		node = trail[depth] = (*next)++;
 	}
+	return node;
 }
 
 /* New nodes in the order of the paths: most are their parent's number and one. */
 static int add_absent(const struct descent *descent)
 {
 	struct segment *segment = descent->segment;
-	struct joint *joints = descent->joints;
-	uint32_t count = descent->joint_count;
+	uint32_t *trail = descent->trails + (size_t)descent->longest * SEGMENT_TOGETHER;
 	uint32_t first = segment->tree.nodes.count;
 	uint32_t next = first;
+	uint64_t count = 0;
 	int err;
 
-	for (uint32_t i = 0; i < count; i++)
-		if (joints[i].node == ABSENT)
-			next++;
-	err = segment_reserve_nodes(segment, next - first);
+	for (uint32_t i = 0; i < descent->count; i++)
+		count += length_of(&descent->ordered[i]) - first_absent(&descent->ordered[i]);
+	if (count > TREE_NODE_COUNT_MAX)
+		return -ENOSPC;
+	err = segment_reserve_nodes(segment, (uint32_t)count);
 	if (err)
 		return err;
-	next = first;
-	for (uint32_t i = 0; i < count; i++) {
-		if (joints[i].node != ABSENT)
-			continue;
-		segment_new_node(segment, parent_node(descent, &joints[i]), joints[i].location);
-		joints[i].node = next++;
+	for (uint32_t i = 0; i < descent->count; i++) {
+		const struct ordered *path = &descent->ordered[i];
+
+		descent->paths->items[path->path].node = add_rest(descent, path, trail, &next);
 	}
 	segment_enter_new_nodes(segment, first);
 	return 0;
@@ -436,13 +412,9 @@ int descent_go(struct segment *segment, const struct batch *batch, const uint32_
 		return 0;
 	err = put_into_order(&descent);
 	if (!err)
-		err = join_all(&descent);
+		err = find_common(&descent);
 	if (err)
 		return err;
-	sort_by_depth(&descent);
-	find_all(&descent);
-	err = add_absent(&descent);
-	for (uint32_t i = 0; !err && i < paths->count; i++)
-		paths->items[i].node = descent.joints[paths->items[i].node].node;
-	return err;
+	find_known(&descent);
+	return add_absent(&descent);
 }

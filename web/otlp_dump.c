@@ -215,9 +215,9 @@ static void print_location(const struct otlp_tables *tables, uint32_t number, st
 		buf_printf(text, "    0x%" PRIx64, location->address);
 	else if (location->address)
 		buf_printf(text, " at 0x%" PRIx64, location->address);
-	if (location->frame_type.size > 0) {
+	if (location->frame_type > 0) {
 		buf_printf(text, " [");
-		add_text(text, location->frame_type);
+		add_text(text, otlp_frame_type(tables, location));
 		buf_printf(text, "]");
 	}
 	if (location->mapping > 0)

@@ -132,9 +132,9 @@ static struct identity identity_of(const struct otlp_mapping *mapping)
 	return identity;
 }
 
-static bool is_kernel(const struct otlp_location *location)
+static bool is_kernel(const struct otlp_frames *frames, const struct otlp_location *location)
 {
-	return str_equal(location->frame_type, STR("kernel"));
+	return str_equal(otlp_frame_type(frames->profile->tables, location), STR("kernel"));
 }
 
 /* Addresses are those of the file's symbols; the store keeps offsets in the file. */
@@ -162,13 +162,13 @@ static int64_t add_nameless(struct otlp_frames *frames, struct str frame_type)
 }
 
 /* The binary, as the last line of named ones tells it: "kernel", "kernel/ext4", a path. */
-static struct str binary_of(const struct otlp_location *location,
+static struct str binary_of(const struct otlp_frames *frames, const struct otlp_location *location,
 			    const struct otlp_mapping *mapping, char text[static 128])
 {
 	struct str name = mapping ? str_base_name(mapping->filename) : (struct str){ 0 };
 	int size;
 
-	if (!is_kernel(location))
+	if (!is_kernel(frames, location))
 		return mapping ? mapping->filename : (struct str){ 0 };
 	if (name.size == 0 || str_equal(name, STR("vmlinux")) || name.size > 100)
 		return STR("kernel");
@@ -184,7 +184,7 @@ static int64_t add_named(struct otlp_frames *frames, const struct otlp_location 
 	uint32_t count = location->lines.count < LINE_COUNT_MAX - 1 ? location->lines.count
 								    : LINE_COUNT_MAX - 1;
 	char text[128];
-	struct str binary = binary_of(location, mapping, text);
+	struct str binary = binary_of(frames, location, mapping, text);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct otlp_line *line = &tables->lines.items[location->lines.first + i];
@@ -216,7 +216,7 @@ static int64_t find_named(struct otlp_frames *frames, const struct otlp_location
 	struct cached_named wanted = { .line = line->line,
 				       .function = line->function,
 				       .mapping = location->mapping,
-				       .is_kernel = is_kernel(location),
+				       .is_kernel = is_kernel(frames, location),
 				       .is_there = true };
 	uint32_t hash = (wanted.function + ((uint32_t)wanted.line << 16)) * UINT32_C(0x9e3779b1);
 	struct cached_named *cached = &frames->named[hash >> 8 & (NAMED_CACHE_SIZE - 1)];
@@ -273,7 +273,8 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
 			 mapping->go.size == 0 && mapping->htlhash.size == 0))
-		return add_nameless(frames, location->frame_type);
+		return add_nameless(frames,
+				    otlp_frame_type(frames->profile->tables, location));
 	build = find_build(frames, mapping, location->mapping);
 	if (build < 0)
 		return build;

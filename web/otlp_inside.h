@@ -28,6 +28,14 @@ struct otlp_run {
 	enum otlp_message message; /* in which they stand */
 };
 
+/* How nearly all locations look: a mapping, an address, a list of attributes. */
+struct otlp_usual_location {
+	uint8_t mapping, address, list; /* their tags, of a byte; 0: this revision has none */
+	/* All of a list that is known, from its tag on, and its size; 0: none. */
+	uint8_t known_size;
+	uint64_t known, mask;
+};
+
 struct otlp_input {
 	const struct otlp_reading *reading;
 	struct otlp_report *report;
@@ -38,10 +46,11 @@ struct otlp_input {
 	enum otlp_message attribute_message;
 	ARRAY(struct otlp_run) raw[OTLP_TABLE_COUNT];
 	uint32_t raw_count[OTLP_TABLE_COUNT]; /* messages */
-	/* The attribute that the last location had, by its place, and the kind of frame that it
-	 * told: most have the same. 0: none. */
-	uint32_t frame_attribute;
-	struct str frame_type;
+	/* The list of attributes that the last location had, of one, and the kind of frame that it
+	 * told, in the tables: most have the same. Empty, and 0: none. */
+	struct str frame_list;
+	uint32_t frame_type;
+	struct otlp_usual_location usual;
 	struct otlp_tables tables;
 };
 

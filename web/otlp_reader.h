@@ -107,10 +107,11 @@ struct otlp_line {
 	int64_t line, column;
 };
 
+/* Most of a request: a profiler names 25,000 of them in a MB. */
 struct otlp_location {
-	uint32_t mapping;
 	uint64_t address;	 /* of a caller the call's, not behind it */
-	struct str frame_type;	 /* "native", "kernel", "cpython", …; absent */
+	uint32_t mapping;
+	uint32_t frame_type;	 /* in tables->frame_types */
 	struct otlp_range lines; /* in tables->lines; the innermost of inlined functions first */
 };
 
@@ -127,10 +128,18 @@ struct otlp_tables {
 	ARRAY(struct otlp_function) functions;
 	ARRAY(struct otlp_line) lines;
 	ARRAY(struct otlp_location) locations;
+	ARRAY(struct str) frame_types; /* "native", "kernel", "cpython", …; 0: absent */
 	ARRAY(struct otlp_link) links;
 	ARRAY(struct otlp_range) stacks; /* in indices; of locations, the leaf first */
 	ARRAY(uint32_t) indices;
 };
+
+static inline struct str otlp_frame_type(const struct otlp_tables *tables,
+					 const struct otlp_location *location)
+{
+	return location->frame_type > 0 ? tables->frame_types.items[location->frame_type]
+					: (struct str){ 0 };
+}
 
 /* In a stack, in place of a location that is not there. */
 #define OTLP_NO_LOCATION UINT32_MAX

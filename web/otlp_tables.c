@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "web/otlp_inside.h"
@@ -381,9 +382,34 @@ static int read_mapping(struct otlp_input *input, struct str message)
 	return err ? err : otlp_append(input, &input->tables.mappings, mapping);
 }
 
+/* Its place among those that were told; there are few kinds, and most come again soon. */
+static int find_frame_type(struct otlp_input *input, struct str text, uint32_t *ret)
+{
+	enum { LOOK_BACK = 8 };
+	__auto_type types = &input->tables.frame_types;
+	int err = 0;
+
+	*ret = 0;
+	if (text.size == 0)
+		return 0;
+	for (uint32_t i = types->count; i > 1 && i + LOOK_BACK > types->count; i--)
+		if (str_equal(types->items[i - 1], text)) {
+			*ret = i - 1;
+			return 0;
+		}
+	if (types->count == 0)
+		err = otlp_append(input, types, (struct str){ 0 });
+	if (!err)
+		err = otlp_append(input, types, text);
+	if (!err)
+		*ret = types->count - 1;
+	return err;
+}
+
+/* What attributes tell of a location. */
 static void take_location_attribute(void *what, const struct otlp_attribute *attribute)
 {
-	struct otlp_location *location = what;
+	struct str *frame_type = what;
 	static const struct {
 		struct str old, now;
 	} spellings[] = { { { "python", 6 }, { "cpython", 7 } },
@@ -393,44 +419,60 @@ static void take_location_attribute(void *what, const struct otlp_attribute *att
 	if (!str_equal(attribute->key, STR("profile.frame.type")) ||
 	    attribute->value.kind != OTLP_VALUE_TEXT)
 		return;
-	location->frame_type = attribute->value.bytes;
+	*frame_type = attribute->value.bytes;
 	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
-		if (str_equal(location->frame_type, spellings[i].old))
-			location->frame_type = spellings[i].now;
+		if (str_equal(*frame_type, spellings[i].old))
+			*frame_type = spellings[i].now;
 }
 
 /* What it has in a list: the kind of frame, of which nearly all have no more than one. */
-static bool take_known_attribute(const struct otlp_input *input, struct otlp_location *location,
-				 struct str list)
+static inline bool take_known_list(const struct otlp_input *input, struct otlp_location *location,
+				   struct str list)
 {
-	struct otlp_wire wire = otlp_wire_from(list);
-	uint64_t index = 0;
-
-	if (location->frame_type.size > 0 || input->frame_attribute == 0 ||
-	    !otlp_wire_varint(&wire, &index) || wire.next != wire.end ||
-	    index != input->frame_attribute)
+	if (location->frame_type > 0 || list.size == 0 || !str_equal(list, input->frame_list))
 		return false;
 	location->frame_type = input->frame_type;
 	return true;
+}
+
+/* As take_usual_location() finds it. */
+static void know_list(struct otlp_input *input, struct str list, uint32_t frame_type)
+{
+	struct otlp_usual_location *usual = &input->usual;
+	uint8_t bytes[sizeof(usual->known)] = { usual->list, (uint8_t)list.size };
+
+	input->frame_list = list;
+	input->frame_type = frame_type;
+	usual->known_size = 0;
+	if (usual->list == 0 || list.size > sizeof(bytes) - 2)
+		return;
+	memcpy(bytes + 2, list.text, list.size);
+	memcpy(&usual->known, bytes, sizeof(bytes));
+	memset(bytes, 0xff, list.size + 2);
+	memset(bytes + list.size + 2, 0, sizeof(bytes) - list.size - 2);
+	memcpy(&usual->mask, bytes, sizeof(bytes));
+	usual->known_size = (uint8_t)(list.size + 2);
 }
 
 static int take_location_attributes(struct otlp_input *input, struct otlp_location *location,
 				    const struct otlp_row *row, const struct otlp_wire_field *field)
 {
 	struct otlp_wire wire = otlp_wire_from(field->bytes);
+	struct str frame_type = otlp_frame_type(&input->tables, location);
 	uint64_t index = 0;
 	bool is_alone = field->type == OTLP_WIRE_SIZED && otlp_wire_varint(&wire, &index) &&
-			wire.next == wire.end && index > 0 && index < UINT32_MAX;
+			wire.next == wire.end;
 	int err;
 
-	if (is_alone && take_known_attribute(input, location, field->bytes))
+	if (is_alone && take_known_list(input, location, field->bytes))
 		return 0;
-	err = take_attributes(input, row, field, take_location_attribute, location);
+	err = take_attributes(input, row, field, take_location_attribute, &frame_type);
+	if (!err)
+		err = find_frame_type(input, frame_type, &location->frame_type);
 	/* What is not there is counted each time. */
-	if (!err && is_alone && location->frame_type.size > 0) {
-		input->frame_attribute = (uint32_t)index;
-		input->frame_type = location->frame_type;
-	}
+	if (!err && is_alone && location->frame_type > 0 && index + input->base > 0 &&
+	    index < input->tables.attributes.count)
+		know_list(input, field->bytes, location->frame_type);
 	return err;
 }
 
@@ -465,6 +507,7 @@ static int take_location_field(struct otlp_input *input, struct otlp_location *l
 			       const struct otlp_row *row, const struct otlp_wire_field *field)
 {
 	uint32_t mapping_count = input->tables.mappings.count;
+	struct str frame_type = { 0 };
 
 	switch (row->field) {
 	case OTLP_F_MAPPING_INDEX:
@@ -476,12 +519,12 @@ static int take_location_field(struct otlp_input *input, struct otlp_location *l
 		return 0;
 	case OTLP_F_TYPE_INDEX:
 		take_location_attribute(
-			location,
+			&frame_type,
 			&(struct otlp_attribute){
 				.key = STR("profile.frame.type"),
 				.value = { .kind = OTLP_VALUE_TEXT,
 					   .bytes = otlp_optional_text(input, field->value) } });
-		return 0;
+		return find_frame_type(input, frame_type, &location->frame_type);
 	case OTLP_F_ATTRIBUTE_INDICES:
 		return take_location_attributes(input, location, row, field);
 	case OTLP_F_LINES:
@@ -498,58 +541,104 @@ static int take_plain_location(struct otlp_input *input, struct otlp_location *l
 {
 	uint32_t mapping_count = input->tables.mappings.count;
 	struct otlp_plain plain = { 0 };
-	struct otlp_wire rest = *wire;
+	struct otlp_wire rest = *wire, read = rest;
 	enum otlp_field field;
+	int err = 0;
 
-	while ((field = otlp_plain_next(input, &rest, OTLP_LOCATION, &plain)) != OTLP_NO_FIELD) {
+	while (!err &&
+	       (field = otlp_plain_next(input, &rest, OTLP_LOCATION, &plain)) != OTLP_NO_FIELD) {
 		if (field == OTLP_F_ADDRESS) {
 			location->address = plain.value;
 		} else if (field == OTLP_F_MAPPING_INDEX && plain.value < mapping_count &&
 			   plain.value + input->base < mapping_count) {
 			location->mapping = (uint32_t)plain.value + input->base;
 		} else if (field == OTLP_F_LINES) {
-			int err = read_line(input, plain.bytes);
-
+			err = read_line(input, plain.bytes);
 			location->lines.count++;
-			if (err)
-				return err;
 		} else if (field != OTLP_F_ATTRIBUTE_INDICES ||
-			   !take_known_attribute(input, location, plain.bytes)) {
-			return 0;
+			   !take_known_list(input, location, plain.bytes)) {
+			break;
 		}
-		*wire = rest;
+		read = rest;
 	}
-	return 0;
+	*wire = read;
+	return err;
+}
+
+/*
+ * The three fields that most have, in their order, as far as they are as usual. Numbers are taken
+ * out of eight bytes, which may be those of what follows; only near the end of the request there
+ * are none.
+ */
+static void take_usual_location(const struct otlp_input *input, struct otlp_location *location,
+				struct otlp_wire *wire)
+{
+	enum { READ_SIZE = 1 + 10 + 1 + 10 + OTLP_WIRE_WORD_SIZE };
+	const struct otlp_usual_location *usual = &input->usual;
+	struct str all = input->reading->bytes;
+	const uint8_t *next = wire->next, *end = wire->end;
+	struct otlp_wire_number number;
+	uint64_t word;
+
+	if (next == end || next + READ_SIZE > (const uint8_t *)all.text + all.size)
+		return;
+	if (*next == usual->mapping) {
+		number = otlp_wire_word(next + 1);
+		if (!number.end || number.end > end || number.value >= input->tables.mappings.count)
+			return;
+		location->mapping = (uint32_t)number.value;
+		wire->next = next = number.end;
+	}
+	if (next < end && *next == usual->address) {
+		number = otlp_wire_word(next + 1);
+		if (!number.end || number.end > end)
+			return;
+		location->address = number.value;
+		wire->next = next = number.end;
+	}
+	memcpy(&word, next, sizeof(word));
+	if (end - next == usual->known_size && (word & usual->mask) == usual->known) {
+		location->frame_type = input->frame_type;
+		wire->next = end;
+	}
+}
+
+/* What a location has besides, and where it is not as usual; wire is what is left of it. */
+static int read_unusual_location(struct otlp_input *input, struct otlp_location location,
+				 struct otlp_wire wire, struct str message)
+{
+	struct otlp_tables *tables = &input->tables;
+	struct otlp_wire_field field;
+	const struct otlp_row *row;
+	int more;
+	int err = take_plain_location(input, &location, &wire);
+
+	while (!err &&
+	       (more = otlp_next(input, &wire, OTLP_LOCATION, message, &field, &row)) != 0) {
+		if (more < 0)
+			return more;
+		err = take_location_field(input, &location, row, &field);
+		if (!err)
+			err = take_plain_location(input, &location, &wire);
+	}
+	assert(err || location.lines.first + location.lines.count == tables->lines.count);
+	return err ? err : otlp_append(input, &tables->locations, location);
 }
 
 static int read_location(struct otlp_input *input, struct str message)
 {
 	struct otlp_tables *tables = &input->tables;
+	/* Not where it belongs until it is whole: what is taken of it stays in registers. */
+	struct otlp_location location = { .lines = { .first = tables->lines.count } };
 	struct otlp_wire wire = otlp_wire_from(message);
-	struct otlp_location *location;
-	struct otlp_wire_field field;
-	const struct otlp_row *row;
-	int more;
-	int err = otlp_append(input, &tables->locations,
-			      (struct otlp_location){ .lines = { .first = tables->lines.count } });
 
-	if (err)
-		return err;
-	location = &tables->locations.items[tables->locations.count - 1];
 	/* 1.3 says nothing where it means the first one. */
 	if (input->layout.revision == OTLP_R1_3 && tables->mappings.count > 1)
-		location->mapping = 1;
-	err = take_plain_location(input, location, &wire);
-	while (!err &&
-	       (more = otlp_next(input, &wire, OTLP_LOCATION, message, &field, &row)) != 0) {
-		if (more < 0)
-			return more;
-		err = take_location_field(input, location, row, &field);
-		if (!err)
-			err = take_plain_location(input, location, &wire);
-	}
-	assert(err || location->lines.first + location->lines.count == tables->lines.count);
-	return err;
+		location.mapping = 1;
+	take_usual_location(input, &location, &wire);
+	if (wire.next < wire.end)
+		return read_unusual_location(input, location, wire, message);
+	return otlp_append(input, &tables->locations, location);
 }
 
 /* ---- links and stacks -------------------------------------------------------------------------
@@ -588,29 +677,46 @@ static bool take_places(struct otlp_input *input, const struct otlp_row *row,
 {
 	struct otlp_tables *tables = &input->tables;
 	struct otlp_numbers numbers = otlp_numbers_of(row, field);
-	struct otlp_wire packed = numbers.wire;
-	uint32_t *first = tables->indices.items + tables->indices.count;
-	uint32_t *next = first;
+	uint32_t *next = tables->indices.items + tables->indices.count;
 	uint32_t location_count = tables->locations.count;
 	uint64_t index = 0;
-	bool is_whole = true;
 
 	assert(!numbers.is_fixed);
-	while (is_whole && (packed.next < packed.end || numbers.is_single)) {
-		if (numbers.is_single)
-			is_whole = otlp_numbers_next(&numbers, &index);
-		else
-			is_whole = otlp_wire_varint(&packed, &index);
-		if (!is_whole)
-			break;
+	while (otlp_numbers_next(&numbers, &index)) {
 		if (index >= location_count) {
 			otlp_note(input, OTLP_FLAW_LOCATION_INDEX);
 			index = OTLP_NO_LOCATION;
 		}
 		*next++ = (uint32_t)index;
 	}
-	tables->indices.count += (uint32_t)(next - first);
-	return is_whole;
+	tables->indices.count = (uint32_t)(next - tables->indices.items);
+	return !numbers.is_broken;
+}
+
+/* The same of the only field of a stack, a packed list, as nearly all are: false when it is another
+ * one, and nothing was taken. */
+static bool take_plain_places(struct otlp_input *input, struct str message)
+{
+	struct otlp_tables *tables = &input->tables;
+	struct otlp_wire wire = otlp_wire_from(message);
+	struct otlp_plain list = { 0 };
+	uint32_t location_count = tables->locations.count;
+	uint32_t *next;
+	uint64_t index = 0;
+
+	if (otlp_plain_next(input, &wire, OTLP_STACK, &list) != OTLP_F_LOCATION_INDICES ||
+	    wire.next != wire.end ||
+	    list.bytes.size > OTLP_ITEM_COUNT_MAX - (size_t)tables->indices.count ||
+	    array_reserve(&tables->indices, list.bytes.size) < 0)
+		return false;
+	next = tables->indices.items + tables->indices.count;
+	for (wire = otlp_wire_from(list.bytes); wire.next < wire.end;) {
+		if (!otlp_wire_varint(&wire, &index) || index >= location_count)
+			return false;
+		*next++ = (uint32_t)index;
+	}
+	tables->indices.count = (uint32_t)(next - tables->indices.items);
+	return true;
 }
 
 static int read_stack(struct otlp_input *input, struct str message)
@@ -623,6 +729,8 @@ static int read_stack(struct otlp_input *input, struct str message)
 	int more;
 	int err = 0;
 
+	if (take_plain_places(input, message))
+		wire.next = wire.end;
 	while (!err && (more = otlp_next(input, &wire, OTLP_STACK, message, &field, &row)) != 0) {
 		if (more < 0)
 			return more;
@@ -676,12 +784,32 @@ static void check_nothing(struct otlp_input *input)
 			otlp_note(input, OTLP_FLAW_ENTRY_ZERO);
 }
 
+/* Before 1.8 a place in a table is one less than here, and nothing is usual. */
+static void find_usual(struct otlp_input *input)
+{
+	struct otlp_usual_location *usual = &input->usual;
+
+	*usual = (struct otlp_usual_location){ 0 };
+	for (uint8_t tag = 1; input->base == 0 && tag < OTLP_TAG_COUNT; tag++) {
+		enum otlp_field field = (enum otlp_field)input->layout.plain[OTLP_LOCATION][tag];
+
+		if (field == OTLP_F_MAPPING_INDEX)
+			usual->mapping = tag;
+		else if (field == OTLP_F_ADDRESS)
+			usual->address = tag;
+		else if (field == OTLP_F_ATTRIBUTE_INDICES)
+			usual->list = tag;
+	}
+}
+
 /* Room for all at once: arrays that grow are copied. */
 static int make_room(struct otlp_input *input)
 {
 	struct otlp_tables *tables = &input->tables;
 
-	input->frame_attribute = 0;
+	input->frame_list = (struct str){ 0 };
+	input->frame_type = 0;
+	find_usual(input);
 	if (array_reserve(&tables->attributes, input->raw_count[OTLP_TABLE_ATTRIBUTES]) < 0 ||
 	    array_reserve(&tables->functions, input->raw_count[OTLP_TABLE_FUNCTIONS]) < 0 ||
 	    array_reserve(&tables->mappings, input->raw_count[OTLP_TABLE_MAPPINGS]) < 0 ||
@@ -726,6 +854,7 @@ void otlp_tables_clear(struct otlp_input *input)
 	tables->strings.count = tables->attributes.count = tables->mappings.count = 0;
 	tables->functions.count = tables->lines.count = tables->locations.count = 0;
 	tables->links.count = tables->stacks.count = tables->indices.count = 0;
+	tables->frame_types.count = 0;
 }
 
 void otlp_tables_done(struct otlp_input *input)
@@ -740,6 +869,7 @@ void otlp_tables_done(struct otlp_input *input)
 	array_done(&tables->functions);
 	array_done(&tables->lines);
 	array_done(&tables->locations);
+	array_done(&tables->frame_types);
 	array_done(&tables->links);
 	array_done(&tables->stacks);
 	array_done(&tables->indices);
@@ -755,6 +885,7 @@ size_t otlp_tables_memory(const struct otlp_input *input)
 	return memory + array_memory(&tables->strings) + array_memory(&tables->attributes) +
 	       array_memory(&tables->mappings) + array_memory(&tables->functions) +
 	       array_memory(&tables->lines) + array_memory(&tables->locations) +
+	       array_memory(&tables->frame_types) +
 	       array_memory(&tables->links) + array_memory(&tables->stacks) +
 	       array_memory(&tables->indices);
 }

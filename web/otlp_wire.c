@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/otlp_wire.h"
 
-/* Seven bits of each byte, moved together: of two, of four, of eight. */
-static uint64_t join(uint64_t bytes)
-{
-	bytes = (bytes & UINT64_C(0x007f007f007f007f)) |
-		(bytes & UINT64_C(0x7f007f007f007f00)) >> 1;
-	bytes = (bytes & UINT64_C(0x00003fff00003fff)) |
-		(bytes & UINT64_C(0x3fff00003fff0000)) >> 2;
-	return (bytes & UINT64_C(0x0fffffff)) | (bytes & UINT64_C(0x0fffffff00000000)) >> 4;
-}
-
-/* Addresses, mostly. No end: it takes more than eight bytes, or they are not there. */
-static struct otlp_wire_number take_word(const uint8_t *bytes, const uint8_t *end)
-{
-	uint64_t word, ends;
-
-	if (end - bytes < (long)sizeof(word))
-		return (struct otlp_wire_number){ 0 };
-	memcpy(&word, bytes, sizeof(word));
-	word = le64toh(word);
-	ends = ~word & UINT64_C(0x8080808080808080);
-	if (!ends)
-		return (struct otlp_wire_number){ 0 };
-	/* All below the bit that ends it. */
-	return (struct otlp_wire_number){ join(word & (ends ^ (ends - 1))),
-					  bytes + __builtin_ctzll(ends) / 8 + 1 };
-}
-
 struct otlp_wire_number otlp_wire_long_varint(const uint8_t *bytes, const uint8_t *end)
 {
-	struct otlp_wire_number number = take_word(bytes, end);
+	struct otlp_wire_number number = { 0 };
 
+	/* Addresses, mostly. */
+	if (end - bytes >= OTLP_WIRE_WORD_SIZE)
+		number = otlp_wire_word(bytes);
 	if (number.end)
 		return number;
 	for (unsigned shift = 0; shift < 64 && bytes < end; shift += 7) {

@@ -48,6 +48,36 @@ struct otlp_wire_number {
 	const uint8_t *end;
 };
 
+enum { OTLP_WIRE_WORD_SIZE = 8 };
+
+/* Seven bits of each byte, moved together: of two, of four, of eight. */
+static inline uint64_t otlp_wire_join(uint64_t bytes)
+{
+	bytes = (bytes & UINT64_C(0x007f007f007f007f)) |
+		(bytes & UINT64_C(0x7f007f007f007f00)) >> 1;
+	bytes = (bytes & UINT64_C(0x00003fff00003fff)) |
+		(bytes & UINT64_C(0x3fff00003fff0000)) >> 2;
+	return (bytes & UINT64_C(0x0fffffff)) | (bytes & UINT64_C(0x0fffffff00000000)) >> 4;
+}
+
+/*
+ * One where there are OTLP_WIRE_WORD_SIZE bytes, whosever they are: without a branch for each size
+ * that it may have. No end: it takes more than these.
+ */
+static inline struct otlp_wire_number otlp_wire_word(const uint8_t *bytes)
+{
+	uint64_t word, ends;
+
+	memcpy(&word, bytes, sizeof(word));
+	word = le64toh(word);
+	ends = ~word & UINT64_C(0x8080808080808080);
+	if (!ends)
+		return (struct otlp_wire_number){ 0 };
+	/* All below the bit that ends it. */
+	return (struct otlp_wire_number){ otlp_wire_join(word & (ends ^ (ends - 1))),
+					  bytes + __builtin_ctzll(ends) / 8 + 1 };
+}
+
 /* Any; for otlp_wire_varint(), which reads short ones itself. */
 struct otlp_wire_number otlp_wire_long_varint(const uint8_t *bytes, const uint8_t *end);
 

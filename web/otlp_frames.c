@@ -46,9 +46,7 @@ struct otlp_frames {
 	uint64_t tables_serial;
 	number_list locations;
 	number_list builds;
-	/* Of the stacks that all profiles share, by where they begin; the last is that of nothing.
-	 */
-	number_list shared;
+	number_list shared; /* the same of the stacks that all profiles share */
 	bool is_shared;
 
 	/* Locations that are expected, and where they lie. */
@@ -347,7 +345,7 @@ static int use_tables(struct otlp_frames *frames, const struct otlp_tables *tabl
 	if (!err)
 		err = forget(&frames->builds, tables->mappings.count);
 	if (!err)
-		err = forget(&frames->shared, frames->is_shared ? tables->indices.count + 1 : 0);
+		err = forget(&frames->shared, frames->is_shared ? tables->stacks.count : 0);
 	memset(frames->named, 0, sizeof(frames->named));
 	if (!err)
 		frames->tables_serial = tables->serial;
@@ -377,35 +375,15 @@ static struct cached_stack *cached_place(struct otlp_frames *frames, struct otlp
 	return &frames->stacks[(stack.first * UINT32_C(0x9e3779b1) >> 8) % STACK_CACHE_SIZE];
 }
 
-static uint32_t *shared_place(struct otlp_frames *frames, struct otlp_range stack)
-{
-	uint32_t place = stack.count > 0 ? stack.first : frames->shared.count - 1;
-
-	assert(place < frames->shared.count);
-	return &frames->shared.items[place];
-}
-
-/* Its number, or NUMBER_NONE. */
+/* Of those that are cached; its number, or NUMBER_NONE. */
 static uint32_t known_stack(struct otlp_frames *frames, struct otlp_range stack)
 {
-	const struct cached_stack *cached;
+	const struct cached_stack *cached = cached_place(frames, stack);
 
-	if (frames->is_shared)
-		return *shared_place(frames, stack);
-	cached = cached_place(frames, stack);
 	return cached->owner == frames->profile_number && cached->range.first == stack.first &&
 			       cached->range.count == stack.count
 		       ? cached->number
 		       : NUMBER_NONE;
-}
-
-static void note_stack(struct otlp_frames *frames, struct otlp_range stack, uint32_t number)
-{
-	if (frames->is_shared)
-		*shared_place(frames, stack) = number;
-	else
-		*cached_place(frames, stack) =
-			(struct cached_stack){ frames->profile_number, stack, number };
 }
 
 int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
@@ -452,20 +430,38 @@ static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 		frames->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);
 }
 
-int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack)
+static int64_t find_shared(struct otlp_frames *frames, struct otlp_range stack, uint32_t place)
 {
-	uint32_t known = known_stack(frames, stack);
+	uint32_t *known = &frames->shared.items[place];
 	int64_t number;
+
+	assert(place < frames->shared.count);
+	if (*known != NUMBER_NONE)
+		return *known;
+	number = add_stack(frames, stack);
+	if (number >= 0)
+		*known = (uint32_t)number;
+	return number;
+}
+
+int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack, uint32_t number)
+{
+	uint32_t known;
+	int64_t added;
 	int err = 0;
 
+	if (frames->is_shared)
+		return find_shared(frames, stack, number);
+	known = known_stack(frames, stack);
 	if (known != NUMBER_NONE)
 		return known;
 	if (frames->expected_count > 0)
 		err = add_expected(frames);
 	if (err)
 		return err;
-	number = add_stack(frames, stack);
-	if (number >= 0)
-		note_stack(frames, stack, (uint32_t)number);
-	return number;
+	added = add_stack(frames, stack);
+	if (added >= 0)
+		*cached_place(frames, stack) = (struct cached_stack){ frames->profile_number, stack,
+								      (uint32_t)added };
+	return added;
 }

@@ -31,6 +31,7 @@ size_t otlp_frames_memory(const struct otlp_frames *frames);
  */
 int otlp_frames_begin(struct otlp_frames *frames, const struct otlp_profile *profile);
 int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack);
-int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack);
+/* number: of a stack that all profiles share, as samples have it. */
+int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack, uint32_t number);
 
 DEFINE_CLEANUP(struct otlp_frames *, otlp_frames, otlp_frames_free)

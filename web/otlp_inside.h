@@ -248,7 +248,7 @@ enum { OTLP_TYPE_COUNT_MAX = PPROF_SAMPLE_TYPE_COUNT_MAX, OTLP_OWNER_ATTRIBUTE_C
 /* A sample as it came: values of all types of its profile. */
 struct otlp_raw_sample {
 	struct otlp_range stack, attributes, values, timestamps;
-	uint32_t link;
+	uint32_t stack_number, link;
 };
 
 typedef ARRAY(struct otlp_attribute) otlp_attribute_list;

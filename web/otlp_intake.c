@@ -320,7 +320,8 @@ static int take_sample(struct otlp_intake *intake, const struct otlp_profile *pr
 	int err = otlp_owners_find(intake->owners, taken->sample, &owner);
 
 	if (!err)
-		stack = otlp_frames_find(intake->frames, taken->sample->stack);
+		stack = otlp_frames_find(intake->frames, taken->sample->stack,
+					 taken->sample->stack_number);
 	if (err || stack < 0)
 		return err ? err : (int)stack;
 	entry.series = owner.series;

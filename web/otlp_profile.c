@@ -190,6 +190,7 @@ static int find_stack(struct otlp_profile_input *profile, struct sample_input *s
 	if (sample->stack_index >= tables->stacks.count)
 		return -EAGAIN;
 	sample->sample.stack = tables->stacks.items[sample->stack_index];
+	sample->sample.stack_number = (uint32_t)sample->stack_index;
 	return 0;
 }
 
@@ -345,6 +346,7 @@ static int tell_type(struct otlp_profile_input *profile, uint32_t type)
 	for (uint32_t i = 0; i < profile->raw.count; i++) {
 		const struct otlp_raw_sample *raw = &profile->raw.items[i];
 		struct otlp_sample sample = { .stack = raw->stack,
+					      .stack_number = raw->stack_number,
 					      .attributes = raw->attributes,
 					      .values = raw->values,
 					      .timestamps = raw->timestamps,

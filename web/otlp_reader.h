@@ -148,7 +148,8 @@ struct otlp_sample {
 	struct otlp_range stack;      /* in profile->stack_indices, of locations */
 	struct otlp_range attributes; /* in profile->indices */
 	struct otlp_range values, timestamps;
-	uint32_t link; /* 0: none */
+	uint32_t stack_number; /* in the tables; 0 where profiles have stacks of their own */
+	uint32_t link;	       /* 0: none */
 	bool is_sum;   /* one value for all of the timestamps together */
 };
 

@@ -30,6 +30,8 @@ struct world {
 	struct otlp_tables tables;
 	uint32_t shared[LOCATION_COUNT]; /* all locations in their order: stacks of the tables */
 	uint32_t own[LOCATION_COUNT];	 /* the same, of the profile itself */
+	/* By where they begin; behind them those of nothing. */
+	struct otlp_range stacks[2 * LOCATION_COUNT];
 	struct batch *batch;
 	struct otlp_frames *frames;
 };
@@ -55,6 +57,7 @@ static void open_world(struct world *world, size_t memory_max)
 		.functions = { world->functions, 2, 2 },
 		.lines = { world->lines, 1, 1 },
 		.locations = { world->locations, LOCATION_COUNT, LOCATION_COUNT },
+		.stacks = { world->stacks, 2 * LOCATION_COUNT, 2 * LOCATION_COUNT },
 		.indices = { world->shared, LOCATION_COUNT, LOCATION_COUNT },
 	};
 	assert_int_equal(batch_new(memory_max, &world->batch), 0);
@@ -76,7 +79,9 @@ static int64_t take(struct world *world, bool has_own, struct otlp_range stack)
 
 	if (!err)
 		err = otlp_frames_expect(world->frames, stack);
-	return err ? err : otlp_frames_find(world->frames, stack);
+	return err ? err
+		   : otlp_frames_find(world->frames, stack,
+				      stack.first + (stack.count > 0 ? 0 : LOCATION_COUNT));
 }
 
 /* Each frame at its place in the file. */

@@ -47,16 +47,40 @@ struct descent {
 	const uint32_t *locations;
 	descent_paths *paths;
 	uint32_t count;
-	struct ordered *ordered;
-	uint32_t longest; /* path */
-	uint32_t *trails; /* of that length: each walker's, and that of what is added */
+	ARRAY(struct ordered) ordered;
+	uint32_t longest;	/* path */
+	ARRAY(uint32_t) trails; /* of that length: each walker's, and that of what is added */
 	uint64_t random;
 };
 
-static void descent_cleanup(struct descent *descent)
+int descent_new(struct descent **ret)
 {
-	free(descent->ordered);
-	free(descent->trails);
+	struct descent *descent = calloc(1, sizeof(*descent));
+
+	if (!descent)
+		return -ENOMEM;
+	*ret = descent;
+	return 0;
+}
+
+struct descent *descent_free(struct descent *descent)
+{
+	if (!descent)
+		return NULL;
+	descent_give_back(descent);
+	free(descent);
+	return NULL;
+}
+
+void descent_give_back(struct descent *descent)
+{
+	array_done(&descent->ordered);
+	array_done(&descent->trails);
+}
+
+size_t descent_memory(const struct descent *descent)
+{
+	return sizeof(*descent) + array_memory(&descent->ordered) + array_memory(&descent->trails);
 }
 
 /* ---- order ------------------------------------------------------------------------------------
@@ -217,17 +241,17 @@ static void order(struct descent *descent, struct ordered *paths, uint32_t count
 
 static int put_into_order(struct descent *descent)
 {
-	descent->ordered = calloc((size_t)descent->count + 1, sizeof(descent->ordered[0]));
-	if (!descent->ordered)
+	if (array_reserve(&descent->ordered, descent->count) < 0)
 		return -ENOMEM;
 	/* An address that nobody outside knows. */
-	descent->random = (uint64_t)(uintptr_t)descent->ordered * UINT64_C(0x9e3779b97f4a7c15) | 1;
+	descent->random =
+		(uint64_t)(uintptr_t)descent->ordered.items * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	for (uint32_t i = 0; i < descent->count; i++) {
 		const struct descent_path *path = &descent->paths->items[i];
 		struct str item = pool_get(&descent->batch->stacks, path->stack);
 		const uint32_t *numbers = (const void *)item.text;
 
-		descent->ordered[i] = (struct ordered){
+		descent->ordered.items[i] = (struct ordered){
 			.frames = numbers,
 			.frame_count = (uint32_t)(item.size / sizeof(numbers[0]) - 1),
 			.service = path->service,
@@ -235,7 +259,7 @@ static int put_into_order(struct descent *descent)
 			.is_cut = numbers[0] & STACK_TRUNCATED,
 		};
 	}
-	order(descent, descent->ordered, descent->count, 0);
+	order(descent, descent->ordered.items, descent->count, 0);
 	return 0;
 }
 
@@ -255,17 +279,17 @@ static uint32_t location_at(const struct descent *descent, const struct ordered 
 
 static int find_common(struct descent *descent)
 {
+	descent->longest = 0;
 	for (uint32_t i = 0; i < descent->count; i++) {
-		struct ordered *path = &descent->ordered[i];
+		struct ordered *path = &descent->ordered.items[i];
 		uint32_t length = length_of(path);
 
 		path->step = i > 0 ? common_length(path - 1, path, 0, UINT32_MAX) : 0;
 		if (length > descent->longest)
 			descent->longest = length;
 	}
-	descent->trails = malloc(((size_t)SEGMENT_TOGETHER + 1) * descent->longest *
-				 sizeof(descent->trails[0]));
-	return descent->trails ? 0 : -ENOMEM;
+	return array_reserve(&descent->trails,
+			     ((size_t)SEGMENT_TOGETHER + 1) * descent->longest);
 }
 
 static inline uint32_t parent_in(const uint32_t *trail, uint32_t depth)
@@ -340,9 +364,9 @@ static void find_known(const struct descent *descent)
 
 	for (uint32_t i = 0; i < count; i++)
 		walkers[i] = (struct walker){
-			.next = descent->ordered + (uint64_t)descent->count * i / count,
-			.end = descent->ordered + (uint64_t)descent->count * (i + 1) / count,
-			.trail = descent->trails + (size_t)descent->longest * i,
+			.next = descent->ordered.items + (uint64_t)descent->count * i / count,
+			.end = descent->ordered.items + (uint64_t)descent->count * (i + 1) / count,
+			.trail = descent->trails.items + (size_t)descent->longest * i,
 		};
 	walk(descent, walkers, count);
 }
@@ -376,21 +400,22 @@ static uint32_t add_rest(const struct descent *descent, const struct ordered *pa
 static int add_absent(const struct descent *descent)
 {
 	struct segment *segment = descent->segment;
-	uint32_t *trail = descent->trails + (size_t)descent->longest * SEGMENT_TOGETHER;
+	uint32_t *trail = descent->trails.items + (size_t)descent->longest * SEGMENT_TOGETHER;
 	uint32_t first = segment->tree.nodes.count;
 	uint32_t next = first;
 	uint64_t count = 0;
 	int err;
 
 	for (uint32_t i = 0; i < descent->count; i++)
-		count += length_of(&descent->ordered[i]) - first_absent(&descent->ordered[i]);
+		count += length_of(&descent->ordered.items[i]) -
+			 first_absent(&descent->ordered.items[i]);
 	if (count > TREE_NODE_COUNT_MAX)
 		return -ENOSPC;
 	err = segment_reserve_nodes(segment, (uint32_t)count);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < descent->count; i++) {
-		const struct ordered *path = &descent->ordered[i];
+		const struct ordered *path = &descent->ordered.items[i];
 
 		descent->paths->items[path->path].node = add_rest(descent, path, trail, &next);
 	}
@@ -398,23 +423,23 @@ static int add_absent(const struct descent *descent)
 	return 0;
 }
 
-int descent_go(struct segment *segment, const struct batch *batch, const uint32_t *locations,
-	       descent_paths *paths)
+int descent_go(struct descent *descent, struct segment *segment, const struct batch *batch,
+	       const uint32_t *locations, descent_paths *paths)
 {
-	autoclean(descent) struct descent descent = { .segment = segment,
-						      .batch = batch,
-						      .locations = locations,
-						      .paths = paths,
-						      .count = paths->count };
 	int err;
 
 	if (paths->count == 0)
 		return 0;
-	err = put_into_order(&descent);
+	descent->segment = segment;
+	descent->batch = batch;
+	descent->locations = locations;
+	descent->paths = paths;
+	descent->count = paths->count;
+	err = put_into_order(descent);
 	if (!err)
-		err = find_common(&descent);
+		err = find_common(descent);
 	if (err)
 		return err;
-	find_known(&descent);
-	return add_absent(&descent);
+	find_known(descent);
+	return add_absent(descent);
 }

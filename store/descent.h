@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "store/array.h"
 #include "store/batch.h"
 #include "store/segment.h"
@@ -20,9 +21,21 @@ struct descent_path {
 
 typedef ARRAY(struct descent_path) descent_paths;
 
+/* What it works in, for one batch after the other. */
+struct descent;
+
+int descent_new(struct descent **ret);
+struct descent *descent_free(struct descent *descent);
+
+/* What it takes; and gives back what it needs not between two. */
+size_t descent_memory(const struct descent *descent);
+void descent_give_back(struct descent *descent);
+
 /*
  * Finds or adds the nodes of all paths. locations: those of the batch in the segment. -ENOMEM,
  * -ENOSPC when the segment is full; nothing was added then.
  */
-int descent_go(struct segment *segment, const struct batch *batch, const uint32_t *locations,
-	       descent_paths *paths);
+int descent_go(struct descent *descent, struct segment *segment, const struct batch *batch,
+	       const uint32_t *locations, descent_paths *paths);
+
+DEFINE_CLEANUP(struct descent *, descent, descent_free)

@@ -28,6 +28,8 @@ int live_new(struct live **ret)
 
 	int err = catalog_init(&live->catalog);
 
+	if (!err)
+		err = descent_new(&live->descent);
 	if (err)
 		return err;
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
@@ -46,6 +48,9 @@ struct live *live_free(struct live *live)
 	array_done(&live->slices);
 	array_done(&live->entries);
 	array_done(&live->cells);
+	descent_free(live->descent);
+	array_done(&live->paths);
+	array_done(&live->mapped);
 	pthread_rwlock_destroy(&live->lock);
 	free(live);
 	return NULL;
@@ -67,10 +72,10 @@ struct mapping {
 	bool *is_kernel; /* of locations */
 	uint32_t *stack_paths;
 	uint32_t *stack_services;
-	void *memory;
+	uint32_t *sums; /* of items: their nodes first, then where they are added up */
 };
 
-static int mapping_init(struct mapping *mapping, const struct batch *batch)
+static int mapping_init(struct mapping *mapping, struct live *live, const struct batch *batch)
 {
 	const struct {
 		uint32_t **part;
@@ -86,18 +91,19 @@ static int mapping_init(struct mapping *mapping, const struct batch *batch)
 		{ &mapping->locations, batch->locations.items.count },
 		{ &mapping->stack_paths, pool_count(&batch->stacks) },
 		{ &mapping->stack_services, pool_count(&batch->stacks) },
+		{ &mapping->sums, batch->items.count },
 	};
 	size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	size_t total = 0;
 
 	for (size_t i = 0; i < part_count; i++)
 		total += parts[i].count;
-	total = total * sizeof(uint32_t) + batch->locations.items.count;
-	mapping->memory = malloc(total ? total : 1);
-	if (!mapping->memory)
+	/* And a byte for each location. */
+	total += batch->locations.items.count / sizeof(uint32_t) + 1;
+	if (array_reserve(&live->mapped, total) < 0)
 		return -ENOMEM;
 
-	uint32_t *next = mapping->memory;
+	uint32_t *next = live->mapped.items;
 
 	for (size_t i = 0; i < part_count; i++) {
 		*parts[i].part = next;
@@ -371,39 +377,40 @@ static int map_locations(struct live *live, const struct batch *batch, struct ma
  * The node of each item. A stack goes down again where another service has it; items of a service
  * come together, so that only the service that had it last is remembered.
  */
-static int map_nodes(struct segment *segment, const struct batch *batch, struct mapping *mapping,
-		     uint32_t *nodes)
+static int map_nodes(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
-	descent_paths paths = { 0 };
-	int err = array_reserve(&paths, pool_count(&batch->stacks));
+	descent_paths *paths = &live->paths;
+	uint32_t *nodes = mapping->sums;
+	int err;
 
+	paths->count = 0;
+	err = array_reserve(paths, pool_count(&batch->stacks));
 	for (uint32_t i = 0; !err && i < batch->items.count; i++) {
 		const struct batch_item *item = &batch->items.items[i];
 		uint32_t service = mapping->services[item->series];
 
 		if (mapping->stack_services[item->stack] != service) {
-			err = array_reserve(&paths, 1);
+			err = array_reserve(paths, 1);
 			if (err)
 				break;
 			mapping->stack_services[item->stack] = service;
-			mapping->stack_paths[item->stack] = paths.count;
-			paths.items[paths.count++] =
+			mapping->stack_paths[item->stack] = paths->count;
+			paths->items[paths->count++] =
 				(struct descent_path){ .service = service, .stack = item->stack };
 		}
 		nodes[i] = mapping->stack_paths[item->stack];
 	}
 	if (!err)
-		err = descent_go(segment, batch, mapping->locations, &paths);
+		err = descent_go(live->descent, &live->segment, batch, mapping->locations, paths);
 	for (uint32_t i = 0; !err && i < batch->items.count; i++)
-		nodes[i] = paths.items[nodes[i]].node;
-	array_done(&paths);
+		nodes[i] = paths->items[nodes[i]].node;
 	return err;
 }
 
 /* sums[i] is the i-th item's node, and then where it is added up. */
-static int map_sums(struct segment *segment, const struct batch *batch, struct mapping *mapping,
-		    uint32_t *sums)
+static int map_sums(struct segment *segment, const struct batch *batch, struct mapping *mapping)
 {
+	uint32_t *sums = mapping->sums;
 	uint32_t count = batch->items.count;
 	int err = 0;
 
@@ -445,9 +452,8 @@ static int add_pairs(struct live *live, const struct batch *batch, struct mappin
 	return err;
 }
 
-/* Everything that can fail; sums[i] is where the i-th entry is added up. */
-static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping,
-		   uint32_t *sums)
+/* Everything that can fail. */
+static int prepare(struct live *live, const struct batch *batch, struct mapping *mapping)
 {
 	int err = map_words(live, batch, mapping);
 
@@ -460,9 +466,9 @@ static int prepare(struct live *live, const struct batch *batch, struct mapping 
 	if (!err)
 		err = map_locations(live, batch, mapping);
 	if (!err)
-		err = map_nodes(&live->segment, batch, mapping, sums);
+		err = map_nodes(live, batch, mapping);
 	if (!err)
-		err = map_sums(&live->segment, batch, mapping, sums);
+		err = map_sums(&live->segment, batch, mapping);
 	if (!err)
 		err = add_pairs(live, batch, mapping);
 	if (err)
@@ -524,36 +530,52 @@ static void extend_segment(struct segment *segment, struct batch_time time, uint
 	segment->samples += samples;
 }
 
+static void give_back(struct live *live)
+{
+	descent_give_back(live->descent);
+	array_done(&live->paths);
+	array_done(&live->mapped);
+}
+
+static size_t append_memory(const struct live *live)
+{
+	return descent_memory(live->descent) + array_memory(&live->paths) +
+	       array_memory(&live->mapped);
+}
+
+void live_rest(struct live *live)
+{
+	if (!live->has_appended)
+		give_back(live);
+	live->has_appended = false;
+}
+
 int live_append(struct live *live, const struct batch *batch)
 {
 	struct mapping mapping = { 0 };
-	autofree uint32_t *sums = NULL;
-	int err = mapping_init(&mapping, batch);
+	int err = mapping_init(&mapping, live, batch);
 
 	assert(live->segment.number > 0 && !live->segment.is_over);
 	if (err)
 		return err;
-	sums = calloc(batch->items.count + 1, sizeof(sums[0]));
-	if (!sums) {
-		free(mapping.memory);
-		return -ENOMEM;
-	}
-
 	pthread_rwlock_wrlock(&live->lock);
-	err = prepare(live, batch, &mapping, sums);
+	err = prepare(live, batch, &mapping);
 	if (!err) {
 		uint64_t before = live->samples;
 
 		live->slices.items[live->slices.count++] =
 			(struct slice){ batch->time.start_unix_ms, batch->time.end_unix_ms };
 		for (uint32_t i = 0; i < batch->items.count; i++)
-			add_entry(live, batch, &mapping, &batch->items.items[i], sums[i]);
+			add_entry(live, batch, &mapping, &batch->items.items[i],
+				  mapping.sums[i]);
 		extend_segment(&live->segment, batch->time, live->samples - before);
 		live->segment.entry_count += batch->items.count;
 		live->segment.cell_count += batch->times.count;
 	}
 	pthread_rwlock_unlock(&live->lock);
-	free(mapping.memory);
+	live->has_appended = true;
+	if (append_memory(live) > APPEND_ROOM_SIZE_MAX)
+		give_back(live);
 	return err;
 }
 

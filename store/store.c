@@ -862,6 +862,10 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 
 	scratches_tidy(&store->scratches, clock_monotonic_ns());
 	cache_tidy(store->cache, clock_monotonic_ns());
+	if (store->open && store->open->live)
+		live_rest(store->open->live);
+	if (store->late && store->late->live)
+		live_rest(store->late->live);
 	space_look(&store->space, now_unix_ms);
 	publish_space(store);
 	/* First, since it makes room and needs none. */

@@ -58,6 +58,9 @@ static void add_path(descent_paths *paths, uint32_t service, uint32_t stack)
 	paths->items[paths->count++] = (struct descent_path){ .service = service, .stack = stack };
 }
 
+/* The same for all tests: it remembers nothing. */
+static struct descent *descent;
+
 /* One frame after the other, as one would by hand. */
 static uint32_t walk(struct segment *segment, const struct batch *batch, struct descent_path path)
 {
@@ -92,7 +95,7 @@ static void stacks_come_to_where_they_would_one_by_one(void **state)
 		for (uint32_t i = 0; i < (uint32_t)PATH_COUNT >> (round % 4 * 3); i++)
 			add_path(&paths, (uint32_t)rand_r(&seed) % SERVICE_COUNT,
 				 random_stack(batch, &seed));
-		assert_int_equal(descent_go(&segment, batch, locations, &paths), 0);
+		assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
 		count = segment.tree.nodes.count;
 		/* All of them are there: walking adds nothing. */
 		for (uint32_t i = 0; i < paths.count; i++)
@@ -129,7 +132,7 @@ static void as_many_nodes_are_made_as_walking_makes(void **state)
 	add_locations(batch, &one_by_one);
 	for (uint32_t i = 0; i < PATH_COUNT; i++)
 		add_path(&paths, i % SERVICE_COUNT, random_stack(batch, &seed));
-	assert_int_equal(descent_go(&together, batch, locations, &paths), 0);
+	assert_int_equal(descent_go(descent, &together, batch, locations, &paths), 0);
 	for (uint32_t i = 0; i < paths.count; i++)
 		(void)walk(&one_by_one, batch, paths.items[i]);
 	assert_true(one_by_one.tree.nodes.count > PATH_COUNT);
@@ -155,11 +158,11 @@ static void deep_stacks_that_differ_in_their_leaves_are_one_trunk(void **state)
 		numbers[0] = leaf;
 		add_path(&paths, 3, (uint32_t)batch_add_stack(batch, numbers, DEPTH_MAX, 0));
 	}
-	assert_int_equal(descent_go(&segment, batch, locations, &paths), 0);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
 	assert_int_equal(segment.tree.nodes.count, 1 + DEPTH_MAX - 1 + LOCATION_COUNT);
 	/* No stacks at all are fine, too. */
 	paths.count = 0;
-	assert_int_equal(descent_go(&segment, batch, locations, &paths), 0);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
 	assert_int_equal(segment.tree.nodes.count, 1 + DEPTH_MAX - 1 + LOCATION_COUNT);
 	batch_free(batch);
 	segment_done(&segment);
@@ -181,20 +184,62 @@ static void what_is_more_than_a_segment_holds_changes_nothing(void **state)
 	stack = (uint32_t)batch_add_stack(batch, numbers, DEPTH_MAX, 0);
 	for (uint32_t service = 0; service < 700; service++)
 		add_path(&paths, service, stack);
-	assert_int_equal(descent_go(&segment, batch, locations, &paths), 0);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
 	assert_int_equal(segment.tree.nodes.count, 700 * (1 + DEPTH_MAX));
 	/* Another such batch would be more than TREE_NODE_COUNT_MAX, and so would one alone. */
 	for (uint32_t i = 0; i < paths.count; i++)
 		paths.items[i].service += 700;
-	assert_int_equal(descent_go(&segment, batch, locations, &paths), -ENOSPC);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), -ENOSPC);
 	for (uint32_t service = 1400; service < 2400; service++)
 		add_path(&paths, service, stack);
-	assert_int_equal(descent_go(&segment, batch, locations, &paths), -ENOSPC);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), -ENOSPC);
 	assert_int_equal(segment.tree.nodes.count, 700 * (1 + DEPTH_MAX));
 	assert_int_equal(segment.nodes.count, 700 * (1 + DEPTH_MAX));
 	batch_free(batch);
 	segment_done(&segment);
 	array_done(&paths);
+}
+
+static void memory_is_given_back(void **state)
+{
+	struct segment segment;
+	struct batch *batch;
+	descent_paths paths = { 0 };
+	size_t empty, used;
+
+	(void)state;
+	descent_give_back(descent);
+	empty = descent_memory(descent);
+	assert_int_equal(segment_init(&segment, 1, 1), 0);
+	assert_int_equal(batch_new(BATCH_MEMORY, &batch), 0);
+	add_locations(batch, &segment);
+	add_path(&paths, 3, (uint32_t)batch_add_stack(batch, (uint32_t[]){ 1, 2 }, 2, 0));
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
+	assert_int_equal(segment.tree.nodes.count, 3);
+	used = descent_memory(descent);
+	assert_true(used > empty);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
+	assert_int_equal(descent_memory(descent), used);
+	descent_give_back(descent);
+	assert_int_equal(descent_memory(descent), empty);
+	assert_int_equal(descent_go(descent, &segment, batch, locations, &paths), 0);
+	assert_int_equal(segment.tree.nodes.count, 3);
+	batch_free(batch);
+	segment_done(&segment);
+	array_done(&paths);
+}
+
+static int open_descent(void **state)
+{
+	(void)state;
+	return descent_new(&descent);
+}
+
+static int close_descent(void **state)
+{
+	(void)state;
+	descent = descent_free(descent);
+	return 0;
 }
 
 int main(void)
@@ -204,7 +249,8 @@ int main(void)
 		cmocka_unit_test(as_many_nodes_are_made_as_walking_makes),
 		cmocka_unit_test(deep_stacks_that_differ_in_their_leaves_are_one_trunk),
 		cmocka_unit_test(what_is_more_than_a_segment_holds_changes_nothing),
+		cmocka_unit_test(memory_is_given_back),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, open_descent, close_descent);
 }

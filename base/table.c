@@ -29,7 +29,7 @@ void table_done(struct table *table)
 
 void table_clear(struct table *table)
 {
-	if (table->slots)
+	if (table->slots && table->count > table->passed)
 		memset(table->slots, 0, table->slot_count * sizeof(table->slots[0]));
 	table->count = table->passed = 0;
 }

@@ -392,7 +392,11 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 	int err = 0;
 
 	/* What is appended without a search needs no others beside it. */
-	if (frames->is_shared || known_stack(frames, stack) != NUMBER_NONE)
+	if (frames->is_shared) {
+		__builtin_prefetch(frames->profile->stack_indices + stack.first);
+		return 0;
+	}
+	if (known_stack(frames, stack) != NUMBER_NONE)
 		return 0;
 	for (uint32_t i = 0; !err && i < count; i++) {
 		uint32_t place = frames->profile->stack_indices[stack.first + i];
@@ -406,21 +410,39 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 	return err;
 }
 
+/* Numbers as far as they are known. What has none yet is brought together, before it is asked for.
+ */
+static void find_known(const struct otlp_frames *frames, const uint32_t *places, uint32_t count,
+		       uint32_t *ret_numbers)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t place = places[i];
+
+		assert(place == OTLP_NO_LOCATION || place < frames->locations.count);
+		ret_numbers[i] = place == OTLP_NO_LOCATION ? NUMBER_NONE
+							   : frames->locations.items[place];
+		if (ret_numbers[i] == NUMBER_NONE && place != OTLP_NO_LOCATION)
+			__builtin_prefetch(&frames->profile->tables->locations.items[place]);
+	}
+}
+
 static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 {
+	const uint32_t *places = frames->profile->stack_indices + stack.first;
 	uint32_t numbers[STACK_DEPTH_MAX];
 	bool is_cut = stack.count > STACK_DEPTH_MAX;
 	uint32_t count = is_cut ? STACK_DEPTH_MAX : stack.count;
 
+	find_known(frames, places, count, numbers);
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t place = frames->profile->stack_indices[stack.first + i];
-		int64_t number;
+		int64_t number = numbers[i];
 
-		assert(place == OTLP_NO_LOCATION || place < frames->locations.count);
-		number = place == OTLP_NO_LOCATION ? add_nameless(frames, (struct str){ 0 })
-						   : frames->locations.items[place];
+		if (places[i] == OTLP_NO_LOCATION)
+			number = add_nameless(frames, (struct str){ 0 });
+		else if (number == NUMBER_NONE) /* unless it stands in this stack twice */
+			number = frames->locations.items[places[i]];
 		if (number == NUMBER_NONE && frames->is_shared)
-			number = append_location(frames, place);
+			number = append_location(frames, places[i]);
 		if (number < 0)
 			return number;
 		assert(number < NUMBER_EXPECTED);

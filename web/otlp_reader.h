@@ -73,8 +73,10 @@ enum otlp_value_kind {
 
 struct otlp_value {
 	enum otlp_value_kind kind;
-	int64_t integer;
-	double number;
+	union {
+		int64_t integer;
+		double number;
+	};
 	struct str bytes; /* of a text, too */
 };
 

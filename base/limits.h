@@ -226,10 +226,10 @@ enum {
 	/* A request, unpacked, and as it comes: what the protocol recommends. */
 	OTLP_REQUEST_SIZE_MAX = 64 << 20,
 	/* Requests whose bodies are received or read at the same time; of each so much is held in
-	 * memory, as profilers of busy hosts send, and all take 32 MiB. Others wait before their bodies are read, while
-	 * HTTP/2 keeps their senders from sending; each holds a thread, of which some are left to
-	 * the rest. So long they wait, and are then told to come again: less than what a body may
-	 * take to come. */
+	 * memory, as profilers of busy hosts send, and all take 32 MiB. Others wait before their
+	 * bodies are read, while HTTP/2 keeps their senders from sending; each holds a thread, of
+	 * which some are left to the rest. So long they wait, and are then told to come again: less
+	 * than what a body may take to come. */
 	OTLP_BODY_MEMORY_MAX = 2 << 20,
 	OTLP_RECEIVED_MAX = 16,
 	OTLP_WAITING_MAX = 12,

@@ -288,8 +288,7 @@ static int find_common(struct descent *descent)
 		if (length > descent->longest)
 			descent->longest = length;
 	}
-	return array_reserve(&descent->trails,
-			     ((size_t)SEGMENT_TOGETHER + 1) * descent->longest);
+	return array_reserve(&descent->trails, ((size_t)SEGMENT_TOGETHER + 1) * descent->longest);
 }
 
 static inline uint32_t parent_in(const uint32_t *trail, uint32_t depth)

@@ -566,8 +566,7 @@ int live_append(struct live *live, const struct batch *batch)
 		live->slices.items[live->slices.count++] =
 			(struct slice){ batch->time.start_unix_ms, batch->time.end_unix_ms };
 		for (uint32_t i = 0; i < batch->items.count; i++)
-			add_entry(live, batch, &mapping, &batch->items.items[i],
-				  mapping.sums[i]);
+			add_entry(live, batch, &mapping, &batch->items.items[i], mapping.sums[i]);
 		extend_segment(&live->segment, batch->time, live->samples - before);
 		live->segment.entry_count += batch->items.count;
 		live->segment.cell_count += batch->times.count;

@@ -226,7 +226,7 @@ void segment_new_node(struct segment *segment, uint32_t parent, uint32_t locatio
 
 void segment_enter_new_nodes(struct segment *segment, uint32_t first)
 {
-	enum { AHEAD = 16 };
+	enum { AHEAD = 32 };
 	const struct tree_node *nodes = segment->tree.nodes.items;
 	uint32_t count = segment->tree.nodes.count;
 	uint64_t hashes[AHEAD];

@@ -271,8 +271,7 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
 			 mapping->go.size == 0 && mapping->htlhash.size == 0))
-		return add_nameless(frames,
-				    otlp_frame_type(frames->profile->tables, location));
+		return add_nameless(frames, otlp_frame_type(frames->profile->tables, location));
 	build = find_build(frames, mapping, location->mapping);
 	if (build < 0)
 		return build;
@@ -286,8 +285,8 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 static int add_expected(struct otlp_frames *frames)
 {
 	uint32_t numbers[TOGETHER];
-	int err = batch_add_locations(frames->batch, frames->places, frames->expected_count,
-				      numbers);
+	int err =
+		batch_add_locations(frames->batch, frames->places, frames->expected_count, numbers);
 
 	for (size_t i = 0; i < frames->expected_count; i++)
 		frames->locations.items[frames->expected[i]] = err ? NUMBER_NONE : numbers[i];
@@ -419,8 +418,8 @@ static void find_known(const struct otlp_frames *frames, const uint32_t *places,
 		uint32_t place = places[i];
 
 		assert(place == OTLP_NO_LOCATION || place < frames->locations.count);
-		ret_numbers[i] = place == OTLP_NO_LOCATION ? NUMBER_NONE
-							   : frames->locations.items[place];
+		ret_numbers[i] =
+			place == OTLP_NO_LOCATION ? NUMBER_NONE : frames->locations.items[place];
 		if (ret_numbers[i] == NUMBER_NONE && place != OTLP_NO_LOCATION)
 			__builtin_prefetch(&frames->profile->tables->locations.items[place]);
 	}
@@ -483,7 +482,7 @@ int64_t otlp_frames_find(struct otlp_frames *frames, struct otlp_range stack, ui
 		return err;
 	added = add_stack(frames, stack);
 	if (added >= 0)
-		*cached_place(frames, stack) = (struct cached_stack){ frames->profile_number, stack,
-								      (uint32_t)added };
+		*cached_place(frames, stack) =
+			(struct cached_stack){ frames->profile_number, stack, (uint32_t)added };
 	return added;
 }

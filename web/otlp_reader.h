@@ -111,7 +111,7 @@ struct otlp_line {
 
 /* Most of a request: a profiler names 25,000 of them in a MB. */
 struct otlp_location {
-	uint64_t address;	 /* of a caller the call's, not behind it */
+	uint64_t address; /* of a caller the call's, not behind it */
 	uint32_t mapping;
 	uint32_t frame_type;	 /* in tables->frame_types */
 	struct otlp_range lines; /* in tables->lines; the innermost of inlined functions first */
@@ -152,7 +152,7 @@ struct otlp_sample {
 	struct otlp_range values, timestamps;
 	uint32_t stack_number; /* in the tables; 0 where profiles have stacks of their own */
 	uint32_t link;	       /* 0: none */
-	bool is_sum;   /* one value for all of the timestamps together */
+	bool is_sum;	       /* one value for all of the timestamps together */
 };
 
 struct otlp_value_type {

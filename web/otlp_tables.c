@@ -885,7 +885,6 @@ size_t otlp_tables_memory(const struct otlp_input *input)
 	return memory + array_memory(&tables->strings) + array_memory(&tables->attributes) +
 	       array_memory(&tables->mappings) + array_memory(&tables->functions) +
 	       array_memory(&tables->lines) + array_memory(&tables->locations) +
-	       array_memory(&tables->frame_types) +
-	       array_memory(&tables->links) + array_memory(&tables->stacks) +
-	       array_memory(&tables->indices);
+	       array_memory(&tables->frame_types) + array_memory(&tables->links) +
+	       array_memory(&tables->stacks) + array_memory(&tables->indices);
 }

@@ -41,10 +41,9 @@ static int capture(void *context, struct batch *batch, bool is_last)
 
 static int read_into(struct otlp_kit *kit, struct str request, struct buf *told)
 {
-	struct otlp_intake_options options = { .host_name = "host",
-					       .now_ms = 1700000000000,
-					       .add = capture,
-					       .context = told };
+	struct otlp_intake_options options = {
+		.host_name = "host", .now_ms = 1700000000000, .add = capture, .context = told
+	};
 	struct otlp_reading reading = { .bytes = request,
 					.take = otlp_intake_take,
 					.context = kit->intake,

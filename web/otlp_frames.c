@@ -312,7 +312,7 @@ static int expect_location(struct otlp_frames *frames, uint32_t place)
 static int64_t append_location(struct otlp_frames *frames, uint32_t place)
 {
 	const struct otlp_location *location = &frames->profile->tables->locations.items[place];
-	struct batch_place found;
+	struct batch_place found = { 0 };
 	int64_t number = find_place(frames, location, &found);
 
 	if (number == NUMBER_EXPECTED)

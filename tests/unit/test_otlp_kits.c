@@ -167,7 +167,7 @@ static void what_has_grown_too_large_is_not_kept(void **state)
 
 static void memory_of_bodies_is_kept_as_well(void **state)
 {
-	struct buf body = BUF(1000), large = BUF(2 * OTLP_BODY_MEMORY_MAX);
+	struct buf body = BUF(1000), large = BUF(2 * (size_t)OTLP_BODY_MEMORY_MAX);
 	struct otlp_kits *kits = NULL;
 	size_t capacity;
 

@@ -392,7 +392,8 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 
 	/* What is appended without a search needs no others beside it. */
 	if (frames->is_shared) {
-		__builtin_prefetch(frames->profile->stack_indices + stack.first);
+		if (stack.count > 0)
+			__builtin_prefetch(frames->profile->stack_indices + stack.first);
 		return 0;
 	}
 	if (known_stack(frames, stack) != NUMBER_NONE)
@@ -427,7 +428,8 @@ static void find_known(const struct otlp_frames *frames, const uint32_t *places,
 
 static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 {
-	const uint32_t *places = frames->profile->stack_indices + stack.first;
+	const uint32_t *places =
+		stack.count > 0 ? frames->profile->stack_indices + stack.first : NULL;
 	uint32_t numbers[STACK_DEPTH_MAX];
 	bool is_cut = stack.count > STACK_DEPTH_MAX;
 	uint32_t count = is_cut ? STACK_DEPTH_MAX : stack.count;

@@ -580,7 +580,7 @@ static void take_usual_location(const struct otlp_input *input, struct otlp_loca
 	struct otlp_wire_number number;
 	uint64_t word;
 
-	if (next == end || next + READ_SIZE > (const uint8_t *)all.text + all.size)
+	if (next == end || (const uint8_t *)all.text + all.size - next < READ_SIZE)
 		return;
 	if (*next == usual->mapping) {
 		number = otlp_wire_word(next + 1);

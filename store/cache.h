@@ -42,7 +42,8 @@ struct cached {
 /*
  * What is meant: span, and segment or 0 for the catalog, and a type (text) or 0 for the tree, and
  * of the tree a service (text) or 0 for all. Of a summary of several segments the last one, too; of
- * one of a part of a span the times that were asked for.
+ * one of a part of a span the times that were asked for, and where roll-ups stand in for some of
+ * its segments, a hash of those for which none does.
  */
 struct cache_key {
 	uint32_t span;
@@ -52,6 +53,7 @@ struct cache_key {
 	uint32_t service;
 	uint32_t keep; /* of a summary: about so many nodes */
 	int64_t from_ms, to_ms;
+	uint64_t left; /* 0: all in these times */
 };
 
 /* As long as somebody may read one flame graph before the next click. */

@@ -24,6 +24,7 @@ static struct cache_key with_times(const struct flame_question *question,
 	if (reader->is_part) {
 		key.from_ms = question->asked->from_unix_ms;
 		key.to_ms = question->asked->to_unix_ms;
+		key.left = reader->left;
 	}
 	return key;
 }

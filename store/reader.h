@@ -139,6 +139,7 @@ struct reader {
 	bool is_locked;	   /* this reader holds live's lock */
 	bool has_failed;   /* not all of it was read */
 	bool is_part;	   /* of what shares trees not all lies in the question's range */
+	uint64_t left;	   /* then: a hash of the segments that no roll-up stands in for; or 0 */
 	sqlite3 *database;
 	struct cached *cached; /* the catalog, when there is no live */
 	const struct catalog *catalog;

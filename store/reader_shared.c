@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/table.h"
 #include "store/reader_private.h"
 
 /*
@@ -92,6 +93,27 @@ static uint32_t count_asked(const struct reader *reader, const struct segment_ro
 	return count;
 }
 
+/*
+ * Which of the segments in the question's times are left to be read, since no roll-up stands in for
+ * them: this changes as they are rolled up. 0: all are.
+ */
+static uint64_t hash_left(const struct reader *reader, const struct segment_rows *segments)
+{
+	const struct store_question *asked = reader->question->asked;
+	bool is_all = true;
+	uint64_t hash = 1;
+
+	for (uint32_t i = 0; i < segments->rows.count; i++) {
+		const struct segment_row *row = &segments->rows.items[i];
+
+		if (reader_asks(reader, row))
+			hash = table_hash_bytes(&row->number, sizeof(row->number), hash);
+		else if (row->first_ms <= asked->to_unix_ms && row->last_ms >= asked->from_unix_ms)
+			is_all = false;
+	}
+	return is_all ? 0 : hash;
+}
+
 static int visit_services(struct reader *reader, const struct segment_rows *segments,
 			  struct reading reading)
 {
@@ -120,7 +142,6 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 	struct reading reading = { .number = READER_WHOLE_SPAN, .is_inside = true };
 	const struct service_range everything = { .last_segment = UINT32_MAX };
 	uint32_t asked_count = count_asked(reader, segments, &everything);
-	uint32_t count_in_time = 0;
 	const struct reader_question *question = reader->question;
 	uint64_t most = reader_nodes_together(reader->store);
 	int more = 1;
@@ -132,15 +153,13 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 		reading.is_inside = reading.is_inside && reader_asks(reader, row) &&
 				    reader_in_range(reader, row->first_ms) &&
 				    reader_in_range(reader, row->last_ms);
-		count_in_time += row->first_ms <= question->asked->to_unix_ms &&
-				 row->last_ms >= question->asked->from_unix_ms;
 	}
 	if (asked_count == 0)
 		return 0;
 	reader->is_part = !reading.is_inside;
-	/* Which of them are rolled up changes. */
-	reading.is_lasting = asked_count == count_in_time;
-	if (reading.is_lasting && question->span) {
+	reader->left = hash_left(reader, segments);
+	reading.is_lasting = true;
+	if (question->span) {
 		err = question->span(question->context, reader, segments->rows.items,
 				     segments->rows.count, true);
 		if (err)

@@ -66,16 +66,27 @@ struct {
 /*
  * What one CPU works with: larger than a program's stack. A perf_event program is not interrupted
  * by itself on one CPU. One piece of memory for all, since a page that is not in the CPU's caches
- * costs as much as a walk of ten frames: what a sample of 180 frames touches lies in the first one.
+ * costs as much as a walk of ten frames: all that a sample touches but its record is in the first
+ * one.
  */
+enum {
+	/* A record that finds no room in the queue, and those with a stack. Behind the longest that
+	 * can begin before the queue's end. */
+	SPARE_RECORD_AT = EVENT_QUEUE_SIZE + sizeof(struct event),
+	RECORD_SIZE_MAX =
+		sizeof(struct event) + sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX,
+};
+
 struct memory {
-	__u64 counters[COUNTER_COUNT]; /* first: sampler.c reads them */
-	struct unwind_frame start;     /* of the walk */
+	struct event_queue queue;  /* first: sampler.c reads it */
+	__u64 record_at;	   /* see choose_record() */
+	struct unwind_frame start; /* of the walk */
 	struct walk_state state;
-	struct event event;
-	/* A raw stack follows the frames, so that some of it may lie behind the event. */
-	__u8 rest[sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX];
+	__u8 records[SPARE_RECORD_AT + RECORD_SIZE_MAX] __attribute__((aligned(EVENT_PAGE_SIZE)));
 } __attribute__((aligned(EVENT_PAGE_SIZE)));
+
+UNWIND_ASSERT(__builtin_offsetof(struct memory, records) == EVENT_QUEUE_RECORDS_AT,
+	      "where the collector looks");
 
 /* By CPU. Not a per-CPU array, whose values have 32 KiB at most, and which is one more look for
  * where they are. As many as there are CPUs: set before loading. */
@@ -177,10 +188,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct measure);
 } measured SEC(".maps");
-
-/* The ring is asked how full it is by every so manieth sample of a CPU. The deepest take 5 kB, so
- * that on 128 CPUs 5 MB come between two answers, where they all are of the deepest. */
-enum { SAMPLES_AN_ANSWER = 8 };
 
 /* ---- what the walk asks for ---------------------------------------------------------------------
  */
@@ -440,26 +447,62 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
 }
 
 /*
+ * Where the next record of this CPU is made, in bytes from records[]. By way of memory, of whose
+ * contents the verifier knows nothing: it would go through all of the program for either place.
+ */
+static __always_inline __u64 choose_record(struct memory *memory)
+{
+	const struct event_queue *queue = &memory->queue;
+	__u64 head = queue->head;
+	__u64 waiting = head - *(const volatile __u64 *)&queue->tail;
+	volatile __u64 *at = &memory->record_at;
+
+	*at = waiting > EVENT_QUEUE_SIZE - sizeof(struct event) ? SPARE_RECORD_AT
+								: head % EVENT_QUEUE_SIZE;
+	return *at;
+}
+
+/* The record at the queue's head is whole. */
+static __always_inline void publish(struct event_queue *queue, __u64 size)
+{
+#if defined(__TARGET_ARCH_x86)
+	/* The CPU keeps stores in order. An atomic addition would wait for all of them: the record
+	 * lies in cold lines. */
+	__asm__ volatile("" : : : "memory");
+	*(volatile __u64 *)&queue->head = queue->head + size;
+#else
+	/* One that asks for the old value is a barrier. */
+	volatile __u64 before = __sync_fetch_and_add(&queue->head, size);
+
+	(void)before;
+#endif
+}
+
+/*
  * The event with the registers that the walk began with and the stack from there on, up to so many
  * pages. False when there is nothing to read of it.
  */
-static __noinline bool send_with_stack(struct memory *memory, __u32 pages)
+static __noinline bool send_with_stack(struct memory *memory, const struct event *made, __u32 pages)
 {
-	if (!memory)
+	if (!memory || !made)
 		return false;
 
 	const struct unwind_frame *start = &memory->start;
+	struct event *event = (struct event *)(memory->records + SPARE_RECORD_AT);
 	__u32 frame_count = memory->state.kernel_frame_count + memory->state.frame_count;
 
 	if (frame_count > EVENT_FRAME_COUNT_MAX)
 		return false;
 
 	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
-	__u8 *raw = (__u8 *)&memory->event + size;
+	__u8 *raw = (__u8 *)event + size;
 	__u64 sp = start->sp;
 	__u32 stack_size = EVENT_PAGE_SIZE - (sp & (EVENT_PAGE_SIZE - 1));
 	struct event_raw *at = (struct event_raw *)raw;
 
+	/* In the queue other records may lie behind it. */
+	if (made != event && bpf_probe_read_kernel(event, size, made))
+		return false;
 	__builtin_memcpy(at->registers, memory->state.leaf, sizeof(at->registers));
 	at->pc = start->pc;
 	at->sp = sp;
@@ -487,12 +530,12 @@ static __noinline bool send_with_stack(struct memory *memory, __u32 pages)
 	}
 	at->holes = holes;
 	stack_size += last * EVENT_PAGE_SIZE;
-	memory->event.raw_stack_size = stack_size;
+	event->raw_stack_size = stack_size;
 	size += sizeof(struct event_raw) + stack_size;
-	if (size > sizeof(memory->event) + sizeof(memory->rest))
-		size = sizeof(memory->event) + sizeof(memory->rest);
-	if (bpf_ringbuf_output(&ring, &memory->event, size, BPF_RB_FORCE_WAKEUP))
-		memory->counters[COUNTER_RING_FULL]++;
+	if (size > RECORD_SIZE_MAX)
+		size = RECORD_SIZE_MAX;
+	if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
+		memory->queue.counters[COUNTER_RING_FULL]++;
 	return true;
 }
 
@@ -519,24 +562,24 @@ static long compare_frame(__u32 number, struct comparison *c)
  * stack is the same; where the collector took a table or the mappings away in the meantime, or had
  * taken a table that rules are remembered of, there is nothing to compare.
  */
-static __noinline int check(struct memory *memory)
+static __noinline int check(struct memory *memory, const struct event *event)
 {
 	__u32 zero = 0;
 	struct check *check = bpf_map_lookup_elem(&checks, &zero);
 
-	if (!check || !memory)
+	if (!check || !memory || !event)
 		return 0;
 
 	const struct walk_state *usual = &memory->state;
 	struct walk_state *s = &check->state;
 	struct walk walk = { .state = s, .event = &check->event };
-	struct comparison comparison = { .usual = &memory->event, .check = check };
+	struct comparison comparison = { .usual = event, .check = check };
 
 	walk_begin(s);
 	s->kernel_frame_count = 0;
 	s->frame = memory->start;
 	__builtin_memcpy(s->leaf, usual->leaf, sizeof(s->leaf));
-	walk_enter(&walk, find_space(s, &memory->event));
+	walk_enter(&walk, find_space(s, event));
 	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
 	if (s->space != usual->space || s->generation != usual->generation || s->wants_more ||
 	    s->lacks_table)
@@ -544,9 +587,9 @@ static __noinline int check(struct memory *memory)
 	check->different = s->frame_count != usual->frame_count || s->verdict != usual->verdict ||
 			   s->flags != usual->flags;
 	bpf_loop(usual->frame_count, compare_frame, &comparison, 0);
-	memory->counters[COUNTER_CHECKED]++;
+	memory->queue.counters[COUNTER_CHECKED]++;
 	if (check->different)
-		memory->counters[COUNTER_DIFFERENT]++;
+		memory->queue.counters[COUNTER_DIFFERENT]++;
 	return 0;
 }
 
@@ -605,7 +648,7 @@ int profile(struct tick *tick)
 		return 0;
 	/* The idle thread is pid 0, one on each CPU. */
 	if (pid == 0) {
-		memory->counters[COUNTER_IDLE]++;
+		memory->queue.counters[COUNTER_IDLE]++;
 		return 0;
 	}
 
@@ -614,16 +657,22 @@ int profile(struct tick *tick)
 
 		if (bpf_get_ns_current_pid_tgid(pid_space_device, pid_space_inode, &ids,
 						sizeof(ids))) {
-			memory->counters[COUNTER_ELSEWHERE]++;
+			memory->queue.counters[COUNTER_ELSEWHERE]++;
 			return 0;
 		}
 		pid = ids.tgid;
 		tid = ids.pid;
 	}
 
-	__u64 number = ++memory->counters[COUNTER_TAKEN];
+	__u64 number = ++memory->queue.counters[COUNTER_TAKEN];
 	struct walk_state *s = &memory->state;
-	struct event *event = &memory->event;
+	__u64 at = choose_record(memory);
+
+	/* For the verifier, which can't tell. */
+	if (at > SPARE_RECORD_AT)
+		return 0;
+
+	struct event *event = (struct event *)(memory->records + at);
 	struct walk walk = { .state = s, .event = event, .memo = lines };
 	bool in_kernel = (__s64)tick->registers[REGISTER_IP] < 0;
 
@@ -661,11 +710,6 @@ int profile(struct tick *tick)
 			walk_user_stack(&walk);
 	}
 
-	/* Whoever drains it comes ten times a second: this wakes only where that is not enough. */
-	bool asks = s->wants_more || number % SAMPLES_AN_ANSWER == 0;
-	__u64 waiting = asks ? bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) : 0;
-	__u64 room = ring_size;
-	__u64 wakeup = waiting > room / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 	__u32 frame_count = s->kernel_frame_count + s->frame_count;
 	bool is_sent = false;
 
@@ -676,15 +720,16 @@ int profile(struct tick *tick)
 	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
 		event->flags |= EVENT_CAME_EARLY;
 		/* The fuller the ring, the less of a stack; the last quarter is for frames. */
+		__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), room = ring_size;
 		__u32 pages = waiting < room / 4 ? 16 : waiting < room / 2 ? 4 : 1;
 
 		if (waiting > room / 4 * 3) {
-			memory->counters[COUNTER_RAW_LEFT_OUT]++;
+			memory->queue.counters[COUNTER_RAW_LEFT_OUT]++;
 			if (s->verdict != WALK_COMPLETE && s->verdict != WALK_TRUNCATED)
 				event->verdict = WALK_CAME_EARLY;
 		} else {
-			is_sent = send_with_stack(memory, pages);
-			memory->counters[COUNTER_RAW]++;
+			is_sent = send_with_stack(memory, event, pages);
+			memory->queue.counters[COUNTER_RAW]++;
 		}
 	}
 	if (!is_sent) {
@@ -692,14 +737,18 @@ int profile(struct tick *tick)
 
 		if (size > sizeof(*event))
 			size = sizeof(*event);
-		if (bpf_ringbuf_output(&ring, event, size, wakeup))
-			memory->counters[COUNTER_RING_FULL]++;
+		/* Whoever drains them comes ten times a second: it is woken where that is not
+		 * enough. */
+		if (at < SPARE_RECORD_AT)
+			publish(&memory->queue, size);
+		else if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
+			memory->queue.counters[COUNTER_RING_FULL]++;
 	}
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	if (check_period && number % check_period == 0 && !s->wants_more &&
 	    s->verdict != WALK_NO_USER_STACK)
-		check(memory);
+		check(memory, event);
 	return 0;
 }
 

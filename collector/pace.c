@@ -37,7 +37,7 @@ void pace_start(struct pace *pace, uint64_t boot_ns, uint64_t monotonic_ns)
 
 void pace_sample(struct pace *pace, uint64_t boot_ns)
 {
-	/* CPUs write to one ring; a sample may stand a little behind one that is younger. */
+	/* A sample may stand a little behind one of another CPU that is younger. */
 	if (boot_ns <= pace->last_sample_boot_ns)
 		return;
 	note_hole(pace, boot_ns);

@@ -23,7 +23,8 @@
 #include "profiler.skel.h"
 
 enum {
-	/* A sample of 40 frames takes 430 bytes, so this holds two seconds of eight busy CPUs. */
+	/* A sample of 40 frames takes 430 bytes, so this holds two seconds of eight busy CPUs that
+	   found their queues full. */
 	RING_SIZE_PER_8_CPUS = 256 << 10,
 	/* And some hundred stacks of 16 kB, or a few dozen of 64, when the programs of a host are
 	   new to us. */
@@ -40,8 +41,13 @@ struct sampler {
 	uint64_t malformed;
 	struct sampler_memory memory;
 	void *chunks[WALK_CHUNK_COUNT_MAX];
-	/* What the program works with, by CPU; each begins with its counters. */
+	/* What the program works with, by CPU; each begins with its queue. */
 	uint8_t *memories;
+	/* While they are drained, by CPU: */
+	uint64_t *heads;   /* up to where */
+	uint64_t *next_ns; /* when the next sample was taken; UINT64_MAX: there is none */
+	uint32_t queue_count;
+	int handed_over;
 };
 
 static const size_t buckets_size = WALK_BUCKET_COUNT * sizeof(struct walk_bucket);
@@ -129,6 +135,63 @@ static bool is_whole(const struct event *event, size_t size)
 	return size >= wanted && event->raw_stack_size <= EVENT_RAW_STACK_SIZE_MAX;
 }
 
+/* ---- samples ------------------------------------------------------------------------------------
+ */
+
+static struct event_queue *queue_of(const struct sampler *sampler, uint32_t cpu)
+{
+	size_t size = bpf_map__value_size(sampler->program->maps.memories);
+
+	return (struct event_queue *)(void *)(sampler->memories + cpu * size);
+}
+
+static const struct event *next_record(const struct event_queue *queue)
+{
+	return (const struct event *)(const void *)((const uint8_t *)queue +
+						    EVENT_QUEUE_RECORDS_AT +
+						    queue->tail % EVENT_QUEUE_SIZE);
+}
+
+/* Malformed, it and all behind it are gone: where the next one begins is not known. */
+static void look_at_next(struct sampler *sampler, uint32_t cpu)
+{
+	struct event_queue *queue = queue_of(sampler, cpu);
+	uint64_t left = sampler->heads[cpu] - queue->tail;
+
+	sampler->next_ns[cpu] = UINT64_MAX;
+	if (left == 0)
+		return;
+	if (left <= EVENT_QUEUE_SIZE && is_whole(next_record(queue), left)) {
+		sampler->next_ns[cpu] = next_record(queue)->boot_ns;
+		return;
+	}
+	sampler->malformed++;
+	__atomic_store_n(&queue->tail, sampler->heads[cpu], __ATOMIC_RELEASE);
+}
+
+/* Samples of all queues from before then, by their age. */
+static void hand_over_until(struct sampler *sampler, uint64_t end_ns)
+{
+	while (true) {
+		uint32_t oldest = 0;
+
+		for (uint32_t cpu = 1; cpu < sampler->queue_count; cpu++)
+			if (sampler->next_ns[cpu] < sampler->next_ns[oldest])
+				oldest = cpu;
+		if (sampler->next_ns[oldest] >= end_ns)
+			return;
+
+		struct event_queue *queue = queue_of(sampler, oldest);
+		const struct event *event = next_record(queue);
+		uint64_t size = event_size(event);
+
+		sampler->options.handler(sampler->options.context, event);
+		sampler->handed_over++;
+		__atomic_store_n(&queue->tail, queue->tail + size, __ATOMIC_RELEASE);
+		look_at_next(sampler, oldest);
+	}
+}
+
 static int handle_record(void *context, void *bytes, size_t size)
 {
 	struct sampler *sampler = context;
@@ -138,7 +201,9 @@ static int handle_record(void *context, void *bytes, size_t size)
 		sampler->malformed++;
 		return 0;
 	}
+	hand_over_until(sampler, event->boot_ns);
 	sampler->options.handler(sampler->options.context, event);
+	sampler->handed_over++;
 	return 0;
 }
 
@@ -181,12 +246,17 @@ static int map_memory(struct sampler *sampler)
 	}
 	sampler->memory =
 		(struct sampler_memory){ parts[0].memory, parts[1].memory, parts[2].memory };
-	sampler->memories = mmap(NULL, memories_size(sampler), PROT_READ, MAP_SHARED,
+	sampler->memories = mmap(NULL, memories_size(sampler), PROT_READ | PROT_WRITE, MAP_SHARED,
 				 bpf_map__fd(sampler->program->maps.memories), 0);
 	if (sampler->memories == MAP_FAILED)
 		sampler->memories = NULL;
-	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories ? 0
-											  : -ENOMEM;
+	sampler->queue_count = bpf_map__max_entries(sampler->program->maps.memories);
+	sampler->heads = calloc(sampler->queue_count, sizeof(sampler->heads[0]));
+	sampler->next_ns = calloc(sampler->queue_count, sizeof(sampler->next_ns[0]));
+	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories &&
+			       sampler->heads && sampler->next_ns
+		       ? 0
+		       : -ENOMEM;
 }
 
 void sampler_memory(struct sampler *sampler, struct sampler_memory *ret)
@@ -354,6 +424,8 @@ struct sampler *sampler_free(struct sampler *sampler)
 		bpf_link__destroy(sampler->links[i]);
 	free(sampler->links);
 	free(sampler->events);
+	free(sampler->heads);
+	free(sampler->next_ns);
 	ring_buffer__free(sampler->ring);
 	for (uint32_t i = 0; i < WALK_CHUNK_COUNT_MAX; i++)
 		if (sampler->chunks[i])
@@ -376,19 +448,27 @@ int sampler_fd(const struct sampler *sampler)
 	return ring_buffer__epoll_fd(sampler->ring);
 }
 
+/* What comes meanwhile waits for the next time. */
 int sampler_drain(struct sampler *sampler)
 {
-	return ring_buffer__consume(sampler->ring);
+	int err;
+
+	sampler->handed_over = 0;
+	for (uint32_t cpu = 0; cpu < sampler->queue_count; cpu++) {
+		sampler->heads[cpu] =
+			__atomic_load_n(&queue_of(sampler, cpu)->head, __ATOMIC_ACQUIRE);
+		look_at_next(sampler, cpu);
+	}
+	err = ring_buffer__consume(sampler->ring);
+	hand_over_until(sampler, UINT64_MAX);
+	return err < 0 ? err : sampler->handed_over;
 }
 
 void sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT])
 {
-	const struct bpf_map *map = sampler->program->maps.memories;
-
 	memset(ret, 0, COUNTER_COUNT * sizeof(ret[0]));
-	for (uint32_t cpu = 0; cpu < bpf_map__max_entries(map); cpu++) {
-		const uint64_t *counters =
-			(const void *)(sampler->memories + (size_t)cpu * bpf_map__value_size(map));
+	for (uint32_t cpu = 0; cpu < sampler->queue_count; cpu++) {
+		const __u64 *counters = queue_of(sampler, cpu)->counters;
 
 		for (uint32_t i = 0; i < COUNTER_COUNT; i++)
 			ret[i] += __atomic_load_n(&counters[i], __ATOMIC_RELAXED);

@@ -10,8 +10,8 @@
 #include "bpf/walk_layout.h"
 
 /*
- * The program in the kernel: loaded, attached to a clock event of every online CPU, its ring buffer
- * drained. The only file that sees libbpf and the skeleton. Used by one thread.
+ * The program in the kernel: loaded, attached to a clock event of every online CPU, its samples
+ * handed over. The only file that sees libbpf and the skeleton. Used by one thread.
  */
 struct sampler;
 
@@ -39,10 +39,11 @@ int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_
 
 struct sampler *sampler_free(struct sampler *sampler);
 
-/* Readable when the ring buffer is half full; else the owner drains it by its own timer. */
+/* Readable when a CPU's queue was full or a sample came early (COUNTER_RAW); else the owner drains
+ * by its own timer. */
 int sampler_fd(const struct sampler *sampler);
 
-/* Hands over what waits. How many events, or a negative errno. */
+/* Hands over what waits, by the time it was taken. How many events, or a negative errno. */
 int sampler_drain(struct sampler *sampler);
 
 /* What the program's walk reads, for the collector to write; bpf/walk_layout.h. */

@@ -113,8 +113,8 @@ static struct place *find_place(struct cache *cache, struct cache_key key)
 		    place->key.segment == key.segment &&
 		    place->key.last_segment == key.last_segment && place->key.type == key.type &&
 		    place->key.from_ms == key.from_ms && place->key.to_ms == key.to_ms &&
-		    place->key.left == key.left &&
-		    place->key.service == key.service && place->key.keep == key.keep)
+		    place->key.left == key.left && place->key.service == key.service &&
+		    place->key.keep == key.keep)
 			return place;
 	}
 	return NULL;

@@ -62,6 +62,34 @@ static void the_latest_used_stay(void **state)
 	cache_free(cache);
 }
 
+/* What roll-ups left of a span an hour ago is not what they leave of it now. */
+static void sums_of_what_is_left_are_told_apart(void **state)
+{
+	struct cache_key sum = { .span = 1,
+				 .segment = 1,
+				 .last_segment = 36,
+				 .type = 7,
+				 .from_ms = 5,
+				 .to_ms = 9,
+				 .left = 11 };
+	struct cached *cached = cached_new();
+	struct cache *cache;
+
+	(void)state;
+	assert_non_null(cached);
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	cached->size = 1;
+	cache_add(cache, sum, cached);
+	assert_ptr_equal(cache_find(cache, sum), cached);
+	cached_release(cached);
+	sum.left = 12;
+	assert_null(cache_find(cache, sum));
+	sum.left = 0;
+	assert_null(cache_find(cache, sum));
+	cached_release(cached);
+	cache_free(cache);
+}
+
 /* Many small sums would else go for one large catalog. */
 static void sums_have_a_share_of_their_own(void **state)
 {
@@ -158,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_latest_used_stay),
 		cmocka_unit_test(sums_have_a_share_of_their_own),
+		cmocka_unit_test(sums_of_what_is_left_are_told_apart),
 		cmocka_unit_test(what_a_later_generation_replaces_goes),
 		cmocka_unit_test(what_nobody_asks_for_goes),
 	};

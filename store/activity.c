@@ -302,6 +302,67 @@ int activity_next(struct activity_reader *reader)
 	return 1;
 }
 
+static size_t least_left(const struct bytes *columns)
+{
+	size_t least = columns[COLUMN_STEPS].left;
+
+	for (unsigned i = COLUMN_PAIRS; i <= COLUMN_KERNEL; i++)
+		least = columns[i].left < least ? columns[i].left : least;
+	return least;
+}
+
+/* Runs of which each number takes one byte, as nearly all do: no column is looked at for itself. */
+static int take_small_runs(struct activity_reader *reader, struct activity_run *runs, size_t room)
+{
+	struct bytes *columns = reader->columns;
+	const uint8_t *steps = columns[COLUMN_STEPS].next;
+	const uint8_t *pairs = columns[COLUMN_PAIRS].next;
+	const uint8_t *samples = columns[COLUMN_SAMPLES].next;
+	const uint8_t *kernel = columns[COLUMN_KERNEL].next;
+	size_t left = least_left(columns);
+	uint32_t slice = reader->run.slice;
+	uint32_t pair = reader->run.pair;
+	size_t count = 0;
+
+	for (room = left < room ? left : room; count < room; count++) {
+		uint32_t step = steps[count] >> 1;
+		uint32_t next = (step ? 0 : pair) + pairs[count];
+
+		/* What is valued, longer or wrong is taken by itself. */
+		if ((steps[count] | pairs[count] | samples[count] | kernel[count]) & 0x80 ||
+		    steps[count] & 1 || step >= reader->slice_count - slice ||
+		    next >= reader->pair_count)
+			break;
+		slice += step;
+		pair = next;
+		runs[count] = (struct activity_run){ .slice = slice,
+						     .pair = pair,
+						     .samples = samples[count],
+						     .kernel_samples = kernel[count] };
+	}
+	reader->run.slice = slice;
+	reader->run.pair = pair;
+	for (unsigned i = COLUMN_STEPS; i <= COLUMN_KERNEL; i++) {
+		columns[i].next += count;
+		columns[i].left -= count;
+	}
+	return (int)count;
+}
+
+int activity_next_few(struct activity_reader *reader, struct activity_run runs[static ACTIVITY_FEW])
+{
+	int count = take_small_runs(reader, runs, ACTIVITY_FEW);
+	int err = 0;
+
+	if (count == ACTIVITY_FEW)
+		return count;
+	err = activity_next(reader);
+	if (err <= 0)
+		return err < 0 ? err : count;
+	runs[count++] = reader->run;
+	return count;
+}
+
 int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,
 		    struct activity *ret)
 {

@@ -95,6 +95,11 @@ int activity_open(struct codec *codec, const void *blob, size_t size, uint32_t p
 /* 1 for a run, 0 at the end, -EBADMSG. */
 int activity_next(struct activity_reader *reader);
 
+/* The next few at once, for those who read a million: how many, 0 at the end, -EBADMSG. */
+enum { ACTIVITY_FEW = 64 };
+int activity_next_few(struct activity_reader *reader,
+		      struct activity_run runs[static ACTIVITY_FEW]);
+
 static inline void activity_cleanup(struct activity *activity)
 {
 	activity_done(activity);

@@ -562,8 +562,8 @@ int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struc
 	if (array_reserve(&ret->pairs, count) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		if (!add_difference(&pair.series, bytes_zigzag(&columns[0])) ||
-		    !add_difference(&pair.labels, bytes_zigzag(&columns[1])))
+		if (!add_difference(&pair.series, take_zigzag(&columns[0])) ||
+		    !add_difference(&pair.labels, take_zigzag(&columns[1])))
 			return -EBADMSG;
 		ret->pairs.items[ret->pairs.count++] = pair;
 	}

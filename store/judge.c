@@ -84,7 +84,7 @@ static int group_late(struct reader *reader, struct verdict *verdict)
 	return 0;
 }
 
-int reader_sees(struct reader *reader, const struct slice *slice, struct verdict *verdict)
+int reader_sees_hidden(struct reader *reader, const struct slice *slice, struct verdict *verdict)
 {
 	uint64_t hidden = verdict->hidden;
 

@@ -361,35 +361,66 @@ static int open_activity(struct reader *reader, const struct segment_row *segmen
 	return err;
 }
 
-static int visit_active(struct reader *reader, struct activity_reader *from)
+static int visit_active_run(struct reader *reader, const struct slice *slice,
+			    const struct activity_run *active, uint64_t *samples)
 {
 	const struct reader_question *question = reader->question;
-	struct store_asker *asker = reader->span->is_chronicle ? question->asked->asker : NULL;
-	const struct activity_run *active = &from->run;
+	struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
+	struct run run = { .samples = active->samples,
+			   .kernel_samples = active->kernel_samples,
+			   .valued = active->is_valued,
+			   .value = active->value,
+			   .kernel_value = active->kernel_value };
+	int sees;
+
+	if (!verdict->matches || is_other_profile(reader, slice, verdict))
+		return 0;
+	sees = reader_sees(reader, slice, verdict);
+	if (sees <= 0)
+		return sees;
+	*samples += run.samples;
+	return question->run(question->context, reader, slice, &run, verdict, NULL);
+}
+
+/* Runs of one slice that lies in the range. */
+static int visit_active_slice(struct reader *reader, const struct activity_run *runs, int count,
+			      uint64_t *samples)
+{
+	const struct reader_question *question = reader->question;
+	const struct slice *slice = &reader->activity.slices.items[runs[0].slice];
+	int err = 0;
+
+	if (!reader_in_range(reader, slice->start_ms))
+		return 0;
+	if (question->active && !reader_hides(reader) && question->asked->profile_count == 0) {
+		question->active(question->context, slice, runs, count,
+				 reader->segment_verdicts.items, samples);
+		return 0;
+	}
+	for (int i = 0; !err && i < count; i++)
+		err = visit_active_run(reader, slice, &runs[i], samples);
+	return err;
+}
+
+static int visit_active(struct reader *reader, struct activity_reader *from)
+{
+	struct store_asker *asker =
+		reader->span->is_chronicle ? reader->question->asked->asker : NULL;
+	struct activity_run runs[ACTIVITY_FEW];
+	uint64_t samples = 0;
+	int count = 0;
 	int err = 0;
 
 	visit_slices(reader, reader->activity.slices.items, reader->activity.slices.count);
-	while (!err && (err = activity_next(from)) > 0) {
-		struct verdict *verdict = &reader->segment_verdicts.items[active->pair];
-		const struct slice *slice = &reader->activity.slices.items[active->slice];
-		struct run run = { .samples = active->samples,
-				   .kernel_samples = active->kernel_samples,
-				   .valued = active->is_valued,
-				   .value = active->value,
-				   .kernel_value = active->kernel_value };
-
-		err = 0;
-		if (!verdict->matches || !reader_in_range(reader, slice->start_ms) ||
-		    is_other_profile(reader, slice, verdict))
-			continue;
-		err = reader_sees(reader, slice, verdict);
-		if (err <= 0)
-			continue;
-		err = question->run(question->context, reader, slice, &run, verdict, NULL);
-		if (asker)
-			asker->rolled += run.samples;
-	}
-	return err;
+	while (!err && (count = activity_next_few(from, runs)) > 0)
+		for (int first = 0, i = 1; !err && first < count; i++)
+			if (i == count || runs[i].slice != runs[first].slice) {
+				err = visit_active_slice(reader, runs + first, i - first, &samples);
+				first = i;
+			}
+	if (asker)
+		asker->rolled += samples;
+	return err ? err : count;
 }
 
 static int visit_activity(struct reader *reader, const struct segment_row *segment)

@@ -96,6 +96,13 @@ struct reader_question {
 		   const struct run *run, const struct verdict *verdict,
 		   struct entry_reader *entries);
 	/*
+	 * The same without entries for some runs of one slice in the range at once, by the verdicts
+	 * of their pairs, which also do not match; adds up the samples of those that do. Where
+	 * nothing was deleted, and not single profiles are asked for. May be NULL.
+	 */
+	void (*active)(void *context, const struct slice *slice, const struct activity_run *runs,
+		       int count, const struct verdict *verdicts, uint64_t *samples);
+	/*
 	 * A segment of a compact span that lies in the question's range while the span does not: 1
 	 * when its sums did. May be NULL.
 	 */
@@ -187,7 +194,16 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret);
  * Whether what matches is there at a time, or was deleted; its group is known then. 1, 0, or a
  * negative errno. Of a chronicle's slices each that a deletion touches is hidden.
  */
-int reader_sees(struct reader *reader, const struct slice *slice, struct verdict *verdict);
+int reader_sees_hidden(struct reader *reader, const struct slice *slice, struct verdict *verdict);
+
+static inline int reader_sees(struct reader *reader, const struct slice *slice,
+			      struct verdict *verdict)
+{
+	/* Nearly always nothing of it was deleted. */
+	if (!verdict->hidden && !verdict->is_ungrouped)
+		return verdict->matches;
+	return reader_sees_hidden(reader, slice, verdict);
+}
 
 /* Something in the span was deleted: only its details tell what is left. */
 static inline bool reader_hides(const struct reader *reader)

@@ -102,24 +102,28 @@ bool store_grid_point(const struct store_grid *grid, int64_t time_ms, size_t *re
 	return (size_t)point < grid->point_count;
 }
 
-static void add_value(struct series_question *question, const struct slice *slice, uint32_t number,
-		      uint64_t value, uint64_t kernel_value)
+/* Which point a slice belongs to: most come in order. */
+static bool find_point(struct series_question *question, const struct slice *slice)
 {
-	struct group *group = &question->groups.items[number];
-
-	assert(number < question->groups.count);
 	if (!question->has_last || question->last_ms != slice->start_ms) {
 		question->is_on_grid =
 			store_grid_point(question->grid, slice->start_ms, &question->last_point);
 		question->last_ms = slice->start_ms;
 		question->has_last = true;
 	}
-	if (!question->is_on_grid)
-		return;
+	return question->is_on_grid;
+}
 
+/* To the point that was found last. */
+static inline void add_to_point(const struct series_question *question, const struct slice *slice,
+				uint32_t number, uint64_t value, uint64_t kernel_value)
+{
+	struct group *group = &question->groups.items[number];
 	size_t place = number * question->grid->point_count + question->last_point;
+	uint64_t *point = &question->points.items[place];
 
-	question->points.items[place] = saturated_sum(question->points.items[place], value);
+	assert(number < question->groups.count);
+	*point = saturated_sum(*point, value);
 	question->present.items[place] = true;
 	group->total = saturated_sum(group->total, value);
 	group->kernel_total = saturated_sum(group->kernel_total, kernel_value);
@@ -127,6 +131,13 @@ static void add_value(struct series_question *question, const struct slice *slic
 		group->first_seen_ms = slice->start_ms;
 	if (slice->start_ms > group->last_seen_ms)
 		group->last_seen_ms = slice->start_ms;
+}
+
+static void add_value(struct series_question *question, const struct slice *slice, uint32_t number,
+		      uint64_t value, uint64_t kernel_value)
+{
+	if (find_point(question, slice))
+		add_to_point(question, slice, number, value, kernel_value);
 }
 
 static void note_slice(void *context, const struct slice *slice)
@@ -164,6 +175,32 @@ static int add_run(void *context, struct reader *reader, const struct slice *sli
 			  saturated_product(run->samples, verdict->period),
 			  saturated_product(run->kernel_samples, verdict->period));
 	return 0;
+}
+
+/* A month of a host has more than a million. */
+static void add_active(void *context, const struct slice *slice, const struct activity_run *runs,
+		       int count, const struct verdict *verdicts, uint64_t *samples)
+{
+	struct series_question *question = context;
+	bool is_on_grid = find_point(question, slice);
+	uint64_t seen = 0;
+
+	for (int i = 0; i < count; i++) {
+		const struct activity_run *run = &runs[i];
+		const struct verdict *verdict = &verdicts[run->pair];
+
+		if (!verdict->matches)
+			continue;
+		seen += run->samples;
+		if (is_on_grid && run->is_valued)
+			add_to_point(question, slice, verdict->group, run->value,
+				     run->kernel_value);
+		else if (is_on_grid)
+			add_to_point(question, slice, verdict->group,
+				     saturated_product(run->samples, verdict->period),
+				     saturated_product(run->kernel_samples, verdict->period));
+	}
+	*samples += seen;
 }
 
 static int add_entry(void *context, struct reader *reader, const struct slice *slice,
@@ -341,6 +378,7 @@ int store_series(struct store *store, const struct store_question *question,
 						   .group = find_group,
 						   .segment = add_segment,
 						   .run = add_run,
+						   .active = add_active,
 						   .entry = add_entry,
 						   .slice = note_slice,
 						   .chronicle_wish = {

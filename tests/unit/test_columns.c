@@ -443,6 +443,68 @@ static void details_that_do_not_make_their_entry_are_refused(void **state)
 	}
 }
 
+/* Whether numbers take one byte or more, and whatever stands where the few end. */
+static void runs_are_the_same_a_few_at_once(void **state)
+{
+	enum { RUN_COUNT = 1000, SLICE_COUNT = 300, PAIR_COUNT = 700 };
+	struct activity_run few[ACTIVITY_FEW];
+	struct activity activity = { 0 }, read = { 0 };
+	struct activity_reader reader;
+	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
+	autoclean(codec) struct codec *codec = NULL;
+	uint32_t random = 1, seen = 0;
+	int count;
+
+	(void)state;
+	assert_int_equal(codec_new(&codec), 0);
+	assert_int_equal(array_reserve(&activity.runs, RUN_COUNT), 0);
+	assert_int_equal(array_reserve(&activity.slices, SLICE_COUNT), 0);
+	for (uint32_t i = 0; i < SLICE_COUNT; i++)
+		activity.slices.items[activity.slices.count++] = (struct slice){ i, i + 1 };
+	for (uint32_t i = 0; i < RUN_COUNT; i++) {
+		random = random * 1664525 + 1013904223;
+		/* The first half is small, as most are. */
+		bool is_large = i >= RUN_COUNT / 2 && random >> 30 == 0;
+		bool is_valued = i >= RUN_COUNT / 2 && random >> 29 == 7;
+
+		activity.runs.items[activity.runs.count++] = (struct activity_run){
+			.slice = (random >> 8) % SLICE_COUNT,
+			.pair = (random >> 12) % PAIR_COUNT,
+			.is_valued = is_valued,
+			.samples = is_large ? i << 7 : i % 128,
+			.kernel_samples = is_large ? i : 0,
+			.value = is_valued ? i : 0,
+		};
+	}
+	activity_sort(&activity);
+	assert_int_equal(activity_pack(codec, &activity, &blob), 0);
+	assert_int_equal(activity_open(codec, blob.bytes, blob.size, PAIR_COUNT, &read, &reader),
+			 0);
+	while ((count = activity_next_few(&reader, few)) > 0)
+		for (int i = 0; i < count; i++) {
+			const struct activity_run *run = &activity.runs.items[seen++];
+
+			assert_true(seen <= activity.runs.count);
+			assert_int_equal(few[i].slice, run->slice);
+			assert_int_equal(few[i].pair, run->pair);
+			assert_int_equal(few[i].is_valued, run->is_valued);
+			assert_int_equal(few[i].samples, run->samples);
+			assert_int_equal(few[i].kernel_samples, run->kernel_samples);
+			assert_int_equal(few[i].value, run->value);
+		}
+	assert_int_equal(count, 0);
+	assert_int_equal(seen, activity.runs.count);
+	/* A pair that there is not. */
+	assert_int_equal(
+		activity_open(codec, blob.bytes, blob.size, PAIR_COUNT / 2, &read, &reader), 0);
+	while ((count = activity_next_few(&reader, few)) > 0)
+		for (int i = 0; i < count; i++)
+			assert_true(few[i].pair < PAIR_COUNT / 2);
+	assert_int_equal(count, -EBADMSG);
+	activity_done(&activity);
+	activity_done(&read);
+}
+
 /* Few, many, and so many pairs for them that a table of these would not be worth it. */
 static void sums_of_runs_are_in_order_however_many_there_are(void **state)
 {
@@ -737,6 +799,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(frames_of_words_that_are_none_are_refused, set_up,
 						tear_down),
 		cmocka_unit_test(sums_of_runs_are_in_order_however_many_there_are),
+		cmocka_unit_test(runs_are_the_same_a_few_at_once),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_beyond_what_is_there_allocate_nothing,

@@ -821,6 +821,8 @@ static int write_meta(struct compacting *compacting)
 
 	if (!err)
 		err = anew_copy_sides(compacting->from, compacting->to);
+	if (!err)
+		err = span_note_nodes(compacting->to);
 	if (err)
 		return err;
 	buf_printf(&sql,

@@ -274,6 +274,8 @@ static int write_rest(struct joining *joining)
 				     rows_that_stay[i].insert);
 	if (!err)
 		err = anew_copy_sides(joining->from, joining->to);
+	if (!err)
+		err = span_note_nodes(joining->to);
 	if (err)
 		return err;
 	snprintf(sql, sizeof(sql),

@@ -485,6 +485,8 @@ static int write_meta(struct removing *removing)
 
 	if (!err && !removing->options->from->is_chronicle)
 		err = anew_copy_sides(removing->from, removing->to);
+	if (!err && removing->options->from->shares_trees)
+		err = span_note_nodes(removing->to);
 	if (err)
 		return err;
 	buf_printf(&sql,

@@ -405,6 +405,46 @@ static int read_flag(sqlite3 *database, const char *sql, bool *ret)
 	return err == -ENODATA ? 0 : err;
 }
 
+/* Files from before this was noted are looked through: a page for each tree, nearly all of them. */
+static int count_nodes(struct span *span, sqlite3 *database)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(database,
+				   "SELECT coalesce(sum(node_count), 0), "
+				   "coalesce(max(node_count), 0) FROM tree",
+				   &row);
+
+	if (!err)
+		err = database_step(row);
+	if (err <= 0)
+		return err;
+	span->nodes = (uint64_t)sqlite3_column_int64(row, 0);
+	span->nodes_max = (uint64_t)sqlite3_column_int64(row, 1);
+	return 0;
+}
+
+static int read_nodes(struct span *span, sqlite3 *database)
+{
+	int64_t all = 0;
+	int64_t most = 0;
+	int err = database_number(database, "SELECT value FROM meta WHERE key = 'nodes'", &all);
+
+	if (!err)
+		err = database_number(database, "SELECT value FROM meta WHERE key = 'nodes_max'",
+				      &most);
+	span->nodes = (uint64_t)all;
+	span->nodes_max = (uint64_t)most;
+	return err == -ENODATA ? count_nodes(span, database) : err;
+}
+
+int span_note_nodes(sqlite3 *database)
+{
+	return database_execute(database,
+				"INSERT OR REPLACE INTO meta "
+				"SELECT 'nodes', coalesce(sum(node_count), 0) FROM tree UNION ALL "
+				"SELECT 'nodes_max', coalesce(max(node_count), 0) FROM tree");
+}
+
 /* What became of it when it was written anew. */
 static int read_compaction(struct span *span, sqlite3 *database)
 {
@@ -423,13 +463,7 @@ static int read_compaction(struct span *span, sqlite3 *database)
 				      &number);
 	span->folded = (uint64_t)number;
 	if (!err)
-		err = database_number(database, "SELECT coalesce(sum(node_count), 0) FROM tree",
-				      &number);
-	span->nodes = (uint64_t)number;
-	if (!err)
-		err = database_number(database, "SELECT coalesce(max(node_count), 0) FROM tree",
-				      &number);
-	span->nodes_max = (uint64_t)number;
+		err = read_nodes(span, database);
 	/* Its age does not begin anew. */
 	if (!err)
 		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",

@@ -136,6 +136,9 @@ uint32_t span_name_number(const char *name);
  */
 uint64_t span_file_identity(const char *path);
 
+/* Into a file whose segments share trees, when these are written: its nodes and nodes_max. */
+int span_note_nodes(sqlite3 *database);
+
 /*
  * Opens a file that is there. What it was before decides how it comes back: sealed, or unfinished
  * and ready for writing. The sources in it are added. -EUCLEAN or -EBADMSG: damaged; -ENODATA: made

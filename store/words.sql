@@ -15,6 +15,8 @@
 -- (store/join.h).
 -- 'compact': 1 when it was written anew (store/compact.h); 'fold': nodes of fewer samples were folded,
 -- 'folded': so many samples lost frames by it; 'finished': when the file in whose place it is was sealed.
+-- 'nodes', 'nodes_max': of trees that segments share, how many in all and of the largest; files of older
+-- versions do not say.
 CREATE TABLE meta (
 	key TEXT PRIMARY KEY,
 	value

@@ -1171,6 +1171,25 @@ static void join_all(struct fixture *fixture, int64_t now_ms, int file_count)
 	assert_int_equal(count_files(fixture, "c.db"), 0);
 }
 
+/* What a file that was written anew says of its trees is what they have. */
+static void assert_nodes_are_noted(sqlite3 *database)
+{
+	int64_t all, largest, noted_all, noted_largest;
+
+	assert_int_equal(database_number(database, "SELECT sum(node_count) FROM tree", &all), 0);
+	assert_int_equal(database_number(database, "SELECT max(node_count) FROM tree", &largest),
+			 0);
+	assert_int_equal(
+		database_number(database, "SELECT value FROM meta WHERE key = 'nodes'", &noted_all),
+		0);
+	assert_int_equal(database_number(database, "SELECT value FROM meta WHERE key = 'nodes_max'",
+					 &noted_largest),
+			 0);
+	assert_true(largest > 0 && all >= largest);
+	assert_int_equal(noted_all, all);
+	assert_int_equal(noted_largest, largest);
+}
+
 /* Trees of the files of an end, and segments of them. */
 static void count_trees(const struct fixture *fixture, const char *end, int64_t *ret_first,
 			int64_t *ret_later, int64_t *ret_segments)
@@ -1200,6 +1219,7 @@ static void count_trees(const struct fixture *fixture, const char *end, int64_t 
 				 0);
 		assert_int_equal(
 			database_number(database, "SELECT count(*) FROM segment", &segments), 0);
+		assert_nodes_are_noted(database);
 		database_close(database);
 		*ret_first += first;
 		*ret_later += later;

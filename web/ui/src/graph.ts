@@ -2,7 +2,7 @@
 // The flame graph of a page: its data, its place in the address, and what a person does with a frame.
 import { computed, signal } from "@preact/signals";
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { copyText, saveFile } from "./copy";
 import { cores, percentSign, range as rangeWords } from "./format";
 import { FlameGraph } from "./flame/graph";
@@ -88,7 +88,8 @@ function pivot(func: { name: string; module: string }) {
 function FrameMenu() {
   const at = menuOf.value, box = useRef<HTMLDivElement>(null);
   const isOpen = at !== null && opened.value === FRAME_MENU;
-  useEffect(() => {
+  // Before it is painted: a key that comes at once is the menu's.
+  useLayoutEffect(() => {
     const menu = box.current;
     if (!isOpen || !menu) return;
     const size = menu.getBoundingClientRect();

@@ -580,7 +580,8 @@ static void take_usual_location(const struct otlp_input *input, struct otlp_loca
 	struct otlp_wire_number number;
 	uint64_t word;
 
-	if (next == end || (const uint8_t *)all.text + all.size - next < READ_SIZE)
+	/* No field has the tag 0, which stands for one that is not usual. */
+	if (next == end || *next == 0 || (const uint8_t *)all.text + all.size - next < READ_SIZE)
 		return;
 	if (*next == usual->mapping) {
 		number = otlp_wire_word(next + 1);
@@ -597,7 +598,8 @@ static void take_usual_location(const struct otlp_input *input, struct otlp_loca
 		wire->next = next = number.end;
 	}
 	memcpy(&word, next, sizeof(word));
-	if (end - next == usual->known_size && (word & usual->mask) == usual->known) {
+	if (usual->known_size > 0 && end - next == usual->known_size &&
+	    (word & usual->mask) == usual->known) {
 		location->frame_type = input->frame_type;
 		wire->next = end;
 	}

@@ -634,6 +634,37 @@ static __noinline int measure(const struct walk_state *s, __u32 pid, __u64 ns, _
 	return 0;
 }
 
+/*
+ * Frames of the kernel cost more than all of the user's: only of a tick that broke in there. How
+ * long it took.
+ */
+static __always_inline __u64 read_kernel_stack(struct walk_state *s, struct event *event,
+					       struct tick *tick)
+{
+	__u64 start_ns = clock();
+	long size =
+		bpf_get_stack(tick, event->frames, EVENT_KERNEL_FRAME_COUNT_MAX * sizeof(__u64), 0);
+	__u64 spent_ns = clock() - start_ns;
+
+	s->kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
+	return spent_ns;
+}
+
+/* The record without a stack, made at that place. */
+static __always_inline void send(struct memory *memory, struct event *event, __u64 at)
+{
+	__u32 frame_count = memory->state.kernel_frame_count + memory->state.frame_count;
+	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
+
+	if (size > sizeof(*event))
+		size = sizeof(*event);
+	/* Whoever drains them comes ten times a second: it is woken where that is not enough. */
+	if (at < SPARE_RECORD_AT)
+		publish(&memory->queue, size);
+	else if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
+		memory->queue.counters[COUNTER_RING_FULL]++;
+}
+
 SEC("perf_event")
 int profile(struct tick *tick)
 {
@@ -683,15 +714,8 @@ int profile(struct tick *tick)
 	walk_begin(s);
 	s->kernel_frame_count = 0;
 	if (in_kernel) {
-		/* Frames of the kernel cost more than all of the user's: only when the tick broke
-		 * in there. */
-		__u64 before_ns = clock();
-		long size = bpf_get_stack(tick, event->frames,
-					  EVENT_KERNEL_FRAME_COUNT_MAX * sizeof(__u64), 0);
-
-		kernel_ns = clock() - before_ns;
 		event->flags |= EVENT_BROKE_INTO_KERNEL;
-		s->kernel_frame_count = size > 0 ? (__u32)size / sizeof(__u64) : 0;
+		kernel_ns = read_kernel_stack(s, event, tick);
 	}
 
 	if (task->flags & PF_KTHREAD)
@@ -710,7 +734,6 @@ int profile(struct tick *tick)
 			walk_user_stack(&walk);
 	}
 
-	__u32 frame_count = s->kernel_frame_count + s->frame_count;
 	bool is_sent = false;
 
 	event->flags |= (__u16)s->flags;
@@ -732,18 +755,8 @@ int profile(struct tick *tick)
 			memory->queue.counters[COUNTER_RAW]++;
 		}
 	}
-	if (!is_sent) {
-		__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
-
-		if (size > sizeof(*event))
-			size = sizeof(*event);
-		/* Whoever drains them comes ten times a second: it is woken where that is not
-		 * enough. */
-		if (at < SPARE_RECORD_AT)
-			publish(&memory->queue, size);
-		else if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
-			memory->queue.counters[COUNTER_RING_FULL]++;
-	}
+	if (!is_sent)
+		send(memory, event, at);
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	if (check_period && number % check_period == 0 && !s->wants_more &&

@@ -433,6 +433,28 @@ static void tables_are_mended(void **state)
 	CHECK_TABLE(4, "\x0a\x01x\x12\x01y", LINK_ID, "  sample 5\n");
 }
 
+/* Whose attribute before it is told in more bytes than it needs, so that none is as usual. */
+static void a_location_without_attributes_has_no_kind(void **state)
+{
+	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
+	struct parts parts = small_parts();
+	char reason[OTLP_ERROR_SIZE];
+	struct otlp_report report;
+
+	(void)state;
+	pprof_sized(&parts.dictionary, 2, STR("\x10\x10\x22\x07\x81\x80\x80\x80\x80\x80\x00"));
+	pprof_sized(&parts.dictionary, 2, STR("\x10\x20"));
+	pprof_sized(&parts.dictionary, 6, STR(""));
+	pprof_sized(&parts.dictionary, 6, STR("\x08\x04\x12\x08\x0a\x06kernel"));
+	pprof_sized(&parts.dictionary, 7, STR("\x0a\x02\x03\x02"));
+	add_text(&parts, "profile.frame.type");
+	pprof_sized(&parts.samples, 2, STR("\x08\x02\x22\x01\x05"));
+	assert_int_equal(read_parts(&parts, &report, &text, reason), 0);
+	assert_non_null(strstr(as_text(&text), "0x10 [kernel]"));
+	assert_non_null(strstr(as_text(&text), "0x20"));
+	assert_null(strstr(as_text(&text), "0x20 [kernel]"));
+}
+
 static void check_refused(struct str bytes, const char *sentence)
 {
 	autoclean(buf) struct buf text = BUF(TEXT_SIZE_MAX);
@@ -584,6 +606,7 @@ int main(void)
 		cmocka_unit_test(samples_are_mended_or_skipped),
 		cmocka_unit_test(samples_stand_anywhere_in_a_profile),
 		cmocka_unit_test(tables_are_mended),
+		cmocka_unit_test(a_location_without_attributes_has_no_kind),
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(numbers_tell_1_9_from_1_10),
 		cmocka_unit_test(values_that_come_alone_are_those_of_1_10),

@@ -83,7 +83,7 @@ static int hold_generation(struct reader *reader)
 
 static int reader_open(struct reader *reader)
 {
-	int err = span_acquire(reader->span, &reader->database);
+	int err = connections_acquire(&reader->span->connections, &reader->database);
 
 	reader->services = reader_all_services;
 	pool_init(&reader->pairs, PAIR_COUNT_MAX, NULL);
@@ -114,7 +114,7 @@ static void reader_close(struct reader *reader)
 	assert(!reader->is_locked);
 	if (reader->span->is_chronicle && reader->database)
 		(void)database_execute(reader->database, "ROLLBACK");
-	span_release(reader->span, reader->database);
+	connections_release(&reader->span->connections, reader->database);
 	cached_release(reader->cached);
 	pool_done(&reader->pairs);
 	array_done(&reader->verdicts);

@@ -96,7 +96,7 @@ static void rolling_cleanup(struct rolling *rolling)
 	if (rolling->is_holding)
 		(void)database_execute(rolling->from, "COMMIT");
 	if (rolling->from)
-		span_release(rolling->options->from, rolling->from);
+		connections_release(&rolling->options->from->connections, rolling->from);
 	database_close(rolling->to);
 	word_map_done(&rolling->words);
 	codec_free(rolling->codec);
@@ -638,7 +638,7 @@ static int open_files(struct rolling *rolling)
 {
 	const struct roll_options *options = rolling->options;
 	int64_t number = 0;
-	int err = span_acquire(options->from, &rolling->from);
+	int err = connections_acquire(&options->from->connections, &rolling->from);
 
 	if (!err)
 		err = database_execute(rolling->from, "BEGIN");

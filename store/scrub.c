@@ -141,10 +141,10 @@ int store_scrub(struct store *store, const _Atomic bool *stop)
 
 	if (!span)
 		return 0;
-	err = span_acquire(span, &database);
+	err = connections_acquire(&span->connections, &database);
 	if (!err) {
 		err = scrub_file(database, stop, what);
-		span_release(span, database);
+		connections_release(&span->connections, database);
 	}
 	if (error_is_damage(err))
 		store_note_damage(store, span, what);

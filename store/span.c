@@ -136,8 +136,7 @@ static int span_new(const char *folder, const char *name, struct span **ret)
 	if (!span)
 		return -ENOMEM;
 	span->references = 1;
-	pthread_mutex_init(&span->pool_lock, NULL);
-	pthread_cond_init(&span->pool_changed, NULL);
+	connections_init(&span->connections);
 	pool_init(&span->sample_labels, CHRONICLE_LABEL_COUNT_MAX, NULL);
 	snprintf(span->name, sizeof(span->name), "%s", name);
 
@@ -147,6 +146,7 @@ static int span_new(const char *folder, const char *name, struct span **ret)
 		span_free(span);
 		return err;
 	}
+	span->connections.path = span->path;
 	*ret = span;
 	return 0;
 }
@@ -159,26 +159,17 @@ static void close_writer(struct span *span)
 	span->codec = codec_free(span->codec);
 }
 
-static void close_idle(struct span *span)
-{
-	while (span->idle_count > 0)
-		database_close(span->idle[--span->idle_count]);
-}
-
 struct span *span_free(struct span *span)
 {
 	if (!span)
 		return NULL;
-	assert(span->active_count == 0);
-	close_idle(span);
+	connections_done(&span->connections);
 	close_writer(span);
 	live_free(span->live);
 	array_done(&span->gaps.gaps);
 	array_done(&span->pieces.pieces);
 	pool_done(&span->sample_labels);
 	array_done(&span->segments.rows);
-	pthread_cond_destroy(&span->pool_changed);
-	pthread_mutex_destroy(&span->pool_lock);
 	/* Nobody reads it any more. */
 	if (span->is_gone)
 		(void)unlink(span->path);
@@ -713,7 +704,7 @@ static int open_sealed(struct span *span, struct sources *sources)
 	if (!err)
 		err = read_summary(span, database, sources, &span->segments);
 	span->is_sealed = true;
-	span->pool_is_immutable = true;
+	span->connections.are_immutable = true;
 	span->bytes = span_file_bytes(span->path);
 	if (!span->finished_ms)
 		span->finished_ms = span_file_time(span->path);
@@ -753,30 +744,6 @@ int span_open(const char *folder, const char *name, struct sources *sources, str
 
 /* ---- sealing --------------------------------------------------------------------------------- */
 
-/* Readers get no connection from here on, if none has one. */
-static bool pool_shut(struct span *span)
-{
-	pthread_mutex_lock(&span->pool_lock);
-
-	bool is_shut = span->active_count == 0;
-
-	if (is_shut) {
-		span->is_sealing = true;
-		close_idle(span);
-	}
-	pthread_mutex_unlock(&span->pool_lock);
-	return is_shut;
-}
-
-static void pool_open(struct span *span, bool is_immutable)
-{
-	pthread_mutex_lock(&span->pool_lock);
-	span->is_sealing = false;
-	span->pool_is_immutable = is_immutable;
-	pthread_cond_broadcast(&span->pool_changed);
-	pthread_mutex_unlock(&span->pool_lock);
-}
-
 static int turn_into_plain_file(struct span *span)
 {
 	autoclean(statement) sqlite3_stmt *mode = NULL;
@@ -813,7 +780,7 @@ int span_seal(struct span *span)
 	/* Whoever rolled up left nothing open. */
 	assert(!span->is_chronicle || !span->writer);
 
-	if (!pool_shut(span))
+	if (!connections_shut(&span->connections))
 		return -EBUSY;
 
 	int err = turn_into_plain_file(span);
@@ -823,7 +790,7 @@ int span_seal(struct span *span)
 		/* No connection is open: closing a descriptor drops no lock of SQLite's. */
 		err = span_protect_file(span->path);
 	}
-	pool_open(span, !err);
+	connections_open(&span->connections, !err);
 	return err;
 }
 
@@ -840,56 +807,4 @@ int span_set_aside(struct span *span)
 	if (span->writer)
 		sqlite3_db_config(span->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	return span_set_aside_file(folder, span->name);
-}
-
-/* ---- connections for reading ----------------------------------------------------------------- */
-
-int span_acquire(struct span *span, sqlite3 **ret)
-{
-	sqlite3 *connection = NULL;
-
-	pthread_mutex_lock(&span->pool_lock);
-	while (span->is_sealing)
-		pthread_cond_wait(&span->pool_changed, &span->pool_lock);
-	span->active_count++;
-	if (span->idle_count > 0)
-		connection = span->idle[--span->idle_count];
-
-	bool is_immutable = span->pool_is_immutable;
-
-	pthread_mutex_unlock(&span->pool_lock);
-
-	int err = connection ? 0
-			     : database_open(span->path,
-					     is_immutable ? DATABASE_IMMUTABLE : DATABASE_READ,
-					     &connection);
-
-	if (err) {
-		pthread_mutex_lock(&span->pool_lock);
-		span->active_count--;
-		pthread_mutex_unlock(&span->pool_lock);
-		return err;
-	}
-	*ret = connection;
-	return 0;
-}
-
-void span_release(struct span *span, sqlite3 *connection)
-{
-	if (!connection)
-		return;
-	/* A month of spans has 120 files: only those that are written to keep a page cache. */
-	bool keep = !sqlite3_next_stmt(connection, NULL);
-
-	sqlite3_progress_handler(connection, 0, NULL, NULL);
-	pthread_mutex_lock(&span->pool_lock);
-	assert(span->active_count > 0);
-	keep = keep && !span->pool_is_immutable && span->idle_count < SPAN_IDLE_MAX;
-	if (keep)
-		span->idle[span->idle_count++] = connection;
-	else
-		/* Before the count falls: sealing wants no connection at all. */
-		database_close(connection);
-	span->active_count--;
-	pthread_mutex_unlock(&span->pool_lock);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +8,7 @@
 #include "base/cleanup.h"
 #include "store/array.h"
 #include "store/chronicle.h"
+#include "store/connections.h"
 #include "store/database.h"
 #include "store/leaves.h"
 #include "store/live.h"
@@ -16,8 +16,8 @@
 
 /*
  * One span file. It is written (WAL) until it is full, then sealed: one plain file, mode 0440,
- * never written again. The functions of the first part belong to the writer; connections for
- * reading are for everybody.
+ * never written again. The functions belong to the writer; connections for reading are for
+ * everybody.
  */
 enum {
 	SPAN_APPLICATION_ID = 0x48725468, /* "HrTh" */
@@ -28,7 +28,6 @@ enum {
 	SPAN_VERSION_ACTIVITY = 4,
 	SPAN_NAME_SIZE = 64,
 	SPAN_DAMAGE_SIZE = 128,
-	SPAN_IDLE_MAX = 2,
 	/* Gaps of one span that are kept in memory; a host that sleeps every minute has 360. */
 	SPAN_GAP_COUNT_MAX = 4096,
 	/* Of the log, after which it is copied into the file: 1 MB. */
@@ -99,14 +98,7 @@ struct span {
 	uint32_t gaps_written;
 	int log_page_count; /* since the last commit */
 
-	/* connections for reading, guarded by pool_lock */
-	pthread_mutex_t pool_lock;
-	pthread_cond_t pool_changed;
-	sqlite3 *idle[SPAN_IDLE_MAX];
-	uint32_t idle_count;
-	uint32_t active_count;
-	bool is_sealing;
-	bool pool_is_immutable;
+	struct connections connections; /* for reading */
 };
 
 struct span_range {
@@ -178,10 +170,6 @@ int64_t span_file_time(const char *path);
 
 /* On disk, logs included. */
 uint64_t span_file_bytes(const char *path);
-
-/* A connection for one thread; waits while the file is being sealed. */
-int span_acquire(struct span *span, sqlite3 **ret);
-void span_release(struct span *span, sqlite3 *connection);
 
 /* The name of the compact file that takes a file's place, and of what is not finished yet. */
 void span_compact_name(const char *name, char ret[static SPAN_NAME_SIZE]);

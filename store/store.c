@@ -743,9 +743,11 @@ int store_commit(struct store *store)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-/* Spans that readers found damaged, and those that could not be sealed when they were full. */
+/* Spans that readers found damaged, those that could not be sealed when they were full, and
+ * connections that nobody wants. */
 static int tend_spans(struct store *store)
 {
+	uint64_t now_ns = clock_monotonic_ns();
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < store->spans.spans.count;) {
@@ -757,6 +759,7 @@ static int tend_spans(struct store *store)
 		bool is_damaged = span->is_damaged;
 
 		pthread_mutex_unlock(&store->lock);
+		connections_tidy(&span->connections, now_ns);
 		if (is_damaged)
 			err = store_set_aside(store, span);
 		else if (!span->is_sealed && !span->live)

@@ -120,14 +120,14 @@ static int check_file(struct span *span, char reterr[static STORE_FILE_ERROR_SIZ
 {
 	char what[SCRUB_TEXT_SIZE] = "";
 	sqlite3 *database = NULL;
-	int err = span_acquire(span, &database);
+	int err = connections_acquire(&span->connections, &database);
 
 	if (err)
 		return err;
 	err = check_schema(database, reterr);
 	if (!err)
 		err = scrub_file(database, NULL, what);
-	span_release(span, database);
+	connections_release(&span->connections, database);
 	if (error_is_damage(err) && !reterr[0])
 		return refuse(reterr, -EBADMSG, what);
 	return err;

@@ -116,28 +116,3 @@ enum event_counter {
 	COUNTER_ELSEWHERE = 8,	  /* ticks of processes that our pid namespace does not show */
 	COUNTER_COUNT,
 };
-
-/*
- * Where the records of a CPU wait for the collector: written in place, without a call of the kernel
- * or a line that other CPUs write. head and tail count bytes since the start; a record begins at
- * its place modulo EVENT_QUEUE_SIZE and lies in one piece, the last one beyond the end if need be.
- * What finds no room, or carries its stack, takes the ring buffer that all CPUs share.
- */
-struct event_queue {
-	__u64 counters[COUNTER_COUNT];
-	__u64 head; /* the program's: up to here records are whole */
-	__u64 reserved[6];
-	__u64 tail; /* the collector's, in a line of its own: up to here it has them */
-	__u64 reserved_of_tail[7];
-};
-
-enum {
-	/* By CPU: a tenth of a second of 997 stacks of 60 frames. */
-	EVENT_QUEUE_SIZE = 64 << 10,
-	/* From a CPU's struct event_queue, with what the walk works with between them. */
-	EVENT_QUEUE_RECORDS_AT = EVENT_PAGE_SIZE,
-};
-
-EVENT_ASSERT(sizeof(struct event_queue) == 3 * 64, "tail does not share a line");
-EVENT_ASSERT(sizeof(struct event) % 8 == 0 && EVENT_HEADER_SIZE % 8 == 0,
-	     "each record begins on a word");

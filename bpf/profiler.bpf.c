@@ -5,6 +5,7 @@
  * say how sure it is.
  */
 #include "bpf/kernel_types.h"
+#include "bpf/event_queue.h"
 #include "bpf/events.h"
 #include "bpf/measure.h"
 #include "bpf/unwind.h"
@@ -70,19 +71,17 @@ struct {
  * one.
  */
 enum {
-	/* A record that finds no room in the queue, and those with a stack. Behind the longest that
-	 * can begin before the queue's end. */
-	SPARE_RECORD_AT = EVENT_QUEUE_SIZE + sizeof(struct event),
 	RECORD_SIZE_MAX =
 		sizeof(struct event) + sizeof(struct event_raw) + EVENT_RAW_STACK_SIZE_MAX,
 };
 
 struct memory {
-	struct event_queue queue;  /* first: sampler.c reads it */
+	struct event_queue queue;  /* first: the collector reads it */
 	__u64 record_at;	   /* see choose_record() */
 	struct unwind_frame start; /* of the walk */
 	struct walk_state state;
-	__u8 records[SPARE_RECORD_AT + RECORD_SIZE_MAX] __attribute__((aligned(EVENT_PAGE_SIZE)));
+	__u8 records[EVENT_QUEUE_SPARE_AT + RECORD_SIZE_MAX]
+		__attribute__((aligned(EVENT_PAGE_SIZE)));
 } __attribute__((aligned(EVENT_PAGE_SIZE)));
 
 UNWIND_ASSERT(__builtin_offsetof(struct memory, records) == EVENT_QUEUE_RECORDS_AT,
@@ -452,30 +451,10 @@ static __always_inline void describe(struct event *event, struct task_struct *ta
  */
 static __always_inline __u64 choose_record(struct memory *memory)
 {
-	const struct event_queue *queue = &memory->queue;
-	__u64 head = queue->head;
-	__u64 waiting = head - *(const volatile __u64 *)&queue->tail;
 	volatile __u64 *at = &memory->record_at;
 
-	*at = waiting > EVENT_QUEUE_SIZE - sizeof(struct event) ? SPARE_RECORD_AT
-								: head % EVENT_QUEUE_SIZE;
+	*at = event_queue_place(&memory->queue);
 	return *at;
-}
-
-/* The record at the queue's head is whole. */
-static __always_inline void publish(struct event_queue *queue, __u64 size)
-{
-#if defined(__TARGET_ARCH_x86)
-	/* The CPU keeps stores in order. An atomic addition would wait for all of them: the record
-	 * lies in cold lines. */
-	__asm__ volatile("" : : : "memory");
-	*(volatile __u64 *)&queue->head = queue->head + size;
-#else
-	/* One that asks for the old value is a barrier. */
-	volatile __u64 before = __sync_fetch_and_add(&queue->head, size);
-
-	(void)before;
-#endif
 }
 
 /*
@@ -488,7 +467,7 @@ static __noinline bool send_with_stack(struct memory *memory, const struct event
 		return false;
 
 	const struct unwind_frame *start = &memory->start;
-	struct event *event = (struct event *)(memory->records + SPARE_RECORD_AT);
+	struct event *event = (struct event *)(memory->records + EVENT_QUEUE_SPARE_AT);
 	__u32 frame_count = memory->state.kernel_frame_count + memory->state.frame_count;
 
 	if (frame_count > EVENT_FRAME_COUNT_MAX)
@@ -659,8 +638,8 @@ static __always_inline void send(struct memory *memory, struct event *event, __u
 	if (size > sizeof(*event))
 		size = sizeof(*event);
 	/* Whoever drains them comes ten times a second: it is woken where that is not enough. */
-	if (at < SPARE_RECORD_AT)
-		publish(&memory->queue, size);
+	if (at < EVENT_QUEUE_SPARE_AT)
+		event_queue_publish(&memory->queue, size);
 	else if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
 		memory->queue.counters[COUNTER_RING_FULL]++;
 }
@@ -700,7 +679,7 @@ int profile(struct tick *tick)
 	__u64 at = choose_record(memory);
 
 	/* For the verifier, which can't tell. */
-	if (at > SPARE_RECORD_AT)
+	if (at > EVENT_QUEUE_SPARE_AT)
 		return 0;
 
 	struct event *event = (struct event *)(memory->records + at);

@@ -38,16 +38,11 @@ struct sampler {
 	struct bpf_link **links;
 	uint32_t event_count;
 	struct sampler_options options;
-	uint64_t malformed;
 	struct sampler_memory memory;
 	void *chunks[WALK_CHUNK_COUNT_MAX];
 	/* What the program works with, by CPU; each begins with its queue. */
-	uint8_t *memories;
-	/* While they are drained, by CPU: */
-	uint64_t *heads;   /* up to where */
-	uint64_t *next_ns; /* when the next sample was taken; UINT64_MAX: there is none */
-	uint32_t queue_count;
-	int handed_over;
+	void *memories;
+	struct queues *queues;
 };
 
 static const size_t buckets_size = WALK_BUCKET_COUNT * sizeof(struct walk_bucket);
@@ -122,88 +117,9 @@ static int explain_attach(int err, uint32_t cpu, char reterr[static SAMPLER_ERRO
 	return err;
 }
 
-static bool is_whole(const struct event *event, size_t size)
-{
-	if (size < EVENT_HEADER_SIZE || event->kernel_frame_count > EVENT_KERNEL_FRAME_COUNT_MAX ||
-	    event->user_frame_count > EVENT_USER_FRAME_COUNT_MAX)
-		return false;
-
-	size_t wanted = event_size(event);
-
-	if (event->raw_stack_size > 0)
-		wanted += sizeof(struct event_raw) + event->raw_stack_size;
-	return size >= wanted && event->raw_stack_size <= EVENT_RAW_STACK_SIZE_MAX;
-}
-
-/* ---- samples ------------------------------------------------------------------------------------
- */
-
-static struct event_queue *queue_of(const struct sampler *sampler, uint32_t cpu)
-{
-	size_t size = bpf_map__value_size(sampler->program->maps.memories);
-
-	return (struct event_queue *)(void *)(sampler->memories + cpu * size);
-}
-
-static const struct event *next_record(const struct event_queue *queue)
-{
-	return (const struct event *)(const void *)((const uint8_t *)queue +
-						    EVENT_QUEUE_RECORDS_AT +
-						    queue->tail % EVENT_QUEUE_SIZE);
-}
-
-/* Malformed, it and all behind it are gone: where the next one begins is not known. */
-static void look_at_next(struct sampler *sampler, uint32_t cpu)
-{
-	struct event_queue *queue = queue_of(sampler, cpu);
-	uint64_t left = sampler->heads[cpu] - queue->tail;
-
-	sampler->next_ns[cpu] = UINT64_MAX;
-	if (left == 0)
-		return;
-	if (left <= EVENT_QUEUE_SIZE && is_whole(next_record(queue), left)) {
-		sampler->next_ns[cpu] = next_record(queue)->boot_ns;
-		return;
-	}
-	sampler->malformed++;
-	__atomic_store_n(&queue->tail, sampler->heads[cpu], __ATOMIC_RELEASE);
-}
-
-/* Samples of all queues from before then, by their age. */
-static void hand_over_until(struct sampler *sampler, uint64_t end_ns)
-{
-	while (true) {
-		uint32_t oldest = 0;
-
-		for (uint32_t cpu = 1; cpu < sampler->queue_count; cpu++)
-			if (sampler->next_ns[cpu] < sampler->next_ns[oldest])
-				oldest = cpu;
-		if (sampler->next_ns[oldest] >= end_ns)
-			return;
-
-		struct event_queue *queue = queue_of(sampler, oldest);
-		const struct event *event = next_record(queue);
-		uint64_t size = event_size(event);
-
-		sampler->options.handler(sampler->options.context, event);
-		sampler->handed_over++;
-		__atomic_store_n(&queue->tail, queue->tail + size, __ATOMIC_RELEASE);
-		look_at_next(sampler, oldest);
-	}
-}
-
 static int handle_record(void *context, void *bytes, size_t size)
 {
-	struct sampler *sampler = context;
-	const struct event *event = bytes;
-
-	if (!is_whole(event, size)) {
-		sampler->malformed++;
-		return 0;
-	}
-	hand_over_until(sampler, event->boot_ns);
-	sampler->options.handler(sampler->options.context, event);
-	sampler->handed_over++;
+	queues_add(((struct sampler *)context)->queues, bytes, size);
 	return 0;
 }
 
@@ -250,13 +166,8 @@ static int map_memory(struct sampler *sampler)
 				 bpf_map__fd(sampler->program->maps.memories), 0);
 	if (sampler->memories == MAP_FAILED)
 		sampler->memories = NULL;
-	sampler->queue_count = bpf_map__max_entries(sampler->program->maps.memories);
-	sampler->heads = calloc(sampler->queue_count, sizeof(sampler->heads[0]));
-	sampler->next_ns = calloc(sampler->queue_count, sizeof(sampler->next_ns[0]));
-	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories &&
-			       sampler->heads && sampler->next_ns
-		       ? 0
-		       : -ENOMEM;
+	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories ? 0
+											  : -ENOMEM;
 }
 
 void sampler_memory(struct sampler *sampler, struct sampler_memory *ret)
@@ -357,6 +268,11 @@ int sampler_load(const struct sampler_options *options, struct sampler **ret,
 		return explain_load(err, reterr);
 
 	err = map_memory(sampler);
+	if (!err)
+		err = queues_new(sampler->memories,
+				 bpf_map__value_size(sampler->program->maps.memories),
+				 bpf_map__max_entries(sampler->program->maps.memories),
+				 options->handler, options->context, &sampler->queues);
 	if (err) {
 		snprintf(reterr, SAMPLER_ERROR_SIZE, "cannot map the program's memory: %s",
 			 strerror(-err));
@@ -424,9 +340,8 @@ struct sampler *sampler_free(struct sampler *sampler)
 		bpf_link__destroy(sampler->links[i]);
 	free(sampler->links);
 	free(sampler->events);
-	free(sampler->heads);
-	free(sampler->next_ns);
 	ring_buffer__free(sampler->ring);
+	queues_free(sampler->queues);
 	for (uint32_t i = 0; i < WALK_CHUNK_COUNT_MAX; i++)
 		if (sampler->chunks[i])
 			munmap(sampler->chunks[i], WALK_CHUNK_SIZE);
@@ -448,32 +363,19 @@ int sampler_fd(const struct sampler *sampler)
 	return ring_buffer__epoll_fd(sampler->ring);
 }
 
-/* What comes meanwhile waits for the next time. */
 int sampler_drain(struct sampler *sampler)
 {
-	int err;
+	queues_begin(sampler->queues);
 
-	sampler->handed_over = 0;
-	for (uint32_t cpu = 0; cpu < sampler->queue_count; cpu++) {
-		sampler->heads[cpu] =
-			__atomic_load_n(&queue_of(sampler, cpu)->head, __ATOMIC_ACQUIRE);
-		look_at_next(sampler, cpu);
-	}
-	err = ring_buffer__consume(sampler->ring);
-	hand_over_until(sampler, UINT64_MAX);
-	return err < 0 ? err : sampler->handed_over;
+	int err = ring_buffer__consume(sampler->ring);
+	int handed_over = queues_finish(sampler->queues);
+
+	return err < 0 ? err : handed_over;
 }
 
 void sampler_counters(const struct sampler *sampler, uint64_t ret[static COUNTER_COUNT])
 {
-	memset(ret, 0, COUNTER_COUNT * sizeof(ret[0]));
-	for (uint32_t cpu = 0; cpu < sampler->queue_count; cpu++) {
-		const __u64 *counters = queue_of(sampler, cpu)->counters;
-
-		for (uint32_t i = 0; i < COUNTER_COUNT; i++)
-			ret[i] += __atomic_load_n(&counters[i], __ATOMIC_RELAXED);
-	}
-	ret[COUNTER_UNREADABLE] += sampler->malformed;
+	queues_counters(sampler->queues, ret);
 }
 
 int sampler_measure(struct sampler *sampler, uint32_t pid, uint32_t class)

@@ -8,6 +8,7 @@
 #include "bpf/events.h"
 #include "bpf/measure.h"
 #include "bpf/walk_layout.h"
+#include "collector/queues.h"
 
 /*
  * The program in the kernel: loaded, attached to a clock event of every online CPU, its samples
@@ -15,14 +16,10 @@
  */
 struct sampler;
 
-/* The event is valid during the call only; its frame counts and the size of its raw stack are
- * checked against its size. */
-typedef void sampler_handler(void *context, const struct event *event);
-
 enum { SAMPLER_ERROR_SIZE = 256 };
 
 struct sampler_options {
-	sampler_handler *handler;
+	queues_handler *handler;
 	void *context;
 	/* Every so manieth stack is walked twice, once without short cuts; 0: every thousandth. */
 	uint32_t check_period;

@@ -88,7 +88,8 @@ UNWIND_ASSERT(__builtin_offsetof(struct memory, records) == EVENT_QUEUE_RECORDS_
 	      "where the collector looks");
 
 /* By CPU. Not a per-CPU array, whose values have 32 KiB at most, and which is one more look for
- * where they are. As many as there are CPUs: set before loading. */
+ * where they are. As many as there are CPUs online: set before loading, and the collector starts
+ * again when one is added. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -653,7 +654,7 @@ int profile(struct tick *tick)
 	struct memory *memory = bpf_map_lookup_elem(&memories, &cpu);
 	struct walk_memo_line *lines = memo_lines();
 
-	/* Every CPU that can be has one. */
+	/* Every CPU that has an event has one. */
 	if (!memory || !lines)
 		return 0;
 	/* The idle thread is pid 0, one on each CPU. */

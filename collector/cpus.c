@@ -52,10 +52,10 @@ bool cpus_include(const uint32_t *cpus, uint32_t count, const uint32_t *others,
 	return true;
 }
 
-static int read_list(const char *path, uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count)
+int cpus_online(uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count)
 {
 	char text[4096];
-	autoclose int file = open(path, O_RDONLY | O_CLOEXEC);
+	autoclose int file = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC);
 	ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text));
 
 	if (size < 0)
@@ -63,15 +63,10 @@ static int read_list(const char *path, uint32_t cpus[static CPU_COUNT_MAX], uint
 	return cpus_parse((struct str){ text, (size_t)size }, cpus, ret_count);
 }
 
-int cpus_online(uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count)
-{
-	return read_list("/sys/devices/system/cpu/online", cpus, ret_count);
-}
-
-int cpus_highest(uint32_t *ret)
+int cpus_highest_online(uint32_t *ret)
 {
 	uint32_t cpus[CPU_COUNT_MAX], count = 0, highest = 0;
-	int err = read_list("/sys/devices/system/cpu/possible", cpus, &count);
+	int err = cpus_online(cpus, &count);
 
 	if (err)
 		return err;

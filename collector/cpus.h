@@ -18,5 +18,5 @@ bool cpus_include(const uint32_t *cpus, uint32_t count, const uint32_t *others,
 /* Those that are online now. */
 int cpus_online(uint32_t cpus[static CPU_COUNT_MAX], uint32_t *ret_count);
 
-/* The highest number that a CPU of this machine can ever have; there may be gaps below. */
-int cpus_highest(uint32_t *ret);
+/* The highest number of those; there may be gaps below. */
+int cpus_highest_online(uint32_t *ret);

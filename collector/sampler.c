@@ -222,8 +222,9 @@ static int set_options(struct profiler_bpf *program, const struct sampler_option
 	uint32_t highest_cpu;
 	int err = bpf_map__set_max_entries(program->maps.ring, ring_size());
 
+	/* A virtual machine of two CPUs may have 240 that can be, 140 KiB each. */
 	if (!err)
-		err = cpus_highest(&highest_cpu);
+		err = cpus_highest_online(&highest_cpu);
 	if (!err)
 		err = bpf_map__set_max_entries(program->maps.memories, highest_cpu + 1);
 	if (err)
@@ -296,6 +297,8 @@ int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_
 	assert(frequency_hz > 0 && cpu_count > 0);
 	assert(!sampler->events);
 
+	uint32_t cpu_end = bpf_map__max_entries(sampler->program->maps.memories);
+
 	/* A fixed period, not freq=1: every sample then weighs the same CPU time. */
 	struct perf_event_attr attributes = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -311,6 +314,10 @@ int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
+		/* It came online since the program was loaded. */
+		if (cpus[i] >= cpu_end)
+			return explain_attach(-ENODEV, cpus[i], reterr);
+
 		int event = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpus[i], -1,
 					 PERF_FLAG_FD_CLOEXEC);
 

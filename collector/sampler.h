@@ -30,7 +30,8 @@ struct sampler_options {
 int sampler_load(const struct sampler_options *options, struct sampler **ret,
 		 char reterr[static SAMPLER_ERROR_SIZE]);
 
-/* Opens an event of this frequency on each CPU of the list and attaches. */
+/* Opens an event of this frequency on each CPU of the list and attaches. -ENODEV for one that came
+ * online after sampler_load(). */
 int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_t *cpus,
 		   uint32_t cpu_count, char reterr[static SAMPLER_ERROR_SIZE]);
 

@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/cpus.h"
 #include "collector/sampler.h"
 #include "tests/support/hearth.h"
 
@@ -66,10 +68,29 @@ static void is_verified_in_no_more_steps_than_before(void **state)
 	}
 }
 
+/* Nothing is sampled there, and nobody would hear of it. */
+static void refuses_a_cpu_that_was_not_there(void **state)
+{
+	autoclean(sampler) struct sampler *sampler = NULL;
+	char reason[SAMPLER_ERROR_SIZE] = "";
+	uint32_t cpu = 0;
+
+	(void)state;
+	need_bpf();
+	assert_int_equal(sampler_load(&(struct sampler_options){ .handler = ignore_event },
+				      &sampler, reason),
+			 0);
+	assert_int_equal(cpus_highest_online(&cpu), 0);
+	cpu++;
+	assert_int_equal(sampler_attach(sampler, 99, &cpu, 1, reason), -ENODEV);
+	assert_non_null(strstr(reason, "cannot open a clock event on CPU"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_verified_in_no_more_steps_than_before),
+		cmocka_unit_test(refuses_a_cpu_that_was_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

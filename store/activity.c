@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/pages.h"
@@ -311,34 +312,104 @@ static size_t least_left(const struct bytes *columns)
 	return least;
 }
 
-/* Runs of which each number takes one byte, as nearly all do: no column is looked at for itself. */
-static int take_small_runs(struct activity_reader *reader, struct activity_run *runs, size_t room)
+int activity_sums_init(struct activity_sums *sums, uint32_t pair_count)
 {
+	*sums = (struct activity_sums){
+		.sums = calloc((size_t)pair_count + 1, sizeof(sums->sums[0])),
+		.occurring = calloc((size_t)pair_count + 1, sizeof(sums->occurring[0])),
+	};
+	return sums->sums && sums->occurring ? 0 : -ENOMEM;
+}
+
+void activity_sums_done(struct activity_sums *sums)
+{
+	free(sums->sums);
+	free(sums->occurring);
+	*sums = (struct activity_sums){ 0 };
+}
+
+void activity_sums_clear(struct activity_sums *sums)
+{
+	for (uint32_t i = 0; i < sums->count; i++)
+		sums->sums[sums->occurring[i]] = (struct activity_sum){ 0 };
+	sums->count = 0;
+}
+
+static struct activity_sum *begin_sum(struct activity_sums *sums, uint32_t pair, uint32_t slice)
+{
+	struct activity_sum *sum = &sums->sums[pair];
+
+	sum->occurs = true;
+	sum->first = slice;
+	sums->occurring[sums->count++] = pair;
+	return sum;
+}
+
+static inline struct activity_sum *sum_of(struct activity_sums *sums, uint32_t pair, uint32_t slice)
+{
+	struct activity_sum *sum = &sums->sums[pair];
+
+	if (!sum->occurs)
+		sum = begin_sum(sums, pair, slice);
+	sum->last = slice;
+	return sum;
+}
+
+/* Whether of the next eight runs each number takes one byte, and none is valued. */
+static inline bool are_small(const uint8_t *steps, const uint8_t *pairs, const uint8_t *samples,
+			     const uint8_t *kernel)
+{
+	const uint64_t long_bits = UINT64_C(0x8080808080808080);
+	const uint64_t valued_bits = UINT64_C(0x0101010101010101);
+	uint64_t all[4];
+
+	memcpy(&all[0], steps, sizeof(all[0]));
+	memcpy(&all[1], pairs, sizeof(all[0]));
+	memcpy(&all[2], samples, sizeof(all[0]));
+	memcpy(&all[3], kernel, sizeof(all[0]));
+	return ((all[0] | all[1] | all[2] | all[3]) & long_bits) == 0 &&
+	       (all[0] & valued_bits) == 0;
+}
+
+/*
+ * Runs of which each number takes one byte, as nearly all do, eight at a time: no column is looked
+ * at for itself. What is valued, longer, wrong, of another time or left over is taken by itself.
+ */
+static void sum_small_runs(struct activity_reader *reader, uint32_t end, struct activity_sums *sums)
+{
+	enum { TOGETHER = sizeof(uint64_t) };
 	struct bytes *columns = reader->columns;
 	const uint8_t *steps = columns[COLUMN_STEPS].next;
 	const uint8_t *pairs = columns[COLUMN_PAIRS].next;
 	const uint8_t *samples = columns[COLUMN_SAMPLES].next;
 	const uint8_t *kernel = columns[COLUMN_KERNEL].next;
+	const uint32_t pair_count = reader->pair_count;
 	size_t left = least_left(columns);
 	uint32_t slice = reader->run.slice;
 	uint32_t pair = reader->run.pair;
 	size_t count = 0;
+	size_t safe = 0;
 
-	for (room = left < room ? left : room; count < room; count++) {
-		uint32_t step = steps[count] >> 1;
-		uint32_t next = (step ? 0 : pair) + pairs[count];
+	for (;; count++) {
+		if (count == safe) {
+			if (left - count < TOGETHER || !are_small(steps + count, pairs + count,
+								  samples + count, kernel + count))
+				break;
+			safe = count + TOGETHER;
+		}
 
-		/* What is valued, longer or wrong is taken by itself. */
-		if ((steps[count] | pairs[count] | samples[count] | kernel[count]) & 0x80 ||
-		    steps[count] & 1 || step >= reader->slice_count - slice ||
-		    next >= reader->pair_count)
+		uint32_t next = slice + (steps[count] >> 1);
+		uint32_t further = (next == slice ? pair : 0) + pairs[count];
+
+		if (next >= end || further >= pair_count)
 			break;
-		slice += step;
-		pair = next;
-		runs[count] = (struct activity_run){ .slice = slice,
-						     .pair = pair,
-						     .samples = samples[count],
-						     .kernel_samples = kernel[count] };
+		slice = next;
+		pair = further;
+
+		struct activity_sum *sum = sum_of(sums, pair, slice);
+
+		sum->samples = saturated(sum->samples, samples[count]);
+		sum->kernel_samples = saturated(sum->kernel_samples, kernel[count]);
 	}
 	reader->run.slice = slice;
 	reader->run.pair = pair;
@@ -346,21 +417,45 @@ static int take_small_runs(struct activity_reader *reader, struct activity_run *
 		columns[i].next += count;
 		columns[i].left -= count;
 	}
-	return (int)count;
 }
 
-int activity_next_few(struct activity_reader *reader, struct activity_run runs[static ACTIVITY_FEW])
+static void add_to_sum(const struct activity_run *run, struct activity_sums *sums)
 {
-	int count = take_small_runs(reader, runs, ACTIVITY_FEW);
-	int err = 0;
+	struct activity_sum *sum = sum_of(sums, run->pair, run->slice);
 
-	if (count == ACTIVITY_FEW)
-		return count;
-	err = activity_next(reader);
-	if (err <= 0)
-		return err < 0 ? err : count;
-	runs[count++] = reader->run;
-	return count;
+	if (!run->is_valued) {
+		sum->samples = saturated(sum->samples, run->samples);
+		sum->kernel_samples = saturated(sum->kernel_samples, run->kernel_samples);
+		return;
+	}
+	sum->valued_samples = saturated(sum->valued_samples, run->samples);
+	sum->value = saturated(sum->value, run->value);
+	sum->kernel_value = saturated(sum->kernel_value, run->kernel_value);
+}
+
+/* Whether the next run is of a slice before this one; at the end there is none. */
+static bool comes_before(const struct activity_reader *reader, uint32_t slice)
+{
+	struct bytes steps = reader->columns[COLUMN_STEPS];
+
+	return steps.left > 0 && column_take(&steps) >> 1 < slice - (uint64_t)reader->run.slice;
+}
+
+int activity_sum_until(struct activity_reader *reader, uint32_t slice, struct activity_sums *sums)
+{
+	int more = 1;
+
+	assert(slice >= reader->run.slice && slice <= reader->slice_count);
+	while (more > 0) {
+		sum_small_runs(reader, slice, sums);
+		/* After the last slice comes the end, or what is wrong. */
+		if (slice < reader->slice_count && !comes_before(reader, slice))
+			return 0;
+		more = activity_next(reader);
+		if (more > 0)
+			add_to_sum(&reader->run, sums);
+	}
+	return more;
 }
 
 int activity_unpack(struct codec *codec, const void *blob, size_t size, uint32_t pair_count,

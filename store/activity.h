@@ -95,12 +95,35 @@ int activity_open(struct codec *codec, const void *blob, size_t size, uint32_t p
 /* 1 for a run, 0 at the end, -EBADMSG. */
 int activity_next(struct activity_reader *reader);
 
-/* The next few at once, for those who read a million: how many, 0 at the end, -EBADMSG. */
-enum { ACTIVITY_FEW = 64 };
-int activity_next_few(struct activity_reader *reader,
-		      struct activity_run runs[static ACTIVITY_FEW]);
+/* What a pair has in some slices together. */
+struct activity_sum {
+	uint64_t samples, kernel_samples; /* whose values are multiples of these */
+	uint64_t valued_samples, value, kernel_value;
+	uint32_t first, last; /* slices it occurs in, when it is one of those that do */
+	bool occurs;
+};
+
+/* By pair, and which of them occur, in no order. */
+struct activity_sums {
+	struct activity_sum *sums;
+	uint32_t *occurring;
+	uint32_t count;
+};
+
+/* Of so many pairs none. -ENOMEM. */
+int activity_sums_init(struct activity_sums *sums, uint32_t pair_count);
+void activity_sums_done(struct activity_sums *sums);
+void activity_sums_clear(struct activity_sums *sums);
+
+/* Adds what is left of slices before this one, for those who read a million: 0, -EBADMSG. */
+int activity_sum_until(struct activity_reader *reader, uint32_t slice, struct activity_sums *sums);
 
 static inline void activity_cleanup(struct activity *activity)
 {
 	activity_done(activity);
+}
+
+static inline void activity_sums_cleanup(struct activity_sums *sums)
+{
+	activity_sums_done(sums);
 }

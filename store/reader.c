@@ -382,45 +382,88 @@ static int visit_active_run(struct reader *reader, const struct slice *slice,
 	return question->run(question->context, reader, slice, &run, verdict, NULL);
 }
 
-/* Runs of one slice that lies in the range. */
-static int visit_active_slice(struct reader *reader, const struct activity_run *runs, int count,
-			      uint64_t *samples)
+static int visit_active_runs(struct reader *reader, struct activity_reader *from, uint64_t *samples)
 {
-	const struct reader_question *question = reader->question;
-	const struct slice *slice = &reader->activity.slices.items[runs[0].slice];
 	int err = 0;
 
-	if (!reader_in_range(reader, slice->start_ms))
-		return 0;
-	if (question->active && !reader_hides(reader) && question->asked->profile_count == 0) {
-		question->active(question->context, slice, runs, count,
-				 reader->segment_verdicts.items, samples);
-		return 0;
+	while (!err && (err = activity_next(from)) > 0) {
+		const struct slice *slice = &reader->activity.slices.items[from->run.slice];
+
+		err = 0;
+		if (reader_in_range(reader, slice->start_ms))
+			err = visit_active_run(reader, slice, &from->run, samples);
 	}
-	for (int i = 0; !err && i < count; i++)
-		err = visit_active_run(reader, slice, &runs[i], samples);
+	return err;
+}
+
+static void visit_sums(const struct reader *reader, const struct activity_sums *sums,
+		       uint64_t *samples)
+{
+	const struct reader_question *question = reader->question;
+
+	for (uint32_t i = 0; i < sums->count; i++) {
+		const struct activity_sum *sum = &sums->sums[sums->occurring[i]];
+		const struct verdict *verdict = &reader->segment_verdicts.items[sums->occurring[i]];
+
+		if (!verdict->matches)
+			continue;
+		*samples += sum->samples + sum->valued_samples;
+		question->active(question->context, reader->activity.slices.items, sum, verdict);
+	}
+}
+
+/* How many slices from this one on are one to the question; those beside the range are, too. */
+static uint32_t find_together(const struct reader *reader, uint32_t first, bool is_inside)
+{
+	const struct reader_question *question = reader->question;
+	const struct slice *slices = reader->activity.slices.items;
+	uint32_t end = first + 1;
+
+	while (end < reader->activity.slices.count &&
+	       reader_in_range(reader, slices[end].start_ms) == is_inside)
+		end++;
+	return is_inside ? question->together(question->context, slices + first, end - first)
+			 : end - first;
+}
+
+/* A month has more than a million runs, and points of some slices each: by pair first. */
+static int visit_active_sums(struct reader *reader, struct activity_reader *from, uint64_t *samples)
+{
+	const struct slice *slices = reader->activity.slices.items;
+	autoclean(activity_sums) struct activity_sums sums = { 0 };
+	int err = activity_sums_init(&sums, reader->segment_pairs.pairs.count);
+	uint32_t next = 0;
+
+	/* Without slices there are no runs. */
+	if (!err && reader->activity.slices.count == 0)
+		err = activity_sum_until(from, 0, &sums);
+	for (uint32_t first = 0; !err && first < reader->activity.slices.count; first = next) {
+		bool is_inside = reader_in_range(reader, slices[first].start_ms);
+
+		next = first + find_together(reader, first, is_inside);
+		err = activity_sum_until(from, next, &sums);
+		if (!err && is_inside)
+			visit_sums(reader, &sums, samples);
+		activity_sums_clear(&sums);
+	}
 	return err;
 }
 
 static int visit_active(struct reader *reader, struct activity_reader *from)
 {
-	struct store_asker *asker =
-		reader->span->is_chronicle ? reader->question->asked->asker : NULL;
-	struct activity_run runs[ACTIVITY_FEW];
+	const struct reader_question *question = reader->question;
+	struct store_asker *asker = reader->span->is_chronicle ? question->asked->asker : NULL;
 	uint64_t samples = 0;
-	int count = 0;
-	int err = 0;
+	int err;
 
 	visit_slices(reader, reader->activity.slices.items, reader->activity.slices.count);
-	while (!err && (count = activity_next_few(from, runs)) > 0)
-		for (int first = 0, i = 1; !err && first < count; i++)
-			if (i == count || runs[i].slice != runs[first].slice) {
-				err = visit_active_slice(reader, runs + first, i - first, &samples);
-				first = i;
-			}
+	if (question->active && !reader_hides(reader) && question->asked->profile_count == 0)
+		err = visit_active_sums(reader, from, &samples);
+	else
+		err = visit_active_runs(reader, from, &samples);
 	if (asker)
 		asker->rolled += samples;
-	return err ? err : count;
+	return err;
 }
 
 static int visit_activity(struct reader *reader, const struct segment_row *segment)

@@ -96,12 +96,13 @@ struct reader_question {
 		   const struct run *run, const struct verdict *verdict,
 		   struct entry_reader *entries);
 	/*
-	 * The same without entries for some runs of one slice in the range at once, by the verdicts
-	 * of their pairs, which also do not match; adds up the samples of those that do. Where
-	 * nothing was deleted, and not single profiles are asked for. May be NULL.
+	 * The same without entries for what a pair has that matches in some slices together, where
+	 * nothing was deleted, and not single profiles are asked for: NULL or both. How many of
+	 * these slices, which lie in the range, are one to the question, from the first on?
 	 */
-	void (*active)(void *context, const struct slice *slice, const struct activity_run *runs,
-		       int count, const struct verdict *verdicts, uint64_t *samples);
+	uint32_t (*together)(void *context, const struct slice *slices, uint32_t count);
+	void (*active)(void *context, const struct slice *slices, const struct activity_sum *sum,
+		       const struct verdict *verdict);
 	/*
 	 * A segment of a compact span that lies in the question's range while the span does not: 1
 	 * when its sums did. May be NULL.

@@ -114,6 +114,14 @@ static bool find_point(struct series_question *question, const struct slice *sli
 	return question->is_on_grid;
 }
 
+static inline void note_seen(struct group *group, int64_t time_ms)
+{
+	if (time_ms < group->first_seen_ms)
+		group->first_seen_ms = time_ms;
+	if (time_ms > group->last_seen_ms)
+		group->last_seen_ms = time_ms;
+}
+
 /* To the point that was found last. */
 static inline void add_to_point(const struct series_question *question, const struct slice *slice,
 				uint32_t number, uint64_t value, uint64_t kernel_value)
@@ -127,10 +135,7 @@ static inline void add_to_point(const struct series_question *question, const st
 	question->present.items[place] = true;
 	group->total = saturated_sum(group->total, value);
 	group->kernel_total = saturated_sum(group->kernel_total, kernel_value);
-	if (slice->start_ms < group->first_seen_ms)
-		group->first_seen_ms = slice->start_ms;
-	if (slice->start_ms > group->last_seen_ms)
-		group->last_seen_ms = slice->start_ms;
+	note_seen(group, slice->start_ms);
 }
 
 static void add_value(struct series_question *question, const struct slice *slice, uint32_t number,
@@ -177,30 +182,35 @@ static int add_run(void *context, struct reader *reader, const struct slice *sli
 	return 0;
 }
 
-/* A month of a host has more than a million. */
-static void add_active(void *context, const struct slice *slice, const struct activity_run *runs,
-		       int count, const struct verdict *verdicts, uint64_t *samples)
+/* As many as fall on one point, in the order of their times. */
+static uint32_t find_together(void *context, const struct slice *slices, uint32_t count)
 {
 	struct series_question *question = context;
-	bool is_on_grid = find_point(question, slice);
-	uint64_t seen = 0;
+	bool is_on_grid = find_point(question, &slices[0]);
+	size_t point = question->last_point;
+	uint32_t together = 1;
 
-	for (int i = 0; i < count; i++) {
-		const struct activity_run *run = &runs[i];
-		const struct verdict *verdict = &verdicts[run->pair];
+	while (together < count && slices[together].start_ms >= slices[together - 1].start_ms &&
+	       find_point(question, &slices[together]) == is_on_grid &&
+	       (!is_on_grid || question->last_point == point))
+		together++;
+	return together;
+}
 
-		if (!verdict->matches)
-			continue;
-		seen += run->samples;
-		if (is_on_grid && run->is_valued)
-			add_to_point(question, slice, verdict->group, run->value,
-				     run->kernel_value);
-		else if (is_on_grid)
-			add_to_point(question, slice, verdict->group,
-				     saturated_product(run->samples, verdict->period),
-				     saturated_product(run->kernel_samples, verdict->period));
-	}
-	*samples += seen;
+/* A month of a host has more than a million runs, and some hundred thousand of these. */
+static void add_active(void *context, const struct slice *slices, const struct activity_sum *sum,
+		       const struct verdict *verdict)
+{
+	struct series_question *question = context;
+	uint64_t value = saturated_product(sum->samples, verdict->period);
+	uint64_t kernel_value = saturated_product(sum->kernel_samples, verdict->period);
+
+	if (!find_point(question, &slices[sum->first]))
+		return;
+	add_to_point(question, &slices[sum->first], verdict->group,
+		     saturated_sum(value, sum->value),
+		     saturated_sum(kernel_value, sum->kernel_value));
+	note_seen(&question->groups.items[verdict->group], slices[sum->last].start_ms);
 }
 
 static int add_entry(void *context, struct reader *reader, const struct slice *slice,
@@ -378,6 +388,7 @@ int store_series(struct store *store, const struct store_question *question,
 						   .group = find_group,
 						   .segment = add_segment,
 						   .run = add_run,
+						   .together = find_together,
 						   .active = add_active,
 						   .entry = add_entry,
 						   .slice = note_slice,

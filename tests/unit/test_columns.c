@@ -443,66 +443,156 @@ static void details_that_do_not_make_their_entry_are_refused(void **state)
 	}
 }
 
-/* Whether numbers take one byte or more, and whatever stands where the few end. */
-static void runs_are_the_same_a_few_at_once(void **state)
+enum { SUMMED_RUNS = 1000, SUMMED_SLICES = 300, SUMMED_PAIRS = 700 };
+
+/* Of which the first half is small, as most are. */
+static void make_runs(struct activity *activity)
 {
-	enum { RUN_COUNT = 1000, SLICE_COUNT = 300, PAIR_COUNT = 700 };
-	struct activity_run few[ACTIVITY_FEW];
+	uint32_t random = 1;
+
+	assert_int_equal(array_reserve(&activity->runs, SUMMED_RUNS), 0);
+	assert_int_equal(array_reserve(&activity->slices, SUMMED_SLICES), 0);
+	for (uint32_t i = 0; i < SUMMED_SLICES; i++)
+		activity->slices.items[activity->slices.count++] = (struct slice){ i, i + 1 };
+	for (uint32_t i = 0; i < SUMMED_RUNS; i++) {
+		random = random * 1664525 + 1013904223;
+
+		bool is_large = i >= SUMMED_RUNS / 2 && random >> 30 == 0;
+		bool is_valued = i >= SUMMED_RUNS / 2 && random >> 29 == 7;
+
+		activity->runs.items[activity->runs.count++] = (struct activity_run){
+			.slice = (random >> 8) % SUMMED_SLICES,
+			.pair = (random >> 12) % SUMMED_PAIRS,
+			.is_valued = is_valued,
+			.samples = is_large ? i << 7 : i % 128,
+			.kernel_samples = is_large ? i : i % 3,
+			.value = is_valued ? i : 0,
+			.kernel_value = is_valued ? i / 2 : 0,
+		};
+	}
+	activity_sort(activity);
+}
+
+/* That a sum is what the runs of the pair from one slice up to another are together. */
+static void check_sum(const struct activity *activity, uint32_t from, uint32_t to, uint32_t pair,
+		      const struct activity_sum *sum)
+{
+	struct activity_sum expected = { 0 };
+
+	for (uint32_t i = 0; i < activity->runs.count; i++) {
+		const struct activity_run *run = &activity->runs.items[i];
+
+		if (run->pair != pair || run->slice < from || run->slice >= to)
+			continue;
+		if (!expected.occurs)
+			expected.first = run->slice;
+		expected.occurs = true;
+		expected.last = run->slice;
+		expected.samples += run->is_valued ? 0 : run->samples;
+		expected.kernel_samples += run->is_valued ? 0 : run->kernel_samples;
+		expected.valued_samples += run->is_valued ? run->samples : 0;
+		expected.value += run->value;
+		expected.kernel_value += run->kernel_value;
+	}
+	assert_int_equal(sum->occurs, expected.occurs);
+	assert_int_equal(sum->first, expected.first);
+	assert_int_equal(sum->last, expected.last);
+	assert_int_equal(sum->samples, expected.samples);
+	assert_int_equal(sum->kernel_samples, expected.kernel_samples);
+	assert_int_equal(sum->valued_samples, expected.valued_samples);
+	assert_int_equal(sum->value, expected.value);
+	assert_int_equal(sum->kernel_value, expected.kernel_value);
+}
+
+/* Whether numbers take one byte or more, and wherever the slices end that are one. */
+static void runs_are_summed_by_pair(void **state)
+{
+	static const uint32_t together[] = { 1, 2, 7, 60, SUMMED_SLICES };
 	struct activity activity = { 0 }, read = { 0 };
 	struct activity_reader reader;
+	struct activity_sums sums;
 	autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
 	autoclean(codec) struct codec *codec = NULL;
-	uint32_t random = 1, seen = 0;
-	int count;
 
 	(void)state;
 	assert_int_equal(codec_new(&codec), 0);
-	assert_int_equal(array_reserve(&activity.runs, RUN_COUNT), 0);
-	assert_int_equal(array_reserve(&activity.slices, SLICE_COUNT), 0);
-	for (uint32_t i = 0; i < SLICE_COUNT; i++)
-		activity.slices.items[activity.slices.count++] = (struct slice){ i, i + 1 };
-	for (uint32_t i = 0; i < RUN_COUNT; i++) {
-		random = random * 1664525 + 1013904223;
-		/* The first half is small, as most are. */
-		bool is_large = i >= RUN_COUNT / 2 && random >> 30 == 0;
-		bool is_valued = i >= RUN_COUNT / 2 && random >> 29 == 7;
-
-		activity.runs.items[activity.runs.count++] = (struct activity_run){
-			.slice = (random >> 8) % SLICE_COUNT,
-			.pair = (random >> 12) % PAIR_COUNT,
-			.is_valued = is_valued,
-			.samples = is_large ? i << 7 : i % 128,
-			.kernel_samples = is_large ? i : 0,
-			.value = is_valued ? i : 0,
-		};
-	}
-	activity_sort(&activity);
+	make_runs(&activity);
 	assert_int_equal(activity_pack(codec, &activity, &blob), 0);
-	assert_int_equal(activity_open(codec, blob.bytes, blob.size, PAIR_COUNT, &read, &reader),
-			 0);
-	while ((count = activity_next_few(&reader, few)) > 0)
-		for (int i = 0; i < count; i++) {
-			const struct activity_run *run = &activity.runs.items[seen++];
+	assert_int_equal(activity_sums_init(&sums, SUMMED_PAIRS), 0);
+	for (size_t i = 0; i < sizeof(together) / sizeof(together[0]); i++) {
+		assert_int_equal(
+			activity_open(codec, blob.bytes, blob.size, SUMMED_PAIRS, &read, &reader),
+			0);
+		for (uint32_t from = 0, to = 0; from < SUMMED_SLICES; from = to) {
+			uint32_t occurring = 0;
 
-			assert_true(seen <= activity.runs.count);
-			assert_int_equal(few[i].slice, run->slice);
-			assert_int_equal(few[i].pair, run->pair);
-			assert_int_equal(few[i].is_valued, run->is_valued);
-			assert_int_equal(few[i].samples, run->samples);
-			assert_int_equal(few[i].kernel_samples, run->kernel_samples);
-			assert_int_equal(few[i].value, run->value);
+			to = from + together[i] < SUMMED_SLICES ? from + together[i]
+								: SUMMED_SLICES;
+			assert_int_equal(activity_sum_until(&reader, to, &sums), 0);
+			for (uint32_t pair = 0; pair < SUMMED_PAIRS; pair++) {
+				check_sum(&activity, from, to, pair, &sums.sums[pair]);
+				occurring += sums.sums[pair].occurs;
+			}
+			assert_int_equal(sums.count, occurring);
+			activity_sums_clear(&sums);
 		}
-	assert_int_equal(count, 0);
-	assert_int_equal(seen, activity.runs.count);
-	/* A pair that there is not. */
-	assert_int_equal(
-		activity_open(codec, blob.bytes, blob.size, PAIR_COUNT / 2, &read, &reader), 0);
-	while ((count = activity_next_few(&reader, few)) > 0)
-		for (int i = 0; i < count; i++)
-			assert_true(few[i].pair < PAIR_COUNT / 2);
-	assert_int_equal(count, -EBADMSG);
+	}
+	activity_sums_done(&sums);
 	activity_done(&activity);
 	activity_done(&read);
+}
+
+static int sum_up(struct codec *codec, const struct buf *blob, uint32_t pair_count)
+{
+	struct activity read = { 0 };
+	struct activity_reader reader;
+	struct activity_sums sums;
+	int err = activity_open(codec, blob->bytes, blob->size, pair_count, &read, &reader);
+
+	assert_int_equal(activity_sums_init(&sums, pair_count), 0);
+	if (!err)
+		err = activity_sum_until(&reader, read.slices.count, &sums);
+	activity_sums_done(&sums);
+	activity_done(&read);
+	return err;
+}
+
+/* A pair or a slice that there is not is found, and what stands behind the last run. */
+static void wrong_runs_are_not_summed(void **state)
+{
+	enum { COLUMNS = 6 };
+	static const struct {
+		const char *steps, *pairs, *samples, *kernel;
+		int slices;
+		int wanted;
+	} cases[] = {
+		{ "\2", "\3", "\1", "\0", 2, 0 },
+		{ "\4", "\3", "\1", "\0", 2, -EBADMSG },
+		{ "\2", "\4", "\1", "\0", 2, -EBADMSG },
+		{ "\2", "\3", "\1\1", "\0", 2, -EBADMSG },
+		{ "\2", "\3", "", "\0", 2, -EBADMSG },
+		{ "\0", "\0", "\1", "\0", 0, -EBADMSG },
+		{ "", "", "", "", 0, 0 },
+	};
+	autoclean(codec) struct codec *codec = NULL;
+
+	(void)state;
+	assert_int_equal(codec_new(&codec), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(buf) struct buf blob = BUF(COLUMNS_PLAIN_SIZE_MAX);
+		struct buf *columns = codec_columns(codec, COLUMNS);
+
+		column_put(&columns[0], (uint64_t)cases[i].slices);
+		for (int k = 0; k < 2 * cases[i].slices; k++)
+			column_put(&columns[0], 2);
+		/* One run, or none; a zero stands for itself. */
+		buf_add(&columns[1], cases[i].steps, i == 6 ? 0 : 1);
+		buf_add(&columns[2], cases[i].pairs, i == 6 ? 0 : 1);
+		buf_add(&columns[3], cases[i].samples, strlen(cases[i].samples));
+		buf_add(&columns[4], cases[i].kernel, i == 6 ? 0 : 1);
+		assert_int_equal(codec_pack_columns(codec, COLUMNS, &blob), 0);
+		assert_int_equal(sum_up(codec, &blob, 4), cases[i].wanted);
+	}
 }
 
 /* Few, many, and so many pairs for them that a table of these would not be worth it. */
@@ -799,7 +889,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(frames_of_words_that_are_none_are_refused, set_up,
 						tear_down),
 		cmocka_unit_test(sums_of_runs_are_in_order_however_many_there_are),
-		cmocka_unit_test(runs_are_the_same_a_few_at_once),
+		cmocka_unit_test(runs_are_summed_by_pair),
+		cmocka_unit_test(wrong_runs_are_not_summed),
 		cmocka_unit_test_setup_teardown(pairs_come_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_flipped_bit_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_beyond_what_is_there_allocate_nothing,

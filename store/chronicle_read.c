@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/growth.h"
 #include "store/reader.h"
@@ -43,18 +44,32 @@ int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **
 	return 0;
 }
 
+int reader_piece_row(struct reader *reader, uint32_t piece, const char *sql, sqlite3_stmt **ret)
+{
+	int err = 0;
+
+	if (!reader->piece_row)
+		err = database_prepare(reader->database, sql, &reader->piece_row);
+	if (err)
+		return err;
+	assert(strcmp(sqlite3_sql(reader->piece_row), sql) == 0);
+	sqlite3_reset(reader->piece_row);
+	sqlite3_bind_int64(reader->piece_row, 1, piece);
+	err = database_step(reader->piece_row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+	*ret = reader->piece_row;
+	return 0;
+}
+
 int reader_piece_pairs(struct reader *reader, uint32_t piece, struct pairs *ret)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
+	sqlite3_stmt *row = NULL;
 	struct str blob;
-	int err = database_prepare(reader->database, "SELECT pairs FROM piece WHERE id = ?", &row);
+	int err = reader_piece_row(reader, piece, "SELECT pairs FROM piece WHERE id = ?", &row);
 
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, piece);
-	err = database_step(row);
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
 	blob = database_column(row, 0);
 	return codec_unpack_pairs(reader->codec, blob.text, blob.size, ret);
 }

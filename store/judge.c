@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include <string.h>
+
 #include "store/reader.h"
 #include "store/selector.h"
 
@@ -44,9 +46,23 @@ static int64_t judge_new(struct reader *reader, struct pair pair, struct verdict
 	return group < 0 ? group : 0;
 }
 
+/* Pieces and segments of a file have nearly the same pairs, in nearly the same order. */
+static int64_t number_of(struct reader *reader, struct pair pair)
+{
+	uint32_t likely = reader->next_pair;
+	int64_t number = likely;
+
+	if (likely >= reader->verdicts.count ||
+	    memcmp(pool_get(&reader->pairs, likely).text, &pair, sizeof(pair)) != 0)
+		number = pool_add(&reader->pairs, &pair, sizeof(pair));
+	if (number >= 0)
+		reader->next_pair = (uint32_t)number + 1;
+	return number;
+}
+
 int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 {
-	int64_t number = pool_add(&reader->pairs, &pair, sizeof(pair));
+	int64_t number = number_of(reader, pair);
 
 	if (number < 0)
 		return (int)number;

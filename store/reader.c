@@ -112,6 +112,7 @@ static int reader_open(struct reader *reader)
 static void reader_close(struct reader *reader)
 {
 	assert(!reader->is_locked);
+	sqlite3_finalize(TAKE(reader->piece_row));
 	if (reader->span->is_chronicle && reader->database)
 		(void)database_execute(reader->database, "ROLLBACK");
 	connections_release(&reader->span->connections, reader->database);
@@ -734,17 +735,13 @@ static int visit_span(struct reader *reader)
 static int open_piece_activity(struct reader *reader, const struct piece *piece,
 			       struct activity_reader *ret)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
+	sqlite3_stmt *row = NULL;
 	int64_t from_ms = reader->question->asked->from_unix_ms;
-	int err = database_prepare(reader->database, "SELECT pairs, runs FROM piece WHERE id = ?",
-				   &row);
+	int err = reader_piece_row(reader, piece->number,
+				   "SELECT pairs, runs FROM piece WHERE id = ?", &row);
 
 	if (err)
 		return err;
-	sqlite3_bind_int64(row, 1, piece->number);
-	err = database_step(row);
-	if (err <= 0)
-		return err ? err : -EUCLEAN;
 
 	struct str pairs = database_column(row, 0);
 	struct str runs = database_column(row, 1);

@@ -151,7 +151,8 @@ struct reader {
 	sqlite3 *database;
 	struct cached *cached; /* the catalog, when there is no live */
 	const struct catalog *catalog;
-	struct pool pairs; /* struct pair, with a verdict for each */
+	struct pool pairs;  /* struct pair, with a verdict for each */
+	uint32_t next_pair; /* the one behind that which was judged last: it may well come next */
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
 	struct activity activity; /* of the settled segment that is read, and its pairs */
@@ -173,6 +174,7 @@ struct reader {
 	const struct deletion_rules *rules;
 	struct hiding hiding;	   /* what of the span was deleted */
 	const struct piece *piece; /* of a chronicle, whose lists are read; or NULL */
+	sqlite3_stmt *piece_row;   /* which asks for what is wanted of a piece; or NULL */
 };
 
 /*
@@ -256,6 +258,12 @@ int reader_blocks(struct reader *reader, const struct segment_row *row, reader_w
 
 /* A scope's tree in a chronicle (store/chronicle.h), with a reference. */
 int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **ret);
+
+/*
+ * What a chronicle's row says of a piece, by the same columns of it for all that a question reads;
+ * valid until the next one.
+ */
+int reader_piece_row(struct reader *reader, uint32_t piece, const char *sql, sqlite3_stmt **ret);
 
 /* Which series occurred in a piece. */
 int reader_piece_pairs(struct reader *reader, uint32_t piece, struct pairs *ret);

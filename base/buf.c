@@ -224,6 +224,68 @@ uint64_t bytes_long_varint(struct bytes *bytes)
 	return 0;
 }
 
+/* Eight bytes as they stand, the first lowest. */
+static uint64_t load(const uint8_t *from)
+{
+	uint64_t bytes;
+
+	memcpy(&bytes, from, sizeof(bytes));
+	return bytes; /* little endian, as our machines are */
+}
+
+/* Puts together what eight bytes have seven bits of each. */
+static uint64_t squeeze(uint64_t bytes)
+{
+	bytes = (bytes & UINT64_C(0x007f007f007f007f)) |
+		(bytes & UINT64_C(0x7f007f007f007f00)) >> 1;
+	bytes = (bytes & UINT64_C(0x00003fff00003fff)) |
+		(bytes & UINT64_C(0x3fff00003fff0000)) >> 2;
+	return (bytes & UINT64_C(0x000000000fffffff)) | (bytes & UINT64_C(0x0fffffff00000000)) >> 4;
+}
+
+/*
+ * Where sizes are mixed no processor foresees them: up to eight bytes are read without asking.
+ * Those of one byte are taken as many as stand together; what is written beyond them is written
+ * again.
+ */
+void bytes_varints(struct bytes *bytes, uint64_t *ret, size_t count)
+{
+	enum { LOADED = sizeof(uint64_t) };
+	const uint64_t more_bits = UINT64_C(0x8080808080808080);
+	size_t done = 0;
+
+	while (done < count) {
+		const uint8_t *next = bytes->next;
+		const uint8_t *end = next + bytes->left;
+
+		while (count - done >= LOADED && end - next >= LOADED && !bytes->error) {
+			uint64_t loaded = load(next);
+			uint64_t last = ~loaded & more_bits;
+
+			if (last == 0)
+				break;
+			if (loaded & 0x80) {
+				/* The bits up to the first byte that says that it is the last. */
+				ret[done++] = squeeze(loaded & (last ^ (last - 1)));
+				next += (unsigned)__builtin_ctzll(last) / 8 + 1;
+				continue;
+			}
+
+			uint64_t longer = loaded & more_bits;
+			unsigned small = longer ? (unsigned)__builtin_ctzll(longer) / 8 : LOADED;
+
+			for (unsigned i = 0; i < LOADED; i++)
+				ret[done + i] = next[i];
+			done += small;
+			next += small;
+		}
+		bytes->left = (size_t)(end - next);
+		bytes->next = next;
+		if (done < count)
+			ret[done++] = bytes_varint(bytes);
+	}
+}
+
 int64_t bytes_zigzag(struct bytes *bytes)
 {
 	uint64_t value = bytes_varint(bytes);

@@ -92,6 +92,9 @@ static inline uint64_t bytes_varint(struct bytes *bytes)
 	return bytes_long_varint(bytes);
 }
 
+/* The next count of them, for those who read millions. After an error the rest are 0. */
+void bytes_varints(struct bytes *bytes, uint64_t *ret, size_t count);
+
 /* The next size bytes in place, or NULL. */
 const void *bytes_take(struct bytes *bytes, size_t size);
 

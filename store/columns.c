@@ -17,6 +17,7 @@ enum {
 	RUN_COUNT_MAX = 4 << 20,
 	SLICE_COUNT_MAX = 1 << 20,
 	PAIR_COUNT_MAX = 16 << 20,
+	TOGETHER = 256, /* numbers of a column that are read at once: 2 KiB */
 	RUN_VALUED = 1,
 	RUN_TIMED = 2,
 };
@@ -35,11 +36,14 @@ static inline void put_zigzag(struct buf *buf, int64_t value)
 	column_put(buf, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
 }
 
+static inline int64_t unzigzag(uint64_t value)
+{
+	return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
+
 static inline int64_t take_zigzag(struct bytes *bytes)
 {
-	uint64_t value = column_take(bytes);
-
-	return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+	return unzigzag(column_take(bytes));
 }
 
 int codec_new(struct codec **ret)
@@ -467,19 +471,26 @@ int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, u
 		return -EBADMSG;
 
 	size_t count = bytes_count(&columns[0], 1, TREE_LOCATION_COUNT_MAX - tree->builds.count);
+	uint64_t builds[TOGETHER], addresses[TOGETHER];
 
 	if (array_reserve(&tree->builds, count) < 0 || array_reserve(&tree->addresses, count) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t build = column_take(&columns[0]);
+	for (size_t first = 0; first < count; first += TOGETHER) {
+		size_t some = count - first < TOGETHER ? count - first : TOGETHER;
 
-		last += (uint64_t)take_zigzag(&columns[1]);
-		if (build >= build_count || columns[1].error)
+		bytes_varints(&columns[0], builds, some);
+		bytes_varints(&columns[1], addresses, some);
+		if (columns[0].error || columns[1].error)
 			return -EBADMSG;
-		tree->builds.items[tree->builds.count++] = (uint32_t)build;
-		tree->addresses.items[tree->addresses.count++] = last;
+		for (size_t i = 0; i < some; i++) {
+			last += (uint64_t)unzigzag(addresses[i]);
+			if (builds[i] >= build_count)
+				return -EBADMSG;
+			tree->builds.items[tree->builds.count++] = (uint32_t)builds[i];
+			tree->addresses.items[tree->addresses.count++] = last;
+		}
 	}
-	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
+	return columns[0].left || columns[1].left ? -EBADMSG : 0;
 }
 
 /* A node: how far up its parent stands, 0 for none; then its location, or its service's name. */
@@ -504,10 +515,33 @@ int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t firs
 	return codec_pack_columns(codec, 2, ret);
 }
 
+/* Makes nodes of how far up their parents stand and of their locations' differences. */
+static int add_nodes(struct tree *tree, const uint64_t *ups, const uint64_t *differences,
+		     size_t count, uint32_t *location)
+{
+	const uint32_t location_count = tree->builds.count;
+	struct tree_node *nodes = tree->nodes.items;
+	uint32_t number = tree->nodes.count;
+	uint32_t last = *location;
+
+	for (size_t i = 0; i < count; i++, number++) {
+		if (!add_difference(&last, unzigzag(differences[i])) || ups[i] > number ||
+		    (ups[i] > 0 && last >= location_count))
+			return -EBADMSG;
+		nodes[number] =
+			(struct tree_node){ ups[i] ? number - (uint32_t)ups[i] : TREE_NO_PARENT,
+					    last };
+	}
+	tree->nodes.count = number;
+	*location = last;
+	return 0;
+}
+
 int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree)
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
 	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+	uint64_t ups[TOGETHER], differences[TOGETHER];
 	uint32_t location = 0;
 
 	if (err)
@@ -519,16 +553,17 @@ int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struc
 
 	if (array_reserve(&tree->nodes, count) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t up = column_take(&columns[0]);
-		uint32_t number = tree->nodes.count;
+	for (size_t first = 0; !err && first < count; first += TOGETHER) {
+		size_t some = count - first < TOGETHER ? count - first : TOGETHER;
 
-		if (!add_difference(&location, take_zigzag(&columns[1])) || up > number ||
-		    (up > 0 && location >= tree->builds.count) || columns[1].error)
-			return -EBADMSG;
-		tree->nodes.items[tree->nodes.count++] =
-			(struct tree_node){ up ? number - (uint32_t)up : TREE_NO_PARENT, location };
+		bytes_varints(&columns[0], ups, some);
+		bytes_varints(&columns[1], differences, some);
+		err = columns[0].error || columns[1].error
+			      ? -EBADMSG
+			      : add_nodes(tree, ups, differences, some, &location);
 	}
+	if (err)
+		return err;
 	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
 }
 
@@ -551,6 +586,7 @@ int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struc
 {
 	struct bytes columns[COLUMNS_COUNT_MAX];
 	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+	uint64_t series[TOGETHER], labels[TOGETHER];
 	struct pair pair = { 0 };
 
 	ret->pairs.count = 0;
@@ -561,11 +597,17 @@ int codec_unpack_pairs(struct codec *codec, const void *blob, size_t size, struc
 
 	if (array_reserve(&ret->pairs, count) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		if (!add_difference(&pair.series, take_zigzag(&columns[0])) ||
-		    !add_difference(&pair.labels, take_zigzag(&columns[1])))
-			return -EBADMSG;
-		ret->pairs.items[ret->pairs.count++] = pair;
+	for (size_t first = 0; first < count; first += TOGETHER) {
+		size_t some = count - first < TOGETHER ? count - first : TOGETHER;
+
+		bytes_varints(&columns[0], series, some);
+		bytes_varints(&columns[1], labels, some);
+		for (size_t i = 0; i < some; i++) {
+			if (!add_difference(&pair.series, unzigzag(series[i])) ||
+			    !add_difference(&pair.labels, unzigzag(labels[i])))
+				return -EBADMSG;
+			ret->pairs.items[ret->pairs.count++] = pair;
+		}
 	}
 	return columns[0].error || columns[1].error || columns[0].left || columns[1].left ? -EBADMSG
 											  : 0;

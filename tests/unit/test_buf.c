@@ -110,6 +110,65 @@ static void reads_back_whatever_was_written(void **state)
 	assert_int_equal(bytes.left, 0);
 }
 
+/* Sizes in rows and mixed, and wherever the many are asked for in parts. */
+static void many_varints_are_those_that_come_one_by_one(void **state)
+{
+	enum { VALUE_COUNT = 3000, PART_MAX = 40 };
+	unsigned seed = (unsigned)time(NULL);
+	uint64_t values[VALUE_COUNT], many[PART_MAX];
+	autoclean(buf) struct buf buf = BUF(1 << 20);
+
+	(void)state;
+	print_message("# seed %u\n", seed);
+	srandom(seed);
+	for (size_t i = 0; i < VALUE_COUNT; i++) {
+		long kind = i < VALUE_COUNT / 3 ? random() % 8 : random() % 64;
+
+		values[i] = ((uint64_t)random() << 33 ^ (uint64_t)random() << 11 ^
+			     (uint64_t)random()) >>
+			    (i < 2 * VALUE_COUNT / 3 && kind ? 64 - 7 : kind);
+		buf_add_varint(&buf, values[i]);
+	}
+
+	struct bytes bytes = bytes_from(buf.bytes, buf.size);
+	size_t some = 0;
+
+	for (size_t first = 0; first < VALUE_COUNT; first += some) {
+		some = (size_t)random() % (PART_MAX + 1);
+		if (some > VALUE_COUNT - first)
+			some = VALUE_COUNT - first;
+		bytes_varints(&bytes, many, some);
+		assert_int_equal(bytes.error, 0);
+		for (size_t i = 0; i < some; i++)
+			assert_true(many[i] == values[first + i]);
+	}
+	assert_int_equal(bytes.left, 0);
+}
+
+static void many_varints_end_with_what_is_none(void **state)
+{
+	static const uint8_t cases[][20] = {
+		/* eleven bytes for a number, and the end within one, near and far from it */
+		{ 1, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 5, 5, 5, 5, 5, 5 },
+		{ 1, 2, 0x80 },
+		{ 1, 2, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80 },
+	};
+	static const size_t sizes[] = { 18, 3, 11 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct bytes bytes = bytes_from(cases[i], sizes[i]);
+		uint64_t many[20];
+
+		memset(many, 0xff, sizeof(many));
+		bytes_varints(&bytes, many, 20);
+		assert_int_equal(bytes.error, -EBADMSG);
+		assert_true(many[0] == 1 && many[1] == 2);
+		for (size_t k = 2; k < 20; k++)
+			assert_true(many[k] == 0);
+	}
+}
+
 static void gives_zeros_after_the_end(void **state)
 {
 	static const uint8_t three[] = { 1, 2, 3 };
@@ -164,6 +223,8 @@ int main(void)
 		cmocka_unit_test(writes_numbers_little_endian),
 		cmocka_unit_test(varints_have_the_bytes_of_leb128),
 		cmocka_unit_test(reads_back_whatever_was_written),
+		cmocka_unit_test(many_varints_are_those_that_come_one_by_one),
+		cmocka_unit_test(many_varints_end_with_what_is_none),
 		cmocka_unit_test(gives_zeros_after_the_end),
 		cmocka_unit_test(refuses_numbers_and_counts_that_can_not_be),
 	};

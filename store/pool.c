@@ -27,7 +27,9 @@ static void *grow(void *items, size_t used, size_t wanted, size_t size)
 
 	if (__builtin_mul_overflow(wanted, size, &total))
 		return NULL;
-	if (total < PAGES_SIZE_MIN)
+	/* What is large already has pages of its own, which move to another address and are not
+	 * copied: one of 200 MB would lie there twice for a moment. */
+	if (total < PAGES_SIZE_MIN || (items && used >= PAGES_SIZE_MIN))
 		return realloc(items, total);
 	grown = pages_alloc(total);
 	if (grown && items)

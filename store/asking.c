@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "store/merge.h"
 #include "store/reader.h"
 #include "store/selector.h"
 
@@ -12,10 +13,14 @@ enum {
 	 */
 	NODE_BYTES = 32,
 	NODES_PER_SAMPLE = 2,
-	/* A node that is kept, by its name, and one that is laid out. */
-	KEPT_BYTES = 96,
-	KEPT_PER_SAMPLE_PART = 2, /* of all samples so many make one node that is new */
-	KEPT_COUNT_MAX = 8 << 20,
+	/* A node that is kept, with its share of names and tables. */
+	KEPT_BYTES = 112,
+	KEPT_ROLLED_PART = 16, /* of a chronicle's nodes so many weigh something in a range */
+	/* What a walk sums up by function: of so many samples one is in a place of its own, until
+	 * all of a host's are known. */
+	WALKED_BYTES = 96,
+	WALKED_PER_SAMPLE_PART = 2,
+	WALKED_BYTES_MAX = 32 << 20,
 	/* A question for some series looks at the trees of their services alone. */
 	SELECTED_PART = 4,
 	BASE_BYTES = 2 << 20,
@@ -56,58 +61,96 @@ static uint64_t compact_nodes(const struct store *store, const struct span *span
 	return span->nodes_max > together ? span->nodes_max : together;
 }
 
-uint64_t asking_estimate(struct store *store, const struct store_question *asked,
-			 struct asking_way way)
+/* What spans in the range have, at the most. */
+struct extent {
+	int64_t oldest_ms; /* of all that there are */
+	uint64_t samples;  /* together */
+	uint64_t nodes;	   /* together, as far as a tree could hold them */
+	uint64_t segment;  /* samples of the largest segment that has a tree of its own */
+	uint64_t shared;   /* nodes that are read together of trees that segments share */
+	uint64_t rolled;   /* nodes of the largest tree of the host in chronicles */
+};
+
+/* With the store's lock held. */
+static void include(const struct store *store, const struct span *span, struct extent *extent)
 {
-	int64_t oldest_ms = INT64_MAX;
-	uint64_t largest = 0;
-	uint64_t compact = 0;
-	uint64_t rolled = 0;
-	uint64_t all = 0;
+	extent->samples += span->samples;
+	extent->nodes += span->shares_trees ? span->nodes : span->samples * NODES_PER_SAMPLE;
+	/* Segments of one that is written are its writer's. */
+	if (span->live && span->samples > extent->segment)
+		extent->segment = span->samples;
+	if (span->shares_trees && compact_nodes(store, span) > extent->shared)
+		extent->shared = compact_nodes(store, span);
+	for (uint32_t i = 0; !span->live && !span->shares_trees && i < span->segments.rows.count;
+	     i++)
+		if (span->segments.rows.items[i].samples > extent->segment)
+			extent->segment = span->segments.rows.items[i].samples;
+}
+
+static struct extent find_extent(struct store *store, const struct store_question *asked)
+{
+	struct extent extent = { .oldest_ms = INT64_MAX };
 
 	pthread_mutex_lock(&store->lock);
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		const struct span *span = store->spans.spans.items[i];
 
-		if (span->end_ms && span->first_ms < oldest_ms)
-			oldest_ms = span->first_ms;
-		if (!overlaps(span, asked))
-			continue;
-		all += span->samples;
-		/* Segments of one that is written are its writer's. */
-		if (span->live && span->samples > largest)
-			largest = span->samples;
-		if (span->shares_trees && compact_nodes(store, span) > compact)
-			compact = compact_nodes(store, span);
-		for (uint32_t j = 0;
-		     !span->live && !span->shares_trees && j < span->segments.rows.count; j++)
-			if (span->segments.rows.items[j].samples > largest)
-				largest = span->segments.rows.items[j].samples;
+		if (span->end_ms && span->first_ms < extent.oldest_ms)
+			extent.oldest_ms = span->first_ms;
+		if (overlaps(span, asked))
+			include(store, span, &extent);
 	}
-	if (way.use == CHRONICLE_WHERE_POSSIBLE ||
-	    (way.use == CHRONICLE_WHEN_GONE && asked->from_unix_ms < oldest_ms))
-		rolled = rolled_nodes(store, asked);
+	extent.rolled = rolled_nodes(store, asked);
 	pthread_mutex_unlock(&store->lock);
+	return extent;
+}
 
-	uint64_t nodes = largest * NODES_PER_SAMPLE;
+static bool is_selected(const struct store_question *asked)
+{
+	return asked->selector && selector_count(asked->selector) > 0;
+}
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t asking_nodes(struct store *store, const struct store_question *asked)
+{
+	struct extent extent = find_extent(store, asked);
+
+	return is_selected(asked) ? extent.nodes / SELECTED_PART : extent.nodes;
+}
+
+uint64_t asking_estimate(struct store *store, const struct store_question *asked,
+			 struct asking_way way)
+{
+	struct extent extent = find_extent(store, asked);
+	bool is_rolled = way.use == CHRONICLE_WHERE_POSSIBLE ||
+			 (way.use == CHRONICLE_WHEN_GONE && asked->from_unix_ms < extent.oldest_ms);
+	uint64_t rolled = is_rolled ? extent.rolled : 0;
 	/* Where a segment ends, but for a window. */
-	if (nodes > TREE_NODE_COUNT_SOFT)
-		nodes = TREE_NODE_COUNT_SOFT;
-	if (compact > nodes)
-		nodes = compact;
+	uint64_t nodes = least(extent.segment * NODES_PER_SAMPLE, TREE_NODE_COUNT_SOFT);
+	uint64_t kept = 0;
 
-	uint64_t kept = way.is_exact ? all / KEPT_PER_SAMPLE_PART : 0;
-
-	if (kept > KEPT_COUNT_MAX)
-		kept = KEPT_COUNT_MAX;
-	if (asked->selector && selector_count(asked->selector) > 0) {
+	if (extent.shared > nodes)
+		nodes = extent.shared;
+	if (way.walks)
+		kept = least(extent.samples / WALKED_PER_SAMPLE_PART * WALKED_BYTES,
+			     WALKED_BYTES_MAX);
+	else if (way.keeps_all)
+		kept = least(way.use == CHRONICLE_WHERE_POSSIBLE && rolled
+				     ? rolled / KEPT_ROLLED_PART
+				     : extent.nodes,
+			     MERGE_NODE_COUNT_MAX) *
+		       KEPT_BYTES;
+	if (is_selected(asked)) {
 		nodes /= SELECTED_PART;
 		kept /= SELECTED_PART;
 	}
 	if (rolled > nodes)
 		nodes = rolled;
-	return BASE_BYTES + nodes * NODE_BYTES + kept * KEPT_BYTES;
+	return BASE_BYTES + nodes * NODE_BYTES + kept;
 }
 
 int asking_enter(struct store *store, const struct store_question *asked, struct asking_way way,

@@ -9,9 +9,16 @@
 
 /* How it reads stacks. */
 struct asking_way {
-	bool is_exact;		/* nothing is cut */
+	bool keeps_all;		/* nothing is cut before it is merged */
+	bool walks;		/* all of it is seen, and summed by function */
 	enum chronicle_use use; /* of roll-ups */
 };
+
+/*
+ * How many nodes there are at the most that a question for stacks keeps, if it keeps all and reads
+ * no roll-ups.
+ */
+uint64_t asking_nodes(struct store *store, const struct store_question *asked);
 
 /*
  * What a question for stacks will take, at the most and by experience: two nodes a sample of its

@@ -11,6 +11,7 @@
 #include "store/flame_private.h"
 #include "store/invert.h"
 #include "store/selector.h"
+#include "store/view.h"
 
 /*
  * Flame graphs. For each segment: sum the values by node, add up from the leaves to the roots in
@@ -598,8 +599,9 @@ static int question_start(struct flame_question *question)
 
 	question->wish = flame_chronicle_wish(question);
 
-	struct asking_way way = { .is_exact = question->is_exact || question->walk,
-				  .use = question->wish.use };
+	struct asking_way way = { .keeps_all = question->is_exact,
+				  .walks = question->walk,
+				  .use = view_wish(asked, question->wish).use };
 	int err = asking_enter(question->store, asked, way, &question->memory);
 
 	question->is_in = !err;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/table.h"
+#include "store/asking.h"
 #include "store/block_labels.h"
 #include "store/flame_private.h"
 
@@ -16,6 +17,13 @@
  */
 
 #define LONG_MS INT64_C(86400000)
+
+/* Whether all stacks are kept, and may well not find room. */
+static bool has_too_many(const struct flame_question *question)
+{
+	return question->is_exact && !question->walk &&
+	       asking_nodes(question->store, question->asked) > MERGE_NODE_COUNT_MAX;
+}
 
 struct chronicle_wish flame_chronicle_wish(const struct flame_question *question)
 {
@@ -29,9 +37,11 @@ struct chronicle_wish flame_chronicle_wish(const struct flame_question *question
 		return (struct chronicle_wish){ .use = CHRONICLE_NOT };
 	/*
 	 * A picture of the whole host shows nothing as light as what is missing in the lists. What
-	 * looks more closely reads samples, if they are not too many.
+	 * looks more closely reads samples, if they are not too many: a day of a busy host has more
+	 * stacks than can be kept, and what can't be answered at all is better told without what
+	 * weighs nearly nothing.
 	 */
-	if (is_long ||
+	if (is_long || has_too_many(question) ||
 	    (!wish.by_service && !question->is_exact && !question->walk && !question->function))
 		wish.use = CHRONICLE_WHERE_POSSIBLE;
 	return wish;

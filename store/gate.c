@@ -40,10 +40,14 @@ static int wait_for_change(struct gate *gate, uint64_t deadline_monotonic_ns)
 				     : -pthread_cond_wait(&gate->changed, &gate->lock);
 }
 
+static bool has_room(const struct gate *gate, uint64_t bytes)
+{
+	return gate->taken == 0 || (gate->taken < gate->size && bytes <= gate->size - gate->taken);
+}
+
 /* Whoever came before has gone in, or gone away: those who gave up pass their turn on. */
 int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns, uint64_t *ret)
 {
-	uint64_t wanted = bytes < gate->size ? bytes : gate->size;
 	int err = 0;
 
 	(void)pthread_mutex_lock(&gate->lock);
@@ -52,14 +56,14 @@ int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns
 
 	while (gate->serving != ticket)
 		(void)wait_for_change(gate, 0);
-	while (!err && gate->taken + wanted > gate->size)
+	while (!err && !has_room(gate, bytes))
 		err = wait_for_change(gate, deadline_monotonic_ns);
-	if (gate->taken + wanted <= gate->size) {
+	if (has_room(gate, bytes)) {
 		err = 0;
-		gate->taken += wanted;
+		gate->taken += bytes;
 		if (gate->taken > gate->peak)
 			gate->peak = gate->taken;
-		*ret = wanted;
+		*ret = bytes;
 	}
 	gate->serving++;
 	(void)pthread_cond_broadcast(&gate->changed);

@@ -6,7 +6,8 @@
 
 /*
  * How much memory all questions that run may take together. Each says what it will take, and waits
- * in its turn until there is so much; one that wants more than all there is waits to be alone.
+ * in its turn until there is so much; one that wants more than all there is waits to be alone, and
+ * takes what it takes.
  */
 struct gate {
 	pthread_mutex_t lock;

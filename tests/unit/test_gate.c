@@ -26,15 +26,18 @@ static void more_than_there_is_waits_for_all_of_it(void **state)
 
 	(void)state;
 	gate_init(&gate, SIZE);
-	assert_int_equal(gate_enter(&gate, UINT64_MAX, 0, &all), 0);
-	assert_int_equal(all, SIZE);
+	assert_int_equal(gate_enter(&gate, 7 * SIZE, 0, &all), 0);
+	assert_int_equal(all, 7 * SIZE);
 	/* Nothing is left, and who gave up is no longer in anybody's way. */
 	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &more), -ETIMEDOUT);
 	gate_leave(&gate, all);
 	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &more), 0);
 	gate_figures(&gate, &taken, &peak);
 	assert_int_equal(taken, 1);
-	assert_int_equal(peak, SIZE);
+	/* It is told as it was. */
+	assert_int_equal(peak, 7 * SIZE);
+	assert_int_equal(gate_enter(&gate, UINT64_MAX, clock_monotonic_ns() + 1000000, &all),
+			 -ETIMEDOUT);
 	gate_leave(&gate, more);
 	gate_done(&gate);
 }

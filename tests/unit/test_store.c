@@ -1744,6 +1744,51 @@ static void a_segment_ends_with_its_entries(void **state)
 	flame_done(&flame);
 }
 
+/* By what is kept of all that is read: nothing, places of functions, or each node. */
+static void what_a_question_will_take_is_told(void **state)
+{
+	enum { BASE = 2 << 20, NODE = 2 * 32, WALKED = 96 / 2, KEPT = 2 * 112 };
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct store_status status;
+	struct store_asker askers[3] = { 0 };
+	struct functions functions = { 0 };
+	struct functions_options functions_options = { .limit = 10 };
+	struct store_question question = { .type = str_from(CPU),
+					   .from_unix_ms = START_MS,
+					   .to_unix_ms = START_MS + 60000 };
+
+	for (int i = 0; i < 5; i++) {
+		fill(fixture, &model, START_MS + i * 1000, 40);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	}
+	assert_int_equal(store_commit(fixture->store), 0);
+	store_status(fixture->store, &status);
+	assert_true(status.samples > 0 && status.question_memory_peak == 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct flame_options options = { .node_count_max = 100, .is_bottom_up = i == 2 };
+		struct flame flame = { 0 };
+
+		question.asker = &askers[i];
+		if (i == 1)
+			assert_int_equal(store_functions(fixture->store, &question,
+							 &functions_options, &functions),
+					 0);
+		else
+			assert_int_equal(store_flame(fixture->store, &question, &options, &flame),
+					 0);
+		flame_done(&flame);
+	}
+	functions_done(&functions);
+	assert_int_equal(askers[0].memory, BASE + status.samples * NODE);
+	assert_int_equal(askers[1].memory, BASE + status.samples * (NODE + WALKED));
+	assert_int_equal(askers[2].memory, BASE + status.samples * (NODE + KEPT));
+	store_status(fixture->store, &status);
+	assert_int_equal(status.question_memory_peak, askers[2].memory);
+	assert_int_equal(status.question_memory, 0);
+	free(model.samples);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1755,6 +1800,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(names_and_values_of_labels, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_question_will_take_is_told, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(

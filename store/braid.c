@@ -46,7 +46,6 @@ static void strand_done(struct strand *strand)
 	tree_done(&strand->locations);
 	free(strand->numbers);
 	free(strand->ranks);
-	codec_free(strand->codec);
 }
 
 void braid_clear(struct braid *braid)
@@ -61,21 +60,42 @@ void braid_clear(struct braid *braid)
 void braid_done(struct braid *braid)
 {
 	braid_clear(braid);
+	for (uint32_t i = 0; i < braid->codecs.count; i++)
+		codec_free(braid->codecs.items[i]);
+	array_done(&braid->codecs);
 	array_done(&braid->strands);
 	array_done(&braid->nodes);
+}
+
+/* That of the next strand, new or of a service before. */
+static int find_codec(struct braid *braid, struct codec **ret)
+{
+	uint32_t number = braid->strands.count;
+	int err = 0;
+
+	if (number == braid->codecs.count) {
+		err = array_reserve(&braid->codecs, 1);
+		if (!err)
+			err = codec_new(&braid->codecs.items[number]);
+		if (!err)
+			braid->codecs.count++;
+	}
+	if (!err)
+		*ret = braid->codecs.items[number];
+	return err;
 }
 
 int braid_add(struct braid *braid, const void *blob, size_t size, uint32_t build_count,
 	      struct strand **ret)
 {
-	struct strand strand = { .codec = NULL };
-	int err = codec_new(&strand.codec);
+	struct strand strand = { .has_node = false };
+	struct codec *codec = NULL;
+	int err = find_codec(braid, &codec);
 
 	if (!err)
 		err = tree_init(&strand.locations);
 	if (!err)
-		err = shape_open(strand.codec, blob, size, build_count, &strand.locations,
-				 &strand.reader);
+		err = shape_open(codec, blob, size, build_count, &strand.locations, &strand.reader);
 	if (!err)
 		err = array_reserve(&braid->strands, 1);
 	if (!err) {
@@ -378,6 +398,56 @@ static uint64_t find_threshold(const struct braid *braid, uint32_t fold)
 	return fold <= 1 ? 0 : share < fold ? share : fold;
 }
 
+/* The strand that has the innermost open node, where that is one alone. */
+static struct strand *find_only_strand(const struct walk *walk)
+{
+	uint32_t first = walk->path.items[walk->path.count - 1].first_member;
+
+	return walk->members.count - first == 1
+		       ? &walk->braid->strands.items[walk->members.items[first].strand]
+		       : NULL;
+}
+
+/* Takes the strand's node, as a child of the innermost open one. */
+static int open_alone(struct walk *walk, uint32_t level, struct strand *strand)
+{
+	struct braid *braid = walk->braid;
+	uint32_t rank = strand->ranks[strand->reader.location];
+	struct open_node node = { .number = braid->nodes.count,
+				  .first_member = walk->members.count };
+	int err = add_node(braid, level, rank == RANK_FOLDED ? TREE_FOLDED : rank);
+
+	if (!err && (array_reserve(&walk->path, 1) < 0 || array_reserve(&walk->members, 1) < 0))
+		err = -ENOMEM;
+	if (!err)
+		err = take_node(walk, (uint32_t)(strand - braid->strands.items), &node);
+	if (!err)
+		walk->path.items[walk->path.count++] = node;
+	return err;
+}
+
+/*
+ * All that lies below the innermost open node. It has one strand, so what is below has none but
+ * that, and comes in order: nothing is to be compared. Most nodes of most services are such.
+ */
+static int walk_alone(struct walk *walk, struct strand *strand)
+{
+	uint32_t top = walk->path.count;
+	int err = 0;
+
+	while (!err) {
+		uint32_t level = walk->path.count;
+
+		if (level < LEVEL_COUNT_MAX && strand->has_node && strand->reader.level == level)
+			err = open_alone(walk, level, strand);
+		else if (level > top)
+			err = close_node(walk);
+		else
+			break;
+	}
+	return err;
+}
+
 static int walk_all(struct walk *walk)
 {
 	uint32_t rank = 0;
@@ -385,11 +455,17 @@ static int walk_all(struct walk *walk)
 
 	while (!err && walk->path.count > 0) {
 		uint32_t level = walk->path.count;
+		struct strand *strand = find_only_strand(walk);
 
-		if (level < LEVEL_COUNT_MAX && find_child(walk, level, &rank))
+		if (strand) {
+			err = walk_alone(walk, strand);
+			if (!err)
+				err = close_node(walk);
+		} else if (level < LEVEL_COUNT_MAX && find_child(walk, level, &rank)) {
 			err = open_node(walk, level, rank);
-		else
+		} else {
 			err = close_node(walk);
+		}
 	}
 	return err;
 }

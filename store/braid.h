@@ -16,7 +16,6 @@
  * TREE_FOLDED. Totals of what stays are exact. fold 0 and 1 keep everything.
  */
 struct strand {
-	struct codec *codec; /* keeps the columns of the shape that is read */
 	struct tree locations;
 	struct shape_reader reader;
 	/*
@@ -36,6 +35,7 @@ struct braid_node {
 
 struct braid {
 	ARRAY(struct strand) strands;
+	ARRAY(struct codec *) codecs;	/* by strand: keeps the columns of the shape that is read */
 	ARRAY(struct braid_node) nodes; /* node 0 is the service's root */
 	struct tree locations;		/* ascending by build and address */
 };

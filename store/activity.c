@@ -533,47 +533,74 @@ int activity_coarsen(const struct activity *from, int64_t step_ms, bool edges_ap
 	return 0;
 }
 
+/* Runs that are added up while they come, mostly in the order of their slices. */
+struct sums {
+	struct activity *to;
+	const uint32_t *slices, *pairs;
+	ARRAY(uint32_t) last; /* by pair_key(): the last of to's runs with that, + 1 */
+	uint32_t sorted;      /* so many of to's runs are in order */
+};
+
 /*
- * Those of the same slice and pair become one as soon as there may be twice as many as are left of
- * them then: of half a million runs with their processes and seconds some thousand remain.
+ * One of the same slice as its pair's last run is added to that: of half a million runs with their
+ * processes and seconds some thousand remain. Where slices come in no order there are more, which
+ * become one as soon as there may be twice as many as are left of them then.
  */
-static int add_coarse(struct activity *to, struct activity_run run, const uint32_t *slices,
-		      const uint32_t *pairs, uint32_t *sorted)
+static int sum_up(struct sums *sums, struct activity_run run)
 {
-	run.slice = slices[run.slice];
-	run.pair = pairs[run.pair];
-	if (to->runs.count - *sorted >= UNSORTED_MIN && to->runs.count / 2 >= *sorted) {
+	struct activity *to = sums->to;
+	uint32_t *last;
+
+	run.slice = sums->slices[run.slice];
+	run.pair = sums->pairs[run.pair];
+	if (to->runs.count - sums->sorted >= UNSORTED_MIN && to->runs.count / 2 >= sums->sorted) {
 		activity_sort(to);
-		*sorted = to->runs.count;
+		sums->sorted = to->runs.count;
+		sums->last.count = 0;
+	}
+	if (array_extend(&sums->last, pair_key(&run) + 1) < 0)
+		return -ENOMEM;
+	last = &sums->last.items[pair_key(&run)];
+	if (*last && to->runs.items[*last - 1].slice == run.slice) {
+		add_run(&to->runs.items[*last - 1], &run);
+		return 0;
 	}
 	if (array_reserve(&to->runs, 1) < 0)
 		return -ENOMEM;
 	to->runs.items[to->runs.count++] = run;
+	*last = to->runs.count;
 	return 0;
+}
+
+static int end_sums(struct sums *sums, int err)
+{
+	array_done(&sums->last);
+	if (!err)
+		activity_sort(sums->to);
+	return err;
 }
 
 int activity_add(const struct activity *from, const uint32_t *slices, const uint32_t *pairs,
 		 struct activity *to)
 {
-	uint32_t sorted = to->runs.count;
+	struct sums sums = { .to = to, .slices = slices, .pairs = pairs, .sorted = to->runs.count };
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < from->runs.count; i++)
-		err = add_coarse(to, from->runs.items[i], slices, pairs, &sorted);
-	if (!err)
-		activity_sort(to);
-	return err;
+		err = sum_up(&sums, from->runs.items[i]);
+	return end_sums(&sums, err);
 }
 
 int activity_add_read(struct activity_reader *from, const uint32_t *slices, const uint32_t *pairs,
 		      struct activity *to)
 {
-	uint32_t sorted = to->runs.count;
+	struct sums sums = { .to = to, .slices = slices, .pairs = pairs, .sorted = to->runs.count };
+	struct activity_run runs[ACTIVITY_FEW];
+	int count = 0;
 	int err = 0;
 
-	while (!err && (err = activity_next(from)) > 0)
-		err = add_coarse(to, from->run, slices, pairs, &sorted);
-	if (!err)
-		activity_sort(to);
-	return err;
+	while (!err && (count = activity_next_few(from, runs)) > 0)
+		for (int i = 0; !err && i < count; i++)
+			err = sum_up(&sums, runs[i]);
+	return end_sums(&sums, err ? err : count);
 }

@@ -39,7 +39,7 @@ struct part {
 	uint32_t *series_pairs;	  /* by old pair: the new one of its series alone */
 	uint32_t *process_pairs;  /* by old pair: the new one without its thread */
 	struct pool pairs;	  /* struct pair, new */
-	struct activity activity; /* as it was */
+	struct activity activity; /* its slices, as they were */
 	uint32_t *slice_of;	  /* by old slice */
 };
 
@@ -323,7 +323,9 @@ static int map_pairs(struct compacting *compacting, struct part *part)
 	return 0;
 }
 
-static int read_part(struct compacting *compacting, sqlite3_stmt *row)
+/* Its runs stay packed, and are read twice: half a million would be 24 MB. */
+static int read_part(struct compacting *compacting, sqlite3_stmt *row,
+		     struct activity_reader *ret_runs)
 {
 	struct part *part = &compacting->parts.items[compacting->parts.count++];
 	struct str pairs = database_column(row, 7);
@@ -342,29 +344,30 @@ static int read_part(struct compacting *compacting, sqlite3_stmt *row)
 		return -EOPNOTSUPP;
 	err = codec_unpack_pairs(compacting->codec, pairs.text, pairs.size, &part->old_pairs);
 	if (!err)
-		err = activity_unpack(compacting->codec, runs.text, runs.size,
-				      part->old_pairs.pairs.count, &part->activity);
+		err = activity_open(compacting->codec, runs.text, runs.size,
+				    part->old_pairs.pairs.count, &part->activity, ret_runs);
 	if (!err)
 		err = map_pairs(compacting, part);
 	return err;
 }
 
 /* Who had how much when, in steps of so many ms; ret_places as activity_coarsen() gives them. */
-static int pack_activity(struct compacting *compacting, const struct part *part, int64_t step_ms,
-			 const uint32_t *pairs, uint32_t **ret_places, struct activity *coarse,
-			 struct buf *ret)
+static int pack_activity(struct compacting *compacting, const struct part *part,
+			 struct activity_reader runs, int64_t step_ms, const uint32_t *pairs,
+			 uint32_t **ret_places, struct activity *coarse, struct buf *ret)
 {
 	int err = activity_coarsen(&part->activity, step_ms, false, coarse, ret_places);
 
 	if (!err)
-		err = activity_add(&part->activity, *ret_places, pairs, coarse);
+		err = activity_add_read(&runs, *ret_places, pairs, coarse);
 	if (!err)
 		err = activity_pack(compacting->packer, coarse, ret);
 	array_done(&coarse->runs);
 	return err;
 }
 
-static int write_part(struct compacting *compacting, struct part *part, sqlite3_stmt *insert)
+static int write_part(struct compacting *compacting, struct part *part,
+		      const struct activity_reader *runs, sqlite3_stmt *insert)
 {
 	autoclean(activity) struct activity coarse = { 0 };
 	autoclean(activity) struct activity minutes = { 0 };
@@ -374,10 +377,10 @@ static int write_part(struct compacting *compacting, struct part *part, sqlite3_
 				   pool_count(&part->pairs), &blobs[0]);
 
 	if (!err)
-		err = pack_activity(compacting, part, COMPACT_SLICE_MS, part->series_pairs,
+		err = pack_activity(compacting, part, *runs, COMPACT_SLICE_MS, part->series_pairs,
 				    &part->slice_of, &coarse, &blobs[1]);
 	if (!err)
-		err = pack_activity(compacting, part, COMPACT_MINUTE_MS, part->process_pairs,
+		err = pack_activity(compacting, part, *runs, COMPACT_MINUTE_MS, part->process_pairs,
 				    &minute_of, &minutes, &blobs[2]);
 	if (err)
 		return err;
@@ -395,10 +398,7 @@ static int write_part(struct compacting *compacting, struct part *part, sqlite3_
 	database_bind_bytes(insert, 8, blobs[0].bytes, blobs[0].size);
 	database_bind_bytes(insert, 9, blobs[1].bytes, blobs[1].size);
 	database_bind_bytes(insert, 10, blobs[2].bytes, blobs[2].size);
-	err = database_run(insert);
-	/* Only which slice is which, and how many there were, is needed from here on. */
-	array_done(&part->activity.runs);
-	return err;
+	return database_run(insert);
 }
 
 static int write_parts(struct compacting *compacting)
@@ -415,15 +415,17 @@ static int write_parts(struct compacting *compacting)
 				       "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 				       &insert);
 	while (!err && (err = database_step(row)) > 0) {
+		struct activity_reader runs;
+
 		if (compacting->parts.count >= SEGMENT_COUNT_MAX)
 			return -EOPNOTSUPP;
 		if (array_reserve(&compacting->parts, 1) < 0)
 			return -ENOMEM;
-		err = read_part(compacting, row);
+		err = read_part(compacting, row, &runs);
 		if (!err)
 			err = write_part(compacting,
 					 &compacting->parts.items[compacting->parts.count - 1],
-					 insert);
+					 &runs, insert);
 	}
 	return err;
 }

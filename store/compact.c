@@ -14,6 +14,7 @@
 #include "store/catalog.h"
 #include "store/database.h"
 #include "store/detail.h"
+#include "store/reader.h"
 #include "store/segment.h"
 #include "store/span.h"
 #include "store/store_private.h"
@@ -55,6 +56,8 @@ struct item {
 struct compacting {
 	const struct compact_options *options;
 	sqlite3 *from, *to;
+	/* Kept from one service to the next. */
+	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
 	bool is_joined; /* in from, segments share trees already (store/join.h) */
 	struct catalog old_words, new_words;
 	uint32_t *texts; /* by old number: the new one, + 1 */
@@ -84,10 +87,21 @@ static void part_done(struct part *part)
 	free(part->slice_of);
 }
 
+static void close_databases(struct compacting *compacting)
+{
+	statement_cleanup(&compacting->select_tree);
+	statement_cleanup(&compacting->insert_tree);
+	statement_cleanup(&compacting->select_blocks);
+	statement_cleanup(&compacting->insert_block);
+	compacting->select_tree = compacting->insert_tree = NULL;
+	compacting->select_blocks = compacting->insert_block = NULL;
+	compacting->from = database_close(compacting->from);
+	compacting->to = database_close(compacting->to);
+}
+
 static void compacting_cleanup(struct compacting *compacting)
 {
-	database_close(compacting->from);
-	database_close(compacting->to);
+	close_databases(compacting);
 	catalog_done(&compacting->old_words);
 	catalog_done(&compacting->new_words);
 	free(compacting->texts);
@@ -245,12 +259,11 @@ static int64_t copy_name(struct compacting *compacting, uint32_t name)
 
 static int copy_names(struct compacting *compacting)
 {
-	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_NAME); i++) {
-		int64_t number = copy_name(compacting, i);
+	int64_t number = 0;
 
-		if (number != i)
+	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_NAME); i++)
+		if ((number = copy_name(compacting, i)) != i)
 			return number < 0 ? (int)number : -EBADMSG;
-	}
 	return 0;
 }
 
@@ -441,13 +454,6 @@ static const char select_blocks[] =
 	"SELECT type, period, valued, entry_count, entries, detail FROM block "
 	"WHERE segment = ? AND service = ? ORDER BY id";
 
-static uint64_t saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 static int add_samples(struct compacting *compacting, struct strand *strand, sqlite3_stmt *row)
 {
 	bool is_valued = sqlite3_column_int(row, 2) != 0;
@@ -469,9 +475,9 @@ static int add_samples(struct compacting *compacting, struct strand *strand, sql
 }
 
 /* What a service's blocks of a part say that its tree's nodes weigh. */
-static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t service,
-			sqlite3_stmt *block)
+static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t service)
 {
+	sqlite3_stmt *block = compacting->select_blocks;
 	struct strand *strand =
 		&compacting->braid.strands.items[compacting->strand_of.items[number]];
 	int err = 0;
@@ -486,8 +492,9 @@ static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t
 
 /* Its strand of this service: of a joined file several parts have the same. */
 static int find_strand(struct compacting *compacting, uint32_t number, uint32_t service,
-		       sqlite3_stmt *tree, int64_t *last_tree)
+		       int64_t *last_tree)
 {
+	sqlite3_stmt *tree = compacting->select_tree;
 	struct braid *braid = &compacting->braid;
 	uint32_t build_count = catalog_count(&compacting->old_words, CATALOG_BUILD);
 	struct strand *strand = NULL;
@@ -515,19 +522,19 @@ static int find_strand(struct compacting *compacting, uint32_t number, uint32_t 
 /* The trees of one service in all segments, with what they weigh. */
 static int read_strands(struct compacting *compacting, uint32_t service)
 {
-	autoclean(statement) sqlite3_stmt *tree = NULL;
-	autoclean(statement) sqlite3_stmt *block = NULL;
 	int64_t last_tree = -1;
-	int err = database_prepare(compacting->from,
-				   compacting->is_joined ? select_shared_tree : select_tree, &tree);
+	int err = database_prepare_once(compacting->from,
+					compacting->is_joined ? select_shared_tree : select_tree,
+					&compacting->select_tree);
 
 	if (!err)
-		err = database_prepare(compacting->from, select_blocks, &block);
+		err = database_prepare_once(compacting->from, select_blocks,
+					    &compacting->select_blocks);
 	braid_clear(&compacting->braid);
 	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
-		err = find_strand(compacting, i, service, tree, &last_tree);
+		err = find_strand(compacting, i, service, &last_tree);
 		if (!err && compacting->strand_of.items[i] != NONE)
-			err = weigh_strand(compacting, i, service, block);
+			err = weigh_strand(compacting, i, service);
 	}
 	return err;
 }
@@ -546,15 +553,12 @@ static int compare_items(const void *a, const void *b)
 
 static int add_item(struct compacting *compacting, struct item item, bool is_stray)
 {
-	if (is_stray) {
-		if (array_reserve(&compacting->strays, 1) < 0)
-			return -ENOMEM;
+	if (array_reserve(&compacting->strays, 1) < 0 || array_reserve(&compacting->kept, 1) < 0)
+		return -ENOMEM;
+	if (is_stray)
 		compacting->strays.items[compacting->strays.count++] = item;
-	} else {
-		if (array_reserve(&compacting->kept, 1) < 0)
-			return -ENOMEM;
+	else
 		compacting->kept.items[compacting->kept.count++] = item;
-	}
 	return 0;
 }
 
@@ -587,7 +591,8 @@ static int map_entry(struct compacting *compacting, const struct part *part,
 	bool is_stray = is_folded || (first && compacting->kept.items[first - 1].node >= node);
 
 	if (is_folded)
-		compacting->folded_samples = saturated(compacting->folded_samples, entry->count);
+		compacting->folded_samples =
+			saturated_sum(compacting->folded_samples, entry->count);
 	more = detail_start_entry(&compacting->detail, entry);
 	while (!more && (more = detail_next(&compacting->detail, is_valued, &occurrence)) > 0) {
 		if (occurrence.slice >= part->activity.slices.count)
@@ -662,11 +667,11 @@ static int gather_node(struct compacting *compacting, uint32_t *next, struct ent
 	for (; *next < compacting->items.count && items[*next].node == ret->node; (*next)++) {
 		const struct item *item = &items[*next];
 
-		ret->count = saturated(ret->count, item->count);
-		ret->value = saturated(ret->value, item->value);
+		ret->count = saturated_sum(ret->count, item->count);
+		ret->value = saturated_sum(ret->value, item->value);
 		if (last && last->slice == item->slice && last->pair == item->pair) {
-			last->count = saturated(last->count, item->count);
-			last->value = saturated(last->value, item->value);
+			last->count = saturated_sum(last->count, item->count);
+			last->value = saturated_sum(last->value, item->value);
 			continue;
 		}
 		if (array_reserve(&compacting->occurrences, 1) < 0)
@@ -727,7 +732,7 @@ static int write_block(struct compacting *compacting, uint32_t number, uint32_t 
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < compacting->items.count; i++)
-		samples = saturated(samples, compacting->items.items[i].count);
+		samples = saturated_sum(samples, compacting->items.items[i].count);
 	sqlite3_bind_int64(insert, 1, part->row.number);
 	sqlite3_bind_int64(insert, 2, service);
 	sqlite3_bind_int64(insert, 3, type);
@@ -742,16 +747,17 @@ static int write_block(struct compacting *compacting, uint32_t number, uint32_t 
 
 static int write_blocks(struct compacting *compacting, uint32_t old_service, uint32_t service)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(compacting->from, select_blocks, &row);
+	sqlite3_stmt *row;
+	int err =
+		database_prepare_once(compacting->from, select_blocks, &compacting->select_blocks);
 
 	if (!err)
-		err = database_prepare(
+		err = database_prepare_once(
 			compacting->to,
 			"INSERT INTO block (segment, service, type, period, valued, samples, "
 			"entry_count, entries, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			&insert);
+			&compacting->insert_block);
+	row = compacting->select_blocks;
 	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
 		if (compacting->strand_of.items[i] == NONE)
 			continue;
@@ -759,26 +765,27 @@ static int write_blocks(struct compacting *compacting, uint32_t old_service, uin
 		sqlite3_bind_int64(row, 1, compacting->parts.items[i].row.number);
 		sqlite3_bind_int64(row, 2, old_service);
 		while (!err && (err = database_step(row)) > 0)
-			err = write_block(compacting, i, service, row, insert);
+			err = write_block(compacting, i, service, row, compacting->insert_block);
 	}
 	return err;
 }
 
 static int write_tree(struct compacting *compacting, uint32_t service)
 {
-	autoclean(statement) sqlite3_stmt *insert = NULL;
 	struct buf *blob = &compacting->blobs[0];
+	sqlite3_stmt *insert;
 	int err;
 
 	codec_set_level(compacting->packer, LEVEL_TREE);
 	err = braid_pack(&compacting->braid, compacting->packer, blob);
 	if (!err)
-		err = database_prepare(compacting->to,
-				       "INSERT INTO tree (segment, service, node_count, nodes) "
-				       "VALUES (0, ?, ?, ?)",
-				       &insert);
+		err = database_prepare_once(compacting->to,
+					    "INSERT INTO tree (segment, service, node_count, "
+					    "nodes) VALUES (0, ?, ?, ?)",
+					    &compacting->insert_tree);
 	if (err)
 		return err;
+	insert = compacting->insert_tree;
 	sqlite3_bind_int64(insert, 1, service);
 	sqlite3_bind_int64(insert, 2, compacting->braid.nodes.count);
 	database_bind_bytes(insert, 3, blob->bytes, blob->size);
@@ -889,6 +896,6 @@ int compact_span(const struct compact_options *options)
 		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE, &compacting.to);
 	if (!err)
 		err = write_all(&compacting);
-	compacting.to = database_close(compacting.to);
+	close_databases(&compacting);
 	return err ? err : anew_sync(options->to);
 }

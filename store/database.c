@@ -147,6 +147,15 @@ int database_prepare(sqlite3 *database, const char *sql, sqlite3_stmt **ret)
 	return database_errno(sqlite3_prepare_v2(database, sql, -1, ret, NULL));
 }
 
+int database_prepare_once(sqlite3 *database, const char *sql, sqlite3_stmt **statement)
+{
+	if (!*statement)
+		return database_prepare(database, sql, statement);
+	/* What it says is what its last step said already. */
+	(void)sqlite3_reset(*statement);
+	return 0;
+}
+
 int database_step(sqlite3_stmt *statement)
 {
 	int code = sqlite3_step(statement);

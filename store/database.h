@@ -38,6 +38,10 @@ int database_number(sqlite3 *database, const char *sql, int64_t *ret);
 
 int database_prepare(sqlite3 *database, const char *sql, sqlite3_stmt **ret);
 
+/* The same of one that the caller keeps, NULL at first: from the second time on it is made ready
+ * again. To prepare one takes as long as to read a small service with it. */
+int database_prepare_once(sqlite3 *database, const char *sql, sqlite3_stmt **statement);
+
 /* 1 for a row, 0 at the end, or a negative errno. */
 int database_step(sqlite3_stmt *statement);
 

@@ -25,6 +25,8 @@ enum {
 struct joining {
 	const struct join_options *options;
 	sqlite3 *from, *to;
+	/* Kept from one service to the next. */
+	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
 	struct catalog words;
 	struct codec *codec, *packer;
 	struct braid braid;
@@ -34,10 +36,21 @@ struct joining {
 	struct buf blob;
 };
 
+static void close_databases(struct joining *joining)
+{
+	statement_cleanup(&joining->select_tree);
+	statement_cleanup(&joining->insert_tree);
+	statement_cleanup(&joining->select_blocks);
+	statement_cleanup(&joining->insert_block);
+	joining->select_tree = joining->insert_tree = NULL;
+	joining->select_blocks = joining->insert_block = NULL;
+	joining->from = database_close(joining->from);
+	joining->to = database_close(joining->to);
+}
+
 static void joining_cleanup(struct joining *joining)
 {
-	database_close(joining->from);
-	database_close(joining->to);
+	close_databases(joining);
 	catalog_done(&joining->words);
 	codec_free(joining->codec);
 	codec_free(joining->packer);
@@ -72,12 +85,13 @@ static int read_segments(struct joining *joining)
  */
 static int read_strands(struct joining *joining, uint32_t service, uint32_t *place)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
 	uint32_t build_count = catalog_count(&joining->words, CATALOG_BUILD);
 	int64_t node_count = 0;
-	int err = database_prepare(
+	int err = database_prepare_once(
 		joining->from,
-		"SELECT node_count, nodes FROM tree WHERE segment = ? AND service = ?", &row);
+		"SELECT node_count, nodes FROM tree WHERE segment = ? AND service = ?",
+		&joining->select_tree);
+	sqlite3_stmt *row = joining->select_tree;
 
 	braid_clear(&joining->braid);
 	joining->run.count = 0;
@@ -106,18 +120,19 @@ static int read_strands(struct joining *joining, uint32_t service, uint32_t *pla
 
 static int write_tree(struct joining *joining, uint32_t service, uint32_t segment)
 {
-	autoclean(statement) sqlite3_stmt *insert = NULL;
+	sqlite3_stmt *insert;
 	int err;
 
 	codec_set_level(joining->packer, LEVEL_TREE);
 	err = braid_pack(&joining->braid, joining->packer, &joining->blob);
 	if (!err)
-		err = database_prepare(joining->to,
-				       "INSERT INTO tree (segment, service, node_count, nodes) "
-				       "VALUES (?, ?, ?, ?)",
-				       &insert);
+		err = database_prepare_once(joining->to,
+					    "INSERT INTO tree (segment, service, node_count, "
+					    "nodes) VALUES (?, ?, ?, ?)",
+					    &joining->insert_tree);
 	if (err)
 		return err;
+	insert = joining->insert_tree;
 	sqlite3_bind_int64(insert, 1, segment);
 	sqlite3_bind_int64(insert, 2, service);
 	sqlite3_bind_int64(insert, 3, joining->braid.nodes.count);
@@ -172,27 +187,27 @@ static int write_block(struct joining *joining, uint32_t number, sqlite3_stmt *r
 
 static int write_blocks(struct joining *joining, uint32_t service)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
-	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(joining->from,
-				   "SELECT service, type, period, valued, samples, entry_count, "
-				   "entries, detail, cells FROM block "
-				   "WHERE segment = ? AND service = ? ORDER BY id",
-				   &row);
+	sqlite3_stmt *row;
+	int err = database_prepare_once(
+		joining->from,
+		"SELECT service, type, period, valued, samples, entry_count, entries, detail, "
+		"cells FROM block WHERE segment = ? AND service = ? ORDER BY id",
+		&joining->select_blocks);
 
 	if (!err)
-		err = database_prepare(
+		err = database_prepare_once(
 			joining->to,
 			"INSERT INTO block (segment, service, type, period, valued, samples, "
 			"entry_count, entries, detail, cells) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
 			"?)",
-			&insert);
+			&joining->insert_block);
+	row = joining->select_blocks;
 	for (uint32_t i = 0; !err && i < joining->run.count; i++) {
 		sqlite3_reset(row);
 		sqlite3_bind_int64(row, 1, joining->run.items[i]);
 		sqlite3_bind_int64(row, 2, service);
 		while (!err && (err = database_step(row)) > 0)
-			err = write_block(joining, i, row, insert);
+			err = write_block(joining, i, row, joining->insert_block);
 	}
 	return err;
 }
@@ -309,6 +324,6 @@ int join_span(const struct join_options *options)
 		err = write_services(&joining);
 	if (!err)
 		err = write_rest(&joining);
-	joining.to = database_close(joining.to);
+	close_databases(&joining);
 	return err ? err : anew_sync(options->to);
 }

@@ -65,7 +65,8 @@ struct scope {
 struct rolling {
 	const struct roll_options *options;
 	sqlite3 *from, *to;
-	bool is_holding; /* a transaction of from's */
+	sqlite3_stmt *select_blocks, *insert_list; /* kept from one service to the next */
+	bool is_holding;			   /* a transaction of from's */
 	struct word_map words;
 	uint32_t written[CATALOG_KIND_COUNT];
 	struct codec *codec, *packer;
@@ -93,6 +94,8 @@ static void group_clear(struct group *group)
 
 static void rolling_cleanup(struct rolling *rolling)
 {
+	statement_cleanup(&rolling->select_blocks);
+	statement_cleanup(&rolling->insert_list);
 	if (rolling->is_holding)
 		(void)database_execute(rolling->from, "COMMIT");
 	if (rolling->from)
@@ -245,8 +248,8 @@ static void add_up(const struct rolling *rolling, struct group *group)
 
 static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t service)
 {
-	autoclean(statement) sqlite3_stmt *row = NULL;
 	struct str blob = database_column(tree, 1);
+	sqlite3_stmt *row;
 	uint32_t first = 0;
 	uint64_t ignored = 0;
 	int err;
@@ -261,14 +264,15 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 		err = make_arrays(rolling, rolling->tree.nodes.count);
 	if (!err)
 		/* Segment by segment: the index begins with them. */
-		err = database_prepare(
+		err = database_prepare_once(
 			rolling->from,
 			"SELECT type, period, valued, entry_count, entries FROM segment CROSS JOIN "
 			"block ON block.segment = segment.id "
 			"WHERE segment.id BETWEEN ? AND ? AND service = ?",
-			&row);
+			&rolling->select_blocks);
 	if (err)
 		return err;
+	row = rolling->select_blocks;
 	sqlite3_bind_int64(row, 1, first_segment(rolling));
 	sqlite3_bind_int64(row, 2, last_segment(rolling));
 	sqlite3_bind_int64(row, 3, service);
@@ -481,7 +485,7 @@ static int write_list(struct rolling *rolling, struct scope *scope, uint32_t gro
 {
 	const struct group *group = &rolling->groups[group_number];
 	const struct items *list = &scope->lists[group_number];
-	autoclean(statement) sqlite3_stmt *insert = NULL;
+	sqlite3_stmt *insert;
 	uint32_t count = 0;
 	int64_t type;
 	int err;
@@ -493,12 +497,13 @@ static int write_list(struct rolling *rolling, struct scope *scope, uint32_t gro
 		return (int)type;
 	err = pack_list(rolling, scope, group_number, &count);
 	if (!err)
-		err = database_prepare(rolling->to,
-				       "INSERT INTO list (piece, scope, type, period, valued, "
-				       "entry_count, entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
-				       &insert);
+		err = database_prepare_once(rolling->to,
+					    "INSERT INTO list (piece, scope, type, period, valued, "
+					    "entry_count, entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
+					    &rolling->insert_list);
 	if (err)
 		return err;
+	insert = rolling->insert_list;
 	sqlite3_bind_int64(insert, 1, rolling->piece.number);
 	sqlite3_bind_int64(insert, 2, scope->number);
 	sqlite3_bind_int64(insert, 3, type);

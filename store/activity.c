@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/pages.h"
 
 enum {
 	COLUMN_SLICES = 0,
@@ -19,8 +18,6 @@ enum {
 	COLUMN_COUNT,
 	SLICE_COUNT_MAX = 1 << 20,
 	RUN_COUNT_MAX = 16 << 20,
-	COUNTING_MIN = 1000, /* as few are in order before the tables are there */
-	TABLE_SHARE = 16,
 	UNSORTED_MIN = 1 << 15, /* 1.5 MiB */
 };
 
@@ -28,6 +25,8 @@ void activity_done(struct activity *activity)
 {
 	array_done(&activity->slices);
 	array_done(&activity->runs);
+	array_done(&activity->order);
+	array_done(&activity->sorted);
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -71,71 +70,38 @@ static void join_runs(struct activity *activity)
 	activity->runs.count = kept + 1;
 }
 
-/* What runs are put in order by, a pass each; both are small numbers. */
 static uint32_t pair_key(const struct activity_run *run)
 {
 	return run->pair << 1 | run->is_valued;
 }
 
-static uint32_t slice_key(const struct activity_run *run)
-{
-	return run->slice;
-}
-
-/* Numbers of runs, in the order of their keys; of equal ones, as they were. */
-static bool count_sort(const struct activity *activity,
-		       uint32_t (*key)(const struct activity_run *run), const uint32_t *from,
-		       uint32_t *to)
+/* By the digits of slice and pair: comparing takes several times as long. */
+static int sort_by_number(struct activity *activity)
 {
 	const struct activity_run *runs = activity->runs.items;
 	uint32_t count = activity->runs.count;
-	uint32_t most = 0;
-	uint32_t sum = 0;
+	struct activity_run *spare;
+	uint32_t capacity;
 
+	activity->order.count = activity->sorted.count = 0;
+	if (array_reserve(&activity->order, 2 * (size_t)count) < 0 ||
+	    array_reserve(&activity->sorted, count) < 0)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		most = key(&runs[i]) > most ? key(&runs[i]) : most;
-
-	/* Few of many: the table would be the larger work. */
-	if (most / TABLE_SHARE > count)
-		return false;
-
-	autofree uint32_t *places = calloc((size_t)most + 1, sizeof(places[0]));
-
-	if (!places)
-		return false;
+		activity->order.items[i] = (struct keyed){
+			.key = (uint64_t)runs[i].slice << 32 | pair_key(&runs[i]),
+			.number = i,
+		};
+	number_sort(activity->order.items, activity->order.items + count, count);
+	spare = activity->sorted.items;
+	capacity = activity->sorted.capacity;
 	for (uint32_t i = 0; i < count; i++)
-		places[key(&runs[i])]++;
-	for (uint32_t i = 0; i <= most; i++) {
-		uint32_t here = places[i];
-
-		places[i] = sum;
-		sum += here;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t number = from ? from[i] : i;
-
-		to[places[key(&runs[number])]++] = number;
-	}
-	return true;
-}
-
-/* By counting: a segment has half a million, for which comparing takes several times as long. */
-static bool sort_by_counting(struct activity *activity)
-{
-	uint32_t count = activity->runs.count;
-	autofree uint32_t *by_pair = pages_alloc(count * sizeof(by_pair[0]));
-	autofree uint32_t *order = pages_alloc(count * sizeof(order[0]));
-	autofree struct activity_run *sorted = pages_alloc(count * sizeof(sorted[0]));
-
-	if (!by_pair || !order || !sorted || !count_sort(activity, pair_key, NULL, by_pair) ||
-	    !count_sort(activity, slice_key, by_pair, order))
-		return false;
-	for (uint32_t i = 0; i < count; i++)
-		sorted[i] = activity->runs.items[order[i]];
-	free(activity->runs.items);
-	activity->runs.items = TAKE(sorted);
-	activity->runs.capacity = count;
-	return true;
+		spare[i] = runs[activity->order.items[i].number];
+	activity->sorted.items = activity->runs.items;
+	activity->sorted.capacity = activity->runs.capacity;
+	activity->runs.items = spare;
+	activity->runs.capacity = capacity;
+	return 0;
 }
 
 void activity_sort(struct activity *activity)
@@ -143,7 +109,7 @@ void activity_sort(struct activity *activity)
 	if (activity->runs.count == 0)
 		return;
 	/* Without the memory for that it takes longer. */
-	if (activity->runs.count < COUNTING_MIN || !sort_by_counting(activity))
+	if (sort_by_number(activity) < 0)
 		qsort(activity->runs.items, activity->runs.count, sizeof(activity->runs.items[0]),
 		      compare_runs);
 	join_runs(activity);

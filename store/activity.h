@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "store/columns.h"
+#include "store/number_sort.h"
 
 /*
  * Who used how much when, without stacks: what timelines and lists of processes read of a settled
@@ -13,7 +14,7 @@
  */
 struct activity_run {
 	uint32_t slice;
-	uint32_t pair; /* of the segment */
+	uint32_t pair; /* of the segment; below 1 << 31 */
 	bool is_valued;
 	uint64_t samples;
 	uint64_t kernel_samples;
@@ -24,6 +25,9 @@ struct activity_run {
 struct activity {
 	ARRAY(struct slice) slices;
 	ARRAY(struct activity_run) runs;
+	/* of activity_sort() */
+	ARRAY(struct keyed) order;
+	ARRAY(struct activity_run) sorted;
 };
 
 void activity_done(struct activity *activity);

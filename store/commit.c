@@ -213,13 +213,13 @@ static int keep_unsettled(struct span *span, const struct segment_row *row)
  * One transaction. row->is_whole tells what became of it. The lock is held on return when there is
  * no error: the windows go and the list changes in one moment for whoever asks.
  */
-static int settle(struct span *span, struct segment_row *row)
+static int settle(struct span *span, struct segment_row *row, const struct segment *live)
 {
 	int err = begin(span);
 
 	if (err)
 		return err;
-	err = settle_segment(span, row);
+	err = settle_segment(span, row, live);
 	row->is_whole = !err;
 	if (err == -EFBIG) {
 		(void)end(span, err);
@@ -265,7 +265,7 @@ int span_finish_segment(struct span *span)
 	if (is_empty)
 		pthread_rwlock_wrlock(&live->lock);
 	else
-		err = settle(span, &row);
+		err = settle(span, &row, segment);
 	if (err)
 		return err;
 	if (!is_empty)
@@ -287,7 +287,7 @@ int span_settle_left(struct span *span)
 
 		if (row.is_whole || row.is_too_large)
 			continue;
-		err = settle(span, &row);
+		err = settle(span, &row, NULL);
 		if (err)
 			return err;
 		row.is_too_large = !row.is_whole;

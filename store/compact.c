@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "store/activity.h"
 #include "store/anew.h"
@@ -375,7 +374,6 @@ static int pack_activity(struct compacting *compacting, const struct part *part,
 		err = activity_add_read(&runs, *ret_places, pairs, coarse);
 	if (!err)
 		err = activity_pack(compacting->packer, coarse, ret);
-	array_done(&coarse->runs);
 	return err;
 }
 

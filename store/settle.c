@@ -51,6 +51,7 @@ struct settling {
 	struct pool pairs; /* struct pair */
 	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
+	ARRAY(uint32_t) paired; /* by label set: its last pair, + 1; most have one */
 	/* What was read, until it is known how many entries a node has: 10 bytes each. */
 	struct buf kept_runs;	     /* slices later, pair, entries, RUN_… */
 	ARRAY(uint32_t) kept_nodes;  /* of entries; in preorder when their window was read */
@@ -98,6 +99,7 @@ static void settling_cleanup(struct settling *settling)
 	pool_done(&settling->pairs);
 	pool_done(&settling->keys);
 	array_done(&settling->pair_keys);
+	array_done(&settling->paired);
 	kept_done(settling);
 	entry_writer_done(&settling->entries);
 	shape_writer_done(&settling->shape);
@@ -145,6 +147,13 @@ static int read_tree(struct settling *settling)
 	return err;
 }
 
+/* What was written of it: an append that failed half way leaves nodes that nobody speaks of. */
+static int copy_tree(struct settling *settling, const struct segment *live)
+{
+	return tree_copy(&live->tree, live->nodes_written, live->locations_written,
+			 &settling->tree);
+}
+
 /* Its nodes are not looked at any more. */
 static int find_preorder(struct settling *settling)
 {
@@ -160,26 +169,45 @@ static int find_preorder(struct settling *settling)
 
 /* ---- occurrences ----------------------------------------------------------------------------- */
 
+static int64_t add_new_pair(struct settling *settling, struct pair pair)
+{
+	struct catalog_series series = catalog_series(&settling->span->live->catalog, pair.series);
+	struct sum_key key = { .type = series.type, .period = series.period };
+	int64_t key_number = pool_add(&settling->keys, &key, sizeof(key));
+
+	if (key_number < 0 || array_reserve(&settling->pair_keys, 1) < 0)
+		return key_number < 0 ? key_number : -ENOMEM;
+	settling->pair_keys.items[settling->pair_keys.count++] = (uint16_t)key_number;
+	return 0;
+}
+
 static int64_t add_pair(struct settling *settling, const struct run *run)
 {
 	const struct catalog *catalog = &settling->span->live->catalog;
 	struct pair pair = { run->series, run->labels };
-	int64_t number = 0;
+	uint32_t *paired;
+	int64_t number;
 
 	if (pair.series == 0 || pair.series >= catalog_count(catalog, CATALOG_SERIES) ||
 	    pair.labels >= catalog_count(catalog, CATALOG_LABELS))
 		return -EBADMSG;
+	if (array_extend(&settling->paired, pair.labels + 1) < 0)
+		return -ENOMEM;
+	paired = &settling->paired.items[pair.labels];
+	if (*paired &&
+	    memcmp(pool_get(&settling->pairs, *paired - 1).text, &pair, sizeof(pair)) == 0)
+		return *paired - 1;
 	number = pool_add(&settling->pairs, &pair, sizeof(pair));
 	if (number == settling->pair_keys.count) {
-		struct catalog_series series = catalog_series(catalog, pair.series);
-		struct sum_key key = { .type = series.type, .period = series.period };
-		int64_t key_number = pool_add(&settling->keys, &key, sizeof(key));
+		int64_t err = add_new_pair(settling, pair);
 
-		if (key_number < 0 || array_reserve(&settling->pair_keys, 1) < 0)
-			return key_number < 0 ? key_number : -ENOMEM;
-		settling->pair_keys.items[settling->pair_keys.count++] = (uint16_t)key_number;
+		if (err < 0)
+			return err == -E2BIG ? -EFBIG : err;
 	}
-	return number == -E2BIG ? -EFBIG : number;
+	if (number < 0)
+		return number == -E2BIG ? -EFBIG : number;
+	*paired = (uint32_t)number + 1;
+	return number;
 }
 
 static int keep_run(struct settling *settling, const struct run *run, uint32_t first_slice,
@@ -710,7 +738,7 @@ static int write_segment(struct settling *settling)
 	return err ? err : database_run(delete);
 }
 
-int settle_segment(struct span *span, const struct segment_row *row)
+int settle_segment(struct span *span, const struct segment_row *row, const struct segment *live)
 {
 	autoclean(settling) struct settling settling = {
 		.span = span,
@@ -733,7 +761,7 @@ int settle_segment(struct span *span, const struct segment_row *row)
 	if (!err)
 		err = codec_new(&settling.cell_codec);
 	if (!err)
-		err = read_tree(&settling);
+		err = live ? copy_tree(&settling, live) : read_tree(&settling);
 	if (!err)
 		err = leaves_lower(span->leaves, &span->live->catalog, &settling.tree);
 	if (!err)

@@ -9,6 +9,7 @@
  * which 20 ms are columns of the blocks.
  *
  * Reads the windows from the file, so that it does not matter whether the segment was ended by us
- * or by a crash. Within the caller's transaction. -EFBIG: more than fits, the windows should stay.
+ * or by a crash. live: the segment as it is in memory, where its tree need not be unpacked; NULL.
+ * Within the caller's transaction. -EFBIG: more than fits, the windows should stay.
  */
-int settle_segment(struct span *span, const struct segment_row *row);
+int settle_segment(struct span *span, const struct segment_row *row, const struct segment *live);

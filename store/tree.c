@@ -25,6 +25,28 @@ void tree_done(struct tree *tree)
 	array_done(&tree->addresses);
 }
 
+int tree_copy(const struct tree *from, uint32_t node_count, uint32_t location_count,
+	      struct tree *to)
+{
+	assert(node_count <= from->nodes.count && location_count <= from->builds.count);
+	assert(!to->nodes.items && !to->builds.items && !to->addresses.items);
+	if (array_reserve(&to->nodes, node_count) < 0 ||
+	    array_reserve(&to->builds, location_count) < 0 ||
+	    array_reserve(&to->addresses, location_count) < 0)
+		return -ENOMEM;
+	if (node_count)
+		memcpy(to->nodes.items, from->nodes.items, node_count * sizeof(to->nodes.items[0]));
+	if (location_count) {
+		memcpy(to->builds.items, from->builds.items,
+		       location_count * sizeof(to->builds.items[0]));
+		memcpy(to->addresses.items, from->addresses.items,
+		       location_count * sizeof(to->addresses.items[0]));
+	}
+	to->nodes.count = node_count;
+	to->builds.count = to->addresses.count = location_count;
+	return 0;
+}
+
 int64_t tree_add_location(struct tree *tree, uint32_t build, uint64_t address)
 {
 	assert(tree->builds.count == tree->addresses.count);

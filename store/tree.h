@@ -52,6 +52,10 @@ struct tree {
 int tree_init(struct tree *tree);
 void tree_done(struct tree *tree);
 
+/* Makes an empty one, not even initialized, the first nodes and locations of another. -ENOMEM. */
+int tree_copy(const struct tree *from, uint32_t node_count, uint32_t location_count,
+	      struct tree *to);
+
 /* The new number, or -ENOMEM, -ENOSPC at the limit. */
 int64_t tree_add_location(struct tree *tree, uint32_t build, uint64_t address);
 int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location);

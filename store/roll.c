@@ -31,6 +31,13 @@ enum {
 
 static_assert(TREE_NODE_COUNT_MAX < FOLDED, "the bit is free");
 
+/* What a node has of its own, and what it is weighed by, with all below: counts, or values. */
+struct weight {
+	uint64_t count;
+	uint64_t value;
+	uint64_t total;
+};
+
 /* What is added up together. */
 struct group {
 	uint32_t type; /* text of the span */
@@ -38,10 +45,8 @@ struct group {
 	bool is_valued;
 	uint64_t host_total; /* of all services: samples, or values where they are given */
 
-	/* of the service that is read, by node */
-	uint64_t *counts;
-	uint64_t *values;
-	uint64_t *totals; /* of what it is weighed by, with all below */
+	struct weight *weights; /* of the service that is read, by node */
+	uint32_t room;		/* for so many */
 };
 
 struct item {
@@ -60,6 +65,8 @@ struct scope {
 	struct segment tree;
 	struct growth growth; /* when all of it is there */
 	struct items lists[GROUP_COUNT_MAX];
+	/* What is folded into one node mostly comes together. 0, without FOLDED: none yet. */
+	uint32_t last_folded, last_folded_node;
 };
 
 struct rolling {
@@ -86,10 +93,9 @@ struct rolling {
 
 static void group_clear(struct group *group)
 {
-	free(group->counts);
-	free(group->values);
-	free(group->totals);
-	group->counts = group->values = group->totals = NULL;
+	free(group->weights);
+	group->weights = NULL;
+	group->room = 0;
 }
 
 static void rolling_cleanup(struct rolling *rolling)
@@ -177,12 +183,15 @@ static int add_entries(struct rolling *rolling, sqlite3_stmt *row, struct group 
 		if (err)
 			break;
 		*ret_value = saturated_sum(*ret_value, entry.value);
-		if (!group->counts)
+		if (!group->weights)
 			continue;
 		if (entry.node >= node_count)
 			return -EBADMSG;
-		group->counts[entry.node] = saturated_sum(group->counts[entry.node], entry.count);
-		group->values[entry.node] = saturated_sum(group->values[entry.node], entry.value);
+
+		struct weight *weight = &group->weights[entry.node];
+
+		weight->count = saturated_sum(weight->count, entry.count);
+		weight->value = saturated_sum(weight->value, entry.value);
 	}
 	return err;
 }
@@ -217,32 +226,38 @@ static int find_totals(struct rolling *rolling)
 	return err;
 }
 
-static int make_arrays(struct rolling *rolling, uint32_t node_count)
+/* In memory that stays from one service to the next, with room for some that are larger. */
+static int make_weights(struct rolling *rolling, uint32_t node_count)
 {
 	for (uint32_t i = 0; i < rolling->group_count; i++) {
 		struct group *group = &rolling->groups[i];
 
-		group_clear(group);
-		group->counts = calloc((size_t)node_count + 1, sizeof(uint64_t));
-		group->values = calloc((size_t)node_count + 1, sizeof(uint64_t));
-		group->totals = calloc((size_t)node_count + 1, sizeof(uint64_t));
-		if (!group->counts || !group->values || !group->totals)
+		if (node_count > group->room) {
+			group_clear(group);
+			group->room = node_count + node_count / 2;
+			group->weights =
+				pages_alloc((size_t)group->room * sizeof(group->weights[0]));
+		}
+		if (!group->weights)
 			return -ENOMEM;
+		memset(group->weights, 0, node_count * sizeof(group->weights[0]));
 	}
 	return 0;
 }
 
-static void add_up(const struct rolling *rolling, struct group *group)
+static void add_up(const struct rolling *rolling, const struct group *group)
 {
 	const struct tree_node *nodes = rolling->tree.nodes.items;
+	struct weight *weights = group->weights;
 
 	for (uint32_t i = rolling->tree.nodes.count; i-- > 0;) {
-		uint64_t own = group->is_valued ? group->values[i] : group->counts[i];
+		struct weight *weight = &weights[i];
+		uint32_t parent = nodes[i].parent;
 
-		group->totals[i] = saturated_sum(group->totals[i], own);
-		if (nodes[i].parent != TREE_NO_PARENT)
-			group->totals[nodes[i].parent] =
-				saturated_sum(group->totals[nodes[i].parent], group->totals[i]);
+		weight->total = saturated_sum(weight->total,
+					      group->is_valued ? weight->value : weight->count);
+		if (parent != TREE_NO_PARENT)
+			weights[parent].total = saturated_sum(weights[parent].total, weight->total);
 	}
 }
 
@@ -261,7 +276,7 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 				   catalog_count(&rolling->words.from, CATALOG_BUILD), service,
 				   &rolling->tree, &first);
 	if (!err)
-		err = make_arrays(rolling, rolling->tree.nodes.count);
+		err = make_weights(rolling, rolling->tree.nodes.count);
 	if (!err)
 		/* Segment by segment: the index begins with them. */
 		err = database_prepare_once(
@@ -281,7 +296,7 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 
 		err = find_group(rolling, row, &group);
 		/* All are known from the totals. */
-		if (!err && !group->counts)
+		if (!err && !group->weights)
 			err = -EBADMSG;
 		if (!err)
 			err = add_entries(rolling, row, group, &ignored);
@@ -298,7 +313,7 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 static uint64_t threshold(const struct group *group, const struct scope *scope)
 {
 	bool is_host = scope->number == CHRONICLE_HOST;
-	uint64_t total = is_host ? group->host_total : group->totals[0];
+	uint64_t total = is_host ? group->host_total : group->weights[0].total;
 	uint64_t share = is_host ? ROLL_HOST_SHARE : ROLL_SERVICE_SHARE;
 	uint64_t least = total / share + (total % share != 0);
 
@@ -310,8 +325,8 @@ static uint64_t threshold(const struct group *group, const struct scope *scope)
 static bool weighs_enough(const struct rolling *rolling, const uint64_t *thresholds, uint32_t node)
 {
 	for (uint32_t i = 0; i < rolling->group_count; i++)
-		if (rolling->groups[i].totals[node] >= thresholds[i] &&
-		    rolling->groups[i].totals[node] > 0)
+		if (rolling->groups[i].weights[node].total >= thresholds[i] &&
+		    rolling->groups[i].weights[node].total > 0)
 			return true;
 	return false;
 }
@@ -343,9 +358,18 @@ static int64_t map_location(struct rolling *rolling, struct scope *scope, uint32
 static int64_t find_place(struct rolling *rolling, struct scope *scope, uint32_t node)
 {
 	uint32_t place = rolling->places.items[node];
+	int64_t folded;
 
-	return place & FOLDED ? segment_add_node(&scope->tree, place & ~FOLDED, TREE_FOLDED)
-			      : place;
+	if (!(place & FOLDED))
+		return place;
+	if (place == scope->last_folded)
+		return scope->last_folded_node;
+	folded = segment_add_node(&scope->tree, place & ~FOLDED, TREE_FOLDED);
+	if (folded >= 0) {
+		scope->last_folded = place;
+		scope->last_folded_node = (uint32_t)folded;
+	}
+	return folded;
 }
 
 static int place_node(struct rolling *rolling, struct scope *scope, uint32_t number,
@@ -373,7 +397,7 @@ static int place_node(struct rolling *rolling, struct scope *scope, uint32_t num
 	return 0;
 }
 
-/* What is folded into one node mostly comes together. */
+/* What lies in one node mostly comes together. */
 static int add_item(struct items *list, uint32_t node, uint64_t count, uint64_t value)
 {
 	struct item *last;
@@ -399,14 +423,15 @@ static int add_items(struct rolling *rolling, struct scope *scope, uint32_t grou
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < rolling->tree.nodes.count; i++) {
+		struct weight weight = group->weights[i];
 		int64_t place;
 
-		if (!group->counts[i] && !group->values[i])
+		if (!weight.count && !weight.value)
 			continue;
 		place = find_place(rolling, scope, i);
 		if (place < 0)
 			return (int)place;
-		err = add_item(list, (uint32_t)place, group->counts[i], group->values[i]);
+		err = add_item(list, (uint32_t)place, weight.count, weight.value);
 	}
 	return err;
 }

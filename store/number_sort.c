@@ -4,8 +4,10 @@
 #include <string.h>
 
 enum {
-	DIGIT_BITS = 8,
-	DIGIT_COUNT = 1 << DIGIT_BITS,
+	/* Long digits are fewer passes, and more places to count; both fit the nearest cache. */
+	SHORT_BITS = 8,
+	LONG_BITS = 11,
+	LONG_MIN = 1 << 12,
 	KEY_BITS = 64,
 	FEW = 32, /* so few are in order before the digits are counted */
 };
@@ -23,16 +25,19 @@ static void sort_few(struct keyed *items, uint32_t count)
 }
 
 static void sort_by_digit(const struct keyed *from, struct keyed *to, uint32_t count,
-			  unsigned shift)
+			  unsigned shift, unsigned bits)
 {
-	uint32_t starts[DIGIT_COUNT + 1] = { 0 };
+	uint32_t starts[(1 << LONG_BITS) + 1];
+	uint32_t digit_count = 1u << bits;
+	uint64_t mask = digit_count - 1;
 
+	memset(starts, 0, (digit_count + 1) * sizeof(starts[0]));
 	for (uint32_t i = 0; i < count; i++)
-		starts[(from[i].key >> shift) % DIGIT_COUNT + 1]++;
-	for (unsigned i = 1; i <= DIGIT_COUNT; i++)
+		starts[((from[i].key >> shift) & mask) + 1]++;
+	for (uint32_t i = 1; i <= digit_count; i++)
 		starts[i] += starts[i - 1];
 	for (uint32_t i = 0; i < count; i++)
-		to[starts[(from[i].key >> shift) % DIGIT_COUNT]++] = from[i];
+		to[starts[(from[i].key >> shift) & mask]++] = from[i];
 }
 
 /* The bits in which not all keys are alike. */
@@ -48,6 +53,7 @@ static uint64_t differences(const struct keyed *items, uint32_t count)
 void number_sort(struct keyed *items, struct keyed *scratch, uint32_t count)
 {
 	struct keyed *from = items, *to = scratch;
+	unsigned bits = count < LONG_MIN ? SHORT_BITS : LONG_BITS;
 	uint64_t different;
 
 	if (count <= FEW) {
@@ -55,12 +61,12 @@ void number_sort(struct keyed *items, struct keyed *scratch, uint32_t count)
 		return;
 	}
 	different = differences(items, count);
-	for (unsigned shift = 0; shift < KEY_BITS; shift += DIGIT_BITS) {
+	/* A digit begins where the next bit is in which keys differ. */
+	for (unsigned shift = 0; shift < KEY_BITS && different >> shift; shift += bits) {
 		struct keyed *sorted = to;
 
-		if ((different >> shift) % DIGIT_COUNT == 0)
-			continue;
-		sort_by_digit(from, to, count, shift);
+		shift += (unsigned)__builtin_ctzll(different >> shift);
+		sort_by_digit(from, to, count, shift, bits);
 		to = from;
 		from = sorted;
 	}

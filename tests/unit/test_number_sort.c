@@ -9,7 +9,7 @@
 
 #include "store/number_sort.h"
 
-enum { COUNT_MAX = 3000 };
+enum { COUNT_MAX = 9000 };
 
 static uint64_t state = 1;
 

@@ -694,6 +694,7 @@ static void lay_out_run(const struct live *live, const uint32_t *order, uint32_t
 
 int live_lay_out(const struct live *live, struct window_columns *ret)
 {
+	enum { AHEAD = 16 }; /* so many entries wait for memory together */
 	uint32_t count = live->entries.count;
 	autofree uint32_t *order = calloc(count + 1, sizeof(order[0]));
 
@@ -717,12 +718,15 @@ int live_lay_out(const struct live *live, struct window_columns *ret)
 	}
 	if (find_order(live, order))
 		return -ENOMEM;
-	for (uint32_t first = 0, i = 1; i <= count; i++)
+	for (uint32_t first = 0, i = 1; i <= count; i++) {
+		if (i + AHEAD < count)
+			__builtin_prefetch(&live->entries.items[order[i + AHEAD]]);
 		if (i == count ||
 		    !same_run(&live->entries.items[order[first]], &live->entries.items[order[i]])) {
 			lay_out_run(live, order + first, i - first, ret);
 			first = i;
 		}
+	}
 	return 0;
 }
 

@@ -105,9 +105,12 @@ static void sort_few(const struct ordering *ordering, uint32_t *children, uint32
 {
 	uint64_t keys[FEW];
 
-	for (uint32_t i = 0; i < count; i++) {
+	/* All at once: they wait for memory together. */
+	for (uint32_t i = 0; i < count; i++)
+		keys[i] = child_key(ordering, children[i]);
+	for (uint32_t i = 1; i < count; i++) {
 		uint32_t child = children[i];
-		uint64_t key = child_key(ordering, child);
+		uint64_t key = keys[i];
 		uint32_t place = i;
 
 		for (; place > 0 && keys[place - 1] > key; place--) {
@@ -185,6 +188,14 @@ static void number_node(struct ordering *ordering, uint32_t node, uint32_t up, u
 	to->places[node] = (*number)++;
 }
 
+/* Brings a sibling that comes when all below the one before it is done: mostly soon. */
+static void prefetch_node(const struct ordering *ordering, uint32_t node)
+{
+	__builtin_prefetch(&ordering->tree->nodes.items[node]);
+	__builtin_prefetch(&ordering->first[node]);
+	__builtin_prefetch(&ordering->to->places[node], 1);
+}
+
 /* Numbers the nodes of one service. */
 static int number_service(struct ordering *ordering, struct preorder_service *service,
 			  uint32_t *number)
@@ -215,6 +226,8 @@ static int number_service(struct ordering *ordering, struct preorder_service *se
 			}
 			if (array_reserve(&ordering->trail, 1) < 0)
 				return -ENOMEM;
+			if (*next < ordering->first[node + 1])
+				prefetch_node(ordering, ordering->children[*next]);
 			node = child;
 			ordering->trail.items[ordering->trail.count++] = ordering->first[node];
 			number_node(ordering, node, up, number);

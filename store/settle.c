@@ -37,6 +37,12 @@ struct placed {
 	uint32_t first_cell; /* or NO_CELLS */
 };
 
+/* The last pair that a label set was in. */
+struct paired {
+	uint32_t series; /* 0: none yet */
+	uint32_t number; /* of the pair */
+};
+
 struct settling {
 	struct span *span;
 	const struct segment_row *row;
@@ -51,7 +57,7 @@ struct settling {
 	struct pool pairs; /* struct pair */
 	struct pool keys;  /* struct sum_key */
 	ARRAY(uint16_t) pair_keys;
-	ARRAY(uint32_t) paired; /* by label set: its last pair, + 1; most have one */
+	ARRAY(struct paired) paired; /* by label set; most have one pair */
 	/* What was read, until it is known how many entries a node has: 10 bytes each. */
 	struct buf kept_runs;	     /* slices later, pair, entries, RUN_… */
 	ARRAY(uint32_t) kept_nodes;  /* of entries; in preorder when their window was read */
@@ -185,7 +191,7 @@ static int64_t add_pair(struct settling *settling, const struct run *run)
 {
 	const struct catalog *catalog = &settling->span->live->catalog;
 	struct pair pair = { run->series, run->labels };
-	uint32_t *paired;
+	struct paired *paired;
 	int64_t number;
 
 	if (pair.series == 0 || pair.series >= catalog_count(catalog, CATALOG_SERIES) ||
@@ -194,9 +200,8 @@ static int64_t add_pair(struct settling *settling, const struct run *run)
 	if (array_extend(&settling->paired, pair.labels + 1) < 0)
 		return -ENOMEM;
 	paired = &settling->paired.items[pair.labels];
-	if (*paired &&
-	    memcmp(pool_get(&settling->pairs, *paired - 1).text, &pair, sizeof(pair)) == 0)
-		return *paired - 1;
+	if (paired->series == pair.series)
+		return paired->number;
 	number = pool_add(&settling->pairs, &pair, sizeof(pair));
 	if (number == settling->pair_keys.count) {
 		int64_t err = add_new_pair(settling, pair);
@@ -206,7 +211,7 @@ static int64_t add_pair(struct settling *settling, const struct run *run)
 	}
 	if (number < 0)
 		return number == -E2BIG ? -EFBIG : number;
-	*paired = (uint32_t)number + 1;
+	*paired = (struct paired){ pair.series, (uint32_t)number };
 	return number;
 }
 

@@ -526,6 +526,7 @@ static int sum_up(struct sums *sums, struct activity_run run)
 	}
 	if (array_extend(&sums->last, pair_key(&run) + 1) < 0)
 		return -ENOMEM;
+	assert(pair_key(&run) < sums->last.count);
 	last = &sums->last.items[pair_key(&run)];
 	if (*last && to->runs.items[*last - 1].slice == run.slice) {
 		add_run(&to->runs.items[*last - 1], &run);

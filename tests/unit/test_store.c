@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -561,6 +562,81 @@ static void flames_equal_the_sum_of_the_samples(void **state)
 	assert_flames(fixture, &model, START_MS, time_ms);
 	reopen(fixture);
 	assert_flames(fixture, &model, START_MS, time_ms);
+	free(model.samples);
+}
+
+/* The one span file of a folder. */
+static void find_span_file(const char *folder, char *ret, size_t size)
+{
+	char pattern[128];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "%s/data/*.db", folder);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	snprintf(ret, size, "%s", found.gl_pathv[0]);
+	globfree(&found);
+}
+
+static int64_t number_of(sqlite3 *database, const char *sql)
+{
+	int64_t number = -1;
+
+	assert_int_equal(database_number(database, sql, &number), 0);
+	return number;
+}
+
+/* A table of the database has the same rows as the other that is attached. */
+static void assert_same_rows(sqlite3 *database, const char *table, const char *columns)
+{
+	char sql[1024];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT (SELECT count(*) FROM %s) + (SELECT count(*) FROM other.%s) - 2 * "
+		 "(SELECT count(*) FROM (SELECT %s FROM %s INTERSECT SELECT %s FROM other.%s))",
+		 table, table, columns, table, columns, table);
+	assert_int_equal(number_of(database, sql), 0);
+}
+
+/* The tree of a segment that ended is taken from memory; that of one that a crash left is read. */
+static void a_segment_is_settled_alike_from_memory_and_from_its_file(void **state)
+{
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	char folder[] = "/tmp/hearth-store-XXXXXX";
+	struct store_options options = { .folder = folder, .span_ms = fixture->span_ms };
+	char memory[256], file[256], text[512];
+	sqlite3 *database = NULL;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		fill(fixture, &model, START_MS + i * INT64_C(1000), 30);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		if (i % 5 == 4)
+			assert_int_equal(store_commit(fixture->store), 0);
+	}
+	assert_non_null(mkdtemp(folder));
+	snprintf(text, sizeof(text), "cp -a %s/. %s", fixture->folder, folder);
+	assert_int_equal(system(text), 0);
+	/* One is closed, the other one found as it was before. */
+	fixture->store = store_close(fixture->store);
+	assert_int_equal(store_open(&options, &fixture->store), 0);
+	assert_int_equal(store_maintain(fixture->store, START_MS + 20000), 0);
+	fixture->store = store_close(fixture->store);
+
+	find_span_file(fixture->folder, memory, sizeof(memory));
+	find_span_file(folder, file, sizeof(file));
+	assert_int_equal(database_open(memory, DATABASE_READ, &database), 0);
+	snprintf(text, sizeof(text), "ATTACH '%s' AS other", file);
+	assert_int_equal(database_execute(database, text), 0);
+	assert_true(number_of(database, "SELECT count(*) FROM tree") > 2);
+	assert_int_equal(number_of(database, "SELECT count(*) FROM other.window"), 0);
+	assert_same_rows(database, "tree", "segment, service, node_count, nodes");
+	assert_same_rows(database, "block",
+			 "segment, service, type, period, samples, entry_count, entries, detail, "
+			 "cells");
+	assert_same_rows(database, "segment", "id, first_ms, end_ms, samples, pairs, runs");
+	database_close(database);
+	assert_int_equal(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	free(model.samples);
 }
 
@@ -1794,6 +1870,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(flames_equal_the_sum_of_the_samples, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_segment_is_settled_alike_from_memory_and_from_its_file, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(series_equal_the_sum_of_the_samples, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_window_falls_on_the_first_point_at_or_after_it,

@@ -403,6 +403,7 @@ static struct strand *find_only_strand(const struct walk *walk)
 {
 	uint32_t first = walk->path.items[walk->path.count - 1].first_member;
 
+	assert(walk->braid->strands.items);
 	return walk->members.count - first == 1
 		       ? &walk->braid->strands.items[walk->members.items[first].strand]
 		       : NULL;

@@ -25,7 +25,12 @@ enum place {
 	PLACE_COUNT,
 };
 
-enum { TYPE_COUNT = 6 };
+enum {
+	TYPE_COUNT = 6,
+	/* What tells whether a sender still speaks as it did before: resources and samples. */
+	BRIEF_RESOURCE_COUNT = 32,
+	BRIEF_SAMPLE_COUNT = 256,
+};
 
 /* Years: no duration is so long, and no time so early. */
 #define TIME_NS_MIN UINT64_C(100000000000000000)
@@ -43,6 +48,7 @@ struct keys_told {
 struct detection {
 	struct str bytes;
 	enum otlp_revision believed;
+	bool is_brief; /* looks at the first resources and at no table */
 	struct otlp_finding *finding;
 	char *reason;
 	uint64_t seen[PLACE_COUNT][TYPE_COUNT]; /* bit: the field's number */
@@ -163,6 +169,13 @@ static int look_at_sample(struct detection *detection, struct str message)
 	return more < 0 ? broken(detection, message) : 0;
 }
 
+/* Once they tell what they can, a few of each profile do. looked: at those before, of this one. */
+static bool asks_sample(const struct detection *detection, uint64_t looked)
+{
+	return detection->is_brief ? detection->samples < BRIEF_SAMPLE_COUNT
+				   : !samples_tell(detection) || looked < 8;
+}
+
 static int look_at_profile(struct detection *detection, struct str message)
 {
 	struct otlp_wire wire = otlp_wire_from(message);
@@ -184,11 +197,12 @@ static int look_at_profile(struct detection *detection, struct str message)
 			continue;
 		if (field.number == 1)
 			note_all(detection, PLACE_VALUE_TYPE, field.bytes);
-		/* Once they tell what they can, a few of each profile do. */
-		if (field.number == 2 && (!samples_tell(detection) || looked++ < 8))
+		if (field.number == 2 && asks_sample(detection, looked)) {
 			err = look_at_sample(detection, field.bytes);
-		else if (field.number == 2)
+			looked += samples_tell(detection);
+		} else if (field.number == 2) {
 			detection->samples++;
+		}
 		if (field.number == 7) {
 			detection->has_id_7 |= field.bytes.size == 0 || field.bytes.size == 16;
 			detection->has_other_7 |= field.bytes.size != 0 && field.bytes.size != 16;
@@ -272,6 +286,7 @@ static int look(struct detection *detection)
 {
 	struct otlp_wire wire = otlp_wire_from(detection->bytes);
 	struct otlp_wire_field field;
+	uint64_t looked = 0;
 	int more;
 	int err = 0;
 
@@ -279,9 +294,11 @@ static int look(struct detection *detection)
 		if (more < 0)
 			return broken(detection, detection->bytes);
 		note(detection, PLACE_REQUEST, &field);
-		if (field.number == 1 && field.type == OTLP_WIRE_SIZED)
+		if (field.type != OTLP_WIRE_SIZED)
+			continue;
+		if (field.number == 1 && (!detection->is_brief || looked++ < BRIEF_RESOURCE_COUNT))
 			err = look_at_resource_profiles(detection, field.bytes);
-		else if (field.number == 2 && field.type == OTLP_WIRE_SIZED)
+		else if (field.number == 2 && !detection->is_brief)
 			look_at_dictionary(detection, field.bytes);
 	}
 	return err;
@@ -551,7 +568,7 @@ static int decide_last(struct detection *detection)
 	if (told == TOLD_1_10)
 		return decide(detection, OTLP_R1_10,
 			      "field 2 of a sample has not one number for each timestamp");
-	return decide_by_keys(detection);
+	return detection->is_brief ? 0 : decide_by_keys(detection);
 }
 
 /* ---- 1.9 or 1.10, when lists come one by one --------------------------------------------------
@@ -690,6 +707,9 @@ static int decide_newer(struct detection *detection, const char *newer)
 		return decide(detection, OTLP_R1_10, "%s, and attributes refer to texts", newer);
 	detection->finding->is_unpacked =
 		detection->samples_repeat || has(detection, PLACE_SAMPLE, 2, OTLP_WIRE_VARINT);
+	/* What follows asks for more than the first few. */
+	if (detection->is_brief && (detection->finding->is_unpacked || has_value_alone(detection)))
+		return 0;
 	if (detection->finding->is_unpacked)
 		return decide_unpacked(detection);
 	if (has_value_alone(detection)) {
@@ -706,7 +726,9 @@ static int decide_newer(struct detection *detection, const char *newer)
 	if (has_new_sample)
 		return decide(detection, OTLP_R1_10, "%s, and samples are those of 1.10", newer);
 	if (!has(detection, PLACE_SAMPLE, 2, OTLP_WIRE_SIZED))
-		return decide(detection, OTLP_R1_10, "%s, and 1.9 and 1.10 read the same", newer);
+		return detection->is_brief ? 0
+					   : decide(detection, OTLP_R1_10,
+						    "%s, and 1.9 and 1.10 read the same", newer);
 	return decide_last(detection);
 }
 
@@ -743,14 +765,17 @@ static int decide_all(struct detection *detection)
 								 : decide_inner_tables(detection);
 }
 
-int otlp_detect(struct str bytes, enum otlp_revision believed, struct otlp_finding *ret,
-		char reterr[static OTLP_ERROR_SIZE])
+static int detect(struct str bytes, enum otlp_revision believed, bool is_brief,
+		  struct otlp_finding *ret, char reterr[static OTLP_ERROR_SIZE])
 {
 	struct detection detection = {
-		.bytes = bytes, .believed = believed, .finding = ret, .reason = reterr
+		.bytes = bytes,
+		.believed = believed,
+		.is_brief = is_brief,
+		.finding = ret,
+		.reason = reterr,
 	};
 
-	assert(believed < OTLP_REVISION_COUNT);
 	reterr[0] = '\0';
 	*ret = (struct otlp_finding){ 0 };
 
@@ -763,4 +788,24 @@ int otlp_detect(struct str bytes, enum otlp_revision believed, struct otlp_findi
 	free(detection.is_referenced);
 	assert(err <= 0);
 	return err;
+}
+
+/*
+ * A sender nearly always speaks as it did before, and from 1.8 on a few profiles tell: what they
+ * leave open, and what is new of it, is looked at as a whole.
+ */
+static bool is_as_believed(struct str bytes, enum otlp_revision believed, struct otlp_finding *ret,
+			   char reterr[static OTLP_ERROR_SIZE])
+{
+	return believed >= OTLP_R1_8 && detect(bytes, believed, true, ret, reterr) == 0 &&
+	       ret->revision == believed;
+}
+
+int otlp_detect(struct str bytes, enum otlp_revision believed, struct otlp_finding *ret,
+		char reterr[static OTLP_ERROR_SIZE])
+{
+	assert(believed < OTLP_REVISION_COUNT);
+	if (is_as_believed(bytes, believed, ret, reterr))
+		return 0;
+	return detect(bytes, believed, false, ret, reterr);
 }

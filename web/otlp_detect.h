@@ -17,6 +17,9 @@ struct otlp_finding {
 	char why[OTLP_ERROR_SIZE];
 };
 
-/* believed: as of struct otlp_reading. -EBADMSG with a sentence, -ENOMEM. */
+/*
+ * believed: as of struct otlp_reading. Where the first resources of a request say the same, no more
+ * is looked at: whether the rest agrees shows when it is read. -EBADMSG with a sentence, -ENOMEM.
+ */
 int otlp_detect(struct str bytes, enum otlp_revision believed, struct otlp_finding *ret,
 		char reterr[static OTLP_ERROR_SIZE]);

@@ -567,6 +567,69 @@ static void numbers_tell_1_9_from_1_10(void **state)
 	}
 }
 
+/* Resources with a profile of one sample each. */
+static void add_resources(struct buf *request, size_t count, struct str sample)
+{
+	for (size_t i = 0; i < count; i++) {
+		autoclean(buf) struct buf profile = BUF(TEXT_SIZE_MAX);
+		autoclean(buf) struct buf scope = BUF(TEXT_SIZE_MAX);
+		autoclean(buf) struct buf resource = BUF(TEXT_SIZE_MAX);
+
+		add_type(&profile);
+		pprof_sized(&profile, 2, sample);
+		buf_add_varint(&profile, 3 << 3 | 1);
+		buf_add_u64(&profile, OTLP_MAKER_TIME_NS);
+		pprof_sized(&scope, 2, bytes_of(&profile));
+		pprof_sized(&resource, 2, bytes_of(&scope));
+		pprof_sized(request, 1, bytes_of(&resource));
+	}
+}
+
+static void first_resources_tell_of_a_sender_that_is_known(void **state)
+{
+	/* A stack and a timestamp; and attributes of 1.9; and values of 1.10. */
+	const struct str bare = STR("\x08\x01\x2a\x08TIMETIME");
+	const struct str of_1_9 = STR("\x08\x01\x1a\x01\x01\x2a\x08TIMETIME");
+	const struct str of_1_10 = STR("\x08\x01\x22\x01\x01\x2a\x08TIMETIME");
+	const struct {
+		struct str first, last;
+		enum otlp_revision believed, revision;
+		int err;
+	} cases[] = {
+		/* They tell nothing: the last one does. */
+		{ bare, of_1_9, OTLP_R1_10, OTLP_R1_9, 0 },
+		{ bare, of_1_9, OTLP_R1_9, OTLP_R1_9, 0 },
+		{ bare, of_1_10, OTLP_R1_9, OTLP_R1_10, 0 },
+		/* It speaks otherwise than it did. */
+		{ of_1_9, of_1_9, OTLP_R1_10, OTLP_R1_9, 0 },
+		{ of_1_10, of_1_10, OTLP_R1_9, OTLP_R1_10, 0 },
+		{ of_1_10, of_1_10, OTLP_R1_5, OTLP_R1_10, 0 },
+		/* Only of who is known they count for all. */
+		{ of_1_10, of_1_9, OTLP_R1_10, OTLP_R1_10, 0 },
+		{ of_1_10, of_1_9, OTLP_REVISION_NONE, OTLP_REVISION_NONE, -EBADMSG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		autoclean(buf) struct buf request = BUF(TEXT_SIZE_MAX);
+		struct parts parts = small_parts();
+		char reason[OTLP_ERROR_SIZE];
+		struct otlp_finding finding;
+
+		add_resources(&request, 40, cases[i].first);
+		add_resources(&request, 1, cases[i].last);
+		pprof_sized(&request, 2, bytes_of(&parts.dictionary));
+		assert_int_equal(
+			otlp_detect(bytes_of(&request), cases[i].believed, &finding, reason),
+			cases[i].err);
+		if (finding.revision != cases[i].revision)
+			print_message("case %zu: %s\n", i, finding.why);
+		assert_int_equal(finding.revision, cases[i].revision);
+		buf_done(&parts.dictionary);
+		buf_done(&parts.samples);
+	}
+}
+
 /* async-profiler writes a list of one number as a number, and samples have nothing else. */
 static void values_that_come_alone_are_those_of_1_10(void **state)
 {
@@ -609,6 +672,7 @@ int main(void)
 		cmocka_unit_test(a_location_without_attributes_has_no_kind),
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(numbers_tell_1_9_from_1_10),
+		cmocka_unit_test(first_resources_tell_of_a_sender_that_is_known),
 		cmocka_unit_test(values_that_come_alone_are_those_of_1_10),
 	};
 

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parse.h"
-
 enum {
 	LINE_COUNT_MAX = 256,	/* what a batch takes of one location */
 	STACK_DEPTH_MAX = 4096, /* and of one stack */
@@ -99,19 +97,29 @@ size_t otlp_frames_memory(const struct otlp_frames *frames)
 /* ---- one location ----------------------------------------------------------------------------
  */
 
+/* Of a digit; 16 and more: it is none. */
+static unsigned hex_value(char c)
+{
+	unsigned digit = (unsigned char)c - '0';
+	unsigned letter = ((unsigned char)c | 0x20) - 'a';
+
+	return digit < 10 ? digit : letter < 6 ? letter + 10 : 16;
+}
+
+/* A busy host names four hundred files in a MB. */
 static bool parse_identity(struct str text, enum identity_kind kind, struct identity *ret)
 {
 	*ret = (struct identity){ 0 };
 	if (text.size < 2 || text.size % 2 != 0 || text.size / 2 > IDENTITY_SIZE_MAX)
 		return false;
 	for (size_t i = 0; i < text.size; i += 2) {
-		uint64_t byte;
+		unsigned high = hex_value(text.text[i]), low = hex_value(text.text[i + 1]);
 
-		if (parse_hex((struct str){ text.text + i, 2 }, &byte)) {
+		if ((high | low) > 15) {
 			*ret = (struct identity){ 0 };
 			return false;
 		}
-		ret->bytes[i / 2] = (uint8_t)byte;
+		ret->bytes[i / 2] = (uint8_t)(high << 4 | low);
 	}
 	ret->kind = (uint8_t)kind;
 	ret->size = (uint8_t)(text.size / 2);
@@ -252,9 +260,18 @@ static int64_t find_build(struct otlp_frames *frames, const struct otlp_mapping 
 	return *number;
 }
 
-/* In a file, at an offset there: what is added with others. Else it is added at once. */
-static int64_t find_place(struct otlp_frames *frames, const struct otlp_location *location,
-			  struct batch_place *ret)
+static inline struct batch_place place_in_file(const struct otlp_frames *frames,
+					       const struct otlp_location *location)
+{
+	const struct otlp_mapping *mapping =
+		&frames->profile->tables->mappings.items[location->mapping];
+
+	return (struct batch_place){ frames->builds.items[location->mapping],
+				     file_offset(mapping, location->address) };
+}
+
+static int64_t find_new_place(struct otlp_frames *frames, const struct otlp_location *location,
+			      struct batch_place *ret)
 {
 	const struct otlp_mapping *mapping =
 		location->mapping > 0 ? &frames->profile->tables->mappings.items[location->mapping]
@@ -263,11 +280,6 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 
 	if (location->lines.count > 0)
 		return find_named(frames, location, mapping);
-	if (mapping && frames->builds.items[location->mapping] != NUMBER_NONE) {
-		*ret = (struct batch_place){ frames->builds.items[location->mapping],
-					     file_offset(mapping, location->address) };
-		return NUMBER_EXPECTED;
-	}
 	/* Without a file an address is an index of bytecode, or what a sender alone understands. */
 	if (!mapping || (mapping->filename.size == 0 && mapping->gnu.size == 0 &&
 			 mapping->go.size == 0 && mapping->htlhash.size == 0))
@@ -275,7 +287,20 @@ static int64_t find_place(struct otlp_frames *frames, const struct otlp_location
 	build = find_build(frames, mapping, location->mapping);
 	if (build < 0)
 		return build;
-	*ret = (struct batch_place){ (uint32_t)build, file_offset(mapping, location->address) };
+	*ret = place_in_file(frames, location);
+	return NUMBER_EXPECTED;
+}
+
+/* In a file, at an offset there: what is added with others. Else it is added at once. */
+static inline int64_t find_place(struct otlp_frames *frames, const struct otlp_location *location,
+				 struct batch_place *ret)
+{
+	bool is_in_known_file = location->lines.count == 0 && location->mapping > 0 &&
+				frames->builds.items[location->mapping] != NUMBER_NONE;
+
+	if (!is_in_known_file)
+		return find_new_place(frames, location, ret);
+	*ret = place_in_file(frames, location);
 	return NUMBER_EXPECTED;
 }
 
@@ -309,7 +334,7 @@ static int expect_location(struct otlp_frames *frames, uint32_t place)
 }
 
 /* Of a table that all profiles share, which is gone through once. */
-static int64_t append_location(struct otlp_frames *frames, uint32_t place)
+static inline int64_t append_location(struct otlp_frames *frames, uint32_t place)
 {
 	const struct otlp_location *location = &frames->profile->tables->locations.items[place];
 	struct batch_place found = { 0 };
@@ -410,20 +435,45 @@ int otlp_frames_expect(struct otlp_frames *frames, struct otlp_range stack)
 	return err;
 }
 
-/* Numbers as far as they are known. What has none yet is brought together, before it is asked for.
+/*
+ * Numbers as far as they are known, and how many are not. What has none yet is brought together,
+ * before it is asked for.
  */
-static void find_known(const struct otlp_frames *frames, const uint32_t *places, uint32_t count,
-		       uint32_t *ret_numbers)
+static uint32_t find_known(const struct otlp_frames *frames, const uint32_t *places, uint32_t count,
+			   uint32_t *ret_numbers)
 {
+	const uint32_t *known = frames->locations.items;
+	uint32_t known_count = frames->locations.count;
+	uint32_t missing = 0;
+
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t place = places[i];
+		uint32_t number = NUMBER_NONE;
 
-		assert(place == OTLP_NO_LOCATION || place < frames->locations.count);
-		ret_numbers[i] =
-			place == OTLP_NO_LOCATION ? NUMBER_NONE : frames->locations.items[place];
-		if (ret_numbers[i] == NUMBER_NONE && place != OTLP_NO_LOCATION)
+		if (place < known_count)
+			number = known[place];
+		else
+			assert(place == OTLP_NO_LOCATION);
+		ret_numbers[i] = number;
+		if (number != NUMBER_NONE)
+			continue;
+		missing++;
+		if (place != OTLP_NO_LOCATION)
 			__builtin_prefetch(&frames->profile->tables->locations.items[place]);
 	}
+	return missing;
+}
+
+/* The number of what had none when the stack was looked at. */
+static int64_t find_missing(struct otlp_frames *frames, uint32_t place)
+{
+	uint32_t number;
+
+	if (place == OTLP_NO_LOCATION)
+		return add_nameless(frames, (struct str){ 0 });
+	/* Unless it stands in this stack twice. */
+	number = frames->locations.items[place];
+	return number == NUMBER_NONE && frames->is_shared ? append_location(frames, place) : number;
 }
 
 static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
@@ -433,21 +483,20 @@ static int64_t add_stack(struct otlp_frames *frames, struct otlp_range stack)
 	uint32_t numbers[STACK_DEPTH_MAX];
 	bool is_cut = stack.count > STACK_DEPTH_MAX;
 	uint32_t count = is_cut ? STACK_DEPTH_MAX : stack.count;
+	uint32_t missing = find_known(frames, places, count, numbers);
 
-	find_known(frames, places, count, numbers);
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t number = numbers[i];
+	for (uint32_t i = 0; missing > 0; i++) {
+		int64_t number;
 
-		if (places[i] == OTLP_NO_LOCATION)
-			number = add_nameless(frames, (struct str){ 0 });
-		else if (number == NUMBER_NONE) /* unless it stands in this stack twice */
-			number = frames->locations.items[places[i]];
-		if (number == NUMBER_NONE && frames->is_shared)
-			number = append_location(frames, places[i]);
+		assert(i < count);
+		if (numbers[i] != NUMBER_NONE)
+			continue;
+		number = find_missing(frames, places[i]);
 		if (number < 0)
 			return number;
 		assert(number < NUMBER_EXPECTED);
 		numbers[i] = (uint32_t)number;
+		missing--;
 	}
 	return (frames->is_shared ? batch_append_stack : batch_add_stack)(
 		frames->batch, numbers, count, is_cut ? STACK_TRUNCATED : 0);

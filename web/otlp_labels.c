@@ -115,6 +115,12 @@ static bool is_credible(const struct claim *claim, const struct window_process *
 	       fits(first_word(command_line), claim->executable);
 }
 
+/* Of another host's most do not: what nobody has need not be looked for. */
+static bool exists(uint64_t pid)
+{
+	return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+}
+
 /*
  * What the collector would have called it: by its cgroup, or the script that it runs, or its
  * executable, whose name the sender knows and this process may not ask for. None when it is gone,
@@ -134,8 +140,7 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, const struct c
 	if (!buf_grow(&labels->process_texts, TEXTS_SIZE_MAX / 2))
 		return labels->process_texts.error;
 	labels->process_texts.size = 0;
-	/* Of another host's most: what nobody has need not be looked for. */
-	if (kill((pid_t)pid, 0) && errno == ESRCH)
+	if (!exists(pid))
 		return 0;
 	snprintf(folder, sizeof(folder), "/proc/%u", (unsigned)pid);
 	process.comm = read_text(folder, "comm", comm, sizeof(comm));
@@ -439,6 +444,11 @@ static bool is_of_this_host(struct otlp_labels *labels, const struct identity_at
 	return !is_machine_id(id) || ours.size == 0 || str_equal(id, ours);
 }
 
+static bool is_pid(int64_t number)
+{
+	return number > 0 && number <= INT32_MAX;
+}
+
 /* The labels of the process, when the sender's number can be the one that /proc knows. */
 static int add_process(struct otlp_labels *labels, const struct identity_attributes *identity,
 		       const struct claim *claim)
@@ -448,8 +458,7 @@ static int add_process(struct otlp_labels *labels, const struct identity_attribu
 	int err = 0;
 
 	if (!labels->is_local || !pid || pid->value.kind != OTLP_VALUE_INTEGER ||
-	    pid->value.integer <= 0 || pid->value.integer > INT32_MAX ||
-	    !is_of_this_host(labels, identity))
+	    !is_pid(pid->value.integer) || !is_of_this_host(labels, identity))
 		return 0;
 	said = table_hash_bytes(claim->executable.text, claim->executable.size, 0);
 	said = table_hash_bytes(claim->container.text, claim->container.size, said);
@@ -511,6 +520,20 @@ static int clear_texts(struct otlp_labels *labels)
 		return labels->texts.error;
 	labels->texts.size = 0;
 	return 0;
+}
+
+bool otlp_labels_may_know(const struct otlp_labels *labels, int64_t pid)
+{
+	return labels->is_local && is_pid(pid) && exists((uint64_t)pid);
+}
+
+int otlp_labels_of_pid(struct otlp_labels *labels, int64_t pid, struct str *ret_value)
+{
+	char number[DECIMAL_SIZE];
+	int err = clear_texts(labels);
+
+	*ret_value = err ? (struct str){ 0 } : keep(&labels->texts, decimal(pid, number));
+	return err;
 }
 
 int otlp_labels_of_link(struct otlp_labels *labels, const struct otlp_link *link,

@@ -54,6 +54,13 @@ void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool i
 int otlp_labels_find(struct otlp_labels *labels, const struct otlp_profile *profile,
 		     const struct otlp_sample *sample);
 
+/* Whether a process of this number, as a sender has it, may be one of this host: what becomes of it
+ * then depends on more than its attributes. */
+bool otlp_labels_may_know(const struct otlp_labels *labels, int64_t pid);
+
+/* The label of a process's number, as otlp_labels_find() has it. -ENOMEM. */
+int otlp_labels_of_pid(struct otlp_labels *labels, int64_t pid, struct str *ret_value);
+
 /*
  * What an attribute of a sample comes to, whoever's it is: nothing, a label of the sample, or more,
  * which only otlp_labels_find() knows. Texts as above.

@@ -18,6 +18,9 @@ enum {
 	 * are some hundred, of 100 bytes. Those beyond it are looked for text by text. */
 	TOLD_COUNT_MAX = 4096,
 	TOLD_SIZE_MAX = 1 << 20,
+	/* Programs, of which most processes of a host are one of several: as many, and as large. */
+	PROGRAM_COUNT_MAX = 4096,
+	PROGRAM_SIZE_MAX = 1 << 20,
 	SERIES_NONE = UINT32_MAX,
 };
 
@@ -39,6 +42,12 @@ struct known_key {
 	struct str key;
 	enum otlp_attribute_use use;
 	uint32_t name; /* text of the batch */
+};
+
+/* What profiles came to whose resources are alike but for the number of the process. */
+struct program {
+	uint32_t series;   /* SERIES_NONE: is not remembered */
+	uint32_t pid_name; /* text of the batch, if it has such a number */
 };
 
 struct otlp_owners {
@@ -69,6 +78,12 @@ struct otlp_owners {
 	struct pool told;
 	size_t told_room;
 	ARRAY(uint32_t) told_series;
+
+	/* The same of resources, before their labels are made. */
+	struct pool programs;
+	size_t program_room;
+	ARRAY(struct program) program_items;
+
 	struct buf telling;
 };
 
@@ -82,6 +97,8 @@ int otlp_owners_new(struct batch *batch, struct otlp_owners **ret)
 	owners->told_room = TOLD_SIZE_MAX;
 	owners->telling = BUF(TOLD_SIZE_MAX);
 	pool_init(&owners->told, TOLD_COUNT_MAX, &owners->told_room);
+	owners->program_room = PROGRAM_SIZE_MAX;
+	pool_init(&owners->programs, PROGRAM_COUNT_MAX, &owners->program_room);
 	otlp_labels_init(&owners->labels);
 	*ret = owners;
 	return 0;
@@ -101,6 +118,8 @@ struct otlp_owners *otlp_owners_free(struct otlp_owners *owners)
 	array_done(&owners->attributes);
 	pool_done(&owners->told);
 	array_done(&owners->told_series);
+	pool_done(&owners->programs);
+	array_done(&owners->program_items);
 	buf_done(&owners->telling);
 	free(owners);
 	return NULL;
@@ -111,12 +130,15 @@ void otlp_owners_clear(struct otlp_owners *owners)
 	owners->tables_serial = 0;
 	pool_clear(&owners->told);
 	owners->told_series.count = 0;
+	pool_clear(&owners->programs);
+	owners->program_items.count = 0;
 }
 
 size_t otlp_owners_memory(const struct otlp_owners *owners)
 {
 	return sizeof(*owners) + array_memory(&owners->attributes) + pool_memory(&owners->told) +
-	       array_memory(&owners->told_series) + owners->telling.capacity +
+	       array_memory(&owners->told_series) + pool_memory(&owners->programs) +
+	       array_memory(&owners->program_items) + owners->telling.capacity +
 	       owners->labels.texts.capacity + owners->labels.process_texts.capacity;
 }
 
@@ -247,7 +269,7 @@ static int add_label(struct otlp_owners *owners, const struct label *label, stru
 	return 0;
 }
 
-static int find_profile(struct otlp_owners *owners)
+static int make_profile(struct otlp_owners *owners)
 {
 	const struct otlp_sample bare = { .link = 0 };
 	int64_t series = 0;
@@ -261,6 +283,129 @@ static int find_profile(struct otlp_owners *owners)
 	owners->profile_label_count = owners->labels.sample_count;
 	for (size_t i = 0; !err && i < owners->profile_label_count; i++)
 		err = add_label(owners, &owners->labels.sample[i], &owners->profile_labels[i]);
+	return err;
+}
+
+/* ---- programs ---------------------------------------------------------------------------------
+ */
+
+static bool is_pid(const struct otlp_attribute *attribute)
+{
+	return attribute->value.kind == OTLP_VALUE_INTEGER &&
+	       str_equal(attribute->key, STR("process.pid"));
+}
+
+/*
+ * All of a profile that its labels are made of, but for the number of its process, which is told
+ * apart: NULL, there is none. False: it has attributes beside those of its resource, or too many.
+ */
+static bool tell_program(struct otlp_owners *owners, const struct otlp_attribute **ret_pid)
+{
+	const struct otlp_profile *profile = owners->profile;
+	size_t size = sizeof(owners->period) + sizeof(uint32_t) + owners->type.size;
+	uint8_t *next;
+
+	*ret_pid = NULL;
+	if (profile->scope_count + profile->inlined_count + profile->attributes.count > 0)
+		return false;
+	for (size_t i = 0; i < profile->resource_count; i++) {
+		const struct otlp_attribute *attribute = &profile->resource[i];
+
+		size += 2 * sizeof(uint32_t) + attribute->key.size + attribute->value.bytes.size +
+			sizeof(attribute->value.kind) + sizeof(attribute->value.integer);
+	}
+	buf_clear(&owners->telling);
+	next = buf_grow(&owners->telling, size);
+	if (!next)
+		return false;
+	memcpy(next, &owners->period, sizeof(owners->period));
+	next = tell(next + sizeof(owners->period), owners->type);
+	for (size_t i = 0; i < profile->resource_count; i++) {
+		const struct otlp_attribute *attribute = &profile->resource[i];
+		int64_t number = attribute->value.integer;
+
+		/* The first of them counts, as everywhere. */
+		if (!*ret_pid && is_pid(attribute)) {
+			*ret_pid = attribute;
+			number = 0;
+		}
+		next = tell(tell(next, attribute->key), attribute->value.bytes);
+		memcpy(next, &attribute->value.kind, sizeof(attribute->value.kind));
+		next += sizeof(attribute->value.kind);
+		memcpy(next, &number, sizeof(number));
+		next += sizeof(number);
+	}
+	assert(next == owners->telling.bytes + size);
+	return true;
+}
+
+/* Its place, empty when it is new; NULL: there is no room to remember it. */
+static struct program *find_program(struct otlp_owners *owners)
+{
+	int64_t number;
+
+	/* Room first, as for series. */
+	if (array_reserve(&owners->program_items, 1) < 0)
+		return NULL;
+	number = pool_add(&owners->programs, owners->telling.bytes, owners->telling.size);
+	if (number < 0)
+		return NULL;
+	if (number == owners->program_items.count)
+		owners->program_items.items[owners->program_items.count++] =
+			(struct program){ .series = SERIES_NONE };
+	return &owners->program_items.items[number];
+}
+
+static int use_program(struct otlp_owners *owners, const struct program *program,
+		       const struct otlp_attribute *pid)
+{
+	struct str value;
+	int64_t number = 0;
+	int err = 0;
+
+	owners->series = program->series;
+	owners->profile_label_count = 0;
+	if (!pid)
+		return 0;
+	err = otlp_labels_of_pid(&owners->labels, pid->value.integer, &value);
+	if (!err)
+		number = batch_add_text(owners->batch, value);
+	if (err || number < 0)
+		return err ? err : (int)number;
+	owners->profile_labels[owners->profile_label_count++] =
+		(struct batch_label){ program->pid_name, (uint32_t)number };
+	return 0;
+}
+
+/* Whose labels it has can be said without making them, when nothing was left out and samples have
+ * no label of it but the number of the process. */
+static void remember_program(struct otlp_owners *owners, struct program *program,
+			     const struct otlp_attribute *pid)
+{
+	if (owners->profile_label_count != (pid ? 1 : 0))
+		return;
+	program->pid_name = pid ? owners->profile_labels[0].name : 0;
+	program->series = owners->series;
+}
+
+/* Most processes of a host are one of several of a program, and none that this host has. */
+static int find_profile(struct otlp_owners *owners)
+{
+	const struct otlp_attribute *pid;
+	struct program *program = NULL;
+	uint64_t left_out = owners->labels.left_out;
+	int err;
+
+	if (tell_program(owners, &pid) &&
+	    !(pid && otlp_labels_may_know(&owners->labels, pid->value.integer)))
+		program = find_program(owners);
+	if (program && program->series != SERIES_NONE) {
+		err = use_program(owners, program, pid);
+	} else {
+		err = make_profile(owners);
+		if (!err && program && owners->labels.left_out == left_out)
+			remember_program(owners, program, pid);
+	}
 	owners->has_profile = !err;
 	return err;
 }

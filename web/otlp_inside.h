@@ -254,6 +254,12 @@ struct otlp_raw_sample {
 typedef ARRAY(struct otlp_attribute) otlp_attribute_list;
 typedef ARRAY(uint64_t) otlp_number_list;
 
+struct otlp_known_type {
+	uint64_t serial; /* of the tables; 0: nothing was read */
+	struct str message;
+	struct otlp_value_type type;
+};
+
 /* What there is room for is used again for the next profile. */
 struct otlp_profile_input {
 	struct otlp_input *input;
@@ -267,6 +273,9 @@ struct otlp_profile_input {
 	struct str types[OTLP_TYPE_COUNT_MAX];
 	uint32_t type_count;
 	struct str period_type;
+	/* What was read last as a type, and as which tables have it: most profiles have the same
+	 * two. */
+	struct otlp_known_type known_types[2];
 	uint32_t slice_count; /* of stack_indices, which samples take slices of */
 	uint64_t container_start, container_end;
 	struct otlp_profile profile;

@@ -288,6 +288,25 @@ static int read_value_type(struct otlp_input *input, struct str message,
 	return more;
 }
 
+/* The same of one that may have come before, without flaws. */
+static int find_value_type(struct otlp_profile_input *profile, struct otlp_known_type *known,
+			   struct str message, struct otlp_value_type *ret)
+{
+	struct otlp_input *input = profile->input;
+	uint64_t flaws = input->report->flaws[OTLP_FLAW_STRING_INDEX];
+	int err;
+
+	if (known->serial == input->tables.serial && str_equal(known->message, message)) {
+		*ret = known->type;
+		return 0;
+	}
+	err = read_value_type(input, message, ret);
+	known->serial = 0;
+	if (!err && flaws == input->report->flaws[OTLP_FLAW_STRING_INDEX])
+		*known = (struct otlp_known_type){ input->tables.serial, message, *ret };
+	return err;
+}
+
 /*
  * Values and timestamps as they belong together. Until 1.7 they had nothing to do with each other,
  * and OpenTelemetry's profiler sent [1] along with all timestamps of a stack.
@@ -336,7 +355,8 @@ static int tell_type(struct otlp_profile_input *profile, uint32_t type)
 {
 	struct otlp_input *input = profile->input;
 	struct otlp_profile *told = &profile->profile;
-	int err = read_value_type(input, profile->types[type], &told->type);
+	int err = find_value_type(profile, &profile->known_types[0], profile->types[type],
+				  &told->type);
 
 	if (err)
 		return err;
@@ -345,6 +365,8 @@ static int tell_type(struct otlp_profile_input *profile, uint32_t type)
 		return -EAGAIN;
 	}
 	profile->samples.count = 0;
+	if (array_reserve(&profile->samples, profile->raw.count) < 0)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < profile->raw.count; i++) {
 		const struct otlp_raw_sample *raw = &profile->raw.items[i];
 		struct otlp_sample sample = { .stack = raw->stack,
@@ -364,9 +386,7 @@ static int tell_type(struct otlp_profile_input *profile, uint32_t type)
 		shape(profile, &sample);
 		if (type == 0)
 			check_times(profile, raw);
-		err = otlp_append(input, &profile->samples, sample);
-		if (err)
-			return err;
+		profile->samples.items[profile->samples.count++] = sample;
 	}
 	told->samples = profile->samples.items;
 	told->sample_count = profile->samples.count;
@@ -591,7 +611,8 @@ static int read_profile(struct otlp_profile_input *profile, struct str message)
 	if (!err)
 		err = read_head(profile, message, &samples);
 	if (!err)
-		err = read_value_type(input, profile->period_type, &told->period_type);
+		err = find_value_type(profile, &profile->known_types[1], profile->period_type,
+				      &told->period_type);
 	if (told->time_unix_ns == 0)
 		told->time_unix_ns = profile->container_start;
 	if (told->duration_ns == 0 && profile->container_end > profile->container_start)

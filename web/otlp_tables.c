@@ -78,8 +78,10 @@ int otlp_collect(struct otlp_input *input, enum otlp_message message, struct str
 
 typedef int read_raw(struct otlp_input *input, struct str message);
 
-/* Messages that were collected of one table. */
-static int read_run(struct otlp_input *input, const struct otlp_run *run, read_raw *read)
+/* Messages that were collected of one table; what reads them becomes part of it: there are
+ * thousands. */
+__attribute__((always_inline)) static inline int
+read_run(struct otlp_input *input, const struct otlp_run *run, read_raw *read)
 {
 	struct otlp_wire wire = otlp_wire_from(run->bytes);
 	struct otlp_wire_field field;
@@ -100,7 +102,8 @@ static int read_run(struct otlp_input *input, const struct otlp_run *run, read_r
 	return err;
 }
 
-static int read_table(struct otlp_input *input, enum otlp_table table, read_raw *read)
+__attribute__((always_inline)) static inline int read_table(struct otlp_input *input,
+							    enum otlp_table table, read_raw *read)
 {
 	int err = 0;
 
@@ -606,8 +609,10 @@ static void take_usual_location(const struct otlp_input *input, struct otlp_loca
 }
 
 /* What a location has besides, and where it is not as usual; wire is what is left of it. */
-static int read_unusual_location(struct otlp_input *input, struct otlp_location location,
-				 struct otlp_wire wire, struct str message)
+__attribute__((noinline)) static int read_unusual_location(struct otlp_input *input,
+							   struct otlp_location location,
+							   struct otlp_wire wire,
+							   struct str message)
 {
 	struct otlp_tables *tables = &input->tables;
 	struct otlp_wire_field field;
@@ -627,7 +632,7 @@ static int read_unusual_location(struct otlp_input *input, struct otlp_location 
 	return err ? err : otlp_append(input, &tables->locations, location);
 }
 
-static int read_location(struct otlp_input *input, struct str message)
+static inline int read_location(struct otlp_input *input, struct str message)
 {
 	struct otlp_tables *tables = &input->tables;
 	/* Not where it belongs until it is whole: what is taken of it stays in registers. */
@@ -824,14 +829,6 @@ static int make_room(struct otlp_input *input)
 
 int otlp_tables_read(struct otlp_input *input)
 {
-	static const struct {
-		enum otlp_table table;
-		read_raw *read;
-	} readers[] = { { OTLP_TABLE_FUNCTIONS, read_function },
-			{ OTLP_TABLE_MAPPINGS, read_mapping },
-			{ OTLP_TABLE_LOCATIONS, read_location },
-			{ OTLP_TABLE_LINKS, read_link },
-			{ OTLP_TABLE_STACKS, read_stack } };
 	int err = input->base ? add_nothing(input) : 0;
 
 	input->tables.serial++;
@@ -840,8 +837,16 @@ int otlp_tables_read(struct otlp_input *input)
 	/* In this order, since each is checked against those before it. */
 	if (!err)
 		err = read_attributes(input);
-	for (size_t i = 0; !err && i < sizeof(readers) / sizeof(readers[0]); i++)
-		err = read_table(input, readers[i].table, readers[i].read);
+	if (!err)
+		err = read_table(input, OTLP_TABLE_FUNCTIONS, read_function);
+	if (!err)
+		err = read_table(input, OTLP_TABLE_MAPPINGS, read_mapping);
+	if (!err)
+		err = read_table(input, OTLP_TABLE_LOCATIONS, read_location);
+	if (!err)
+		err = read_table(input, OTLP_TABLE_LINKS, read_link);
+	if (!err)
+		err = read_table(input, OTLP_TABLE_STACKS, read_stack);
 	if (!err)
 		check_nothing(input);
 	return err;

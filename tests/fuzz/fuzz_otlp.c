@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenTelemetry's profiles of strangers, as each revision has them: everything that is told of is
- * there, and what is not taken says why. The first byte is the revision, 0 for one to be found. */
+ * there, and what is not taken says why. The first byte is the revision, 0 for one to be found, and
+ * what its sender spoke before. */
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
@@ -58,6 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct otlp_reading reading = {
 		.bytes = { (const char *)bytes + 1, size - 1 },
 		.known = (enum otlp_revision)(bytes[0] % OTLP_REVISION_COUNT),
+		.believed =
+			(enum otlp_revision)(bytes[0] / OTLP_REVISION_COUNT % OTLP_REVISION_COUNT),
 		.take = take,
 		.context = &text,
 	};

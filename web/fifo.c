@@ -37,11 +37,18 @@ int fifo_add(struct fifo *fifo, const void *bytes, size_t size)
 	return 0;
 }
 
-void fifo_drop(struct fifo *fifo, size_t size)
+void fifo_take(struct fifo *fifo, size_t size)
 {
 	assert(size <= fifo->size);
 	fifo->start += size;
 	fifo->size -= size;
+	if (fifo->size == 0)
+		fifo->start = 0;
+}
+
+void fifo_drop(struct fifo *fifo, size_t size)
+{
+	fifo_take(fifo, size);
 	if (fifo->size == 0)
 		fifo_done(fifo);
 }

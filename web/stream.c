@@ -235,7 +235,8 @@ static int64_t read_body(struct request *request, void *bytes, size_t size)
 		if (size > stream->body.size)
 			size = stream->body.size;
 		memcpy(bytes, fifo_bytes(&stream->body), size);
-		fifo_drop(&stream->body, size);
+		/* Until it has ended more follows, mostly at once. */
+		(stream->body_ended ? fifo_drop : fifo_take)(&stream->body, size);
 		count = (int64_t)size;
 		is_step = stream->taken < TAKEN_STEP && stream->taken + size >= TAKEN_STEP;
 		stream->taken += size;

@@ -47,6 +47,13 @@ static void close_owners(struct owned *owned)
 	batch_free(owned->batch);
 }
 
+static void add_text(struct owned *owned, const char *text)
+{
+	size_t size = strlen(owned->text);
+
+	snprintf(owned->text + size, sizeof(owned->text) - size, "%s", text);
+}
+
 static void add_set(struct owned *owned, uint32_t set)
 {
 	struct str pairs = pool_get(&owned->batch->label_sets, set);
@@ -80,7 +87,7 @@ static const char *owner_of(struct owned *owned, const struct otlp_attribute *re
 	snprintf(owned->text, sizeof(owned->text), "%.*s %d",
 		 STR_PRINT(pool_get(&owned->batch->texts, series.type)), (int)series.period);
 	add_set(owned, series.labels);
-	strcat(owned->text, " |");
+	add_text(owned, " |");
 	add_set(owned, owner.labels);
 	return owned->text;
 }

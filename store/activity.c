@@ -562,12 +562,12 @@ int activity_add_read(struct activity_reader *from, const uint32_t *slices, cons
 		      struct activity *to)
 {
 	struct sums sums = { .to = to, .slices = slices, .pairs = pairs, .sorted = to->runs.count };
-	struct activity_run runs[ACTIVITY_FEW];
-	int count = 0;
-	int err = 0;
+	int err;
 
-	while (!err && (count = activity_next_few(from, runs)) > 0)
-		for (int i = 0; !err && i < count; i++)
-			err = sum_up(&sums, runs[i]);
-	return end_sums(&sums, err ? err : count);
+	while ((err = activity_next(from)) > 0) {
+		err = sum_up(&sums, from->run);
+		if (err)
+			break;
+	}
+	return end_sums(&sums, err);
 }

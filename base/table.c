@@ -34,6 +34,13 @@ void table_clear(struct table *table)
 	table->count = table->passed = 0;
 }
 
+void table_close_up(struct table *table, uint32_t count)
+{
+	assert(count <= table->count);
+	table_clear(table);
+	table->count = table->passed = count;
+}
+
 static inline void enter(uint64_t *slots, uint32_t mask, uint64_t slot)
 {
 	uint32_t i = (uint32_t)(slot >> 32) & mask;

@@ -13,7 +13,7 @@
  * looks at the things. At most three quarters full. Not for several threads at once.
  *
  * The caller numbers its things from 0 without gaps, as an array does, and never removes one but
- * all (table_clear).
+ * all (table_clear), or is done looking (table_close_up).
  */
 struct table {
 	uint64_t *slots;     /* the low half of the hash above, number + 1 below; 0: empty */
@@ -31,6 +31,10 @@ typedef bool table_equal(const void *context, uint32_t number, const void *key);
 void table_init(struct table *table, uint32_t count_max);
 void table_done(struct table *table);
 void table_clear(struct table *table);
+
+/* The caller took things out of its array and gave the rest, so many, new numbers: none of them is
+ * found any more. */
+void table_close_up(struct table *table, uint32_t count);
 
 /* The thing that equals key and has this hash, or TABLE_NONE. */
 static inline uint32_t table_find(const struct table *table, uint64_t hash, const void *key,

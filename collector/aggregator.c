@@ -395,7 +395,7 @@ static void close_up_threads(struct aggregator *a, const uint32_t *kept_processe
 		kept[i] = count;
 		a->raw_threads[count++] = *raw;
 	}
-	a->thread_table.count = count;
+	table_close_up(&a->thread_table, count);
 }
 
 static void close_up_stacks(struct aggregator *a, const uint32_t *kept_processes, uint32_t *kept)
@@ -412,7 +412,7 @@ static void close_up_stacks(struct aggregator *a, const uint32_t *kept_processes
 		kept[i] = count;
 		a->raw_stacks[count++] = *raw;
 	}
-	a->stack_table.count = count;
+	table_close_up(&a->stack_table, count);
 }
 
 static void close_up_entries(struct aggregator *a, const uint32_t *kept_threads,
@@ -431,7 +431,7 @@ static void close_up_entries(struct aggregator *a, const uint32_t *kept_threads,
 		kept[i] = count;
 		a->raw_entries[count++] = *raw;
 	}
-	a->entry_table.count = count;
+	table_close_up(&a->entry_table, count);
 	for (uint32_t i = 0; i < a->sample_count; i++) {
 		if (kept[a->sample_entries[i]] == TABLE_NONE)
 			continue;
@@ -464,7 +464,8 @@ static bool close_up_processes(struct aggregator *a, uint32_t *kept)
 		kept[i] = count;
 		a->raw_processes[count++] = a->raw_processes[i];
 	}
-	a->process_table.count = a->met_process_count = count;
+	table_close_up(&a->process_table, count);
+	a->met_process_count = count;
 	return count < before;
 }
 
@@ -481,8 +482,11 @@ static void leave_out_excluded(struct aggregator *a)
 
 	if (!kept) {
 		a->excluded_count += a->sample_count;
-		a->sample_count = a->entry_table.count = a->stack_table.count = 0;
-		a->thread_table.count = a->process_table.count = a->met_process_count = 0;
+		a->sample_count = a->met_process_count = 0;
+		table_clear(&a->entry_table);
+		table_clear(&a->stack_table);
+		table_clear(&a->thread_table);
+		table_clear(&a->process_table);
 		return;
 	}
 

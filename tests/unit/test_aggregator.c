@@ -377,6 +377,45 @@ static void leaves_out_who_is_excluded(void **state)
 	assert_int_equal(finish()->sample_count, 1);
 }
 
+/* A window in which nobody is left leaves nothing behind that the next one could find. */
+static void leaves_out_all_of_a_window(void **state)
+{
+	autoclean(exclusions) struct exclusions *exclusions = NULL;
+	struct settings settings;
+	char reason[EXCLUSIONS_ERROR_SIZE];
+
+	(void)state;
+	settings_defaults(&settings);
+	snprintf(settings.exclude_processes, SETTING_TEXT_SIZE, "secret*");
+	assert_int_equal(exclusions_new(&settings, &exclusions, reason), 0);
+	aggregator_exclude(fixture.aggregator, exclusions);
+	fixture.event.pid = fixture.event.tid = PID + 1;
+	memcpy(fixture.event.comm, "secret-work", 12);
+
+	for (uint64_t i = 1; i <= 3; i++) {
+		add();
+		add();
+
+		struct window *window = finish();
+
+		assert_int_equal(window->sample_count, 0);
+		assert_int_equal(window->time_count, 0);
+		assert_int_equal(window->process_count, 0);
+		assert_int_equal(window->thread_count, 0);
+		assert_int_equal(aggregator_excluded(fixture.aggregator), 2 * i);
+		aggregator_clear(fixture.aggregator);
+	}
+	aggregator_exclude(fixture.aggregator, NULL);
+	add();
+
+	struct window *window = finish();
+
+	assert_int_equal(window->sample_count, 1);
+	assert_int_equal(window->time_count, 1);
+	assert_int_equal(window->entry_count, 1);
+	assert_int_equal(window->threads[window->entries[0].thread].process, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -394,6 +433,7 @@ int main(void)
 		TEST(keeps_files_that_processes_let_go_of),
 		TEST(begins_anew_after_clearing),
 		TEST(leaves_out_who_is_excluded),
+		TEST(leaves_out_all_of_a_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

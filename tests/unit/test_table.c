@@ -67,11 +67,36 @@ static void tells_things_of_one_hash_apart(void **state)
 	table_done(&table);
 }
 
+static void finds_nothing_of_what_was_given_new_numbers(void **state)
+{
+	struct table table;
+
+	(void)state;
+	table_init(&table, 100);
+	for (uint32_t left = 0; left < 3; left++) {
+		for (uint32_t i = 0; i < 100; i++) {
+			values[i] = i;
+			assert_int_equal(table_find(&table, i, &values[i], is_value, values),
+					 TABLE_NONE);
+			assert_int_equal(table_add(&table, i), 0);
+		}
+		table_close_up(&table, left);
+		assert_int_equal(table.count, left);
+		for (uint32_t i = 0; i < 100; i++)
+			assert_int_equal(table_find(&table, i, &values[i], is_value, values),
+					 TABLE_NONE);
+		table_clear(&table);
+		assert_int_equal(table.count, 0);
+	}
+	table_done(&table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_all_that_was_entered_and_nothing_else),
 		cmocka_unit_test(tells_things_of_one_hash_apart),
+		cmocka_unit_test(finds_nothing_of_what_was_given_new_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -490,7 +490,7 @@ int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, u
 			tree->addresses.items[tree->addresses.count++] = last;
 		}
 	}
-	return columns[0].left || columns[1].left ? -EBADMSG : 0;
+	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
 }
 
 /* A node: how far up its parent stands, 0 for none; then its location, or its service's name. */

@@ -205,6 +205,18 @@ static void trees_come_back_in_pieces(void **state)
 	assert_int_equal(codec_unpack_locations(fixture->codec, more.bytes, more.size, 2, &again),
 			 -EBADMSG);
 	tree_done(&again);
+	/* More are promised than there are. */
+	assert_int_equal(tree_init(&again), 0);
+
+	struct buf *columns = codec_columns(fixture->codec, 2);
+
+	column_put(&columns[0], again.builds.count);
+	column_put(&columns[0], 5);
+	buf_clear(&more);
+	assert_int_equal(codec_pack_columns(fixture->codec, 2, &more), 0);
+	assert_int_equal(codec_unpack_locations(fixture->codec, more.bytes, more.size, 3, &again),
+			 -EBADMSG);
+	tree_done(&again);
 	tree_done(&tree);
 }
 

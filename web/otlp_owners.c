@@ -289,10 +289,10 @@ static int make_profile(struct otlp_owners *owners)
 /* ---- programs ---------------------------------------------------------------------------------
  */
 
+/* Of several of this key the first one counts, for labels as well. */
 static bool is_pid(const struct otlp_attribute *attribute)
 {
-	return attribute->value.kind == OTLP_VALUE_INTEGER &&
-	       str_equal(attribute->key, STR("process.pid"));
+	return str_equal(attribute->key, STR("process.pid"));
 }
 
 /*
@@ -303,6 +303,7 @@ static bool tell_program(struct otlp_owners *owners, const struct otlp_attribute
 {
 	const struct otlp_profile *profile = owners->profile;
 	size_t size = sizeof(owners->period) + sizeof(uint32_t) + owners->type.size;
+	bool has_pid = false;
 	uint8_t *next;
 
 	*ret_pid = NULL;
@@ -324,10 +325,12 @@ static bool tell_program(struct otlp_owners *owners, const struct otlp_attribute
 		const struct otlp_attribute *attribute = &profile->resource[i];
 		int64_t number = attribute->value.integer;
 
-		/* The first of them counts, as everywhere. */
-		if (!*ret_pid && is_pid(attribute)) {
-			*ret_pid = attribute;
-			number = 0;
+		if (!has_pid && is_pid(attribute)) {
+			has_pid = true;
+			if (attribute->value.kind == OTLP_VALUE_INTEGER) {
+				*ret_pid = attribute;
+				number = 0;
+			}
 		}
 		next = tell(tell(next, attribute->key), attribute->value.bytes);
 		memcpy(next, &attribute->value.kind, sizeof(attribute->value.kind));
@@ -382,7 +385,9 @@ static int use_program(struct otlp_owners *owners, const struct program *program
 static void remember_program(struct otlp_owners *owners, struct program *program,
 			     const struct otlp_attribute *pid)
 {
-	if (owners->profile_label_count != (pid ? 1 : 0))
+	/* A process of this host may have come, or be told by what is left of it, since it was
+	 * looked for. */
+	if (owners->profile_label_count != (pid ? 1 : 0) || owners->labels.process_count > 0)
 		return;
 	program->pid_name = pid ? owners->profile_labels[0].name : 0;
 	program->series = owners->series;

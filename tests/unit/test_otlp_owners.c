@@ -131,6 +131,9 @@ static void processes_of_a_program_share_its_series(void **state)
 		assert_string_equal(OWNER(&owned, "cpu", 5, a), "cpu 5" OF("a") " |");
 		assert_string_equal(OWNER(&owned, "cpu", 5, a, other),
 				    "cpu 5" OF("a") " | process.pid=17");
+		/* The first of a key counts, remembered or not. */
+		assert_string_equal(OWNER(&owned, "cpu", 5, a, other, pid),
+				    "cpu 5" OF("a") " | process.pid=17");
 	}
 	assert_int_equal(pool_count(&owned.batch->series), 4);
 	/* What was remembered is the batch's. */

@@ -189,7 +189,8 @@ static void number_node(struct ordering *ordering, uint32_t node, uint32_t up, u
 }
 
 /* Brings a sibling that comes when all below the one before it is done: mostly soon. */
-static void prefetch_node(const struct ordering *ordering, uint32_t node)
+static inline __attribute__((always_inline)) void prefetch_node(const struct ordering *ordering,
+								uint32_t node)
 {
 	__builtin_prefetch(&ordering->tree->nodes.items[node]);
 	__builtin_prefetch(&ordering->first[node]);
@@ -224,10 +225,11 @@ static int number_service(struct ordering *ordering, struct preorder_service *se
 				to->places[child] = to->places[ordering->children[place - 1]];
 				continue;
 			}
-			if (array_reserve(&ordering->trail, 1) < 0)
-				return -ENOMEM;
 			if (*next < ordering->first[node + 1])
 				prefetch_node(ordering, ordering->children[*next]);
+			/* From here on next may lead nowhere. */
+			if (array_reserve(&ordering->trail, 1) < 0)
+				return -ENOMEM;
 			node = child;
 			ordering->trail.items[ordering->trail.count++] = ordering->first[node];
 			number_node(ordering, node, up, number);

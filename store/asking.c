@@ -64,19 +64,56 @@ static uint64_t compact_nodes(const struct store *store, const struct span *span
 /* What spans in the range have, at the most. */
 struct extent {
 	int64_t oldest_ms; /* of all that there are */
-	uint64_t samples;  /* together */
-	uint64_t nodes;	   /* together, as far as a tree could hold them */
+	uint64_t samples;  /* within the range, together */
+	uint64_t nodes;	   /* of these, as far as a tree could hold them */
+	uint64_t running;  /* of these, what no roll-up knows yet */
 	uint64_t segment;  /* samples of the largest segment that has a tree of its own */
 	uint64_t shared;   /* nodes that are read together of trees that segments share */
 	uint64_t rolled;   /* nodes of the largest tree of the host in chronicles */
 };
 
-/* With the store's lock held. */
-static void include(const struct store *store, const struct span *span, struct extent *extent)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	extent->samples += span->samples;
-	extent->nodes += span->shares_trees ? span->nodes : span->samples * NODES_PER_SAMPLE;
-	/* Segments of one that is written are its writer's. */
+	return a < b ? a : b;
+}
+
+/* Samples of a span within the range: by its segments; or by time, where these are its writer's. */
+static uint64_t samples_within(const struct span *span, const struct store_question *asked)
+{
+	uint64_t samples = 0;
+
+	if (span->live) {
+		int64_t from_ms =
+			span->first_ms > asked->from_unix_ms ? span->first_ms : asked->from_unix_ms;
+		int64_t to_ms =
+			span->last_ms < asked->to_unix_ms ? span->last_ms : asked->to_unix_ms;
+		double part = (double)(to_ms - from_ms + 1) /
+			      (double)(span->last_ms - span->first_ms + 1);
+
+		return (uint64_t)((double)span->samples * part);
+	}
+	for (uint32_t i = 0; i < span->segments.rows.count; i++) {
+		const struct segment_row *row = &span->segments.rows.items[i];
+
+		if (row->first_ms <= asked->to_unix_ms && row->last_ms >= asked->from_unix_ms)
+			samples += row->samples;
+	}
+	return samples;
+}
+
+/* With the store's lock held. */
+static void include(const struct store *store, const struct span *span,
+		    const struct store_question *asked, struct extent *extent)
+{
+	uint64_t samples = samples_within(span, asked);
+	uint64_t nodes = samples * NODES_PER_SAMPLE;
+
+	if (span->shares_trees)
+		nodes = least(nodes, span->nodes);
+	extent->samples += samples;
+	extent->nodes += nodes;
+	if (!span->is_sealed)
+		extent->running += nodes;
 	if (span->live && span->samples > extent->segment)
 		extent->segment = span->samples;
 	if (span->shares_trees && compact_nodes(store, span) > extent->shared)
@@ -98,7 +135,7 @@ static struct extent find_extent(struct store *store, const struct store_questio
 		if (span->end_ms && span->first_ms < extent.oldest_ms)
 			extent.oldest_ms = span->first_ms;
 		if (overlaps(span, asked))
-			include(store, span, &extent);
+			include(store, span, asked, &extent);
 	}
 	extent.rolled = rolled_nodes(store, asked);
 	pthread_mutex_unlock(&store->lock);
@@ -108,11 +145,6 @@ static struct extent find_extent(struct store *store, const struct store_questio
 static bool is_selected(const struct store_question *asked)
 {
 	return asked->selector && selector_count(asked->selector) > 0;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 uint64_t asking_nodes(struct store *store, const struct store_question *asked)
@@ -140,7 +172,8 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 			     WALKED_BYTES_MAX);
 	else if (way.keeps_all)
 		kept = least(way.use == CHRONICLE_WHERE_POSSIBLE && rolled
-				     ? rolled / KEPT_ROLLED_PART
+				     ? least(rolled / KEPT_ROLLED_PART + extent.running,
+					     extent.nodes)
 				     : extent.nodes,
 			     MERGE_NODE_COUNT_MAX) *
 		       KEPT_BYTES;

@@ -1827,7 +1827,7 @@ static void what_a_question_will_take_is_told(void **state)
 	struct fixture *fixture = *state;
 	struct model model = model_new();
 	struct store_status status;
-	struct store_asker askers[3] = { 0 };
+	struct store_asker askers[4] = { 0 };
 	struct functions functions = { 0 };
 	struct functions_options functions_options = { .limit = 10 };
 	struct store_question question = { .type = str_from(CPU),
@@ -1841,11 +1841,14 @@ static void what_a_question_will_take_is_told(void **state)
 	assert_int_equal(store_commit(fixture->store), 0);
 	store_status(fixture->store, &status);
 	assert_true(status.samples > 0 && status.question_memory_peak == 0);
-	for (unsigned i = 0; i < 3; i++) {
-		struct flame_options options = { .node_count_max = 100, .is_bottom_up = i == 2 };
+	for (unsigned i = 0; i < 4; i++) {
+		struct flame_options options = { .node_count_max = 100, .is_bottom_up = i >= 2 };
 		struct flame flame = { 0 };
 
 		question.asker = &askers[i];
+		/* Of what is asked for a fifth of its time, a fifth is kept. */
+		if (i == 3)
+			question.to_unix_ms = START_MS + 999;
 		if (i == 1)
 			assert_int_equal(store_functions(fixture->store, &question,
 							 &functions_options, &functions),
@@ -1859,6 +1862,8 @@ static void what_a_question_will_take_is_told(void **state)
 	assert_int_equal(askers[0].memory, BASE + status.samples * NODE);
 	assert_int_equal(askers[1].memory, BASE + status.samples * (NODE + WALKED));
 	assert_int_equal(askers[2].memory, BASE + status.samples * (NODE + KEPT));
+	assert_in_range(askers[3].memory, BASE + status.samples * (NODE + KEPT / 8),
+			BASE + status.samples * (NODE + KEPT / 3));
 	store_status(fixture->store, &status);
 	assert_int_equal(status.question_memory_peak, askers[2].memory);
 	assert_int_equal(status.question_memory, 0);

@@ -314,7 +314,7 @@ int sampler_attach(struct sampler *sampler, uint64_t frequency_hz, const uint32_
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		/* It came online since the program was loaded. */
+		/* There is no memory for it: those online changed since the program was loaded. */
 		if (cpus[i] >= cpu_end)
 			return explain_attach(-ENODEV, cpus[i], reterr);
 

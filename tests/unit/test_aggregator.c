@@ -308,19 +308,26 @@ static void begins_anew_after_clearing(void **state)
 	assert_int_equal(window->frame_count, 1);
 }
 
-/* Of three processes the middle one goes, and the numbers of the others close up over it. */
-static void leaves_out_who_is_excluded(void **state)
+static struct exclusions *exclude(const char *processes, const char *users)
 {
-	autoclean(exclusions) struct exclusions *exclusions = NULL;
+	struct exclusions *exclusions = NULL;
 	struct settings settings;
 	char reason[EXCLUSIONS_ERROR_SIZE];
 
-	(void)state;
 	settings_defaults(&settings);
-	snprintf(settings.exclude_processes, SETTING_TEXT_SIZE, "secret*");
-	snprintf(settings.exclude_users, SETTING_TEXT_SIZE, "4711");
+	snprintf(settings.exclude_processes, SETTING_TEXT_SIZE, "%s", processes);
+	snprintf(settings.exclude_users, SETTING_TEXT_SIZE, "%s", users);
 	assert_int_equal(exclusions_new(&settings, &exclusions, reason), 0);
 	aggregator_exclude(fixture.aggregator, exclusions);
+	return exclusions;
+}
+
+/* Of three processes the middle one goes, and the numbers of the others close up over it. */
+static void leaves_out_who_is_excluded(void **state)
+{
+	autoclean(exclusions) struct exclusions *exclusions = exclude("secret*", "4711");
+
+	(void)state;
 
 	add();
 	/* Of which nothing is known but what its thread is called. */
@@ -380,15 +387,9 @@ static void leaves_out_who_is_excluded(void **state)
 /* A window in which nobody is left leaves nothing behind that the next one could find. */
 static void leaves_out_all_of_a_window(void **state)
 {
-	autoclean(exclusions) struct exclusions *exclusions = NULL;
-	struct settings settings;
-	char reason[EXCLUSIONS_ERROR_SIZE];
+	autoclean(exclusions) struct exclusions *exclusions = exclude("secret*", "");
 
 	(void)state;
-	settings_defaults(&settings);
-	snprintf(settings.exclude_processes, SETTING_TEXT_SIZE, "secret*");
-	assert_int_equal(exclusions_new(&settings, &exclusions, reason), 0);
-	aggregator_exclude(fixture.aggregator, exclusions);
 	fixture.event.pid = fixture.event.tid = PID + 1;
 	memcpy(fixture.event.comm, "secret-work", 12);
 

@@ -10,6 +10,14 @@ void connections_init(struct connections *connections)
 {
 	pthread_mutex_init(&connections->lock, NULL);
 	pthread_cond_init(&connections->changed, NULL);
+	connections->all_closed_ns = clock_monotonic_ns();
+}
+
+/* Of a file that is never written again nobody has a lock. */
+static void note_closed(struct connections *connections)
+{
+	connections->left_descriptors = !connections->are_immutable &&
+					connections->resting_count + connections->active_count > 0;
 }
 
 /* The first ones, which rest longest. */
@@ -20,6 +28,8 @@ static void close_resting(struct connections *connections, uint32_t count)
 	connections->resting_count -= count;
 	memmove(connections->resting, connections->resting + count,
 		connections->resting_count * sizeof(connections->resting[0]));
+	if (count > 0)
+		note_closed(connections);
 }
 
 void connections_done(struct connections *connections)
@@ -71,19 +81,21 @@ void connections_release(struct connections *connections, sqlite3 *connection)
 	sqlite3_progress_handler(connection, 0, NULL, NULL);
 	pthread_mutex_lock(&connections->lock);
 	assert(connections->active_count > 0);
+	connections->active_count--;
 	/* A month of spans has 120 files: only those that are written to keep a page cache. */
 	if (may_rest && !connections->are_immutable &&
-	    connections->resting_count < CONNECTION_RESTING_MAX)
+	    connections->resting_count < CONNECTION_RESTING_MAX) {
 		connections->resting[connections->resting_count++] =
 			(struct resting_connection){ connection, clock_monotonic_ns() };
-	else
-		/* Before the count falls: sealing wants no connection at all. */
+	} else {
+		/* Under the lock: sealing wants no connection at all. */
 		database_close(connection);
-	connections->active_count--;
+		note_closed(connections);
+	}
 	pthread_mutex_unlock(&connections->lock);
 }
 
-void connections_tidy(struct connections *connections, uint64_t now_monotonic_ns)
+void connections_tidy(struct connections *connections, bool has_writer, uint64_t now_monotonic_ns)
 {
 	uint32_t count = 0;
 
@@ -92,6 +104,11 @@ void connections_tidy(struct connections *connections, uint64_t now_monotonic_ns
 	       now_monotonic_ns > connections->resting[count].since_ns + CONNECTION_RESTING_NS)
 		count++;
 	close_resting(connections, count);
+	if (connections->left_descriptors && connections->active_count == 0 && !has_writer &&
+	    now_monotonic_ns > connections->all_closed_ns + CONNECTION_RESTING_NS) {
+		close_resting(connections, connections->resting_count);
+		connections->all_closed_ns = now_monotonic_ns;
+	}
 	pthread_mutex_unlock(&connections->lock);
 }
 

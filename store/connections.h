@@ -33,6 +33,8 @@ struct connections {
 	} resting[CONNECTION_RESTING_MAX]; /* the one that rests longest first */
 	uint32_t resting_count;
 	uint32_t active_count;
+	bool left_descriptors;	/* one was closed beside others */
+	uint64_t all_closed_ns; /* monotonic: when all were, on that account */
 	bool are_shut;
 	bool are_immutable; /* the file is never written again */
 };
@@ -48,9 +50,13 @@ int connections_acquire(struct connections *connections, sqlite3 **ret);
 /* Accepts NULL. */
 void connections_release(struct connections *connections, sqlite3 *connection);
 
-/* Closes those that nobody has wanted for CONNECTION_RESTING_NS: each has a descriptor of the log,
- * and up to half a MiB of pages. */
-void connections_tidy(struct connections *connections, uint64_t now_monotonic_ns);
+/*
+ * Closes those that nobody has wanted for CONNECTION_RESTING_NS: each has a descriptor of the log,
+ * and up to half a MiB of pages. SQLite keeps the file's own descriptor while another connection
+ * has a lock on it, and one that rests has: once in that time all are closed, if nobody reads and
+ * nobody writes.
+ */
+void connections_tidy(struct connections *connections, bool has_writer, uint64_t now_monotonic_ns);
 
 /* Closes all, so that nobody gets one until they are opened again. False: somebody has one, and
  * nothing has changed. */

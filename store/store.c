@@ -743,11 +743,18 @@ int store_commit(struct store *store)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-/* Spans that readers found damaged, those that could not be sealed when they were full, and
- * connections that nobody wants. */
+static void tidy_connections(const struct spans *spans, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < spans->spans.count; i++) {
+		struct span *span = spans->spans.items[i];
+
+		connections_tidy(&span->connections, span->writer != NULL, now_ns);
+	}
+}
+
+/* Spans that readers found damaged, and those that could not be sealed when they were full. */
 static int tend_spans(struct store *store)
 {
-	uint64_t now_ns = clock_monotonic_ns();
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < store->spans.spans.count;) {
@@ -759,7 +766,6 @@ static int tend_spans(struct store *store)
 		bool is_damaged = span->is_damaged;
 
 		pthread_mutex_unlock(&store->lock);
-		connections_tidy(&span->connections, now_ns);
 		if (is_damaged)
 			err = store_set_aside(store, span);
 		else if (!span->is_sealed && !span->live)
@@ -863,8 +869,12 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 {
 	int err;
 
-	scratches_tidy(&store->scratches, clock_monotonic_ns());
-	cache_tidy(store->cache, clock_monotonic_ns());
+	uint64_t now_ns = clock_monotonic_ns();
+
+	scratches_tidy(&store->scratches, now_ns);
+	cache_tidy(store->cache, now_ns);
+	tidy_connections(&store->spans, now_ns);
+	tidy_connections(&store->chronicles, now_ns);
 	if (store->open && store->open->live)
 		live_rest(store->open->live);
 	if (store->late && store->late->live)

@@ -55,26 +55,31 @@ static int tear_down(void **state)
 	return rmdir(fixture->folder);
 }
 
-/* How often this process has the file's log open. Of the file itself SQLite keeps descriptors for
- * the next connection as long as one has a lock. */
-static unsigned count_open(const struct fixture *fixture)
+/* How often this process has the file open, or with "-wal" its log. Of the file itself SQLite keeps
+ * descriptors for the next connection as long as one has a lock. */
+static unsigned count_open_with(const struct fixture *fixture, const char *suffix)
 {
 	DIR *folder = opendir("/proc/self/fd");
 	unsigned count = 0;
 
 	assert_non_null(folder);
 	for (struct dirent *entry; (entry = readdir(folder));) {
-		char target[256], log[sizeof(fixture->path) + 4];
+		char target[256], path[sizeof(fixture->path) + 4];
 		ssize_t size = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
 
 		if (size < 0)
 			continue;
 		target[size] = '\0';
-		snprintf(log, sizeof(log), "%s-wal", fixture->path);
-		count += strcmp(target, log) == 0;
+		snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+		count += strcmp(target, path) == 0;
 	}
 	closedir(folder);
 	return count;
+}
+
+static unsigned count_open(const struct fixture *fixture)
+{
+	return count_open_with(fixture, "-wal");
 }
 
 static void take(struct fixture *fixture, sqlite3 *readers[static READER_COUNT])
@@ -104,9 +109,9 @@ static void a_few_rest_until_nobody_wants_them(void **state)
 	give_back(fixture, readers);
 	assert_int_equal(count_open(fixture), 1 + CONNECTION_RESTING_MAX);
 
-	connections_tidy(&fixture->connections, clock_monotonic_ns());
+	connections_tidy(&fixture->connections, true, clock_monotonic_ns());
 	assert_int_equal(count_open(fixture), 1 + CONNECTION_RESTING_MAX);
-	connections_tidy(&fixture->connections,
+	connections_tidy(&fixture->connections, true,
 			 clock_monotonic_ns() + CONNECTION_RESTING_NS + CLOCK_NS_PER_S);
 	assert_int_equal(count_open(fixture), 1);
 
@@ -130,9 +135,51 @@ static void the_one_that_is_wanted_stays(void **state)
 		usleep(1000);
 	assert_int_equal(connections_acquire(&fixture->connections, &again), 0);
 	connections_release(&fixture->connections, again);
-	connections_tidy(&fixture->connections, rushed_ns + CONNECTION_RESTING_NS + 1);
+	connections_tidy(&fixture->connections, true, rushed_ns + CONNECTION_RESTING_NS + 1);
 	assert_int_equal(count_open(fixture), 2);
 	assert_ptr_equal(fixture->connections.resting[0].connection, again);
+}
+
+/* A month's file has no writer most of the time, and is asked about every second. */
+static void descriptors_that_sqlite_keeps_are_closed(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3 *readers[READER_COUNT], *again;
+	uint64_t later_ns = clock_monotonic_ns() + CONNECTION_RESTING_NS / 2;
+
+	fixture->connections.all_closed_ns -= CONNECTION_RESTING_NS;
+	take(fixture, readers);
+	give_back(fixture, readers);
+	fixture->writer = database_close(fixture->writer);
+	assert_int_equal(count_open_with(fixture, ""), READER_COUNT + 1);
+	assert_int_equal(count_open(fixture), CONNECTION_RESTING_MAX);
+
+	/* Not while somebody reads or writes, and not again and again. */
+	connections_tidy(&fixture->connections, true, later_ns);
+	assert_int_equal(connections_acquire(&fixture->connections, &again), 0);
+	connections_tidy(&fixture->connections, false, later_ns);
+	assert_int_equal(count_open_with(fixture, ""), READER_COUNT + 1);
+	connections_release(&fixture->connections, again);
+	connections_tidy(&fixture->connections, false, later_ns);
+	assert_int_equal(count_open_with(fixture, ""), 0);
+	take(fixture, readers);
+	give_back(fixture, readers);
+	fixture->connections.resting[0].since_ns = fixture->connections.resting[1].since_ns =
+		later_ns + CONNECTION_RESTING_NS;
+	connections_tidy(&fixture->connections, false, later_ns + CONNECTION_RESTING_NS);
+	assert_int_equal(count_open_with(fixture, ""), READER_COUNT);
+	connections_tidy(&fixture->connections, false, later_ns + CONNECTION_RESTING_NS + 1);
+	assert_int_equal(count_open_with(fixture, ""), 0);
+
+	/* One alone leaves nothing behind, and stays. */
+	assert_int_equal(connections_acquire(&fixture->connections, &again), 0);
+	connections_release(&fixture->connections, again);
+	fixture->connections.resting[0].since_ns = later_ns + 2 * CONNECTION_RESTING_NS;
+	connections_tidy(&fixture->connections, false, later_ns + 3 * CONNECTION_RESTING_NS);
+	assert_int_equal(fixture->connections.resting_count, 1);
+
+	/* Who writes last takes the log away. */
+	assert_int_equal(database_open(fixture->path, DATABASE_WRITE, &fixture->writer), 0);
 }
 
 static void nobody_has_one_of_a_file_that_is_shut(void **state)
@@ -162,6 +209,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_few_rest_until_nobody_wants_them, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_one_that_is_wanted_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(descriptors_that_sqlite_keeps_are_closed, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(nobody_has_one_of_a_file_that_is_shut, set_up,
 						tear_down),
 	};

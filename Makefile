@@ -7,7 +7,7 @@
 
 SANITIZE   ?=
 WERROR     ?=
-CFLAGS     ?= -O2 -g
+CFLAGS     ?= -O3 -g
 CLANG      ?= clang
 BPFTOOL    ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config

@@ -245,6 +245,9 @@ enum {
 	OTLP_KIT_COUNT_MAX = 2,
 	OTLP_KIT_SIZE_MAX = 8 << 20,
 	OTLP_KITS_IDLE_SECONDS = 10,
+	/* Numbers of processes that this host does not have, remembered for a second: a busy host
+	 * with others in front names two thousand in a request. Of a kit's memory 32 KiB. */
+	OTLP_ABSENT_PROCESS_COUNT = 4096,
 	/* JSON becomes a tree in memory, of some twenty times its size. */
 	OTLP_JSON_SIZE_MAX = 8 << 20,
 	/* What the store is given of one request at once: twice the largest request. */

@@ -108,7 +108,7 @@ void otlp_intake_begin(struct otlp_intake *intake, const struct otlp_intake_opti
 	intake->options = *options;
 	intake->totals = (struct otlp_intake_totals){ 0 };
 	clear(intake);
-	otlp_owners_start(intake->owners, options->host_name, options->is_local);
+	otlp_owners_start(intake->owners, options->host_name, options->is_local, options->now_ms);
 }
 
 static int give(struct otlp_intake *intake, bool is_last)

@@ -13,6 +13,7 @@
 
 #include "base/cgroup.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/script.h"
 #include "base/table.h"
 #include "web/labels.h"
@@ -32,10 +33,12 @@ void otlp_labels_init(struct otlp_labels *labels)
 					.process_texts = BUF(TEXTS_SIZE_MAX) };
 }
 
-void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local)
+void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local,
+		       int64_t now_ms)
 {
 	labels->host_name = host_name;
 	labels->is_local = is_local;
+	labels->second = (uint32_t)(now_ms / CLOCK_MS_PER_S);
 	labels->left_out = 0;
 	/* Its number may be another's by now. */
 	labels->process_pid = labels->process_said = 0;
@@ -116,9 +119,16 @@ static bool is_credible(const struct claim *claim, const struct window_process *
 }
 
 /* Of another host's most do not: what nobody has need not be looked for. */
-static bool exists(uint64_t pid)
+static bool exists(struct otlp_labels *labels, uint64_t pid)
 {
-	return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+	struct absent_process *absent = &labels->absent[pid % OTLP_ABSENT_PROCESS_COUNT];
+
+	if (absent->pid == pid && absent->second == labels->second)
+		return false;
+	if (kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+		return true;
+	*absent = (struct absent_process){ (uint32_t)pid, labels->second };
+	return false;
 }
 
 /*
@@ -140,7 +150,7 @@ static int find_process(struct otlp_labels *labels, uint64_t pid, const struct c
 	if (!buf_grow(&labels->process_texts, TEXTS_SIZE_MAX / 2))
 		return labels->process_texts.error;
 	labels->process_texts.size = 0;
-	if (!exists(pid))
+	if (!exists(labels, pid))
 		return 0;
 	snprintf(folder, sizeof(folder), "/proc/%u", (unsigned)pid);
 	process.comm = read_text(folder, "comm", comm, sizeof(comm));
@@ -522,9 +532,9 @@ static int clear_texts(struct otlp_labels *labels)
 	return 0;
 }
 
-bool otlp_labels_may_know(const struct otlp_labels *labels, int64_t pid)
+bool otlp_labels_may_know(struct otlp_labels *labels, int64_t pid)
 {
-	return labels->is_local && is_pid(pid) && exists((uint64_t)pid);
+	return labels->is_local && is_pid(pid) && exists(labels, (uint64_t)pid);
 }
 
 int otlp_labels_of_pid(struct otlp_labels *labels, int64_t pid, struct str *ret_value)

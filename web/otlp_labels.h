@@ -40,13 +40,24 @@ struct otlp_labels {
 	struct buf process_texts;
 	struct label process[8];
 	size_t process_count;
+
+	/* Numbers that no process of this host has, each with the second in which it was looked
+	 * for; at that of its number. */
+	struct absent_process {
+		uint32_t pid, second;
+	} absent[OTLP_ABSENT_PROCESS_COUNT];
+	uint32_t second;
 };
 
 void otlp_labels_init(struct otlp_labels *labels);
 void otlp_labels_done(struct otlp_labels *labels);
 
-/* Of each request: nothing is known of the one before. */
-void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local);
+/*
+ * Of each request: nothing is known of the one before, but which processes there were not within
+ * the same second: a busy host sends several requests of thousands, and each is a system call.
+ */
+void otlp_labels_begin(struct otlp_labels *labels, const char *host_name, bool is_local,
+		       int64_t now_ms);
 
 /*
  * Of a sample of the profile. Texts live until the next call, as long as the request does. -ENOMEM.
@@ -56,7 +67,7 @@ int otlp_labels_find(struct otlp_labels *labels, const struct otlp_profile *prof
 
 /* Whether a process of this number, as a sender has it, may be one of this host: what becomes of it
  * then depends on more than its attributes. */
-bool otlp_labels_may_know(const struct otlp_labels *labels, int64_t pid);
+bool otlp_labels_may_know(struct otlp_labels *labels, int64_t pid);
 
 /* The label of a process's number, as otlp_labels_find() has it. -ENOMEM. */
 int otlp_labels_of_pid(struct otlp_labels *labels, int64_t pid, struct str *ret_value);

@@ -104,9 +104,10 @@ int otlp_owners_new(struct batch *batch, struct otlp_owners **ret)
 	return 0;
 }
 
-void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local)
+void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local,
+		       int64_t now_ms)
 {
-	otlp_labels_begin(&owners->labels, host_name, is_local);
+	otlp_labels_begin(&owners->labels, host_name, is_local, now_ms);
 	owners->left_out = 0;
 }
 

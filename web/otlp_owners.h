@@ -17,7 +17,8 @@ int otlp_owners_new(struct batch *batch, struct otlp_owners **ret);
 struct otlp_owners *otlp_owners_free(struct otlp_owners *owners);
 
 /* Of each request; as otlp_labels.h has them. */
-void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local);
+void otlp_owners_start(struct otlp_owners *owners, const char *host_name, bool is_local,
+		       int64_t now_ms);
 
 /* The batch was cleared. */
 void otlp_owners_clear(struct otlp_owners *owners);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +14,23 @@
 #include "web/otlp_owners.h"
 
 enum { ATTRIBUTE_COUNT_MAX = 40, NOBODY = 0x7ffffff0 /* no host has so many processes */ };
+
+enum { NOW_MS = 1000000 };
+
+/* The process that has not come yet, and how often anybody looked. */
+static pid_t awaited;
+static unsigned looks;
+
+int __real_kill(pid_t pid, int signal);
+int __wrap_kill(pid_t pid, int signal);
+int __wrap_kill(pid_t pid, int signal)
+{
+	looks++;
+	if (pid != awaited)
+		return __real_kill(pid, signal);
+	errno = ESRCH;
+	return -1;
+}
 
 struct owned {
 	struct batch *batch;
@@ -38,7 +57,7 @@ static void open_owners(struct owned *owned, bool is_local)
 	*owned = (struct owned){ 0 };
 	assert_int_equal(batch_new(1 << 20, &owned->batch), 0);
 	assert_int_equal(otlp_owners_new(owned->batch, &owned->owners), 0);
-	otlp_owners_start(owned->owners, "host", is_local);
+	otlp_owners_start(owned->owners, "host", is_local, NOW_MS);
 }
 
 static void close_owners(struct owned *owned)
@@ -168,6 +187,43 @@ static void a_process_of_this_host_is_none_of_them(void **state)
 	close_owners(&owned);
 }
 
+static void who_is_not_there_is_looked_for_once_a_second(void **state)
+{
+	struct otlp_attribute name = text_of("process.executable.name", "test_otlp_owner");
+	struct otlp_attribute self = number_of("process.pid", getpid());
+	struct owned owned;
+
+	(void)state;
+	open_owners(&owned, true);
+	awaited = getpid();
+	looks = 0;
+	for (int i = 0; i < 3; i++)
+		assert_null(strstr(OWNER(&owned, "cpu", 5, name, self), " process_name="));
+	assert_int_equal(looks, 1);
+	/* Another number in its place. */
+	(void)OWNER(
+		&owned, "cpu", 5, name,
+		number_of("process.pid", getpid() + OTLP_ABSENT_PROCESS_COUNT * INT64_C(500000)));
+	assert_int_equal(looks, 2);
+	assert_null(strstr(OWNER(&owned, "cpu", 5, name, self), " process_name="));
+	assert_int_equal(looks, 3);
+	/* It has come, and is seen in the next second. */
+	awaited = 0;
+	otlp_owners_start(owned.owners, "host", true, NOW_MS + 999);
+	assert_null(strstr(OWNER(&owned, "cpu", 5, name, self), " process_name="));
+	assert_int_equal(looks, 3);
+	otlp_owners_start(owned.owners, "host", true, NOW_MS + 1000);
+	assert_non_null(strstr(OWNER(&owned, "cpu", 5, name, self), " process_name="));
+	/* Who is there is looked at each time. */
+	looks = 0;
+	awaited = getpid();
+	otlp_owners_start(owned.owners, "host", true, NOW_MS + 1000);
+	assert_null(strstr(OWNER(&owned, "cpu", 5, name, self), " process_name="));
+	assert_true(looks > 0);
+	awaited = 0;
+	close_owners(&owned);
+}
+
 static void what_is_left_out_counts_each_time(void **state)
 {
 	struct otlp_attribute many[ATTRIBUTE_COUNT_MAX];
@@ -194,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_of_a_program_share_its_series),
 		cmocka_unit_test(a_process_of_this_host_is_none_of_them),
+		cmocka_unit_test(who_is_not_there_is_looked_for_once_a_second),
 		cmocka_unit_test(what_is_left_out_counts_each_time),
 	};
 

@@ -73,8 +73,9 @@ enum {
 	WORKER_COUNT_MAX = 32,
 	/* Of one connection of HTTP/2: requests at once, of which so many are being answered, and
 	 * none is begun while so much of its answers is unread. Room for the body of one, and of
-	 * all. Frames a second that carry nothing, after which it is ended. Between requests;
-	 * gRPC's clients keep theirs and ping. */
+	 * all; as much again is what a worker took of one and reads. Frames a second that carry
+	 * nothing, after which it is ended. Between requests; gRPC's clients keep theirs and
+	 * ping. */
 	HTTP2_STREAM_COUNT_MAX = 100,
 	HTTP2_RUNNING_MAX = 4,
 	HTTP2_UNREAD_SIZE_MAX = 1 << 20,
@@ -246,8 +247,8 @@ enum {
 	OTLP_KIT_SIZE_MAX = 8 << 20,
 	OTLP_KITS_IDLE_SECONDS = 10,
 	/* Numbers of processes that this host does not have, remembered for a second: a busy host
-	 * with others in front names two thousand in a request. Of a kit's memory 32 KiB. */
-	OTLP_ABSENT_PROCESS_COUNT = 4096,
+	 * with others in front names two thousand in a request. Of a kit's memory 64 KiB. */
+	OTLP_ABSENT_PROCESS_COUNT = 8192,
 	/* JSON becomes a tree in memory, of some twenty times its size. */
 	OTLP_JSON_SIZE_MAX = 8 << 20,
 	/* What the store is given of one request at once: twice the largest request. */

@@ -121,7 +121,8 @@ static bool is_credible(const struct claim *claim, const struct window_process *
 /* Of another host's most do not: what nobody has need not be looked for. */
 static bool exists(struct otlp_labels *labels, uint64_t pid)
 {
-	struct absent_process *absent = &labels->absent[pid % OTLP_ABSENT_PROCESS_COUNT];
+	uint32_t hash = (uint32_t)pid * UINT32_C(0x9e3779b1);
+	struct absent_process *absent = &labels->absent[(hash >> 16) % OTLP_ABSENT_PROCESS_COUNT];
 
 	if (absent->pid == pid && absent->second == labels->second)
 		return false;

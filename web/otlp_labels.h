@@ -42,7 +42,7 @@ struct otlp_labels {
 	size_t process_count;
 
 	/* Numbers that no process of this host has, each with the second in which it was looked
-	 * for; at that of its number. */
+	 * for; each has one place. */
 	struct absent_process {
 		uint32_t pid, second;
 	} absent[OTLP_ABSENT_PROCESS_COUNT];

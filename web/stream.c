@@ -21,6 +21,7 @@ static void destroy(struct call *call)
 	buf_done(&stream->text);
 	buf_done(&stream->path);
 	fifo_done(&stream->body);
+	fifo_done(&stream->held);
 	(void)pthread_cond_destroy(&stream->changed);
 	(void)pthread_mutex_destroy(&stream->lock);
 }
@@ -186,17 +187,15 @@ int stream_add_body(struct stream *stream, const uint8_t *bytes, size_t size)
 
 void stream_tell_reader(struct stream *stream)
 {
-	pthread_mutex_lock(&stream->lock);
-	pthread_cond_broadcast(&stream->changed);
-	pthread_mutex_unlock(&stream->lock);
+	pthread_cond_signal(&stream->changed); /* who wakes finds the lock free */
 }
 
 void stream_end_body(struct stream *stream)
 {
 	pthread_mutex_lock(&stream->lock);
 	stream->body_ended = true;
-	pthread_cond_broadcast(&stream->changed);
 	pthread_mutex_unlock(&stream->lock);
+	stream_tell_reader(stream);
 }
 
 void stream_break(struct stream *stream, int err)
@@ -205,8 +204,8 @@ void stream_break(struct stream *stream, int err)
 	pthread_mutex_lock(&stream->lock);
 	if (!stream->body_ended)
 		stream->call.body_error = err;
-	pthread_cond_broadcast(&stream->changed);
 	pthread_mutex_unlock(&stream->lock);
+	stream_tell_reader(stream);
 }
 
 size_t stream_take_taken(struct stream *stream)
@@ -220,31 +219,48 @@ size_t stream_take_taken(struct stream *stream)
 	return taken;
 }
 
-static int64_t read_body(struct request *request, void *bytes, size_t size)
+/* Waits for more of it, and takes all there is. 0: it has ended; negative: it is broken. */
+static int take_body(struct stream *stream)
 {
-	struct stream *stream = request->body_context;
 	bool is_step = false;
-	int64_t count;
+	int taken = 1;
 
 	pthread_mutex_lock(&stream->lock);
 	while (stream->body.size == 0 && !stream->body_ended && !stream->call.body_error)
 		pthread_cond_wait(&stream->changed, &stream->lock);
 	if (stream->body.size == 0) {
-		count = stream->body_ended ? 0 : stream->call.body_error;
+		taken = stream->body_ended ? 0 : stream->call.body_error;
+		fifo_done(&stream->held);
 	} else {
-		if (size > stream->body.size)
-			size = stream->body.size;
-		memcpy(bytes, fifo_bytes(&stream->body), size);
-		/* Until it has ended more follows, mostly at once. */
-		(stream->body_ended ? fifo_drop : fifo_take)(&stream->body, size);
-		count = (int64_t)size;
-		is_step = stream->taken < TAKEN_STEP && stream->taken + size >= TAKEN_STEP;
-		stream->taken += size;
+		struct fifo emptied = stream->held;
+
+		/* What was emptied takes what follows, until it has ended. */
+		if (stream->body_ended)
+			fifo_done(&emptied);
+		stream->held = stream->body;
+		stream->body = emptied;
+		is_step = stream->taken < TAKEN_STEP &&
+			  stream->taken + stream->held.size >= TAKEN_STEP;
+		stream->taken += stream->held.size;
 	}
 	pthread_mutex_unlock(&stream->lock);
 	if (is_step)
 		front_notice(&stream->call);
-	return count;
+	return taken;
+}
+
+static int64_t read_body(struct request *request, void *bytes, size_t size)
+{
+	struct stream *stream = request->body_context;
+	int taken = stream->held.size > 0 ? 1 : take_body(stream);
+
+	if (taken <= 0)
+		return taken;
+	if (size > stream->held.size)
+		size = stream->held.size;
+	memcpy(bytes, fifo_bytes(&stream->held), size);
+	fifo_take(&stream->held, size);
+	return (int64_t)size;
 }
 
 /* ---- the answer -------------------------------------------------------------------------------
@@ -255,6 +271,7 @@ static void run(struct job *job)
 	struct stream *stream = (struct stream *)((char *)job - offsetof(struct stream, job));
 
 	routes_answer(stream->routes, &stream->request, &stream->call.reply);
+	fifo_done(&stream->held); /* of a body that nobody wanted to the end */
 	front_return(&stream->call);
 }
 

@@ -40,6 +40,9 @@ struct stream {
 	bool body_ended;
 	size_t taken; /* by the worker, for which no room was announced yet */
 
+	/* The worker's: what it took of the body, all that had come, and reads without the lock. */
+	struct fifo held;
+
 	/* The front's. */
 	bool head_is_whole, is_started, is_running, is_answered;
 	bool is_gone; /* the client or we have ended it */

@@ -371,6 +371,14 @@ void entry_writer_done(struct entry_writer *writer)
 	buf_done(&writer->values);
 }
 
+void entry_writer_clear(struct entry_writer *writer)
+{
+	buf_clear(&writer->nodes);
+	buf_clear(&writer->counts);
+	buf_clear(&writer->values);
+	writer->last_node = 0;
+}
+
 void entry_writer_start_list(struct entry_writer *writer)
 {
 	writer->last_node = 0;
@@ -392,10 +400,7 @@ int codec_pack_entries(struct codec *codec, struct entry_writer *writer, struct 
 	const struct buf *columns[] = { &writer->nodes, &writer->counts, &writer->values };
 	int err = pack(codec, VERSION, columns, 3, ret);
 
-	buf_clear(&writer->nodes);
-	buf_clear(&writer->counts);
-	buf_clear(&writer->values);
-	writer->last_node = 0;
+	entry_writer_clear(writer);
 	return err;
 }
 

@@ -138,6 +138,9 @@ struct entry_writer {
 void entry_writer_init(struct entry_writer *writer);
 void entry_writer_done(struct entry_writer *writer);
 
+/* Forgets what was added; memory stays. */
+void entry_writer_clear(struct entry_writer *writer);
+
 /* The next list begins; differences start at 0 again. */
 void entry_writer_start_list(struct entry_writer *writer);
 void entry_writer_add(struct entry_writer *writer, struct entry entry, bool valued);

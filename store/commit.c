@@ -60,7 +60,6 @@ static void bind_blob(sqlite3_stmt *statement, int place, const struct buf *blob
 
 static int write_window(struct span *span)
 {
-	autoclean(window_columns) struct window_columns columns = { 0 };
 	autoclean(blobs) struct blobs blobs = {
 		.runs = BUF(COLUMNS_PLAIN_SIZE_MAX),
 		.entries = BUF(COLUMNS_PLAIN_SIZE_MAX),
@@ -68,40 +67,41 @@ static int write_window(struct span *span)
 		.locations = BUF(COLUMNS_PLAIN_SIZE_MAX),
 		.cells = BUF(COLUMNS_PLAIN_SIZE_MAX),
 	};
-	const struct live *live = span->live;
+	struct live *live = span->live;
+	struct window_columns *columns = &live->columns;
 	const struct segment *segment = &live->segment;
 	struct codec *codec = span->codec;
 	sqlite3_stmt *insert = span->insert_window;
-	int err = live_lay_out(live, &columns);
+	int err = live_lay_out(live, columns);
 
 	if (!err)
-		err = codec_pack_runs(codec, &columns.runs, &blobs.runs);
+		err = codec_pack_runs(codec, &columns->runs, &blobs.runs);
 	if (!err)
-		err = codec_pack_entries(codec, &columns.entries, &blobs.entries);
+		err = codec_pack_entries(codec, &columns->entries, &blobs.entries);
 	if (!err)
 		err = codec_pack_nodes(codec, &segment->tree, segment->nodes_written, &blobs.nodes);
 	if (!err)
 		err = codec_pack_locations(codec, &segment->tree, segment->locations_written,
 					   &blobs.locations);
-	if (!err && columns.cells.error)
-		err = columns.cells.error;
-	if (!err && columns.cells.size)
-		err = codec_pack_bytes(codec, columns.cells.bytes, columns.cells.size,
+	if (!err && columns->cells.error)
+		err = columns->cells.error;
+	if (!err && columns->cells.size)
+		err = codec_pack_bytes(codec, columns->cells.bytes, columns->cells.size,
 				       &blobs.cells);
 	if (err)
 		return err;
 
 	sqlite3_bind_int64(insert, 1, live->window_count + 1);
 	sqlite3_bind_int64(insert, 2, segment->number);
-	sqlite3_bind_int64(insert, 3, columns.first_ms);
-	sqlite3_bind_int64(insert, 4, columns.last_ms);
-	sqlite3_bind_int64(insert, 5, columns.end_ms);
-	sqlite3_bind_int64(insert, 6, (int64_t)columns.samples);
+	sqlite3_bind_int64(insert, 3, columns->first_ms);
+	sqlite3_bind_int64(insert, 4, columns->last_ms);
+	sqlite3_bind_int64(insert, 5, columns->end_ms);
+	sqlite3_bind_int64(insert, 6, (int64_t)columns->samples);
 	bind_blob(insert, 7, &blobs.runs);
 	bind_blob(insert, 8, &blobs.entries);
 	bind_blob(insert, 9, &blobs.nodes);
 	bind_blob(insert, 10, &blobs.locations);
-	if (columns.cells.size)
+	if (columns->cells.size)
 		bind_blob(insert, 11, &blobs.cells);
 	return database_run(insert);
 }

@@ -9,7 +9,6 @@
 #include "store/batch_private.h"
 #include "store/descent.h"
 #include "store/named_place.h"
-#include "store/number_sort.h"
 
 int live_new(struct live **ret)
 {
@@ -51,6 +50,7 @@ struct live *live_free(struct live *live)
 	descent_free(live->descent);
 	array_done(&live->paths);
 	array_done(&live->mapped);
+	window_columns_done(&live->columns);
 	pthread_rwlock_destroy(&live->lock);
 	free(live);
 	return NULL;
@@ -535,12 +535,20 @@ static void give_back(struct live *live)
 	descent_give_back(live->descent);
 	array_done(&live->paths);
 	array_done(&live->mapped);
+	window_columns_done(&live->columns);
 }
 
-static size_t append_memory(const struct live *live)
+static size_t room_kept(const struct live *live)
 {
 	return descent_memory(live->descent) + array_memory(&live->paths) +
-	       array_memory(&live->mapped);
+	       array_memory(&live->mapped) + window_columns_memory(&live->columns);
+}
+
+/* For what comes next, as far as that is worth it. */
+static void keep_room(struct live *live)
+{
+	if (room_kept(live) > APPEND_ROOM_SIZE_MAX)
+		give_back(live);
 }
 
 void live_rest(struct live *live)
@@ -573,8 +581,7 @@ int live_append(struct live *live, const struct batch *batch)
 	}
 	pthread_rwlock_unlock(&live->lock);
 	live->has_appended = true;
-	if (append_memory(live) > APPEND_ROOM_SIZE_MAX)
-		give_back(live);
+	keep_room(live);
 	return err;
 }
 
@@ -611,17 +618,18 @@ static struct key_bits find_key_bits(const struct live *live)
  * comparing them was a third of a commit. The parts of the key are mostly so small that they are
  * one number together; else it is sorted by twice, the end of the key first.
  */
-static int find_order(const struct live *live, uint32_t *order)
+static int find_order(const struct live *live, struct window_columns *columns)
 {
 	const struct running_entry *entries = live->entries.items;
 	uint32_t count = live->entries.count;
 	struct key_bits bits = find_key_bits(live);
 	unsigned low_bits = bits.node + bits.labels;
 	bool is_short = low_bits + bits.series + bits.slice < 64;
-	autofree struct keyed *keyed = malloc((2 * (size_t)count + 1) * sizeof(keyed[0]));
+	struct keyed *keyed;
 
-	if (!keyed)
+	if (array_reserve(&columns->order, 2 * (size_t)count) < 0)
 		return -ENOMEM;
+	keyed = columns->order.items;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct running_entry *entry = &entries[i];
 		uint64_t high = (uint64_t)entry->slice << bits.series | entry->series;
@@ -640,8 +648,6 @@ static int find_order(const struct live *live, uint32_t *order)
 	}
 	if (!is_short)
 		number_sort(keyed, keyed + count, count);
-	for (uint32_t i = 0; i < count; i++)
-		order[i] = keyed[i].number;
 	return 0;
 }
 
@@ -651,35 +657,35 @@ static bool same_run(const struct running_entry *a, const struct running_entry *
 }
 
 /* Writes the entries order[0 … count), all of one run. */
-static void lay_out_run(const struct live *live, const uint32_t *order, uint32_t count,
-			struct window_columns *ret)
+static void lay_out_run(const struct live *live, const struct keyed *order, uint32_t count,
+			struct window_columns *columns)
 {
 	const struct running_entry *entries = live->entries.items;
-	const struct running_entry *first = &entries[order[0]];
+	const struct running_entry *first = &entries[order[0].number];
 	struct run run = { .slice = first->slice,
 			   .series = first->series,
 			   .labels = first->labels,
 			   .timed = true };
 
 	for (uint32_t i = 0; i < count; i++) {
-		run.timed = run.timed && entries[order[i]].is_timed;
-		run.valued = run.valued || entries[order[i]].is_valued;
+		run.timed = run.timed && entries[order[i].number].is_timed;
+		run.valued = run.valued || entries[order[i].number].is_valued;
 	}
-	entry_writer_start_list(&ret->entries);
+	entry_writer_start_list(&columns->entries);
 	for (uint32_t i = 0; i < count;) {
-		const struct running_entry *entry = &entries[order[i]];
+		const struct running_entry *entry = &entries[order[i].number];
 		struct entry sum = { .node = entry->node };
 
-		for (; i < count && entries[order[i]].node == sum.node; i++) {
-			const struct running_entry *equal = &entries[order[i]];
+		for (; i < count && entries[order[i].number].node == sum.node; i++) {
+			const struct running_entry *equal = &entries[order[i].number];
 
 			sum.count += equal->count;
 			sum.value += equal->value;
 			if (run.timed)
-				buf_add(&ret->cells, live->cells.items + equal->first_cell,
+				buf_add(&columns->cells, live->cells.items + equal->first_cell,
 					equal->count);
 		}
-		entry_writer_add(&ret->entries, sum, run.valued);
+		entry_writer_add(&columns->entries, sum, run.valued);
 		run.entry_count++;
 		run.samples += sum.count;
 		run.kernel_samples += entry->is_kernel ? sum.count : 0;
@@ -688,46 +694,72 @@ static void lay_out_run(const struct live *live, const uint32_t *order, uint32_t
 			run.kernel_value += entry->is_kernel ? sum.value : 0;
 		}
 	}
-	ret->samples += run.samples;
-	ret->runs.runs.items[ret->runs.runs.count++] = run;
+	columns->samples += run.samples;
+	columns->runs.runs.items[columns->runs.runs.count++] = run;
 }
 
-int live_lay_out(const struct live *live, struct window_columns *ret)
+/* As new, but for memory. */
+static void empty(struct window_columns *columns)
 {
-	enum { AHEAD = 16 }; /* so many entries wait for memory together */
-	uint32_t count = live->entries.count;
-	autofree uint32_t *order = calloc(count + 1, sizeof(order[0]));
+	if (columns->cells.limit == 0) {
+		columns->cells = BUF(RUNNING_CELL_COUNT_MAX);
+		entry_writer_init(&columns->entries);
+	}
+	buf_clear(&columns->cells);
+	entry_writer_clear(&columns->entries);
+	columns->runs.slices.count = columns->runs.runs.count = 0;
+	columns->first_ms = INT64_MAX;
+	columns->last_ms = columns->end_ms = INT64_MIN;
+	columns->samples = 0;
+}
 
-	assert(live->slices.count > 0);
-	*ret = (struct window_columns){ .cells = BUF(RUNNING_CELL_COUNT_MAX),
-					.first_ms = INT64_MAX,
-					.last_ms = INT64_MIN,
-					.end_ms = INT64_MIN };
-	entry_writer_init(&ret->entries);
-	if (!order || array_reserve(&ret->runs.slices, live->slices.count) < 0 ||
-	    array_reserve(&ret->runs.runs, count) < 0)
-		return -ENOMEM;
-
+static void lay_out_slices(const struct live *live, struct window_columns *columns)
+{
 	for (uint32_t i = 0; i < live->slices.count; i++) {
 		struct slice slice = live->slices.items[i];
 
-		ret->runs.slices.items[ret->runs.slices.count++] = slice;
-		ret->first_ms = slice.start_ms < ret->first_ms ? slice.start_ms : ret->first_ms;
-		ret->last_ms = slice.start_ms > ret->last_ms ? slice.start_ms : ret->last_ms;
-		ret->end_ms = slice.end_ms > ret->end_ms ? slice.end_ms : ret->end_ms;
+		columns->runs.slices.items[columns->runs.slices.count++] = slice;
+		if (slice.start_ms < columns->first_ms)
+			columns->first_ms = slice.start_ms;
+		if (slice.start_ms > columns->last_ms)
+			columns->last_ms = slice.start_ms;
+		if (slice.end_ms > columns->end_ms)
+			columns->end_ms = slice.end_ms;
 	}
-	if (find_order(live, order))
+}
+
+int live_lay_out(const struct live *live, struct window_columns *columns)
+{
+	enum { AHEAD = 16 }; /* so many entries wait for memory together */
+	const struct running_entry *entries = live->entries.items;
+	uint32_t count = live->entries.count;
+	const struct keyed *order;
+
+	assert(live->slices.count > 0);
+	empty(columns);
+	if (array_reserve(&columns->runs.slices, live->slices.count) < 0 ||
+	    array_reserve(&columns->runs.runs, count) < 0 || find_order(live, columns))
 		return -ENOMEM;
+	lay_out_slices(live, columns);
+	order = columns->order.items;
 	for (uint32_t first = 0, i = 1; i <= count; i++) {
 		if (i + AHEAD < count)
-			__builtin_prefetch(&live->entries.items[order[i + AHEAD]]);
+			__builtin_prefetch(&entries[order[i + AHEAD].number]);
 		if (i == count ||
-		    !same_run(&live->entries.items[order[first]], &live->entries.items[order[i]])) {
-			lay_out_run(live, order + first, i - first, ret);
+		    !same_run(&entries[order[first].number], &entries[order[i].number])) {
+			lay_out_run(live, order + first, i - first, columns);
 			first = i;
 		}
 	}
 	return 0;
+}
+
+size_t window_columns_memory(const struct window_columns *columns)
+{
+	return array_memory(&columns->runs.slices) + array_memory(&columns->runs.runs) +
+	       columns->entries.nodes.capacity + columns->entries.counts.capacity +
+	       columns->entries.values.capacity + columns->cells.capacity +
+	       array_memory(&columns->order);
 }
 
 void window_columns_done(struct window_columns *columns)
@@ -735,6 +767,7 @@ void window_columns_done(struct window_columns *columns)
 	runs_done(&columns->runs);
 	entry_writer_done(&columns->entries);
 	buf_done(&columns->cells);
+	array_done(&columns->order);
 }
 
 static void forget_running(struct live *live)
@@ -755,4 +788,5 @@ void live_committed(struct live *live)
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
 		live->written[kind] = catalog_count(&live->catalog, (enum catalog_kind)kind);
 	pthread_rwlock_unlock(&live->lock);
+	keep_room(live);
 }

@@ -11,6 +11,7 @@
 #include "store/catalog.h"
 #include "store/columns.h"
 #include "store/descent.h"
+#include "store/number_sort.h"
 #include "store/segment.h"
 
 /*
@@ -26,7 +27,8 @@ enum {
 	RUNNING_CELL_COUNT_MAX = 16 << 20,
 	RUNNING_SLICE_COUNT_MAX = 1 << 16,
 	CELL_MS = 20,
-	/* Of what appending works in and keeps: a request of OTLP of 1 MB takes 0.7 MB. */
+	/* Of what appending and writing it works in and keeps: a request of OTLP of 1 MB takes
+	 * 2 MB. */
 	APPEND_ROOM_SIZE_MAX = 4 << 20,
 };
 
@@ -57,6 +59,15 @@ struct running_entry {
 	uint64_t value;
 };
 
+struct window_columns {
+	struct runs runs;
+	struct entry_writer entries;
+	struct buf cells;
+	int64_t first_ms, last_ms, end_ms;
+	uint64_t samples;
+	ARRAY(struct keyed) order; /* of the entries */
+};
+
 struct live {
 	pthread_rwlock_t lock;
 	unsigned references; /* guarded by the store's lock */
@@ -72,10 +83,12 @@ struct live {
 	ARRAY(uint8_t) cells; /* in CELL_MS from the slice's start */
 	uint64_t samples;
 
-	/* What an append works in, kept for the next: new pages are a visit to the kernel each. */
+	/* What appends and commits work in, kept for the next: new pages are a visit to the kernel
+	 * each. */
 	struct descent *descent;
 	descent_paths paths;
 	ARRAY(uint32_t) mapped;
+	struct window_columns columns;
 	bool has_appended; /* since it was last asked to rest */
 
 	uint32_t written[CATALOG_KIND_COUNT]; /* what of the catalog is on disk; the writer's own */
@@ -90,7 +103,7 @@ struct live *live_free(struct live *live);
  */
 int live_append(struct live *live, const struct batch *batch);
 
-/* Now and then: gives back what appending works in, when nothing was appended meanwhile. */
+/* Now and then: gives back what appends and commits work in, when nothing was appended. */
 void live_rest(struct live *live);
 
 static inline bool live_is_running(const struct live *live)
@@ -98,23 +111,15 @@ static inline bool live_is_running(const struct live *live)
 	return live->slices.count > 0;
 }
 
-/* The running window as it is written: runs and entries in order. -ENOMEM, -EFBIG. */
-struct window_columns {
-	struct runs runs;
-	struct entry_writer entries;
-	struct buf cells;
-	int64_t first_ms, last_ms, end_ms;
-	uint64_t samples;
-};
-int live_lay_out(const struct live *live, struct window_columns *ret);
+/*
+ * The running window as it is written: runs and entries in order. -ENOMEM, -EFBIG. Columns are
+ * zeros at first, and of another window later: their memory is used again.
+ */
+int live_lay_out(const struct live *live, struct window_columns *columns);
+size_t window_columns_memory(const struct window_columns *columns);
 void window_columns_done(struct window_columns *columns);
 
 /* The running window is on disk: forgets it. */
 void live_committed(struct live *live);
 
 DEFINE_CLEANUP(struct live *, live, live_free)
-
-static inline void window_columns_cleanup(struct window_columns *columns)
-{
-	window_columns_done(columns);
-}

@@ -115,7 +115,7 @@ static void comes_in_order(struct reach reach)
 {
 	autoclean(codec) struct codec *codec = NULL;
 	autofree struct running_entry *sorted = calloc(ENTRY_COUNT, sizeof(sorted[0]));
-	struct window_columns columns;
+	struct window_columns columns = { 0 };
 	struct live live;
 
 	assert_non_null(sorted);
@@ -123,8 +123,12 @@ static void comes_in_order(struct reach reach)
 	fill(&live, reach, reach.node);
 	memcpy(sorted, live.entries.items, ENTRY_COUNT * sizeof(sorted[0]));
 	qsort(sorted, ENTRY_COUNT, sizeof(sorted[0]), compare);
+	/* The second time in what the first was laid out in, as it was left. */
+	assert_int_equal(live_lay_out(&live, &columns), 0);
 	assert_int_equal(live_lay_out(&live, &columns), 0);
 	check(&columns, codec, sorted, live.cells.items);
+	assert_true(window_columns_memory(&columns) >=
+		    2 * ENTRY_COUNT * sizeof(columns.order.items[0]));
 	window_columns_done(&columns);
 	drop(&live);
 }

@@ -162,7 +162,9 @@ enum walk_figure {
 	/* How many of them took no longer than walk_told_us() of 0, 1 …, each with those before. */
 	WALK_TOLD_WITHIN = 18,
 	WALK_TOLD_WITHIN_COUNT = 7,
-	WALK_FIGURE_COUNT = WALK_TOLD_WITHIN + WALK_TOLD_WITHIN_COUNT,
+	/* Stacks walked by mappings that only the kernel knew yet. */
+	WALK_BY_KERNEL = WALK_TOLD_WITHIN + WALK_TOLD_WITHIN_COUNT,
+	WALK_FIGURE_COUNT,
 };
 
 /* The limits of WALK_TOLD_WITHIN in microseconds. 2 ms is what is aimed at. */

@@ -14,7 +14,7 @@
 struct event_queue {
 	__u64 counters[COUNTER_COUNT];
 	__u64 head; /* the program's: up to here records are whole */
-	__u64 reserved[6];
+	__u64 reserved[5];
 	__u64 tail; /* the collector's, in a line of its own: up to here it has them */
 	__u64 reserved_of_tail[7];
 };

@@ -114,5 +114,6 @@ enum event_counter {
 	COUNTER_CHECKED = 6,	  /* stacks that were walked twice, as usual and plainly */
 	COUNTER_DIFFERENT = 7,	  /* of these, with another outcome: none, or there is a mistake */
 	COUNTER_ELSEWHERE = 8,	  /* ticks of processes that our pid namespace does not show */
+	COUNTER_BY_KERNEL = 9,	  /* samples walked by mappings that only the kernel knew */
 	COUNTER_COUNT,
 };

@@ -44,9 +44,54 @@ struct cred {
 	kuid_t uid;
 };
 
+typedef struct {
+	void *vdso; /* where it is mapped */
+} mm_context_t;
+
+/* What a program maps, by address: see bpf/kernel_mappings.h. */
+struct maple_tree {
+	void *ma_root;
+};
+
+struct maple_range_64 {
+	unsigned long pivot[15];
+	void *slot[16];
+};
+
+struct maple_arange_64 {
+	unsigned long pivot[9];
+	void *slot[10];
+};
+
 /* Of a program's memory. */
 struct mm_struct {
 	unsigned long start_stack; /* sp where the first thread began: no frame lies above */
+	struct maple_tree mm_mt;   /* since 6.1 */
+	mm_context_t context;
+};
+
+struct inode {
+	unsigned long i_ino;
+	__s64 i_size;
+	__s64 i_mtime_sec; /* these four since 6.11 */
+	__s64 i_ctime_sec;
+	__u32 i_mtime_nsec;
+	__u32 i_ctime_nsec; /* one of the highest bits may be the kernel's own */
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+/* A mapping. */
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff; /* in the file, in pages */
+	struct mm_struct *vm_mm;
+	struct file *vm_file; /* NULL: no file's */
+	void *vm_ops;	      /* NULL: anonymous memory */
 };
 
 /* An array of this program, as the kernel has it: its values lie behind what it says of it. */
@@ -100,7 +145,11 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
+/* From include/linux/maple_tree.h. */
+enum maple_type { maple_leaf_64 = 1, maple_range_64 = 2, maple_arange_64 = 3 };
+
 #define PF_KTHREAD 0x00200000
+#define VM_EXEC	   0x00000004
 
 /* From include/uapi/linux/bpf.h: a task's numbers in a pid namespace. */
 struct bpf_pidns_info {

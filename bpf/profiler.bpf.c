@@ -9,6 +9,7 @@
 #include "bpf/events.h"
 #include "bpf/measure.h"
 #include "bpf/unwind.h"
+#include "bpf/walk_layout.h"
 
 /* What a perf_event program is called with: include/uapi/linux/bpf_perf_event.h, which is stable.
  */
@@ -34,6 +35,7 @@ struct walk {
 	struct walk_state *state;
 	struct event *event;
 	struct walk_memo_line *memo; /* NULL for a walk that goes plainly */
+	bool asks_kernel;	     /* of mappings that the collector did not tell of */
 };
 
 static __always_inline const void *walk_chunk(struct walk *walk, __u32 line);
@@ -41,6 +43,7 @@ static __always_inline const struct walk_file *walk_file(struct walk *walk, __u3
 static __always_inline __u64 walk_rule(struct walk *walk, __u32 number);
 static __always_inline int walk_read(struct walk *walk, __u64 address, __u64 *ret);
 static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, __u64 *ret);
+static __always_inline bool walk_ask(struct walk *walk, __u64 address);
 struct walk_memo_line;
 static __always_inline struct walk_memo_line *walk_memo(struct walk *walk, __u32 index);
 
@@ -215,6 +218,8 @@ static __always_inline __u64 walk_rule(struct walk *walk, __u32 number)
 	return rule ? *rule : 0;
 }
 
+#include "bpf/kernel_mappings.h"
+
 /*
  * Brings a piece of the stack that holds the word: one long read costs as much as two short ones.
  * One that comes upon a page that is not there costs as much as ten, and above the frames of a
@@ -270,6 +275,11 @@ static __always_inline int walk_read_plainly(struct walk *walk, __u64 address, _
 {
 	(void)walk;
 	return bpf_probe_read_user(ret, sizeof(*ret), (void *)address) ? -1 : 0;
+}
+
+static __always_inline bool walk_ask(struct walk *walk, __u64 address)
+{
+	return walk->asks_kernel && kernel_mappings_ask(walk->state, address);
 }
 
 static __always_inline struct walk_memo_line *walk_memo(struct walk *walk, __u32 index)
@@ -342,6 +352,34 @@ static __always_inline __u64 find_space(struct walk_state *s, const struct event
 		}
 	}
 	return 0;
+}
+
+/* Global, so that it is verified once, whoever calls it. */
+__noinline int walk_plainly(struct walk_state *s, struct event *event, __u64 space,
+			    bool asks_kernel)
+{
+	struct walk walk = { .state = s, .event = event, .asks_kernel = asks_kernel };
+
+	if (!s || !event)
+		return 0;
+	walk_enter(&walk, space);
+	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
+	return 0;
+}
+
+/* Once more, where the collector did not tell of a mapping: the kernel is asked. */
+static __always_inline void walk_by_kernel(struct memory *memory, struct event *event)
+{
+	struct walk_state *s = &memory->state;
+	__u64 space = walk_space_word(s->space, s->generation);
+	__u32 is_guessed = s->is_space_guessed;
+
+	walk_begin(s);
+	s->is_space_guessed = is_guessed;
+	s->frame = memory->start;
+	walk_plainly(s, event, space, true);
+	if (!s->wants_more)
+		memory->queue.counters[COUNTER_BY_KERNEL]++;
 }
 
 static __always_inline void walk_user_stack(struct walk *walk)
@@ -552,15 +590,13 @@ static __noinline int check(struct memory *memory, const struct event *event)
 
 	const struct walk_state *usual = &memory->state;
 	struct walk_state *s = &check->state;
-	struct walk walk = { .state = s, .event = &check->event };
 	struct comparison comparison = { .usual = event, .check = check };
 
 	walk_begin(s);
 	s->kernel_frame_count = 0;
 	s->frame = memory->start;
 	__builtin_memcpy(s->leaf, usual->leaf, sizeof(s->leaf));
-	walk_enter(&walk, find_space(s, event));
-	bpf_loop(EVENT_USER_FRAME_COUNT_MAX + 1, step_plainly, &walk, 0);
+	walk_plainly(s, &check->event, find_space(s, event), false);
 	if (s->space != usual->space || s->generation != usual->generation || s->wants_more ||
 	    s->lacks_table)
 		return 0;
@@ -712,6 +748,8 @@ int profile(struct tick *tick)
 			s->verdict = WALK_NO_USER_STACK;
 		else
 			walk_user_stack(&walk);
+		if (s->wants_more && !s->missing_file)
+			walk_by_kernel(memory, event);
 	}
 
 	bool is_sent = false;

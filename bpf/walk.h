@@ -16,6 +16,8 @@
  *   walk_rule(walk, number)     a rule's word, 0 when there is none
  *   walk_read(walk, address, ret)  a word of the process's memory
  *   walk_read_plainly(…)        the same by another way, for walks that check the others
+ *   walk_ask(walk, address)     whether there is a mapping that the space does not know: it becomes
+ *                               the walk's (walk_use_mapping())
  *   walk_memo(walk, index)      a line of WALK_MEMO_LINE_COUNT, or NULL where nothing is remembered
  */
 #include "bpf/events.h"
@@ -208,7 +210,21 @@ UNWIND_INLINE void walk_enter(struct walk *walk, __u64 space)
 	s->generation = space >> 32;
 }
 
-/* The mapping that holds the address becomes the walk's: whether there is one. */
+/* The mapping that holds the address becomes the walk's. */
+UNWIND_INLINE void walk_use_mapping(struct walk_state *s, __u64 start, __u64 end, __u64 offset,
+				    __u32 number, const struct walk_file *file)
+{
+	s->start = start;
+	s->end = end;
+	s->offset = offset;
+	s->file_number = number;
+	s->is_anonymous = number == WALK_FILE_NONE;
+	s->file.state = WALK_FILE_WITHOUT_TABLE;
+	if (file && number != WALK_FILE_NONE)
+		s->file = *file;
+}
+
+/* Whether the space has one. */
 UNWIND_INLINE bool walk_find_mapping(struct walk *walk, __u64 address)
 {
 	struct walk_state *s = walk->state;
@@ -238,16 +254,9 @@ UNWIND_INLINE bool walk_find_mapping(struct walk *walk, __u64 address)
 		return false;
 
 	__u32 number = walk_word32(chunk, at + 24);
-	const struct walk_file *file = walk_file(walk, number);
 
-	s->start = start;
-	s->end = end;
-	s->offset = walk_word64(chunk, at + 16);
-	s->file_number = number;
-	s->is_anonymous = number == WALK_FILE_NONE;
-	s->file.state = WALK_FILE_WITHOUT_TABLE;
-	if (file && number != WALK_FILE_NONE)
-		s->file = *file;
+	walk_use_mapping(s, start, end, walk_word64(chunk, at + 16), number,
+			 walk_file(walk, number));
 	return true;
 }
 
@@ -338,7 +347,7 @@ UNWIND_INLINE __u64 walk_find_rule(struct walk *walk, __u64 address, enum walk_w
 		return rule;
 	}
 	if ((way == WALK_PLAINLY || address < s->start || address >= s->end) &&
-	    !walk_find_mapping(walk, address))
+	    !walk_find_mapping(walk, address) && (way == WALK_AS_USUAL || !walk_ask(walk, address)))
 		return 0;
 	if (s->file.state != WALK_FILE_PRESENT) {
 		s->place = s->is_anonymous			 ? WALK_IN_ANONYMOUS

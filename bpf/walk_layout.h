@@ -30,6 +30,9 @@ enum {
 	WALK_FILE_COUNT_MAX = 16384,
 	/* Mappings of a space. */
 	WALK_MAPPING_COUNT_MAX = 16384,
+	/* Known files: buckets of four by hash. What finds no place is not known. */
+	WALK_KNOWN_BUCKET_COUNT = 4096,
+	WALK_KNOWN_BUCKET_SIZE = 4,
 };
 
 /* A process, as a sample finds its space. */
@@ -87,7 +90,53 @@ struct walk_mapping {
 
 UNWIND_ASSERT(sizeof(struct walk_mapping) == 32, "two a line");
 
-enum { WALK_FILE_NONE = 0 };
+enum {
+	WALK_FILE_NONE = 0,
+	/* One that is not among the known: its table is expected for ever. */
+	WALK_FILE_UNKNOWN = WALK_FILE_COUNT_MAX - 1,
+};
+
+/* A file that the kernel shows to be one that we know. */
+struct walk_known {
+	__u64 hash; /* walk_file_hash(); 0: nobody; written last, cleared first */
+	__u32 file; /* its number */
+	__u32 reserved;
+};
+
+struct walk_known_bucket {
+	struct walk_known files[WALK_KNOWN_BUCKET_SIZE];
+};
+
+UNWIND_ASSERT(sizeof(struct walk_known_bucket) == UNWIND_LINE_SIZE, "a bucket is a line");
+
+/* Seconds and nanoseconds; what the kernel keeps in the highest bits of the latter is left out. */
+UNWIND_INLINE __u64 walk_file_time(__s64 seconds, __u32 ns)
+{
+	return (__u64)seconds << 30 | (ns & ((1U << 30) - 1));
+}
+
+UNWIND_INLINE __u64 walk_mix(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 32;
+}
+
+/*
+ * What tells a file apart from all others and from itself when it was changed or replaced: nobody
+ * but who sets the clock can say when a change was. Without the device, of which containers' file
+ * systems tell programs another than the kernel has. All zero is the vDSO.
+ */
+UNWIND_INLINE __u64 walk_file_hash(__u64 inode, __u64 size, __u64 modified, __u64 changed)
+{
+	__u64 hash = walk_mix(walk_mix(walk_mix(walk_mix(1, inode), size), modified), changed);
+
+	return hash ? hash : 1;
+}
+
+UNWIND_INLINE __u32 walk_known_place(__u64 hash)
+{
+	return hash >> 32 & (WALK_KNOWN_BUCKET_COUNT - 1);
+}
 
 enum walk_file_state {
 	WALK_FILE_WITHOUT_TABLE = 0, /* frame pointers are all there is */

@@ -415,6 +415,7 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 		[WALK_MAPPINGS_LATE] = collector->mappings_late,
 		[WALK_EXCLUDED] = aggregator_excluded(collector->aggregator),
 		[WALK_TOLD_NS] = collector->mappings_told_ns,
+		[WALK_BY_KERNEL] = counters[COUNTER_BY_KERNEL],
 	};
 
 	memcpy(&figures[WALK_TOLD_WITHIN], collector->mappings_told_within,

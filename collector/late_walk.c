@@ -62,6 +62,14 @@ static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
 	return walk_read(walk, address, ret);
 }
 
+/* It may be gone by now. */
+static bool walk_ask(struct walk *walk, uint64_t address)
+{
+	(void)walk;
+	(void)address;
+	return false;
+}
+
 /* Stacks that come early are few. */
 struct walk_memo_line;
 

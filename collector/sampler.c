@@ -48,6 +48,7 @@ struct sampler {
 static const size_t buckets_size = WALK_BUCKET_COUNT * sizeof(struct walk_bucket);
 static const size_t files_size = WALK_FILE_COUNT_MAX * sizeof(struct walk_file);
 static const size_t rules_size = UNWIND_RULE_COUNT_MAX * sizeof(uint64_t);
+static const size_t known_size = WALK_KNOWN_BUCKET_COUNT * sizeof(struct walk_known_bucket);
 
 /* libbpf's own words are for its developers; ours name what to do. */
 static int stay_silent(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -152,6 +153,7 @@ static int map_memory(struct sampler *sampler)
 		{ sampler->program->maps.processes, buckets_size, NULL },
 		{ sampler->program->maps.files, files_size, NULL },
 		{ sampler->program->maps.rules, rules_size, NULL },
+		{ sampler->program->maps.known, known_size, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -160,14 +162,16 @@ static int map_memory(struct sampler *sampler)
 		if (parts[i].memory == MAP_FAILED)
 			parts[i].memory = NULL;
 	}
-	sampler->memory =
-		(struct sampler_memory){ parts[0].memory, parts[1].memory, parts[2].memory };
+	sampler->memory = (struct sampler_memory){ parts[0].memory, parts[1].memory,
+						   parts[2].memory, parts[3].memory };
 	sampler->memories = mmap(NULL, memories_size(sampler), PROT_READ | PROT_WRITE, MAP_SHARED,
 				 bpf_map__fd(sampler->program->maps.memories), 0);
 	if (sampler->memories == MAP_FAILED)
 		sampler->memories = NULL;
-	return parts[0].memory && parts[1].memory && parts[2].memory && sampler->memories ? 0
-											  : -ENOMEM;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (!parts[i].memory)
+			return -ENOMEM;
+	return sampler->memories ? 0 : -ENOMEM;
 }
 
 void sampler_memory(struct sampler *sampler, struct sampler_memory *ret)
@@ -360,6 +364,8 @@ struct sampler *sampler_free(struct sampler *sampler)
 		munmap(sampler->memory.files, files_size);
 	if (sampler->memory.rules)
 		munmap(sampler->memory.rules, rules_size);
+	if (sampler->memory.known)
+		munmap(sampler->memory.known, known_size);
 	profiler_bpf__destroy(sampler->program);
 	free(sampler);
 	return NULL;

@@ -49,6 +49,7 @@ struct sampler_memory {
 	struct walk_bucket *buckets;
 	struct walk_file *files;
 	uint64_t *rules;
+	struct walk_known_bucket *known;
 };
 void sampler_memory(struct sampler *sampler, struct sampler_memory *ret);
 

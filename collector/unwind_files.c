@@ -41,6 +41,7 @@ struct unwind_file {
 	uint64_t last_asked_ns;
 	uint64_t retry_ns; /* 0: never, or no need */
 	uint64_t put_ns;
+	uint64_t known_hash;  /* 0: the walk does not know it by itself */
 	uint32_t delay_shift; /* how often in a row there was no room for it */
 	/* Of one whose table is here. */
 	uint32_t words, words_line_count;
@@ -51,6 +52,7 @@ struct unwind_file {
 struct unwind_files {
 	struct lines *lines;
 	struct walk_file *shown; /* to the walk */
+	struct walk_known_bucket *known;
 	uint64_t *rules;
 	uint32_t rule_count;
 	struct table rule_table;
@@ -92,7 +94,7 @@ static uint32_t number_rule(struct unwind_files *f, uint64_t word)
 }
 
 int unwind_files_new(struct lines *lines, struct walk_file *shown, uint64_t *rules,
-		     struct unwind_files **ret)
+		     struct walk_known_bucket *known, struct unwind_files **ret)
 {
 	autoclean(unwind_files) struct unwind_files *f = calloc(1, sizeof(*f));
 
@@ -101,6 +103,7 @@ int unwind_files_new(struct lines *lines, struct walk_file *shown, uint64_t *rul
 	f->lines = lines;
 	f->shown = shown;
 	f->rules = rules;
+	f->known = known;
 	f->files = calloc(WALK_FILE_COUNT_MAX, sizeof(f->files[0]));
 	f->file_count = 1;
 	table_init(&f->rule_table, UNWIND_RULE_COUNT_MAX);
@@ -108,6 +111,7 @@ int unwind_files_new(struct lines *lines, struct walk_file *shown, uint64_t *rul
 		return -ENOMEM;
 	rules[UNWIND_RULE_COUNT_MAX - 1] =
 		unwind_rule(UNWIND_CFA_UNSUPPORTED, 0, 0, 0, 0, UNWIND_UNSUPPORTED_OFFSET);
+	shown[WALK_FILE_UNKNOWN].state = WALK_FILE_EXPECTED;
 	if (number_rule(f, 0) != UNWIND_RULE_NONE)
 		return -ENOMEM;
 	*ret = TAKE(f);
@@ -372,6 +376,52 @@ static void unlink_file(struct unwind_files *f, uint32_t number)
 	*link = f->files[number].next;
 }
 
+/* The hash's place among the known, or with hash 0 a free one where a hash like this would be. */
+static struct walk_known *find_known(struct unwind_files *f, uint64_t near, uint64_t hash)
+{
+	struct walk_known_bucket *bucket = &f->known[walk_known_place(near)];
+
+	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
+		if (bucket->files[i].hash == hash)
+			return &bucket->files[i];
+	return NULL;
+}
+
+static void forget(struct unwind_files *f, uint32_t number)
+{
+	uint64_t hash = f->files[number].known_hash;
+	struct walk_known *known = hash ? find_known(f, hash, hash) : NULL;
+
+	f->files[number].known_hash = 0;
+	if (known)
+		__atomic_store_n(&known->hash, 0, __ATOMIC_RELEASE);
+}
+
+void unwind_files_know(struct unwind_files *f, uint32_t number, uint64_t hash)
+{
+	assert(hash != 0);
+	if (number == NO_NUMBER || number >= f->file_count || f->files[number].known_hash == hash)
+		return;
+	forget(f, number);
+
+	/* The same file by two identities: the first one stays. */
+	struct walk_known *known = find_known(f, hash, hash) ? NULL : find_known(f, hash, 0);
+
+	if (!known)
+		return;
+	known->file = number;
+	__atomic_store_n(&known->hash, hash, __ATOMIC_RELEASE);
+	f->files[number].known_hash = hash;
+}
+
+bool unwind_files_knows(const struct unwind_files *f, const struct identity *identity)
+{
+	uint32_t number = find(f, identity);
+
+	return number != NO_NUMBER && f->files[number].known_hash &&
+	       f->shown[number].state == WALK_FILE_PRESENT;
+}
+
 /* The number of a file that nobody maps any more, its table first let go of. */
 static uint32_t reuse_number(struct unwind_files *f)
 {
@@ -386,6 +436,7 @@ static uint32_t reuse_number(struct unwind_files *f)
 		return NO_NUMBER;
 	if (f->files[oldest].words)
 		evict(f, oldest);
+	forget(f, oldest);
 	unlink_file(f, oldest);
 	f->stats.files--;
 	return oldest;
@@ -399,7 +450,7 @@ uint32_t unwind_files_take(struct unwind_files *f, const struct identity *identi
 		f->files[number].users++;
 		return number;
 	}
-	number = f->file_count < WALK_FILE_COUNT_MAX ? f->file_count++ : reuse_number(f);
+	number = f->file_count < WALK_FILE_UNKNOWN ? f->file_count++ : reuse_number(f);
 	if (number == NO_NUMBER) {
 		f->stats.file_table_full++;
 		return NO_NUMBER;

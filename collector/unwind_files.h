@@ -17,11 +17,11 @@
 struct unwind_files;
 
 /*
- * files, rules: WALK_FILE_COUNT_MAX and UNWIND_RULE_COUNT_MAX entries, zeroed, which the walk
- * reads. They and lines stay the caller's and must outlive this.
+ * files, rules, known: WALK_FILE_COUNT_MAX, UNWIND_RULE_COUNT_MAX and WALK_KNOWN_BUCKET_COUNT
+ * entries, zeroed, which the walk reads. They and lines stay the caller's and must outlive this.
  */
 int unwind_files_new(struct lines *lines, struct walk_file *files, uint64_t *rules,
-		     struct unwind_files **ret);
+		     struct walk_known_bucket *known, struct unwind_files **ret);
 struct unwind_files *unwind_files_free(struct unwind_files *files);
 
 /*
@@ -38,6 +38,15 @@ bool unwind_files_wants(const struct unwind_files *files, uint32_t number);
 
 /* It was asked for. What is not answered within some seconds counts as refused for a while. */
 void unwind_files_asked(struct unwind_files *files, uint32_t number);
+
+/*
+ * The kernel shows the file by this hash (walk_file_hash()), so that a walk finds its table before
+ * it was told that a process maps the file. Until the number is another file's.
+ */
+void unwind_files_know(struct unwind_files *files, uint32_t number, uint64_t hash);
+
+/* Whether a walk finds the table of the file with this identity like that. */
+bool unwind_files_knows(const struct unwind_files *files, const struct identity *identity);
 
 /* Whoever was asked is gone: ask again. */
 void unwind_files_forget_questions(struct unwind_files *files);

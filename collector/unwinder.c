@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -93,7 +94,7 @@ int unwinder_new(const struct unwinder_options *options, struct unwinder **ret)
 		err = lines_new(sampler_add_chunk, options->sampler, options->size_max,
 				&unwinder->lines);
 	if (!err)
-		err = unwind_files_new(unwinder->lines, memory.files, memory.rules,
+		err = unwind_files_new(unwinder->lines, memory.files, memory.rules, memory.known,
 				       &unwinder->files);
 	if (!err)
 		err = spaces_new(unwinder->lines, unwinder->files, memory.buckets,
@@ -123,6 +124,22 @@ struct spaces *unwinder_spaces(struct unwinder *unwinder)
 	return unwinder->spaces;
 }
 
+/* By what the kernel shows of it, so that walks need not be told where it is mapped. */
+static void make_known(struct unwinder *unwinder, uint32_t number, int fd)
+{
+	struct stat status = { 0 };
+
+	/* The vDSO has no inode. */
+	if (fd != unwinder->vdso && fstat(fd, &status))
+		return;
+	unwind_files_know(
+		unwinder->files, number,
+		walk_file_hash(
+			status.st_ino, (uint64_t)status.st_size,
+			walk_file_time(status.st_mtim.tv_sec, (uint32_t)status.st_mtim.tv_nsec),
+			walk_file_time(status.st_ctim.tv_sec, (uint32_t)status.st_ctim.tv_nsec)));
+}
+
 /* Opens what it is about and asks; what can't be opened can't be asked for. */
 static void ask(void *context, uint32_t number)
 {
@@ -142,12 +159,14 @@ static void ask(void *context, uint32_t number)
 	}
 	if (!err && fd >= 0)
 		err = unwinder->options.ask(unwinder->options.context, number, identity, fd);
-	if (!err && fd >= 0)
+	if (!err && fd >= 0) {
 		unwind_files_asked(unwinder->files, number);
-	else if (err == -ENOENT || err == -ESRCH)
+		make_known(unwinder, number, fd);
+	} else if (err == -ENOENT || err == -ESRCH) {
 		unwind_files_put_off(unwinder->files, number);
-	else if (err != -EAGAIN)
+	} else if (err != -EAGAIN) {
 		unwind_files_refuse(unwinder->files, number, identity, err ? err : -ENODATA);
+	}
 }
 
 static void done(void *context, const struct event *event)

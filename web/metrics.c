@@ -126,7 +126,7 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 {
 	static const struct {
 		const char *name, *help;
-	} figures[WALK_TOLD_NS] = {
+	} figures[WALK_FIGURE_COUNT] = {
 		[WALK_CHECKED] = { "hearth_walks_checked_total",
 				   "Stacks walked twice, as usual and without short cuts." },
 		[WALK_DIFFERENT] = { "hearth_walks_different_total",
@@ -162,10 +162,14 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 		[WALK_EXCLUDED] = { "hearth_samples_excluded_total",
 				    "Samples of whom the settings exclude; they are not kept." },
 		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
+		[WALK_BY_KERNEL] = { "hearth_walks_by_kernels_mappings_total",
+				     "Stacks walked by mappings that only the kernel knew yet." },
 	};
 
-	for (unsigned i = 0; i < WALK_TOLD_NS; i++)
-		if (walk_figure_is_count(i))
+	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)
+		if (!figures[i].name)
+			continue; /* of a histogram */
+		else if (walk_figure_is_count(i))
 			add_counter(buf, figures[i].name, counters->walk_figures[i],
 				    figures[i].help);
 		else

@@ -45,6 +45,7 @@ struct fixture {
 	void *memory;
 	struct lines *lines;
 	struct walk_file *shown;
+	struct walk_known_bucket *known;
 	uint64_t *rules;
 	struct walk_bucket *buckets;
 	struct unwind_files *files;
@@ -108,10 +109,11 @@ static int set_up(void **state)
 	(void)state;
 	f = (struct fixture){ 0 };
 	f.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(f.shown[0]));
+	f.known = calloc(WALK_KNOWN_BUCKET_COUNT, sizeof(f.known[0]));
 	f.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(f.rules[0]));
 	f.buckets = calloc(WALK_BUCKET_COUNT, sizeof(f.buckets[0]));
 	if (lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &f.lines) ||
-	    unwind_files_new(f.lines, f.shown, f.rules, &f.files) ||
+	    unwind_files_new(f.lines, f.shown, f.rules, f.known, &f.files) ||
 	    spaces_new(f.lines, f.files, f.buckets, &vdso, &f.spaces) ||
 	    processes_new(f.spaces, &f.processes))
 		return -1;
@@ -137,6 +139,7 @@ static int tear_down(void **state)
 	lines_free(f.lines);
 	free(f.memory);
 	free(f.shown);
+	free(f.known);
 	free(f.rules);
 	free(f.buckets);
 	return 0;

@@ -21,6 +21,7 @@ struct fixture {
 	void *memory;
 	struct lines *lines;
 	struct walk_file *shown;
+	struct walk_known_bucket *known;
 	uint64_t *rules;
 	struct unwind_files *files;
 };
@@ -40,9 +41,11 @@ static int set_up(void **state)
 	(void)state;
 	fixture = (struct fixture){ 0 };
 	fixture.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(fixture.shown[0]));
+	fixture.known = calloc(WALK_KNOWN_BUCKET_COUNT, sizeof(fixture.known[0]));
 	fixture.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(fixture.rules[0]));
 	return lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &fixture.lines) ||
-	       unwind_files_new(fixture.lines, fixture.shown, fixture.rules, &fixture.files);
+	       unwind_files_new(fixture.lines, fixture.shown, fixture.rules, fixture.known,
+				&fixture.files);
 }
 
 static int tear_down(void **state)
@@ -52,6 +55,7 @@ static int tear_down(void **state)
 	lines_free(fixture.lines);
 	free(fixture.memory);
 	free(fixture.shown);
+	free(fixture.known);
 	free(fixture.rules);
 	return 0;
 }
@@ -406,10 +410,116 @@ static void refuses_a_table_of_more_than_half_the_memory(void **state)
 	assert_int_equal(stats.evicted, 0);
 }
 
+/* As the walk does it. */
+static uint32_t find_known(uint64_t hash)
+{
+	const struct walk_known_bucket *bucket = &fixture.known[walk_known_place(hash)];
+
+	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
+		if (bucket->files[i].hash == hash)
+			return bucket->files[i].file;
+	return WALK_FILE_UNKNOWN;
+}
+
+/* In one bucket with others of the same. */
+static uint64_t known_hash(uint64_t number)
+{
+	return UINT64_C(5) << 32 | number;
+}
+
+static void shows_files_by_what_the_kernel_knows_of_them(void **state)
+{
+	struct identity first = small_identity(1), second = small_identity(2);
+	uint64_t hash = walk_file_hash(12, 3456, walk_file_time(7, 8), walk_file_time(9, 10));
+
+	(void)state;
+	/* Each of the four tells files apart, and bits of the kernel's own don't. */
+	assert_int_not_equal(hash,
+			     walk_file_hash(13, 3456, walk_file_time(7, 8), walk_file_time(9, 10)));
+	assert_int_not_equal(hash,
+			     walk_file_hash(12, 3457, walk_file_time(7, 8), walk_file_time(9, 10)));
+	assert_int_not_equal(hash,
+			     walk_file_hash(12, 3456, walk_file_time(7, 9), walk_file_time(9, 10)));
+	assert_int_not_equal(
+		hash, walk_file_hash(12, 3456, walk_file_time(7, 8), walk_file_time(10, 10)));
+	assert_int_equal(hash, walk_file_hash(12, 3456, walk_file_time(7, 8),
+					      walk_file_time(9, 10 | 1U << 31)));
+
+	uint32_t a = unwind_files_take(fixture.files, &first);
+	uint32_t b = unwind_files_take(fixture.files, &second);
+
+	assert_int_equal(find_known(hash), WALK_FILE_UNKNOWN);
+	unwind_files_know(fixture.files, a, hash);
+	assert_int_equal(find_known(hash), a);
+	assert_false(unwind_files_knows(fixture.files, &first));
+	put(a, 1, 2);
+	assert_true(unwind_files_knows(fixture.files, &first));
+	assert_false(unwind_files_knows(fixture.files, &second));
+	/* Who is there first stays, and a file that was changed is no longer the one that it was.
+	 */
+	unwind_files_know(fixture.files, b, hash);
+	assert_int_equal(find_known(hash), a);
+	unwind_files_know(fixture.files, a, known_hash(1));
+	assert_int_equal(find_known(hash), WALK_FILE_UNKNOWN);
+	assert_int_equal(find_known(known_hash(1)), a);
+	unwind_files_know(fixture.files, b, hash);
+	assert_int_equal(find_known(hash), b);
+}
+
+/* What finds no place in its bucket is not known, until another leaves. */
+static void a_full_bucket_takes_no_more(void **state)
+{
+	uint32_t numbers[WALK_KNOWN_BUCKET_SIZE + 1];
+
+	(void)state;
+	for (uint32_t i = 0; i <= WALK_KNOWN_BUCKET_SIZE; i++) {
+		struct identity identity = small_identity((uint8_t)(i + 1));
+
+		numbers[i] = unwind_files_take(fixture.files, &identity);
+		unwind_files_know(fixture.files, numbers[i], known_hash(i + 1));
+	}
+	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
+		assert_int_equal(find_known(known_hash(i + 1)), numbers[i]);
+	assert_int_equal(find_known(known_hash(WALK_KNOWN_BUCKET_SIZE + 1)), WALK_FILE_UNKNOWN);
+	unwind_files_know(fixture.files, numbers[0], UINT64_C(6) << 32 | 1);
+	unwind_files_know(fixture.files, numbers[WALK_KNOWN_BUCKET_SIZE],
+			  known_hash(WALK_KNOWN_BUCKET_SIZE + 1));
+	assert_int_equal(find_known(known_hash(WALK_KNOWN_BUCKET_SIZE + 1)),
+			 numbers[WALK_KNOWN_BUCKET_SIZE]);
+}
+
+/* Another file gets the number of one that nobody maps: what was known of that is forgotten. */
+static void a_number_of_another_file_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_know(fixture.files, number, known_hash(1));
+	unwind_files_release(fixture.files, number);
+	for (uint32_t i = 1; i < WALK_FILE_UNKNOWN; i++) {
+		memcpy(&identity.bytes[2], &i, sizeof(i));
+		identity.size = 2 + sizeof(i);
+
+		uint32_t other = unwind_files_take(fixture.files, &identity);
+
+		assert_int_not_equal(other, WALK_FILE_NONE);
+		assert_int_not_equal(other, WALK_FILE_UNKNOWN);
+		assert_int_equal(find_known(known_hash(1)),
+				 other == number ? WALK_FILE_UNKNOWN : number);
+		if (other == number)
+			return;
+	}
+	fail_msg("the number was never another file's");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(shows_files_by_what_the_kernel_knows_of_them),
+		TEST(a_full_bucket_takes_no_more),
+		TEST(a_number_of_another_file_is_not_known),
 		TEST(shows_a_table_under_the_hosts_rule_numbers),
 		TEST(refuses_what_is_no_table_of_this_file),
 		TEST(asks_once_and_again_after_a_while),

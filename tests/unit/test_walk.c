@@ -33,6 +33,7 @@ static struct fixture {
 	struct lines *lines;
 	struct unwind_files *files;
 	struct walk_file *shown;
+	struct walk_known_bucket *known;
 	uint64_t *rules;
 	void *chunk;
 	struct walk_memo_line *memo;
@@ -78,6 +79,13 @@ static int walk_read_plainly(struct walk *walk, uint64_t address, __u64 *ret)
 	return walk_read(walk, address, ret);
 }
 
+static bool walk_ask(struct walk *walk, uint64_t address)
+{
+	(void)walk;
+	(void)address;
+	return false;
+}
+
 static struct walk_memo_line *walk_memo(struct walk *walk, uint32_t index);
 
 #include "bpf/walk.h"
@@ -103,12 +111,13 @@ static int set_up(void **state)
 	(void)state;
 	f.chunk = calloc(1, WALK_CHUNK_SIZE);
 	f.shown = calloc(WALK_FILE_COUNT_MAX, sizeof(f.shown[0]));
+	f.known = calloc(WALK_KNOWN_BUCKET_COUNT, sizeof(f.known[0]));
 	f.rules = calloc(UNWIND_RULE_COUNT_MAX, sizeof(f.rules[0]));
 	f.memo = calloc(WALK_MEMO_LINE_COUNT, sizeof(f.memo[0]));
 	if (!f.chunk || !f.shown || !f.rules || !f.memo)
 		return -1;
 	return lines_new(add_chunk, NULL, WALK_CHUNK_SIZE, &f.lines) ||
-	       unwind_files_new(f.lines, f.shown, f.rules, &f.files);
+	       unwind_files_new(f.lines, f.shown, f.rules, f.known, &f.files);
 }
 
 static int tear_down(void **state)
@@ -119,6 +128,7 @@ static int tear_down(void **state)
 	free(f.memo);
 	free(f.rules);
 	free(f.shown);
+	free(f.known);
 	free(f.chunk);
 	f = (struct fixture){ 0 };
 	return 0;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Samples of a process of which the collector has not told yet are walked in the kernel where its
+ * files are known, and carry their stacks where they are not. The collector's part stands still
+ * meanwhile, so that it tells of none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/verdict.h"
+#include "collector/sampler.h"
+#include "tests/support/hearth.h"
+#include "tests/support/profiler.h"
+
+enum { PROCESS_COUNT = 20, DEPTH = 30, FREQUENCY_HZ = 997 };
+
+static char folder[64], program[96];
+
+/* Of those that run now: samples at the end of the program's stack. */
+static struct {
+	pid_t first, last;
+	unsigned deep, came_early, complete;
+} seen;
+
+static void look(void *context, const struct event *event)
+{
+	(void)context;
+	if ((pid_t)event->pid < seen.first || (pid_t)event->pid > seen.last ||
+	    event->user_frame_count < DEPTH)
+		return;
+	seen.deep++;
+	seen.came_early += (event->flags & EVENT_CAME_EARLY) != 0;
+	seen.complete += event->verdict == VERDICT_COMPLETE;
+}
+
+/* A command of the shell, with $P for the program. */
+static void run_command(const char *command)
+{
+	assert_int_equal(setenv("P", program, 1), 0);
+	assert_int_equal(system(command), 0);
+}
+
+static pid_t run_once(const char *seconds)
+{
+	char depth[8];
+	int status;
+	pid_t pid;
+
+	snprintf(depth, sizeof(depth), "%d", DEPTH);
+	pid = fork();
+	if (pid == 0) {
+		if (freopen("/dev/null", "w", stdout))
+			execl(program, program, "deep", seconds, depth, (char *)NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	return pid;
+}
+
+/* They burn for 20 ms each and end at once. */
+static void run_many(struct profiler *profiler)
+{
+	seen.deep = seen.came_early = seen.complete = 0;
+	seen.last = INT32_MAX;
+	for (unsigned i = 0; i < PROCESS_COUNT; i++) {
+		seen.last = run_once("0.02");
+		if (i == 0)
+			seen.first = seen.last;
+	}
+	assert_true(seen.first < seen.last);
+	profiler_run(profiler, 500);
+	profiler_finish(profiler);
+	print_message("# %u samples at the end of the stack, %u complete, %u came early\n",
+		      seen.deep, seen.complete, seen.came_early);
+	assert_true(seen.deep > PROCESS_COUNT * 5);
+}
+
+static void known_files_are_found_without_the_collector(void **state)
+{
+	struct profiler profiler;
+	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ, .handler = look };
+	char reason[COLLECT_ERROR_SIZE] = "";
+	uint64_t counters[COUNTER_COUNT];
+	struct utsname kernel;
+	int major = 0, minor = 0;
+
+	(void)state;
+	need_bpf();
+	assert_int_equal(uname(&kernel), 0);
+	assert_int_equal(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+	if (major < 6 || (major == 6 && minor < 11)) {
+		print_message("skipped: kernel %s\n", kernel.release);
+		skip();
+	}
+	snprintf(folder, sizeof(folder), "/tmp/hearth-first-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(program, sizeof(program), "%s/stacks", folder);
+	run_command("${CC:-gcc} -std=gnu17 -O2 -fomit-frame-pointer -fno-optimize-sibling-calls "
+		    "tests/live/targets/walk/stacks.c -o \"$P\" -ldl -pthread");
+	if (!profiler_start(&profiler, &options, reason))
+		fail_msg("%s", reason);
+
+	/* Its first samples, which ask for its table, and those of the C library. */
+	run_once("0.3");
+	profiler_run(&profiler, 500);
+	run_once("0.1");
+	profiler_run(&profiler, 1500);
+	run_many(&profiler);
+	assert_true(seen.complete >= seen.deep - seen.deep / 50);
+	assert_true(seen.came_early <= seen.deep / 20);
+	sampler_counters(profiler.sampler, counters);
+	assert_true(counters[COUNTER_BY_KERNEL] >= seen.deep - seen.deep / 20);
+
+	/* Another file by the same name, with the same contents. */
+	run_command("cp \"$P\" \"$P.new\" && mv \"$P.new\" \"$P\"");
+	run_many(&profiler);
+	assert_true(seen.came_early >= seen.deep - seen.deep / 20);
+	profiler_stop(&profiler);
+	remove_folder(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_files_are_found_without_the_collector),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

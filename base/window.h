@@ -164,6 +164,8 @@ enum walk_figure {
 	WALK_TOLD_WITHIN_COUNT = 7,
 	/* Stacks walked by mappings that only the kernel knew yet. */
 	WALK_BY_KERNEL = WALK_TOLD_WITHIN + WALK_TOLD_WITHIN_COUNT,
+	/* Of WALK_MAPPINGS_LATE, those that walks find by themselves. */
+	WALK_MAPPINGS_LATE_FOUND,
 	WALK_FIGURE_COUNT,
 };
 

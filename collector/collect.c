@@ -81,10 +81,13 @@ struct collector {
 					       already */
 	uint64_t ring_full[2];		    /* that counter, as it was one tick ago and two */
 	uint64_t told_walks[WALK_FIGURE_COUNT];
-	/* When the mappings came about that the walk will know of in a moment. */
-	uint64_t untold_boot_ns[UNTOLD_COUNT_MAX];
+	/* Mappings that the walk will know of in a moment. */
+	struct {
+		uint64_t boot_ns;
+		bool is_found; /* by the walk itself */
+	} untold[UNTOLD_COUNT_MAX];
 	uint32_t untold_count;
-	uint64_t mappings_told, mappings_late, mappings_told_ns;
+	uint64_t mappings_told, mappings_late, mappings_late_found, mappings_told_ns;
 	uint64_t mappings_told_within[WALK_TOLD_WITHIN_COUNT];
 	uint64_t told_sideband_losses, told_given_up_samples;
 };
@@ -182,7 +185,9 @@ static void handle_record(void *context, const struct sideband_record *record)
 		collector->mappings_told++;
 		collector->mappings_late++;
 	} else {
-		collector->untold_boot_ns[collector->untold_count++] = record->boot_ns;
+		collector->untold[collector->untold_count].boot_ns = record->boot_ns;
+		collector->untold[collector->untold_count++].is_found =
+			unwinder_finds(collector->unwinder, record);
 	}
 }
 
@@ -194,9 +199,11 @@ static void tell_walk(struct collector *collector)
 	uint64_t now = clock_boot_ns();
 
 	for (uint32_t i = 0; i < collector->untold_count; i++) {
-		uint64_t took_ns = now - collector->untold_boot_ns[i];
+		uint64_t took_ns = now - collector->untold[i].boot_ns;
 
 		collector->mappings_late += took_ns > TELL_NS_MAX;
+		collector->mappings_late_found +=
+			took_ns > TELL_NS_MAX && collector->untold[i].is_found;
 		collector->mappings_told_ns += took_ns;
 		for (unsigned n = 0; n < WALK_TOLD_WITHIN_COUNT; n++)
 			collector->mappings_told_within[n] +=
@@ -416,6 +423,9 @@ static void fill_in_walks(struct collector *collector, const uint64_t counters[C
 		[WALK_EXCLUDED] = aggregator_excluded(collector->aggregator),
 		[WALK_TOLD_NS] = collector->mappings_told_ns,
 		[WALK_BY_KERNEL] = counters[COUNTER_BY_KERNEL],
+		/* On a kernel that walks can ask. */
+		[WALK_MAPPINGS_LATE_FOUND] =
+			counters[COUNTER_BY_KERNEL] ? collector->mappings_late_found : 0,
 	};
 
 	memcpy(&figures[WALK_TOLD_WITHIN], collector->mappings_told_within,

@@ -16,6 +16,7 @@
 #include "collector/mappings.h"
 #include "collector/processes.h"
 #include "collector/sampler.h"
+#include "collector/sideband.h"
 
 struct unwinder {
 	struct unwinder_options options;
@@ -207,6 +208,20 @@ void unwinder_update(struct unwinder *unwinder, uint64_t now_ns)
 	late_tick(unwinder->late, now_ns);
 	/* A sample may have been the first of its process. */
 	processes_publish(unwinder->processes, now_ns);
+}
+
+bool unwinder_finds(const struct unwinder *unwinder, const struct sideband_record *record)
+{
+	switch ((enum mapping_kind)mapping_kind_of(record->text)) {
+	case MAPPING_FILE:
+		return unwind_files_knows(unwinder->files, &record->identity);
+	case MAPPING_VDSO:
+		return unwind_files_knows(unwinder->files, &unwinder->vdso_identity);
+	case MAPPING_ANONYMOUS:
+		break;
+	}
+	/* Some of the others have an inode. */
+	return str_equal(record->text, STR("//anon"));
 }
 
 void unwinder_tick(struct unwinder *unwinder, uint64_t now_ns)

@@ -16,6 +16,7 @@
 
 struct processes;
 struct sampler;
+struct sideband_record;
 
 /*
  * All that the walk by unwind tables needs on this side: its memory in the kernel, what is known of
@@ -51,6 +52,9 @@ void unwinder_add(struct unwinder *unwinder, const struct event *event, uint64_t
 
 /* After records were noted and samples taken: publishes what is new, walks what can be walked. */
 void unwinder_update(struct unwinder *unwinder, uint64_t now_boot_ns);
+
+/* Whether a walk finds what was mapped without being told, on a kernel that it can ask. */
+bool unwinder_finds(const struct unwinder *unwinder, const struct sideband_record *record);
 
 /* Several times a second. */
 void unwinder_tick(struct unwinder *unwinder, uint64_t now_boot_ns);

@@ -164,6 +164,9 @@ static void add_walks(struct buf *buf, const struct server_counters *counters)
 		[WALK_MEMORY_MAX] = { "hearth_walk_memory_limit_bytes", "What they may take." },
 		[WALK_BY_KERNEL] = { "hearth_walks_by_kernels_mappings_total",
 				     "Stacks walked by mappings that only the kernel knew yet." },
+		[WALK_MAPPINGS_LATE_FOUND] = { "hearth_mappings_told_late_found_total",
+					       "Of mappings that were told late, those that walks "
+					       "find without being told." },
 	};
 
 	for (unsigned i = 0; i < WALK_FIGURE_COUNT; i++)

@@ -378,8 +378,12 @@ static __always_inline void walk_by_kernel(struct memory *memory, struct event *
 	s->is_space_guessed = is_guessed;
 	s->frame = memory->start;
 	walk_plainly(s, event, space, true);
-	if (!s->wants_more)
-		memory->queue.counters[COUNTER_BY_KERNEL]++;
+	if (s->wants_more)
+		return;
+	memory->queue.counters[COUNTER_BY_KERNEL]++;
+	/* By the ring, so that the collector hears of the process at once: what /proc says of it
+	 * may be gone in a moment. */
+	memory->record_at = EVENT_QUEUE_SPARE_AT;
 }
 
 static __always_inline void walk_user_stack(struct walk *walk)
@@ -666,8 +670,8 @@ static __always_inline __u64 read_kernel_stack(struct walk_state *s, struct even
 	return spent_ns;
 }
 
-/* The record without a stack, made at that place. */
-static __always_inline void send(struct memory *memory, struct event *event, __u64 at)
+/* The record without a stack: by the queue if it was made there. */
+static __always_inline void send(struct memory *memory, struct event *event)
 {
 	__u32 frame_count = memory->state.kernel_frame_count + memory->state.frame_count;
 	__u64 size = EVENT_HEADER_SIZE + (__u64)frame_count * sizeof(__u64);
@@ -675,7 +679,7 @@ static __always_inline void send(struct memory *memory, struct event *event, __u
 	if (size > sizeof(*event))
 		size = sizeof(*event);
 	/* Whoever drains them comes ten times a second: it is woken where that is not enough. */
-	if (at < EVENT_QUEUE_SPARE_AT)
+	if (memory->record_at < EVENT_QUEUE_SPARE_AT)
 		event_queue_publish(&memory->queue, size);
 	else if (bpf_ringbuf_output(&ring, event, size, BPF_RB_FORCE_WAKEUP))
 		memory->queue.counters[COUNTER_RING_FULL]++;
@@ -774,7 +778,7 @@ int profile(struct tick *tick)
 		}
 	}
 	if (!is_sent)
-		send(memory, event, at);
+		send(memory, event);
 	if (measures)
 		measure(s, event->pid, clock() - start_ns, kernel_ns);
 	if (check_period && number % check_period == 0 && !s->wants_more &&

@@ -510,8 +510,17 @@ static uint64_t end_of_code(const struct elf_file *file, uint64_t vaddr, const E
 	return end;
 }
 
+/* "cfree@GLIBC_2.2.5": versions that new programs are linked to have two of them. */
+static bool has_old_version(const char *name, size_t size_max)
+{
+	size_t size = strnlen(name, size_max);
+	const char *at = memchr(name, '@', size);
+
+	return at && at + 1 < name + size && at[1] != '@';
+}
+
 static int add_symbol(const struct elf_file *file, const Elf64_Sym *symbol, struct str strings,
-		      bool dynamic, struct symbol_table *table)
+		      bool dynamic, bool is_old, struct symbol_table *table)
 {
 	unsigned type = ELF64_ST_TYPE(symbol->st_info);
 	unsigned binding = ELF64_ST_BIND(symbol->st_info);
@@ -533,10 +542,13 @@ static int add_symbol(const struct elf_file *file, const Elf64_Sym *symbol, stru
 		.binding = binding == STB_LOCAL	 ? SYMBOL_LOCAL
 			   : binding == STB_WEAK ? SYMBOL_WEAK
 						 : SYMBOL_GLOBAL,
+		.old = is_old,
 		.label = !is_function,
 		.dynamic = dynamic,
 	};
 
+	if (!dynamic)
+		entry.old = has_old_version(entry.name, entry.name_size_max);
 	return symbol_table_add(table, &entry);
 }
 
@@ -562,25 +574,63 @@ static int read_symbols(struct elf_file *file, size_t index, struct str *ret_sym
 			    ret_strings);
 }
 
+static size_t find_section(const struct elf_file *file, uint32_t type)
+{
+	size_t index = 0;
+
+	while (index < file->section_count && file->sections[index].sh_type != type)
+		index++;
+	return index;
+}
+
+/* Of each symbol of .dynsym two bytes, the highest bit for versions of old. What can't be read says
+ * nothing. */
+static int read_versions(struct elf_file *file, struct str *ret)
+{
+	size_t index = find_section(file, SHT_GNU_versym);
+
+	*ret = (struct str){ NULL, 0 };
+	if (index == file->section_count)
+		return 0;
+
+	int err = read_section(file, &file->sections[index],
+			       (size_t)ELF_SYMBOL_COUNT_MAX * sizeof(Elf64_Half), ret);
+
+	return err == -ENOMEM ? err : 0;
+}
+
+static bool is_of_old(struct str versions, size_t number)
+{
+	enum { HIDDEN = 0x8000 };
+	Elf64_Half version;
+
+	if (number >= versions.size / sizeof(version))
+		return false;
+	memcpy(&version, versions.text + number * sizeof(version), sizeof(version));
+	return version & HIDDEN;
+}
+
 /* Of the first section of this type: a file has one of each. */
 static int add_symbols_of(struct elf_file *file, uint32_t type, struct symbol_table *table)
 {
 	struct str symbols = { NULL, 0 };
 	struct str strings = { NULL, 0 };
-	size_t index = 0;
+	struct str versions = { NULL, 0 };
+	size_t index = find_section(file, type);
 	int err = 0;
 
-	while (index < file->section_count && file->sections[index].sh_type != type)
-		index++;
 	/* In a file of debug information they have no bytes. */
 	if (index < file->section_count)
 		err = read_symbols(file, index, &symbols, &strings);
+	if (!err && type == SHT_DYNSYM)
+		err = read_versions(file, &versions);
 
 	for (size_t i = 0; !err && i < symbols.size / sizeof(Elf64_Sym); i++) {
 		Elf64_Sym symbol;
 
 		memcpy(&symbol, symbols.text + i * sizeof(symbol), sizeof(symbol));
-		err = add_symbol(file, &symbol, strings, type == SHT_DYNSYM, table);
+		err = add_symbol(file, &symbol, strings, type == SHT_DYNSYM, is_of_old(versions, i),
+				 table);
 	}
 	return err;
 }

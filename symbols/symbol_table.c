@@ -59,6 +59,7 @@ static uint32_t rank_of(const struct symbol *symbol)
 	rank = rank << 1 | (symbol->binding == SYMBOL_LOCAL);
 	rank = rank << 1 | symbol->stub;
 	rank = rank << 4 | underscore_count(symbol->name, symbol->name_size_max);
+	rank = rank << 1 | symbol->old;
 	rank = rank << 1 | symbol->label;
 	rank = rank << 1 | (symbol->binding == SYMBOL_WEAK);
 	return rank << 1 | symbol->dynamic;

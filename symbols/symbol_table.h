@@ -14,8 +14,8 @@
  *
  * Of several symbols at one address the larger wins, then a preferred one, then what is exported,
  * then the one with fewer underscores in front (read, not __read; _Z and _R begin mangled names and
- * don't count), then a function before a plain label, global before weak, .symtab before .dynsym,
- * and last the order of bytes.
+ * don't count), then what new programs may be linked to (free, not cfree), then a function before a
+ * plain label, global before weak, .symtab before .dynsym, and last the order of bytes.
  *
  * A symbol without a size, as assembly has them, is a label when it lies inside another and is
  * dropped; else it reaches to the next symbol, to the end of its section, or to
@@ -48,6 +48,7 @@ struct symbol {
 	const char *name;	/* not copied before symbol_table_build() */
 	uint32_t name_size_max; /* ends there or at a NUL */
 	uint8_t binding;	/* enum symbol_binding */
+	bool old;		/* of a version that no new program is linked to */
 	bool label;		/* not declared to be a function */
 	bool dynamic;		/* from .dynsym */
 	bool stub;		/* of the PLT: "@plt" is put behind the name */

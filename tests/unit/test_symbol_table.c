@@ -63,6 +63,8 @@ static void prefers_the_name_that_people_know(void **state)
 		{ symbol("read", 0, 0x10), symbol("__read", 0, 0x10) },
 		{ symbol("_ZN1a1bEv", 0, 0x10), symbol("_plain", 0, 0x10) },
 		{ symbol("real", 0, 0x10), symbol("label", 0, 0x10) },
+		{ symbol("new", 0, 0x10), symbol("an_old", 0, 0x10) },
+		{ symbol("an_old", 0, 0x10), symbol("__new", 0, 0x10) },
 		{ symbol("strong", 0, 0x10), symbol("a_weak", 0, 0x10) },
 		{ symbol("table", 0, 0x10), symbol("dynamic", 0, 0x10) },
 		{ symbol("_ZC1", 0, 0x10), symbol("_ZC2", 0, 0x10) },
@@ -83,6 +85,7 @@ static void prefers_the_name_that_people_know(void **state)
 			one.binding = strcmp(one.name, "local") == 0	? SYMBOL_LOCAL
 				      : strcmp(one.name, "a_weak") == 0 ? SYMBOL_WEAK
 									: SYMBOL_GLOBAL;
+			one.old = strcmp(one.name, "an_old") == 0;
 			one.label = strcmp(one.name, "label") == 0;
 			one.dynamic = strcmp(one.name, "dynamic") == 0;
 			add(&table, one);

@@ -238,10 +238,12 @@ bool picks_cover_span(const struct picks *picks, const struct span *span)
 	return covers(&picks->taken, span->identity, 0);
 }
 
-bool picks_cover(const struct picks *picks, const struct span *span, uint32_t segment)
+bool picks_leave_segment(const struct picks *picks, const struct span *span,
+			 const struct segment_row *row, const struct store_question *asked)
 {
-	return covers(&picks->taken, span->identity, 0) ||
-	       covers(&picks->taken, span->identity, segment);
+	return row->first_ms <= asked->to_unix_ms && row->last_ms >= asked->from_unix_ms &&
+	       !picks_cover_span(picks, span) &&
+	       !covers(&picks->taken, span->identity, row->number);
 }
 
 /* ---- what is rolled up ----------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "store/array.h"
 #include "store/pool.h"
 
+struct segment_row;
 struct span;
 struct sqlite3;
 struct store;
@@ -84,6 +85,9 @@ int picks_find(struct store *store, const struct store_question *asked, struct c
 	       struct picks *ret);
 void picks_done(struct store *store, struct picks *picks);
 
-/* Whether a piece stands for all of a span; or for it or one of its segments. */
+/* Whether a piece stands for all of a span. */
 bool picks_cover_span(const struct picks *picks, const struct span *span);
-bool picks_cover(const struct picks *picks, const struct span *span, uint32_t segment);
+
+/* Whether the question asks for a segment, and no piece stands for it. */
+bool picks_leave_segment(const struct picks *picks, const struct span *span,
+			 const struct segment_row *row, const struct store_question *asked);

@@ -594,9 +594,7 @@ static int hold_still(struct reader *reader, struct segment_row *segment)
 
 bool reader_asks(const struct reader *reader, const struct segment_row *row)
 {
-	return !picks_cover(reader->picks, reader->span, row->number) &&
-	       row->first_ms <= reader->question->asked->to_unix_ms &&
-	       row->last_ms >= reader->question->asked->from_unix_ms;
+	return picks_leave_segment(reader->picks, reader->span, row, reader->question->asked);
 }
 
 int reader_visit_whole(struct reader *reader, const struct segment_row *row,

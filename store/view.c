@@ -9,6 +9,25 @@ static bool overlaps(const struct span *span, const struct store_question *asked
 			      span->last_ms >= asked->from_unix_ms);
 }
 
+/*
+ * Whether pieces stand for all of it that is asked for: of whole segments too, as they do until it
+ * is compact. To open it would cost its words, which are millions of bytes where processes come and
+ * go.
+ */
+static bool is_rolled(const struct picks *picks, const struct span *span,
+		      const struct store_question *asked)
+{
+	if (picks_cover_span(picks, span))
+		return true;
+	/* Its segments are its writer's, and one of them is open. */
+	if (span->live)
+		return false;
+	for (uint32_t i = 0; i < span->segments.rows.count; i++)
+		if (picks_leave_segment(picks, span, &span->segments.rows.items[i], asked))
+			return false;
+	return true;
+}
+
 struct chronicle_wish view_wish(const struct store_question *asked, struct chronicle_wish wish)
 {
 	if (asked->is_exact && wish.use == CHRONICLE_WHERE_POSSIBLE)
@@ -30,7 +49,7 @@ int view_open(struct store *store, const struct store_question *asked, struct ch
 		struct span *span = store->spans.spans.items[i];
 
 		if (span->is_damaged || !overlaps(span, asked) ||
-		    picks_cover_span(&view->picks, span))
+		    is_rolled(&view->picks, span, asked))
 			continue;
 		store_span_hold(span);
 		if (span->live)

@@ -686,6 +686,44 @@ static void timelines_are_those_of_the_samples(void **state)
 	assert_equal_labels(scene, START_MS, unix_ms);
 }
 
+/* How many files a list of services takes. */
+static uint64_t count_spans(struct store_scene *scene, int64_t from_ms, int64_t to_ms)
+{
+	struct store_asker asker = { 0 };
+	struct store_question question = { .from_unix_ms = from_ms,
+					   .to_unix_ms = to_ms,
+					   .asker = &asker };
+	struct store_texts services = { 0 };
+
+	assert_int_equal(
+		store_label_values(scene->store, &question, STR("service_name"), &services), 0);
+	assert_int_equal(services.count, 4);
+	store_texts_done(&services);
+	return asker.spans;
+}
+
+/* Until a span is compact its segments' pieces stand for it, and it is not even opened; the one
+ * that is written to is looked into always. */
+static void what_is_rolled_up_by_segments_is_not_opened(void **state)
+{
+	struct store_scene *scene = *state;
+	int64_t end_ms = START_MS + HOUR_MS;
+
+	scene->store = store_close(scene->store);
+	scene->options.detail_ms = 6 * HOUR_MS;
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, HOUR_MS + 25 * MINUTE_MS, 60);
+	assert_int_equal(status_of(scene).compact_spans, 0);
+	assert_int_equal(count_spans(scene, START_MS, unix_ms), 2);
+	assert_int_equal(count_spans(scene, START_MS + 20 * MINUTE_MS, end_ms - 1), 2);
+	/* What is left of a segment, or of two, on its edges. */
+	assert_int_equal(count_spans(scene, START_MS + 25 * MINUTE_MS, end_ms - 1), 3);
+	assert_int_equal(count_spans(scene, START_MS + 25 * MINUTE_MS, end_ms - 5 * MINUTE_MS), 3);
+	assert_equal_labels(scene, START_MS, unix_ms);
+	assert_equal_labels(scene, START_MS + 25 * MINUTE_MS, end_ms - 1);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, 8, false);
+}
+
 /* The chronicles' files, one after the other; "" when there are no more. */
 static void find_chronicle(const struct store_scene *scene, const char *end, char *path)
 {
@@ -878,6 +916,7 @@ int main(void)
 		SCENE_TEST(services_have_lists_of_their_own),
 		SCENE_TEST(services_are_read_in_groups),
 		SCENE_TEST(timelines_are_those_of_the_samples),
+		SCENE_TEST(what_is_rolled_up_by_segments_is_not_opened),
 		SCENE_TEST(they_stay_when_the_samples_go),
 		SCENE_TEST(roll_ups_outlive_samples_for_room),
 		SCENE_TEST(a_chronicle_is_not_imported),

@@ -45,8 +45,9 @@ struct group {
 	bool is_valued;
 	uint64_t host_total; /* of all services: samples, or values where they are given */
 
-	struct weight *weights; /* of the service that is read, by node */
+	struct weight *weights; /* of the service that is read, by node, where it has some */
 	uint32_t room;		/* for so many */
+	bool is_there;		/* the service has some */
 };
 
 struct item {
@@ -183,7 +184,7 @@ static int add_entries(struct rolling *rolling, sqlite3_stmt *row, struct group 
 		if (err)
 			break;
 		*ret_value = saturated_sum(*ret_value, entry.value);
-		if (!group->weights)
+		if (!group->is_there)
 			continue;
 		if (entry.node >= node_count)
 			return -EBADMSG;
@@ -226,22 +227,21 @@ static int find_totals(struct rolling *rolling)
 	return err;
 }
 
-/* In memory that stays from one service to the next, with room for some that are larger. */
-static int make_weights(struct rolling *rolling, uint32_t node_count)
+/* With the first that a service has; in memory that stays from one service to the next, with room
+ * for some that are larger. */
+static int make_weights(struct group *group, uint32_t node_count)
 {
-	for (uint32_t i = 0; i < rolling->group_count; i++) {
-		struct group *group = &rolling->groups[i];
-
-		if (node_count > group->room) {
-			group_clear(group);
-			group->room = node_count + node_count / 2;
-			group->weights =
-				pages_alloc((size_t)group->room * sizeof(group->weights[0]));
-		}
-		if (!group->weights)
-			return -ENOMEM;
-		memset(group->weights, 0, node_count * sizeof(group->weights[0]));
+	if (group->is_there)
+		return 0;
+	if (node_count > group->room) {
+		group_clear(group);
+		group->room = node_count + node_count / 2;
+		group->weights = pages_alloc((size_t)group->room * sizeof(group->weights[0]));
 	}
+	if (!group->weights)
+		return -ENOMEM;
+	memset(group->weights, 0, node_count * sizeof(group->weights[0]));
+	group->is_there = true;
 	return 0;
 }
 
@@ -265,18 +265,19 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 {
 	struct str blob = database_column(tree, 1);
 	sqlite3_stmt *row;
+	uint32_t known = rolling->group_count;
 	uint32_t first = 0;
 	uint64_t ignored = 0;
 	int err;
 
+	for (uint32_t i = 0; i < known; i++)
+		rolling->groups[i].is_there = false;
 	tree_done(&rolling->tree);
 	err = tree_init(&rolling->tree);
 	if (!err)
 		err = shape_unpack(rolling->codec, blob.text, blob.size,
 				   catalog_count(&rolling->words.from, CATALOG_BUILD), service,
 				   &rolling->tree, &first);
-	if (!err)
-		err = make_weights(rolling, rolling->tree.nodes.count);
 	if (!err)
 		/* Segment by segment: the index begins with them. */
 		err = database_prepare_once(
@@ -296,15 +297,18 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 
 		err = find_group(rolling, row, &group);
 		/* All are known from the totals. */
-		if (!err && !group->weights)
+		if (!err && rolling->group_count > known)
 			err = -EBADMSG;
+		if (!err)
+			err = make_weights(group, rolling->tree.nodes.count);
 		if (!err)
 			err = add_entries(rolling, row, group, &ignored);
 		if (err)
 			return err;
 	}
-	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
-		add_up(rolling, &rolling->groups[i]);
+	for (uint32_t i = 0; !err && i < known; i++)
+		if (rolling->groups[i].is_there)
+			add_up(rolling, &rolling->groups[i]);
 	return err;
 }
 
@@ -313,7 +317,8 @@ static int read_service(struct rolling *rolling, sqlite3_stmt *tree, uint32_t se
 static uint64_t threshold(const struct group *group, const struct scope *scope)
 {
 	bool is_host = scope->number == CHRONICLE_HOST;
-	uint64_t total = is_host ? group->host_total : group->weights[0].total;
+	uint64_t own = group->is_there ? group->weights[0].total : 0;
+	uint64_t total = is_host ? group->host_total : own;
 	uint64_t share = is_host ? ROLL_HOST_SHARE : ROLL_SERVICE_SHARE;
 	uint64_t least = total / share + (total % share != 0);
 
@@ -324,10 +329,13 @@ static uint64_t threshold(const struct group *group, const struct scope *scope)
 
 static bool weighs_enough(const struct rolling *rolling, const uint64_t *thresholds, uint32_t node)
 {
-	for (uint32_t i = 0; i < rolling->group_count; i++)
-		if (rolling->groups[i].weights[node].total >= thresholds[i] &&
-		    rolling->groups[i].weights[node].total > 0)
+	for (uint32_t i = 0; i < rolling->group_count; i++) {
+		const struct group *group = &rolling->groups[i];
+
+		if (group->is_there && group->weights[node].total >= thresholds[i] &&
+		    group->weights[node].total > 0)
 			return true;
+	}
 	return false;
 }
 
@@ -454,7 +462,8 @@ static int add_service(struct rolling *rolling, struct scope *scope, uint32_t ro
 	for (uint32_t i = 0; !err && i < node_count; i++)
 		err = place_node(rolling, scope, i, thresholds, root);
 	for (uint32_t i = 0; !err && i < rolling->group_count; i++)
-		err = add_items(rolling, scope, i);
+		if (rolling->groups[i].is_there)
+			err = add_items(rolling, scope, i);
 	return err == -ENOSPC ? -E2BIG : err;
 }
 

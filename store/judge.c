@@ -46,17 +46,28 @@ static int64_t judge_new(struct reader *reader, struct pair pair, struct verdict
 	return group < 0 ? group : 0;
 }
 
+static bool is_pair(const struct reader *reader, uint32_t number, struct pair pair)
+{
+	return number < reader->verdicts.count &&
+	       memcmp(pool_get(&reader->pairs, number).text, &pair, sizeof(pair)) == 0;
+}
+
 /* Pieces and segments of a file have nearly the same pairs, in nearly the same order. */
 static int64_t number_of(struct reader *reader, struct pair pair)
 {
-	uint32_t likely = reader->next_pair;
-	int64_t number = likely;
+	uint32_t *last = &reader->last_pairs[(pair.series * 2 + pair.labels) % READER_PAIRS_KNOWN];
+	int64_t number;
 
-	if (likely >= reader->verdicts.count ||
-	    memcmp(pool_get(&reader->pairs, likely).text, &pair, sizeof(pair)) != 0)
+	if (is_pair(reader, reader->next_pair, pair))
+		number = reader->next_pair;
+	else if (is_pair(reader, *last, pair))
+		number = *last;
+	else
 		number = pool_add(&reader->pairs, &pair, sizeof(pair));
-	if (number >= 0)
+	if (number >= 0) {
+		*last = (uint32_t)number;
 		reader->next_pair = (uint32_t)number + 1;
+	}
 	return number;
 }
 

@@ -31,6 +31,15 @@ struct labels_question {
 	struct pool texts; /* of sets their values, one after the other */
 	struct buf set;
 	struct pairs pairs;
+
+	/*
+	 * Of the span that is read, if its words stand still: most of its pairs are one series with
+	 * many labels of processes, of which nothing is asked for.
+	 */
+	bool is_still, has_ordinal;
+	uint32_t ordinal;
+	ARRAY(uint32_t) own;   /* names that are asked for, as texts */
+	ARRAY(uint8_t) series; /* by number: 1 when its own labels were taken */
 };
 
 static int add_text(struct labels_question *question, struct str text)
@@ -90,11 +99,85 @@ static int add_set(struct labels_question *question, const struct catalog_sample
 			  : add_text(question, (struct str){ (char *)set->bytes, set->size });
 }
 
+/* ---- what was taken -------------------------------------------------------------------------- */
+
+static int note_name(struct labels_question *question, const struct catalog *catalog,
+		     struct str name)
+{
+	uint32_t text = name.size ? pool_find(&catalog->pools[CATALOG_TEXT], name.text, name.size)
+				  : TABLE_NONE;
+
+	if (text == TABLE_NONE)
+		return 0;
+	if (array_reserve(&question->own, 1) < 0)
+		return -ENOMEM;
+	question->own.items[question->own.count++] = text;
+	return 0;
+}
+
+/* Before anything is taken of a span. */
+static int start_span(struct labels_question *question, const struct reader *reader)
+{
+	uint32_t count;
+	int err = 0;
+
+	if (question->has_ordinal && question->ordinal == reader->ordinal)
+		return 0;
+	question->has_ordinal = true;
+	question->ordinal = reader->ordinal;
+	question->is_still = !reader->live && question->wanted != WANTED_NAMES;
+	question->own.count = question->series.count = 0;
+	if (!question->is_still)
+		return 0;
+	for (size_t i = 0; !err && i < question->name_count; i++) {
+		err = note_name(question, reader->catalog, question->names[i]);
+		if (!err)
+			err = note_name(question, reader->catalog,
+					catalog_synonym(question->names[i]));
+	}
+	count = catalog_count(reader->catalog, CATALOG_SERIES);
+	if (!err)
+		err = array_reserve(&question->series, count);
+	if (err)
+		return err;
+	memset(question->series.items, 0, count);
+	question->series.count = count;
+	return 0;
+}
+
+/* Whether one of a sample's own labels is asked for. */
+static bool has_own(const struct labels_question *question, const struct catalog_sample *sample)
+{
+	struct str item = pool_get(&sample->catalog->pools[CATALOG_LABELS], sample->labels);
+	const uint32_t *pairs = (const void *)item.text;
+
+	for (size_t i = 0; i < item.size / (2 * sizeof(pairs[0])); i++)
+		for (uint32_t k = 0; k < question->own.count; k++)
+			if (pairs[2 * i] == question->own.items[k])
+				return true;
+	return false;
+}
+
+static bool was_taken(struct labels_question *question, const struct catalog_sample *sample)
+{
+	uint8_t *was;
+
+	if (!question->is_still || has_own(question, sample))
+		return false;
+	was = &question->series.items[sample->series];
+	if (*was)
+		return true;
+	*was = 1;
+	return false;
+}
+
 /* Called once for each series and sample labels that occur together in a span. */
 static int64_t take(void *context, const struct catalog_sample *sample)
 {
 	struct labels_question *question = context;
 
+	if (was_taken(question, sample))
+		return 0;
 	switch (question->wanted) {
 	case WANTED_TYPES:
 		return add_text(question, catalog_lookup(sample, STR("__profile_type__")));
@@ -120,10 +203,10 @@ static int take_segment(void *context, struct reader *reader, const struct readi
 {
 	struct labels_question *question = context;
 	struct verdict verdict;
-	int err = 0;
+	int err = start_span(question, reader);
 
-	if (!reading->is_inside || is_partly_hidden(reader))
-		return 0;
+	if (err || !reading->is_inside || is_partly_hidden(reader))
+		return err;
 	if (reading->open) {
 		const struct pool *pairs = &reading->open->pairs;
 
@@ -149,7 +232,7 @@ static int take_pieces(void *context, struct reader *reader, const struct pick *
 {
 	struct labels_question *question = context;
 	struct verdict verdict;
-	int err = 0;
+	int err = start_span(question, reader);
 
 	for (uint32_t i = 0; !err && i < count; i++) {
 		err = reader_piece_pairs(reader, picks[i].piece.number, &question->pairs);
@@ -257,9 +340,12 @@ static int gather(struct store *store, const struct store_question *asked,
 		samples.is_exact = true;
 		reader_question.asked = &samples;
 		pool_clear(&question->texts);
+		question->has_ordinal = false;
 		err = reader_ask(store, &reader_question);
 	}
 	array_done(&question->pairs.pairs);
+	array_done(&question->own);
+	array_done(&question->series);
 	buf_done(&question->set);
 	return err;
 }

@@ -43,6 +43,7 @@ enum {
 	 * has more: a full 64-core host has millions, of which a question takes 40 bytes each.
 	 */
 	READER_TOGETHER_PART = 4,
+	READER_PAIRS_KNOWN = 1024, /* a power of two; a host of 400 services has 800 */
 };
 
 /*
@@ -153,6 +154,7 @@ struct reader {
 	const struct catalog *catalog;
 	struct pool pairs;  /* struct pair, with a verdict for each */
 	uint32_t next_pair; /* the one behind that which was judged last: it may well come next */
+	uint32_t last_pairs[READER_PAIRS_KNOWN]; /* by a part of them, those that were judged last */
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
 	struct activity activity; /* of the settled segment that is read, and its pairs */

@@ -16,9 +16,15 @@ struct store;
 struct store_question;
 
 /*
- * Chronicles: files with sums over whole segments and whole spans (store/chronicle.sql). In a
+ * Chronicles: files with sums over whole segments or whole spans (store/chronicle.sql). In a
  * chronicle the nodes of a service's tree, and of the tree of the whole host, have one number for a
  * month, so that a long time is a sum of lists. What is light is not in it (store/roll.h).
+ *
+ * Segments and spans have chronicles of their own, since whoever asks for a piece reads all of the
+ * host's tree. A quiet host's segments have what was seen once, most of it: three million nodes in
+ * four days, which a month's spans do not need, and of which an hour needs a few thousand. So a
+ * chronicle of segments also ends when its tree has as many as questions read together, a million.
+ * With fewer, what recurs would be in too many files. Older programs wrote both into one.
  *
  * A piece says which samples it is the sum of: all of a span, or of one of its segments. So one
  * that is used stands in the place of exactly these, and what no piece covers is read from the
@@ -27,6 +33,7 @@ struct store_question;
 enum {
 	CHRONICLE_SEGMENT = 0, /* of the host's tree only */
 	CHRONICLE_SPAN = 1,
+	CHRONICLE_LEVEL_COUNT = 2,
 	CHRONICLE_HOST = -1, /* the scope that is the whole host; others are services (texts) */
 };
 

@@ -401,13 +401,14 @@ void store_stop_compacting(struct store *store)
 /* Takes over the reference. */
 static int roll(struct store *store, struct span *span, int64_t now_unix_ms)
 {
-	int err = store_need_chronicle(store, now_unix_ms);
+	uint32_t level = store->compaction.row.number ? CHRONICLE_SEGMENT : CHRONICLE_SPAN;
+	int err = store_need_chronicle(store, level, now_unix_ms);
 
 	if (err) {
 		store_span_release(store, span);
 		return err;
 	}
-	return start(store, span, store->chronicle, false);
+	return start(store, span, store->growing[level], false);
 }
 
 /* One of which something deleted may have to be removed. */

@@ -26,19 +26,56 @@ static int64_t start_of_month(int64_t unix_ms, int months_on)
 	return (int64_t)timegm(&tm) * CLOCK_MS_PER_S;
 }
 
+/* Of what is in it; what has pieces of both, as older programs made it, goes on with spans. */
+static uint32_t level_of(const struct span *chronicle)
+{
+	const struct pieces *pieces = &chronicle->pieces;
+	uint32_t level = CHRONICLE_SEGMENT;
+
+	for (uint32_t i = 0; i < pieces->pieces.count; i++)
+		if (pieces->pieces.items[i].level > level)
+			level = pieces->pieces.items[i].level;
+	return level;
+}
+
+/* The tree of its segments has as many nodes as anybody should read for one of them. */
+static bool has_grown(const struct store *store, const struct span *chronicle)
+{
+	const struct pieces *pieces = &chronicle->pieces;
+
+	return level_of(chronicle) == CHRONICLE_SEGMENT && pieces->pieces.count > 0 &&
+	       pieces->pieces.items[pieces->pieces.count - 1].nodes >= store->nodes_together;
+}
+
 int store_resume_chronicles(struct store *store)
 {
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
 		struct span *chronicle = store->chronicles.spans.items[i];
+		struct span **growing = &store->growing[level_of(chronicle)];
 
 		/* What an earlier program began is sealed, or what a deletion ended; a new one
 		   begins. */
 		if (!chronicle->is_sealed && chronicle->clean_until >= store_last_deletion(store) &&
-		    chronicle->version == SPAN_VERSION &&
-		    (!store->chronicle || store->chronicle->from_ms <= chronicle->from_ms))
-			store->chronicle = chronicle;
+		    chronicle->version == SPAN_VERSION && !has_grown(store, chronicle) &&
+		    (!*growing || (*growing)->from_ms <= chronicle->from_ms))
+			*growing = chronicle;
 	}
 	return store_find_rolled(store);
+}
+
+void store_end_chronicle(struct store *store, const struct span *chronicle)
+{
+	for (uint32_t i = 0; i < CHRONICLE_LEVEL_COUNT; i++)
+		if (store->growing[i] == chronicle)
+			store->growing[i] = NULL;
+}
+
+static bool is_growing(const struct store *store, const struct span *chronicle)
+{
+	for (uint32_t i = 0; i < CHRONICLE_LEVEL_COUNT; i++)
+		if (store->growing[i] == chronicle)
+			return true;
+	return false;
 }
 
 static bool is_busy(const struct store *store, const struct span *chronicle)
@@ -55,10 +92,9 @@ int store_seal_chronicles(struct store *store, bool but_the_growing)
 		uint32_t count = store->chronicles.spans.count;
 
 		if (chronicle->is_sealed || is_busy(store, chronicle) ||
-		    (but_the_growing && chronicle == store->chronicle))
+		    (but_the_growing && is_growing(store, chronicle)))
 			continue;
-		if (chronicle == store->chronicle)
-			store->chronicle = NULL;
+		store_end_chronicle(store, chronicle);
 		err = store_seal(store, chronicle);
 		/* It was set aside. */
 		if (store->chronicles.spans.count < count) {
@@ -97,9 +133,13 @@ int store_tend_chronicles(struct store *store, int64_t now_unix_ms)
 {
 	int err = set_aside_damaged(store);
 
-	if (!err && store->chronicle && now_unix_ms >= store->chronicle->until_ms &&
-	    !is_busy(store, store->chronicle) && !store->status.clock_jumped)
-		store->chronicle = NULL;
+	for (uint32_t i = 0; !err && i < CHRONICLE_LEVEL_COUNT; i++) {
+		const struct span *chronicle = store->growing[i];
+
+		if (chronicle && now_unix_ms >= chronicle->until_ms && !is_busy(store, chronicle) &&
+		    !store->status.clock_jumped)
+			store->growing[i] = NULL;
+	}
 	return err ? err : store_seal_chronicles(store, true);
 }
 
@@ -153,7 +193,7 @@ bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
 	return found;
 }
 
-int store_need_chronicle(struct store *store, int64_t now_unix_ms)
+int store_need_chronicle(struct store *store, uint32_t level, int64_t now_unix_ms)
 {
 	struct span_range range = { .from_ms = start_of_month(now_unix_ms, 0),
 				    .until_ms = start_of_month(now_unix_ms, 1),
@@ -162,7 +202,7 @@ int store_need_chronicle(struct store *store, int64_t now_unix_ms)
 	struct span *chronicle = NULL;
 	int err;
 
-	if (store->chronicle)
+	if (store->growing[level])
 		return 0;
 	err = span_create(store->folder, range, &store->next_file, &chronicle);
 	store_note_write(store, err);
@@ -176,7 +216,7 @@ int store_need_chronicle(struct store *store, int64_t now_unix_ms)
 		span_free(chronicle);
 		return err;
 	}
-	store->chronicle = chronicle;
+	store->growing[level] = chronicle;
 	return 0;
 }
 
@@ -192,6 +232,8 @@ int store_rolled(struct store *store, struct compaction *done, int err)
 		pthread_mutex_unlock(&store->lock);
 		if (!err)
 			err = store_note_rolled(store, &done->piece);
+		if (has_grown(store, chronicle))
+			store_end_chronicle(store, chronicle);
 		return err;
 	}
 	if (error_is_damage(err) && done->is_about_chronicle) {
@@ -202,8 +244,8 @@ int store_rolled(struct store *store, struct compaction *done, int err)
 		/* Alone it does not fit either. */
 		if (chronicle->pieces.pieces.count == 0)
 			done->span->cant_roll = true;
-		else if (store->chronicle == chronicle)
-			store->chronicle = NULL;
+		else
+			store_end_chronicle(store, chronicle);
 	} else if (err != -ENOSPC && err != -ECANCELED && err != -EBUSY && err != -ENOMEM &&
 		   !error_is_damage(err)) {
 		done->span->cant_roll = true;

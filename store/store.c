@@ -344,8 +344,7 @@ int store_set_aside(struct store *store, struct span *span)
 		store->open = NULL;
 	if (store->late == span)
 		store->late = NULL;
-	if (store->chronicle == span)
-		store->chronicle = NULL;
+	store_end_chronicle(store, span);
 	count_damage(store, span->name,
 		     span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
 

@@ -98,8 +98,9 @@ struct store {
 	bool is_sealing;      /* as was asked for, and waits for readers */
 	int64_t next_seal_ms; /* steady: no seal that is asked for before it */
 	struct compaction compaction;
-	struct span *chronicle; /* the one that grows, or NULL; in chronicles as well */
-	struct pool rolled;	/* what is rolled up: see store_is_rolled() */
+	/* Those that grow, by the level of what comes next, or NULL; in chronicles as well. */
+	struct span *growing[CHRONICLE_LEVEL_COUNT];
+	struct pool rolled; /* what is rolled up: see store_is_rolled() */
 	uint32_t fold;
 	int64_t detail_ms;
 	struct leaf_source leaves;
@@ -150,15 +151,18 @@ int store_resume_chronicles(struct store *store);
 /* Sets aside what was found damaged, seals what is done for. */
 int store_tend_chronicles(struct store *store, int64_t now_unix_ms);
 
-/* Seals those that can be; a new one begins with the next piece. */
+/* Seals those that can be; new ones begin with the next pieces. */
 int store_seal_chronicles(struct store *store, bool but_the_growing);
 
 /* What is to be rolled up next: false when there is nothing. */
 bool store_find_to_roll(struct store *store, bool segments, struct span **ret,
 			struct segment_row *ret_row);
 
-/* The chronicle that grows, made when there is none. */
-int store_need_chronicle(struct store *store, int64_t now_unix_ms);
+/* The chronicle of a level that grows, made when there is none. */
+int store_need_chronicle(struct store *store, uint32_t level, int64_t now_unix_ms);
+
+/* It grows no more. */
+void store_end_chronicle(struct store *store, const struct span *chronicle);
 
 /* A piece was committed into it, or was not. */
 int store_rolled(struct store *store, struct compaction *done, int err);

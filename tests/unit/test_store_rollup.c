@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/chronicle.h"
+#include "store/database.h"
 #include "store/extract.h"
 #include "store/pool.h"
 #include "store/roll.h"
@@ -283,7 +285,8 @@ static void sums_are_those_of_the_samples(void **state)
 	live(scene, 5 * HOUR_MS + 17 * MINUTE_MS, 60);
 	settle(scene);
 	assert_true(status_of(scene).pieces >= 30);
-	assert_true(status_of(scene).classes[STORE_ROLLED].span_count == 1);
+	/* One of segments, one of spans. */
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
 	assert_true(status_of(scene).classes[STORE_ROLLED].bytes > 0);
 	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
 		      true);
@@ -740,6 +743,136 @@ static void find_chronicle(const struct store_scene *scene, const char *end, cha
 	closedir(entries);
 }
 
+struct level_count {
+	uint64_t files;	  /* with pieces of this level alone, … */
+	uint64_t grown;	  /* of which so many have a tree that is large enough, … */
+	uint64_t overdue; /* and so many had one before their last piece */
+	uint64_t mixed;	  /* of this level and others */
+	uint64_t pieces;  /* of the level, in all files */
+};
+
+static int64_t number_of(sqlite3 *database, const char *sql, int64_t level, int64_t nodes)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+
+	assert_int_equal(database_prepare(database, sql, &row), 0);
+	sqlite3_bind_int64(row, 1, level);
+	sqlite3_bind_int64(row, 2, nodes);
+	assert_int_equal(database_step(row), 1);
+	return sqlite3_column_int64(row, 0);
+}
+
+/* Of a store that is closed. */
+static struct level_count count_level(const struct store_scene *scene, int64_t level, int64_t nodes)
+{
+	struct level_count count = { 0 };
+	char folder[4096], path[8192];
+	DIR *entries;
+
+	snprintf(folder, sizeof(folder), "%s/data", scene->folder);
+	entries = opendir(folder);
+	assert_non_null(entries);
+	for (struct dirent *entry; (entry = readdir(entries));) {
+		sqlite3 *database = NULL;
+		int64_t own, others;
+
+		if (!str_ends_with(str_from(entry->d_name), STR("r.db")))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		assert_int_equal(database_open(path, DATABASE_READ, &database), 0);
+		own = number_of(database, "SELECT count(*) FROM piece WHERE level = ?1", level, 0);
+		others = number_of(database, "SELECT count(*) FROM piece WHERE level <> ?1", level,
+				   0);
+		count.pieces += (uint64_t)own;
+		count.mixed += own && others;
+		count.files += own && !others;
+		count.grown +=
+			own && !others &&
+			number_of(database, "SELECT max(nodes) >= ?2 FROM piece", level, nodes);
+		count.overdue += number_of(database,
+					   "SELECT count(*) > 1 FROM piece "
+					   "WHERE level = ?1 AND nodes >= ?2",
+					   level, nodes) > 0;
+		database_close(database);
+	}
+	closedir(entries);
+	return count;
+}
+
+/* Whoever asks for the pieces of an hour reads the tree of all that is in their files. */
+static void chronicles_of_segments_end_with_many_nodes(void **state)
+{
+	struct store_scene *scene = *state;
+	const int64_t nodes = 4096;
+	struct level_count segments, spans;
+
+	scene->store = store_close(scene->store);
+	scene->options.nodes_together = (uint32_t)nodes;
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, 2 * HOUR_MS, 60);
+	scene->store = store_close(scene->store);
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, 2 * HOUR_MS, 60);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+	scene->store = store_close(scene->store);
+	segments = count_level(scene, CHRONICLE_SEGMENT, nodes);
+	spans = count_level(scene, CHRONICLE_SPAN, nodes);
+	print_message("# %llu files of %llu segments, %llu of %llu spans\n",
+		      (unsigned long long)segments.files, (unsigned long long)segments.pieces,
+		      (unsigned long long)spans.files, (unsigned long long)spans.pieces);
+	assert_int_equal(segments.mixed, 0);
+	assert_int_equal(spans.files, 1);
+	assert_int_equal(spans.pieces, 3);
+	assert_true(segments.pieces >= 22);
+	/* All but the last, and not one piece later than they must. */
+	assert_in_range(segments.files, 3, segments.pieces / 2);
+	assert_true(segments.grown + 1 >= segments.files);
+	assert_int_equal(segments.overdue, 0);
+	assert_int_equal(store_scene_open(scene), 0);
+}
+
+/* What an older program began, with pieces of both, goes on with those of spans. */
+static void a_chronicle_of_both_goes_on_with_spans(void **state)
+{
+	struct store_scene *scene = *state;
+	struct level_count segments;
+	sqlite3 *database = NULL;
+	char path[8192];
+
+	live(scene, 45 * MINUTE_MS, 60);
+	find_chronicle(scene, "r.db", path);
+	scene->store = store_close(scene->store);
+	/* Of a span that is gone. */
+	assert_int_equal(database_open(path, DATABASE_WRITE, &database), 0);
+	assert_int_equal(database_execute(database,
+					  "INSERT INTO piece SELECT max(id) + 1, 1, 77, 0, 1000, "
+					  "2000, 3000, 5, max(nodes), NULL, NULL FROM piece"),
+			 0);
+	database_close(database);
+	segments = count_level(scene, CHRONICLE_SEGMENT, 0);
+	assert_int_equal(segments.mixed, 1);
+	assert_int_equal(segments.files, 0);
+	assert_int_equal(segments.pieces, 4);
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, HOUR_MS, 60);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+	scene->store = store_close(scene->store);
+	segments = count_level(scene, CHRONICLE_SEGMENT, 0);
+	assert_int_equal(segments.mixed, 1);
+	assert_int_equal(segments.files, 1);
+	assert_true(segments.pieces >= 9);
+	assert_int_equal(count_level(scene, CHRONICLE_SPAN, 0).files, 0);
+	assert_int_equal(count_level(scene, CHRONICLE_SPAN, 0).pieces, 2);
+	assert_int_equal(database_open(path, DATABASE_READ, &database), 0);
+	assert_int_equal(number_of(database, "SELECT count(*) FROM piece WHERE level = ?1",
+				   CHRONICLE_SEGMENT, 0),
+			 4);
+	database_close(database);
+	assert_int_equal(store_scene_open(scene), 0);
+}
+
 static void damage(const char *path)
 {
 	struct stat status;
@@ -765,7 +898,7 @@ static void roll_ups_outlive_samples_for_room(void **state)
 	seal(scene);
 	live(scene, 3 * HOUR_MS, 60);
 	settle(scene);
-	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 4);
 
 	uint64_t rolled_bytes = status_of(scene).classes[STORE_ROLLED].bytes;
 
@@ -774,13 +907,13 @@ static void roll_ups_outlive_samples_for_room(void **state)
 	store_set_limits(scene->store, &limits);
 	assert_int_equal(store_maintain(scene->store, unix_ms), 0);
 	assert_true(status_of(scene).dropped_spans[STORE_DROPPED_SIZE] > 0);
-	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 4);
 	assert_int_equal(store_scene_count(scene, START_MS, unix_ms), scene->appended);
-	/* The one that ended is more than half of this. */
+	/* Those that ended are more than half of this. */
 	limits.bytes = 4096;
 	store_set_limits(scene->store, &limits);
 	assert_int_equal(store_maintain(scene->store, unix_ms), 0);
-	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 1);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
 }
 
 /* Sums are no samples: they can't be read as somebody else's. */
@@ -822,7 +955,7 @@ static void damage_is_made_good(void **state)
 		      true);
 }
 
-/* A seal that somebody asks for ends the chronicle as well; the next one goes on. */
+/* A seal that somebody asks for ends the chronicles as well; the next ones go on. */
 static void a_seal_ends_a_chronicle(void **state)
 {
 	struct store_scene *scene = *state;
@@ -839,7 +972,7 @@ static void a_seal_ends_a_chronicle(void **state)
 	assert_int_equal(status.st_mode & 0777, 0440);
 	live(scene, 2 * HOUR_MS, 60);
 	settle(scene);
-	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 4);
 	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
 		      true);
 }
@@ -920,6 +1053,8 @@ int main(void)
 		SCENE_TEST(they_stay_when_the_samples_go),
 		SCENE_TEST(roll_ups_outlive_samples_for_room),
 		SCENE_TEST(a_chronicle_is_not_imported),
+		SCENE_TEST(chronicles_of_segments_end_with_many_nodes),
+		SCENE_TEST(a_chronicle_of_both_goes_on_with_spans),
 		SCENE_TEST(damage_is_made_good),
 		SCENE_TEST(a_seal_ends_a_chronicle),
 		SCENE_TEST(questions_get_all_of_it_meanwhile),

@@ -340,60 +340,80 @@ int span_file_is_sealed(const char *path, bool *ret)
 	return knows_version(read_big_endian(header + HEADER_USER_VERSION)) ? 0 : -EPROTONOSUPPORT;
 }
 
-static int read_range(struct span *span, sqlite3 *database)
-{
-	int64_t is_late = 0;
-	int64_t is_chronicle = 0;
-	int64_t identity = 0;
-	int64_t version = 0;
-	int err = database_number(database, "SELECT value FROM meta WHERE key = 'from'",
-				  &span->from_ms);
+/* What a file says of itself; store/words.sql has what each means. */
+enum meta_key {
+	META_FROM,
+	META_UNTIL,
+	META_LATE,
+	META_IDENTITY,
+	META_CHRONICLE,
+	META_CLEAN,
+	META_FINISHED,
+	META_JOINED,
+	META_COMPACT,
+	META_FOLDED,
+	META_NODES,
+	META_NODES_MAX,
+	META_COUNT,
+};
 
-	if (!err)
-		err = database_number(database, "PRAGMA user_version", &version);
+static const char *const meta_keys[META_COUNT] = {
+	[META_FROM] = "from",		[META_UNTIL] = "until",
+	[META_LATE] = "late",		[META_IDENTITY] = "identity",
+	[META_CHRONICLE] = "chronicle", [META_CLEAN] = "clean",
+	[META_FINISHED] = "finished",	[META_JOINED] = "joined",
+	[META_COMPACT] = "compact",	[META_FOLDED] = "folded",
+	[META_NODES] = "nodes",		[META_NODES_MAX] = "nodes_max",
+};
+
+struct meta {
+	bool is_there[META_COUNT];
+	int64_t values[META_COUNT]; /* 0: not there */
+};
+
+/* All in one: a month is 150 files to open, and to ask for each took a tenth of that. */
+static int read_meta(sqlite3 *database, struct meta *ret)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int err = database_prepare(database, "SELECT key, value FROM meta", &row);
+
+	*ret = (struct meta){ 0 };
+	while (!err && (err = database_step(row)) > 0) {
+		struct str key = database_column(row, 0);
+
+		err = 0;
+		for (unsigned i = 0; i < META_COUNT; i++)
+			if (str_equal(key, str_from(meta_keys[i]))) {
+				ret->is_there[i] = true;
+				ret->values[i] = sqlite3_column_int64(row, 1);
+			}
+	}
+	return err;
+}
+
+static int read_range(struct span *span, sqlite3 *database, const struct meta *meta)
+{
+	int64_t version = 0;
+	int err = database_number(database, "PRAGMA user_version", &version);
+
+	/* The others are of later versions. */
+	for (unsigned i = META_FROM; !err && i <= META_IDENTITY; i++)
+		if (!meta->is_there[i])
+			err = -EUCLEAN;
 	span->version = (uint32_t)version;
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'until'",
-				      &span->until_ms);
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'late'",
-				      &is_late);
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'identity'",
-				      &identity);
-	if (err == -ENODATA)
-		return -EUCLEAN;
-	/* Files from before there were any do not say. */
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'chronicle'",
-				      &is_chronicle);
-	span->is_late = is_late != 0;
-	span->is_chronicle = is_chronicle != 0;
-	span->identity = (uint64_t)identity;
-	return err == -ENODATA ? 0 : err;
+	span->from_ms = meta->values[META_FROM];
+	span->until_ms = meta->values[META_UNTIL];
+	span->is_late = meta->values[META_LATE] != 0;
+	span->identity = (uint64_t)meta->values[META_IDENTITY];
+	span->is_chronicle = meta->values[META_CHRONICLE] != 0;
+	return err == -ENODATA ? -EUCLEAN : err;
 }
 
 /* Files from before there were any, or that were never written anew, do not say. */
-static int read_deletions(struct span *span, sqlite3 *database)
+static void read_deletions(struct span *span, const struct meta *meta)
 {
-	int64_t number = 0;
-	int err = database_number(database, "SELECT value FROM meta WHERE key = 'clean'", &number);
-
-	if (!err)
-		span->clean_until = (uint64_t)number;
-	if (!err || err == -ENODATA)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",
-				      &span->finished_ms);
-	return err == -ENODATA ? 0 : err;
-}
-
-static int read_flag(sqlite3 *database, const char *sql, bool *ret)
-{
-	int64_t number = 0;
-	int err = database_number(database, sql, &number);
-
-	*ret = !err && number != 0;
-	return err == -ENODATA ? 0 : err;
+	span->clean_until = (uint64_t)meta->values[META_CLEAN];
+	span->finished_ms = meta->values[META_FINISHED];
 }
 
 /* Files from before this was noted are looked through: a page for each tree, nearly all of them. */
@@ -414,18 +434,13 @@ static int count_nodes(struct span *span, sqlite3 *database)
 	return 0;
 }
 
-static int read_nodes(struct span *span, sqlite3 *database)
+static int read_nodes(struct span *span, sqlite3 *database, const struct meta *meta)
 {
-	int64_t all = 0;
-	int64_t most = 0;
-	int err = database_number(database, "SELECT value FROM meta WHERE key = 'nodes'", &all);
-
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'nodes_max'",
-				      &most);
-	span->nodes = (uint64_t)all;
-	span->nodes_max = (uint64_t)most;
-	return err == -ENODATA ? count_nodes(span, database) : err;
+	span->nodes = (uint64_t)meta->values[META_NODES];
+	span->nodes_max = (uint64_t)meta->values[META_NODES_MAX];
+	return meta->is_there[META_NODES] && meta->is_there[META_NODES_MAX]
+		       ? 0
+		       : count_nodes(span, database);
 }
 
 int span_note_nodes(sqlite3 *database)
@@ -437,29 +452,17 @@ int span_note_nodes(sqlite3 *database)
 }
 
 /* What became of it when it was written anew. */
-static int read_compaction(struct span *span, sqlite3 *database)
+static int read_compaction(struct span *span, sqlite3 *database, const struct meta *meta)
 {
-	int64_t number = 0;
-	bool is_joined = false;
-	int err = read_flag(database, "SELECT value FROM meta WHERE key = 'joined'", &is_joined);
-
-	if (!err)
-		err = read_flag(database, "SELECT value FROM meta WHERE key = 'compact'",
-				&span->is_compact);
-	span->shares_trees = is_joined || span->is_compact;
-	if (err || !span->shares_trees)
-		return err;
-	if (span->is_compact)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'folded'",
-				      &number);
-	span->folded = (uint64_t)number;
-	if (!err)
-		err = read_nodes(span, database);
+	span->is_compact = meta->values[META_COMPACT] != 0;
+	span->shares_trees = span->is_compact || meta->values[META_JOINED] != 0;
+	if (!span->shares_trees)
+		return 0;
 	/* Its age does not begin anew. */
-	if (!err)
-		err = database_number(database, "SELECT value FROM meta WHERE key = 'finished'",
-				      &span->finished_ms);
-	return err == -ENODATA ? -EUCLEAN : err;
+	if (!meta->is_there[META_FINISHED] || (span->is_compact && !meta->is_there[META_FOLDED]))
+		return -EUCLEAN;
+	span->folded = span->is_compact ? (uint64_t)meta->values[META_FOLDED] : 0;
+	return read_nodes(span, database, meta);
 }
 
 static void include_segment(struct span *span, const struct segment_row *row)
@@ -481,7 +484,7 @@ static int read_segments(struct span *span, sqlite3 *database, struct segment_ro
 	int err =
 		database_prepare(database,
 				 "SELECT id, first_window, last_window, first_ms, last_ms, end_ms, "
-				 "samples, pairs IS NOT NULL FROM segment ORDER BY id",
+				 "samples, typeof(pairs) <> 'null' FROM segment ORDER BY id",
 				 &row);
 
 	if (err)
@@ -585,14 +588,17 @@ static int read_pieces(struct span *span, sqlite3 *database)
 static int read_summary(struct span *span, sqlite3 *database, struct sources *sources,
 			struct segment_rows *segments)
 {
-	int err = read_range(span, database);
+	struct meta meta;
+	int err = read_meta(database, &meta);
 
 	if (!err)
-		err = read_deletions(span, database);
+		err = read_range(span, database, &meta);
+	if (err)
+		return err;
+	read_deletions(span, &meta);
 	if (span->is_chronicle)
-		return err ? err : read_pieces(span, database);
-	if (!err)
-		err = read_compaction(span, database);
+		return read_pieces(span, database);
+	err = read_compaction(span, database, &meta);
 	if (!err)
 		err = read_segments(span, database, segments);
 	if (!err)
@@ -662,15 +668,17 @@ static int check_unfinished(struct span *span)
 
 static int open_unfinished(struct span *span, struct sources *sources)
 {
+	struct meta meta = { 0 };
 	int err = open_writer(span);
 
 	if (!err)
 		err = check_unfinished(span);
 	if (!err)
-		err = read_range(span, span->writer);
-	if (!err && span->is_chronicle)
-		err = read_deletions(span, span->writer);
+		err = read_meta(span->writer, &meta);
+	if (!err)
+		err = read_range(span, span->writer, &meta);
 	if (!err && span->is_chronicle) {
+		read_deletions(span, &meta);
 		err = read_pieces(span, span->writer);
 		close_writer(span);
 		return err;

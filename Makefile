@@ -7,7 +7,7 @@
 
 SANITIZE   ?=
 WERROR     ?=
-CFLAGS     ?= -O3 -g
+CFLAGS     ?= -O2 -g
 CLANG      ?= clang
 BPFTOOL    ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config

@@ -43,7 +43,7 @@ rpmbuild -bb --quiet --target "$machine-linux" \
 	--define "_topdir $folder/top" --define "_rpmdir $folder/made" --define "_dbpath $folder/db" \
 	--define "hearth_version $version" --define "tree $tree" --define "page $folder/page" --define "strip ${cross}strip" \
 	--define "civetweb /usr/lib/$multiarch/libcivetweb.so.1" --define "notices $folder/notices/*" \
-	--define "hearth_settings CC='$compiler' AR=${cross}ar PKG_CONFIG=${cross}pkg-config ARCH=$machine STATIC='$STATIC' CFLAGS='-O3 -g $hardening' LDFLAGS=-Wl,-rpath,/usr/lib/hearth" \
+	--define "hearth_settings CC='$compiler' AR=${cross}ar PKG_CONFIG=${cross}pkg-config ARCH=$machine STATIC='$STATIC' CFLAGS='-O2 -g $hardening' LDFLAGS=-Wl,-rpath,/usr/lib/hearth" \
 	packaging/hearth.spec >"$folder/build.log" 2>&1 || {
 	tail -n 40 "$folder/build.log" >&2
 	echo "packaging/rpm.sh: the build failed; $folder/build.log has all of it" >&2

@@ -398,8 +398,8 @@ static int read_list(const struct dwarf_split *split, uint64_t offset, dwarf_spl
 
 	for (unsigned i = 0; !err && i < RANGE_COUNT_MAX; i++) {
 		uint8_t kind = dwarf_uint8(&list.reader);
-		uint64_t start = 0;
-		uint64_t end = 0;
+		uint64_t start;
+		uint64_t end;
 
 		if (list.reader.failed || kind == DW_RLE_end_of_list)
 			break;

@@ -19,7 +19,7 @@ enum {
 	TREE_PIVOTS_AT = 8,
 	TREE_SLOTS_AT = 128,
 	TREE_SLOTS_WITH_GAPS_AT = 80,
-	TREE_DEPTH_MAX = 5, /* 65530 mappings, nodes half full */
+	TREE_DEPTH_MAX = 8, /* 7: 65,530 mappings, all nodes half full */
 };
 
 /* By what the kernel shows of a file: see walk_file_hash(). */

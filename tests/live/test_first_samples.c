@@ -25,6 +25,13 @@ enum { PROCESS_COUNT = 20, DEPTH = 30, FREQUENCY_HZ = 997 };
 
 static char folder[64], program[96];
 
+/* In front of main(): so many mappings that the kernel's tree of them gets high. */
+static const char many_pieces[] =
+	"#include <sys/mman.h>\n"
+	"__attribute__((constructor)) static void cut(void)\n"
+	"{ char *m = mmap(0, 4096 * 10000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);\n"
+	"for (long i = 0; i < 10000; i += 2) mprotect(m + 4096 * i, 4096, PROT_NONE); }\n";
+
 /* Of those that run now: samples at the end of the program's stack. */
 static struct {
 	pid_t first, last;
@@ -86,16 +93,13 @@ static void run_many(struct profiler *profiler)
 	assert_true(seen.deep > PROCESS_COUNT * 5);
 }
 
-static void known_files_are_found_without_the_collector(void **state)
+static void set_up(struct profiler *profiler, const char *more_source)
 {
-	struct profiler profiler;
 	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ, .handler = look };
 	char reason[COLLECT_ERROR_SIZE] = "";
-	uint64_t counters[COUNTER_COUNT];
 	struct utsname kernel;
 	int major = 0, minor = 0;
 
-	(void)state;
 	need_bpf();
 	assert_int_equal(uname(&kernel), 0);
 	assert_int_equal(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
@@ -106,34 +110,66 @@ static void known_files_are_found_without_the_collector(void **state)
 	snprintf(folder, sizeof(folder), "/tmp/hearth-first-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	snprintf(program, sizeof(program), "%s/stacks", folder);
-	run_command("${CC:-gcc} -std=gnu17 -O2 -fomit-frame-pointer -fno-optimize-sibling-calls "
-		    "tests/live/targets/walk/stacks.c -o \"$P\" -ldl -pthread");
-	if (!profiler_start(&profiler, &options, reason))
+	assert_int_equal(setenv("MORE", more_source, 1), 0);
+	run_command("printf '%s' \"$MORE\" | ${CC:-gcc} -std=gnu17 -O2 -fomit-frame-pointer "
+		    "-fno-optimize-sibling-calls tests/live/targets/walk/stacks.c -x c - "
+		    "-o \"$P\" -ldl -pthread");
+	if (!profiler_start(profiler, &options, reason))
 		fail_msg("%s", reason);
-
 	/* Its first samples, which ask for its table, and those of the C library. */
 	run_once("0.3");
-	profiler_run(&profiler, 500);
+	profiler_run(profiler, 500);
 	run_once("0.1");
-	profiler_run(&profiler, 1500);
-	run_many(&profiler);
+	profiler_run(profiler, 1500);
+}
+
+static void tear_down(struct profiler *profiler)
+{
+	profiler_stop(profiler);
+	remove_folder(folder);
+}
+
+static void assert_walked_in_the_kernel(struct profiler *profiler)
+{
+	uint64_t counters[COUNTER_COUNT];
+
+	run_many(profiler);
 	assert_true(seen.complete >= seen.deep - seen.deep / 50);
 	assert_true(seen.came_early <= seen.deep / 20);
-	sampler_counters(profiler.sampler, counters);
+	sampler_counters(profiler->sampler, counters);
 	assert_true(counters[COUNTER_BY_KERNEL] >= seen.deep - seen.deep / 20);
+}
+
+static void known_files_are_found_without_the_collector(void **state)
+{
+	struct profiler profiler;
+
+	(void)state;
+	set_up(&profiler, "");
+	assert_walked_in_the_kernel(&profiler);
 
 	/* Another file by the same name, with the same contents. */
 	run_command("cp \"$P\" \"$P.new\" && mv \"$P.new\" \"$P\"");
 	run_many(&profiler);
 	assert_true(seen.came_early >= seen.deep - seen.deep / 20);
-	profiler_stop(&profiler);
-	remove_folder(folder);
+	tear_down(&profiler);
+}
+
+static void they_are_found_among_ten_thousand_mappings(void **state)
+{
+	struct profiler profiler;
+
+	(void)state;
+	set_up(&profiler, many_pieces);
+	assert_walked_in_the_kernel(&profiler);
+	tear_down(&profiler);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_files_are_found_without_the_collector),
+		cmocka_unit_test(they_are_found_among_ten_thousand_mappings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

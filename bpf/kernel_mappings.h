@@ -150,6 +150,9 @@ __noinline int kernel_mappings_ask(struct walk_state *s, __u64 address)
 	/* Here, where it takes all that follows out of the program. */
 	if (!s || !kernel_mappings_are_readable())
 		return 0;
+	/* That of the frame before, mostly. */
+	if (address >= s->start && address < s->end)
+		return 1;
 	mapping = kernel_mappings_find(memory, address, (__u64 *)s->window);
 	if (!mapping || BPF_CORE_READ(mapping, vm_mm) != memory ||
 	    !(BPF_CORE_READ(mapping, vm_flags) & VM_EXEC))

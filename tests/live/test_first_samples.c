@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,7 +43,8 @@ static void look(void *context, const struct event *event)
 {
 	(void)context;
 	if ((pid_t)event->pid < seen.first || (pid_t)event->pid > seen.last ||
-	    event->user_frame_count < DEPTH)
+	    event->user_frame_count < DEPTH ||
+	    strncmp(event->comm, "stacks", sizeof(event->comm)) != 0)
 		return;
 	seen.deep++;
 	seen.came_early += (event->flags & EVENT_CAME_EARLY) != 0;

@@ -44,6 +44,22 @@ int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **
 	return 0;
 }
 
+int reader_chronicle_part(struct reader *reader, int64_t scope, struct node_map *marked,
+			  struct cached **ret)
+{
+	autoclean(cached) struct cached *cached = cached_new();
+	int err = cached ? tree_init(&cached->tree) : -ENOMEM;
+
+	if (!err)
+		err = growth_read_marked(reader->database, reader->codec, scope,
+					 catalog_count(reader->catalog, CATALOG_BUILD), marked,
+					 &cached->tree, check_time, reader);
+	if (err)
+		return err;
+	*ret = TAKE(cached);
+	return 0;
+}
+
 int reader_piece_row(struct reader *reader, uint32_t piece, const char *sql, sqlite3_stmt **ret)
 {
 	int err = 0;

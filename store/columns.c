@@ -463,19 +463,11 @@ int codec_pack_locations(struct codec *codec, const struct tree *tree, uint32_t 
 	return codec_pack_columns(codec, 2, ret);
 }
 
-int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
-			   struct tree *tree)
+/* Those of a row of which the first number was read. */
+static int add_locations(struct bytes columns[static 2], uint32_t build_count, struct tree *tree)
 {
-	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = codec_unpack_columns(codec, blob, size, 2, columns);
-	uint64_t last = 0;
-
-	if (err)
-		return err;
-	if (bytes_varint(&columns[0]) != tree->builds.count)
-		return -EBADMSG;
-
 	size_t count = bytes_count(&columns[0], 1, TREE_LOCATION_COUNT_MAX - tree->builds.count);
+	uint64_t last = 0;
 	uint64_t builds[TOGETHER], addresses[TOGETHER];
 
 	if (array_reserve(&tree->builds, count) < 0 || array_reserve(&tree->addresses, count) < 0)
@@ -496,6 +488,37 @@ int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, u
 		}
 	}
 	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
+}
+
+int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, uint32_t build_count,
+			   struct tree *tree)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+
+	if (err)
+		return err;
+	return bytes_varint(&columns[0]) == tree->builds.count
+		       ? add_locations(columns, build_count, tree)
+		       : -EBADMSG;
+}
+
+int codec_unpack_location_row(struct codec *codec, const void *blob, size_t size,
+			      uint32_t build_count, struct tree *row, uint32_t *ret_first)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+	uint64_t first;
+
+	row->builds.count = row->addresses.count = 0;
+	if (err)
+		return err;
+	first = bytes_varint(&columns[0]);
+	err = add_locations(columns, build_count, row);
+	if (!err && first > TREE_LOCATION_COUNT_MAX - row->builds.count)
+		err = -EBADMSG;
+	*ret_first = (uint32_t)first;
+	return err;
 }
 
 /* A node: how far up its parent stands, 0 for none; then its location, or its service's name. */
@@ -520,41 +543,33 @@ int codec_pack_nodes(struct codec *codec, const struct tree *tree, uint32_t firs
 	return codec_pack_columns(codec, 2, ret);
 }
 
-/* Makes nodes of how far up their parents stand and of their locations' differences. */
-static int add_nodes(struct tree *tree, const uint64_t *ups, const uint64_t *differences,
-		     size_t count, uint32_t *location)
+/* Makes nodes of how far up their parents stand and of their locations' differences. number: of the
+ * first of them. */
+static int make_nodes(struct tree_node *nodes, uint32_t number, const uint64_t *ups,
+		      const uint64_t *differences, size_t count, uint32_t location_count,
+		      uint32_t *location)
 {
-	const uint32_t location_count = tree->builds.count;
-	struct tree_node *nodes = tree->nodes.items;
-	uint32_t number = tree->nodes.count;
 	uint32_t last = *location;
 
 	for (size_t i = 0; i < count; i++, number++) {
 		if (!add_difference(&last, unzigzag(differences[i])) || ups[i] > number ||
 		    (ups[i] > 0 && last >= location_count))
 			return -EBADMSG;
-		nodes[number] =
-			(struct tree_node){ ups[i] ? number - (uint32_t)ups[i] : TREE_NO_PARENT,
-					    last };
+		nodes[i] = (struct tree_node){ ups[i] ? number - (uint32_t)ups[i] : TREE_NO_PARENT,
+					       last };
 	}
-	tree->nodes.count = number;
 	*location = last;
 	return 0;
 }
 
-int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree)
+/* Those of a row that begins with a number, behind what the tree has. */
+static int add_nodes(struct bytes columns[static 2], uint32_t number, uint32_t location_count,
+		     struct tree *tree)
 {
-	struct bytes columns[COLUMNS_COUNT_MAX];
-	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+	size_t count = bytes_count(&columns[0], 1, TREE_NODE_COUNT_MAX - number);
 	uint64_t ups[TOGETHER], differences[TOGETHER];
 	uint32_t location = 0;
-
-	if (err)
-		return err;
-	if (bytes_varint(&columns[0]) != tree->nodes.count)
-		return -EBADMSG;
-
-	size_t count = bytes_count(&columns[0], 1, TREE_NODE_COUNT_MAX - tree->nodes.count);
+	int err = 0;
 
 	if (array_reserve(&tree->nodes, count) < 0)
 		return -ENOMEM;
@@ -565,11 +580,40 @@ int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struc
 		bytes_varints(&columns[1], differences, some);
 		err = columns[0].error || columns[1].error
 			      ? -EBADMSG
-			      : add_nodes(tree, ups, differences, some, &location);
+			      : make_nodes(tree->nodes.items + tree->nodes.count,
+					   number + (uint32_t)first, ups, differences, some,
+					   location_count, &location);
+		if (!err)
+			tree->nodes.count += (uint32_t)some;
 	}
 	if (err)
 		return err;
 	return columns[0].error || columns[0].left || columns[1].left ? -EBADMSG : 0;
+}
+
+int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+
+	if (err)
+		return err;
+	return bytes_varint(&columns[0]) == tree->nodes.count
+		       ? add_nodes(columns, tree->nodes.count, tree->builds.count, tree)
+		       : -EBADMSG;
+}
+
+int codec_unpack_node_row(struct codec *codec, const void *blob, size_t size, uint32_t first,
+			  uint32_t location_count, struct tree *row)
+{
+	struct bytes columns[COLUMNS_COUNT_MAX];
+	int err = codec_unpack_columns(codec, blob, size, 2, columns);
+
+	row->nodes.count = 0;
+	if (err)
+		return err;
+	return bytes_varint(&columns[0]) == first ? add_nodes(columns, first, location_count, row)
+						  : -EBADMSG;
 }
 
 int codec_pack_pairs(struct codec *codec, const struct pair *pairs, size_t count, struct buf *ret)

@@ -186,6 +186,15 @@ int codec_unpack_locations(struct codec *codec, const void *blob, size_t size, u
 			   struct tree *tree);
 int codec_unpack_nodes(struct codec *codec, const void *blob, size_t size, struct tree *tree);
 
+/*
+ * A row of them by itself, in place of what another tree has; the nodes' parents and locations have
+ * their numbers in the whole. first: which number the first has; location_count: of all so far.
+ */
+int codec_unpack_location_row(struct codec *codec, const void *blob, size_t size,
+			      uint32_t build_count, struct tree *row, uint32_t *ret_first);
+int codec_unpack_node_row(struct codec *codec, const void *blob, size_t size, uint32_t first,
+			  uint32_t location_count, struct tree *row);
+
 /* Which series occurred with which sample labels. */
 struct pair {
 	uint32_t series;

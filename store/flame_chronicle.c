@@ -9,6 +9,7 @@
 #include "store/asking.h"
 #include "store/block_labels.h"
 #include "store/flame_private.h"
+#include "store/growth.h"
 
 /*
  * Flame graphs out of chronicles: the lists of all pieces that were picked are summed by node of
@@ -79,7 +80,7 @@ static int add_list(void *context, struct reader *reader, struct block *block)
 		struct entry entry;
 
 		err = entry_reader_next(&block->entries, block->is_valued, &entry);
-		if (err || entry.node >= question->tree->nodes.count)
+		if (err || entry.node >= question->sum_count)
 			return err ? err : -EBADMSG;
 		if (question->roots && !question->root_matches[question->roots[entry.node]])
 			continue;
@@ -87,8 +88,9 @@ static int add_list(void *context, struct reader *reader, struct block *block)
 			entry.value = saturated_product(entry.count, block->period);
 		question->merge.sample_count =
 			saturated_sum(question->merge.sample_count, entry.count);
-		question->self.items[entry.node] =
-			saturated_sum(question->self.items[entry.node], entry.value);
+		question->sums[entry.node] = saturated_sum(question->sums[entry.node], entry.value);
+		if (question->marked)
+			node_map_add(question->marked, entry.node);
 	}
 	return err;
 }
@@ -132,11 +134,78 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 	return err;
 }
 
-/* Sums the pieces of a level, or of all (UINT32_MAX), in one scope; question->tree is its tree. */
+/*
+ * Whether the tree of the host is so large that no more of it is read than the pieces have. Who
+ * asks for services has to know which nodes stand below them before anything is added up.
+ */
+static bool is_read_in_part(const struct flame_question *question, const struct reader *reader,
+			    int64_t scope, const struct pick *picks, uint32_t count)
+{
+	return scope == CHRONICLE_HOST && !flame_is_by_service(question) && !reader_hides(reader) &&
+	       picks[count - 1].piece.nodes > question->store->nodes_together;
+}
+
+/* The sums of what is marked, as far as the pieces had them, in the order of question->tree. */
+static int take_sums(struct flame_question *question)
+{
+	uint32_t count = question->tree->nodes.count;
+	uint32_t number = 0;
+	int err = flame_reserve_scratch(question, count);
+
+	for (uint32_t i = 0; !err && i <= question->marked->node_count / 64; i++)
+		for (uint64_t word = question->marked->words[i]; word; word &= word - 1) {
+			uint32_t node = i * 64 + (uint32_t)__builtin_ctzll(word);
+
+			assert(number < count);
+			question->self.items[number++] = question->sums[node];
+		}
+	assert(err || number == count);
+	return err;
+}
+
+static int sum_part(struct flame_question *question, struct reader *reader, int64_t scope,
+		    uint32_t level, const struct pick *picks, uint32_t count)
+{
+	uint32_t node_count = 0;
+	autoclean(node_map) struct node_map marked = { 0 };
+	autofree uint64_t *sums = NULL;
+	int err = growth_count(reader->database, scope, &node_count);
+
+	if (!err)
+		err = node_map_init(&marked, node_count);
+	if (err)
+		return err;
+	/* Pages that nothing is added to are never there. */
+	sums = calloc((size_t)node_count + 1, sizeof(sums[0]));
+	if (!sums)
+		return -ENOMEM;
+	question->sums = sums;
+	question->sum_count = node_count;
+	question->marked = &marked;
+	err = sum_lists(question, reader, scope, level, picks, count);
+	if (!err)
+		err = reader_chronicle_part(reader, scope, &marked, &question->cached);
+	if (!err) {
+		question->tree = &question->cached->tree;
+		err = flame_check_roots(question->tree, reader->catalog);
+	}
+	if (!err)
+		err = take_sums(question);
+	question->sums = NULL;
+	question->marked = NULL;
+	return err;
+}
+
+/* Sums the pieces of a level, or of all (UINT32_MAX), in one scope; question->tree is its tree, or
+ * what of it they have. */
 static int sum_scope(struct flame_question *question, struct reader *reader, int64_t scope,
 		     uint32_t level, const struct pick *picks, uint32_t count)
 {
-	int err = reader_chronicle_tree(reader, scope, &question->cached);
+	int err;
+
+	if (is_read_in_part(question, reader, scope, picks, count))
+		return sum_part(question, reader, scope, level, picks, count);
+	err = reader_chronicle_tree(reader, scope, &question->cached);
 
 	if (err)
 		return err;
@@ -147,6 +216,8 @@ static int sum_scope(struct flame_question *question, struct reader *reader, int
 	if (err)
 		return err;
 	memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
+	question->sums = question->self.items;
+	question->sum_count = question->tree->nodes.count;
 	return sum_lists(question, reader, scope, level, picks, count);
 }
 

@@ -8,6 +8,7 @@
 #include "store/forest_walk.h"
 #include "store/merge.h"
 #include "store/naming.h"
+#include "store/node_map.h"
 #include "store/reader.h"
 #include "store/sandwich.h"
 
@@ -75,6 +76,11 @@ struct flame_question {
 	uint32_t *roots;    /* of a chronicle's tree of the host, by node: which root; or NULL */
 	int64_t scope;	    /* of the chronicle's lists that are read */
 	bool *root_matches; /* by root, for the type that is read */
+	/* What the lists of chronicles are added to, by node; and which nodes these have, or NULL.
+	 */
+	uint64_t *sums;
+	uint32_t sum_count;
+	struct node_map *marked;
 	ARRAY(uint64_t) self;
 	ARRAY(uint64_t) total;
 	ARRAY(uint32_t) mapped;

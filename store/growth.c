@@ -104,6 +104,183 @@ int growth_read_tree(sqlite3 *chronicle, struct codec *codec, int64_t scope, uin
 	return err;
 }
 
+/* ---- some of a tree -------------------------------------------------------------------------- */
+
+/* What was read of a scope, from its last row on. */
+struct picking {
+	struct node_map *nodes;
+	struct node_map locations; /* that these have */
+	struct tree row;
+	struct tree *tree;	 /* of each what is marked, the last first */
+	uint32_t node, location; /* all from these on were read */
+	bool has_started;
+};
+
+static void picking_cleanup(struct picking *picking)
+{
+	node_map_done(&picking->locations);
+	tree_done(&picking->row);
+}
+
+static int pick_nodes(struct picking *picking)
+{
+	for (uint32_t i = picking->row.nodes.count; i-- > 0;) {
+		struct tree_node node = picking->row.nodes.items[i];
+
+		if (!node_map_has(picking->nodes, picking->node + i))
+			continue;
+		if (node.parent != TREE_NO_PARENT) {
+			node_map_add(picking->nodes, node.parent);
+			if (node.location >= TREE_RESERVED_COUNT)
+				node_map_add(&picking->locations, node.location);
+		}
+		if (array_reserve(&picking->tree->nodes, 1) < 0)
+			return -ENOMEM;
+		picking->tree->nodes.items[picking->tree->nodes.count++] = node;
+	}
+	return 0;
+}
+
+static int pick_locations(struct picking *picking)
+{
+	for (uint32_t i = picking->row.builds.count; i-- > 0;) {
+		int64_t number;
+
+		if (!node_map_has(&picking->locations, picking->location + i))
+			continue;
+		number = tree_add_location(picking->tree, picking->row.builds.items[i],
+					   picking->row.addresses.items[i]);
+		if (number < 0)
+			return (int)number;
+	}
+	return 0;
+}
+
+/* Nodes have locations of their own row and those before. */
+static int pick_row(struct picking *picking, struct codec *codec, sqlite3_stmt *row,
+		    uint32_t build_count)
+{
+	int64_t count = sqlite3_column_int64(row, 0);
+	struct str locations = database_column(row, 1);
+	struct str nodes = database_column(row, 2);
+	uint32_t end = picking->node;
+	uint32_t location_before = picking->location;
+	uint32_t location_end;
+	int err = codec_unpack_location_row(codec, locations.text, locations.size, build_count,
+					    &picking->row, &picking->location);
+
+	if (err)
+		return err;
+	location_end = picking->location + picking->row.builds.count;
+	if (!picking->has_started)
+		err = node_map_init(&picking->locations, location_end);
+	else if (location_end != location_before)
+		err = -EBADMSG;
+	if (err || count < 0 || count > end)
+		return err ? err : -EBADMSG;
+	picking->has_started = true;
+	picking->node = end - (uint32_t)count;
+	if (node_map_has_any(picking->nodes, picking->node, end)) {
+		err = codec_unpack_node_row(codec, nodes.text, nodes.size, picking->node,
+					    location_end, &picking->row);
+		if (!err && picking->row.nodes.count != count)
+			err = -EBADMSG;
+		if (!err)
+			err = pick_nodes(picking);
+	}
+	return err ? err : pick_locations(picking);
+}
+
+/* The first first, in numbers among themselves. */
+static void put_in_order(struct picking *picking)
+{
+	struct tree *tree = picking->tree;
+	struct tree_node *nodes = tree->nodes.items;
+
+	node_map_number(picking->nodes);
+	node_map_number(&picking->locations);
+	for (uint32_t i = 0, k = tree->nodes.count; i + 1 < k--; i++) {
+		struct tree_node node = nodes[i];
+
+		nodes[i] = nodes[k];
+		nodes[k] = node;
+	}
+	for (uint32_t i = TREE_RESERVED_COUNT, k = tree->builds.count; i + 1 < k--; i++) {
+		uint32_t build = tree->builds.items[i];
+		uint64_t address = tree->addresses.items[i];
+
+		tree->builds.items[i] = tree->builds.items[k];
+		tree->addresses.items[i] = tree->addresses.items[k];
+		tree->builds.items[k] = build;
+		tree->addresses.items[k] = address;
+	}
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		if (nodes[i].parent == TREE_NO_PARENT)
+			continue;
+		if (!node_map_find(picking->nodes, &nodes[i].parent))
+			assert(false);
+		if (nodes[i].location < TREE_RESERVED_COUNT)
+			continue;
+		if (!node_map_find(&picking->locations, &nodes[i].location))
+			assert(false);
+		nodes[i].location += TREE_RESERVED_COUNT;
+	}
+}
+
+int growth_read_marked(sqlite3 *chronicle, struct codec *codec, int64_t scope, uint32_t build_count,
+		       struct node_map *marked, struct tree *tree, int (*row)(void *context),
+		       void *context)
+{
+	autoclean(picking) struct picking picking = { .nodes = marked,
+						      .tree = tree,
+						      .node = marked->node_count };
+	autoclean(statement) sqlite3_stmt *statement = NULL;
+	int err = database_prepare(chronicle,
+				   "SELECT node_count, locations, nodes FROM growth "
+				   "WHERE scope = ? ORDER BY id DESC",
+				   &statement);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(statement, 1, scope);
+	while ((err = database_step(statement)) > 0) {
+		err = pick_row(&picking, codec, statement, build_count);
+		if (!err)
+			err = row(context);
+		if (err)
+			return err;
+	}
+	if (err)
+		return err;
+	if (picking.node != 0 || (picking.has_started && picking.location != TREE_RESERVED_COUNT))
+		return -EBADMSG;
+	if (picking.has_started)
+		put_in_order(&picking);
+	return 0;
+}
+
+int growth_count(sqlite3 *chronicle, int64_t scope, uint32_t *ret)
+{
+	autoclean(statement) sqlite3_stmt *row = NULL;
+	int64_t count;
+	int err = database_prepare(
+		chronicle, "SELECT coalesce(sum(node_count), 0) FROM growth WHERE scope = ?", &row);
+
+	if (err)
+		return err;
+	sqlite3_bind_int64(row, 1, scope);
+	err = database_step(row);
+	if (err <= 0)
+		return err ? err : -EUCLEAN;
+	count = sqlite3_column_int64(row, 0);
+	if (count < 0 || count > TREE_NODE_COUNT_MAX)
+		return -EBADMSG;
+	*ret = (uint32_t)count;
+	return 0;
+}
+
+/* ---- what a piece adds ----------------------------------------------------------------------- */
+
 /* The piece's locations in the tree: those that are there, and then those that are not yet. */
 static int add_locations(const struct match *match, uint32_t *numbers)
 {

@@ -5,6 +5,7 @@
 
 #include "store/columns.h"
 #include "store/database.h"
+#include "store/node_map.h"
 #include "store/segment.h"
 
 /*
@@ -25,6 +26,19 @@ struct growth {
  */
 int growth_read_tree(sqlite3 *chronicle, struct codec *codec, int64_t scope, uint32_t build_count,
 		     struct tree *tree, int (*row)(void *context), void *context);
+
+/*
+ * The same of those nodes only that are marked, and of all that they stand below: these are marked
+ * as well, and numbered. Their order is that of the whole. From the last row to the first, so that
+ * each is unpacked once, and none is whose nodes nobody marked: what is in memory is what is used,
+ * of millions of nodes mostly a few thousand. marked: as many as the scope has nodes.
+ */
+int growth_read_marked(sqlite3 *chronicle, struct codec *codec, int64_t scope, uint32_t build_count,
+		       struct node_map *marked, struct tree *tree, int (*row)(void *context),
+		       void *context);
+
+/* How many nodes a scope has. */
+int growth_count(sqlite3 *chronicle, int64_t scope, uint32_t *ret);
 
 /*
  * Reads a scope's tree from the chronicle and adds what the piece has beyond it. build_count: of

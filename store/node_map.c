@@ -24,6 +24,18 @@ void node_map_done(struct node_map *map)
 	*map = (struct node_map){ 0 };
 }
 
+bool node_map_has_any(const struct node_map *map, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end;) {
+		uint64_t left = map->words[i / 64] >> i % 64;
+
+		if (left)
+			return i + (uint32_t)__builtin_ctzll(left) < end;
+		i += 64 - i % 64;
+	}
+	return false;
+}
+
 void node_map_number(struct node_map *map)
 {
 	uint32_t rank = 0;

@@ -19,6 +19,11 @@ struct node_map {
 int node_map_init(struct node_map *map, uint32_t node_count);
 void node_map_done(struct node_map *map);
 
+static inline void node_map_cleanup(struct node_map *map)
+{
+	node_map_done(map);
+}
+
 static inline void node_map_add(struct node_map *map, uint32_t node)
 {
 	map->words[node / 64] |= UINT64_C(1) << node % 64;
@@ -28,6 +33,9 @@ static inline bool node_map_has(const struct node_map *map, uint32_t node)
 {
 	return node < map->node_count && (map->words[node / 64] >> node % 64 & 1);
 }
+
+/* Whether it has any from first on, before end. */
+bool node_map_has_any(const struct node_map *map, uint32_t first, uint32_t end);
 
 /* No more are added. */
 void node_map_number(struct node_map *map);

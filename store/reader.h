@@ -154,7 +154,8 @@ struct reader {
 	const struct catalog *catalog;
 	struct pool pairs;  /* struct pair, with a verdict for each */
 	uint32_t next_pair; /* the one behind that which was judged last: it may well come next */
-	uint32_t last_pairs[READER_PAIRS_KNOWN]; /* by a part of them, those that were judged last */
+	uint32_t
+		last_pairs[READER_PAIRS_KNOWN]; /* by a part of them, those that were judged last */
 	ARRAY(struct verdict) verdicts;
 	struct runs runs;
 	struct activity activity; /* of the settled segment that is read, and its pairs */
@@ -260,6 +261,11 @@ int reader_blocks(struct reader *reader, const struct segment_row *row, reader_w
 
 /* A scope's tree in a chronicle (store/chronicle.h), with a reference. */
 int reader_chronicle_tree(struct reader *reader, int64_t scope, struct cached **ret);
+
+/* The marked nodes of it, and what they stand below, which is marked then, too: the question's
+ * alone. */
+int reader_chronicle_part(struct reader *reader, int64_t scope, struct node_map *marked,
+			  struct cached **ret);
 
 /*
  * What a chronicle's row says of a piece, by the same columns of it for all that a question reads;

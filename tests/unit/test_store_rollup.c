@@ -832,6 +832,61 @@ static void chronicles_of_segments_end_with_many_nodes(void **state)
 	assert_int_equal(store_scene_open(scene), 0);
 }
 
+/* Of a tree that is too large to be read as a whole what the pieces have is read: no answer is
+ * another, and of rows without any the nodes are not unpacked. */
+static void a_part_of_a_large_tree_is_enough(void **state)
+{
+	struct store_scene *scene = *state;
+	const uint32_t together[] = { 0, 500 };
+	struct flame flames[2][5];
+	struct store_asker askers[2][5] = { 0 };
+	struct functions functions[2] = { 0 };
+
+	live(scene, 5 * HOUR_MS + 17 * MINUTE_MS, 60);
+	settle(scene);
+	for (unsigned i = 0; i < 2; i++) {
+		struct store_question question = { .type = STR(CPU),
+						   .from_unix_ms = START_MS - 25 * HOUR_MS,
+						   .to_unix_ms = unix_ms };
+		struct functions_options options = { .limit = 100 };
+
+		scene->store = store_close(scene->store);
+		scene->options.nodes_together = together[i];
+		assert_int_equal(store_scene_open(scene), 0);
+		for (unsigned k = 0; k < 5; k++) {
+			struct asked asked = { START_MS + k * 20 * MINUTE_MS,
+					       k < 4 ? START_MS + (k + 1) * HOUR_MS - 1 : unix_ms,
+					       NULL, false };
+
+			flames[i][k] =
+				ask_nodes_of(scene, &asked, k % 2 ? 1 << 20 : 1000, &askers[i][k]);
+		}
+		assert_int_equal(store_functions(scene->store, &question, &options, &functions[i]),
+				 0);
+	}
+	for (unsigned k = 0; k < 5; k++) {
+		assert_true(flames[0][k].node_count > 100);
+		assert_int_equal(flames[0][k].sample_count, flames[1][k].sample_count);
+		assert_int_equal(flames[0][k].rolled_count, flames[1][k].rolled_count);
+		assert_same(&flames[0][k], &flames[1][k]);
+		flame_done(&flames[0][k]);
+		flame_done(&flames[1][k]);
+	}
+	/* The first hour of five: later rows have nothing that it needs. */
+	print_message("# %llu pieces, then %llu\n", (unsigned long long)askers[0][0].pieces,
+		      (unsigned long long)askers[1][0].pieces);
+	assert_true(askers[1][0].pieces < askers[0][0].pieces);
+	assert_true(functions[0].count > 10);
+	assert_int_equal(functions[0].count, functions[1].count);
+	for (uint32_t i = 0; i < functions[0].count; i++) {
+		assert_true(str_equal(functions[0].rows[i].name, functions[1].rows[i].name));
+		assert_int_equal(functions[0].rows[i].self, functions[1].rows[i].self);
+		assert_int_equal(functions[0].rows[i].total, functions[1].rows[i].total);
+	}
+	functions_done(&functions[0]);
+	functions_done(&functions[1]);
+}
+
 /* What an older program began, with pieces of both, goes on with those of spans. */
 static void a_chronicle_of_both_goes_on_with_spans(void **state)
 {
@@ -1054,6 +1109,7 @@ int main(void)
 		SCENE_TEST(roll_ups_outlive_samples_for_room),
 		SCENE_TEST(a_chronicle_is_not_imported),
 		SCENE_TEST(chronicles_of_segments_end_with_many_nodes),
+		SCENE_TEST(a_part_of_a_large_tree_is_enough),
 		SCENE_TEST(a_chronicle_of_both_goes_on_with_spans),
 		SCENE_TEST(damage_is_made_good),
 		SCENE_TEST(a_seal_ends_a_chronicle),

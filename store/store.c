@@ -742,15 +742,6 @@ int store_commit(struct store *store)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-static void tidy_connections(const struct spans *spans, uint64_t now_ns)
-{
-	for (uint32_t i = 0; i < spans->spans.count; i++) {
-		struct span *span = spans->spans.items[i];
-
-		connections_tidy(&span->connections, span->writer != NULL, now_ns);
-	}
-}
-
 /* Spans that readers found damaged, and those that could not be sealed when they were full. */
 static int tend_spans(struct store *store)
 {
@@ -872,8 +863,8 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 
 	scratches_tidy(&store->scratches, now_ns);
 	cache_tidy(store->cache, now_ns);
-	tidy_connections(&store->spans, now_ns);
-	tidy_connections(&store->chronicles, now_ns);
+	store_tidy_connections(&store->spans, now_ns);
+	store_tidy_connections(&store->chronicles, now_ns);
 	if (store->open && store->open->live)
 		live_rest(store->open->live);
 	if (store->late && store->late->live)

@@ -213,6 +213,16 @@ bool store_is_rolled(const struct store *store, uint64_t identity, uint32_t segm
 int store_note_rolled(struct store *store, const struct piece *piece);
 int store_find_rolled(struct store *store);
 
+/* See connections_tidy(). The writer's. */
+static inline void store_tidy_connections(const struct spans *spans, uint64_t now_monotonic_ns)
+{
+	for (uint32_t i = 0; i < spans->spans.count; i++) {
+		struct span *span = spans->spans.items[i];
+
+		connections_tidy(&span->connections, span->writer != NULL, now_monotonic_ns);
+	}
+}
+
 static inline enum store_class span_class(const struct span *span)
 {
 	if (span->is_chronicle)

@@ -26,7 +26,7 @@ static int64_t age_time(const struct span *span)
 {
 	if (span_class(span) == STORE_LATE && span->finished_ms > span->end_ms)
 		return span->finished_ms;
-	/* A chronicle holds what was rolled up in its month, of whatever time that was. */
+	/* A chronicle holds what was rolled up while it grew, of whatever time that was. */
 	if (span_class(span) == STORE_ROLLED)
 		return span->finished_ms;
 	return span->end_ms;

@@ -10,9 +10,9 @@
 
 /*
  * What is rolled up when, and where to. The thread that compacts does it (compaction.c): it reads a
- * span and commits one piece into the chronicle that grows, which nobody else writes. What of it
- * was done is known from the pieces, so that a crash loses at most the one that was not committed,
- * and a chronicle that was damaged is made again of what spans there still are.
+ * span and commits one piece into the chronicle that grows of its level, which nobody else writes.
+ * What was done is known from the pieces, so that a crash loses at most the one that was not
+ * committed, and a chronicle that was damaged is made again of what spans there still are.
  */
 
 static int64_t start_of_month(int64_t unix_ms, int months_on)
@@ -49,17 +49,28 @@ static bool has_grown(const struct store *store, const struct span *chronicle)
 
 int store_resume_chronicles(struct store *store)
 {
+	struct span *empty = NULL;
+
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
 		struct span *chronicle = store->chronicles.spans.items[i];
 		struct span **growing = &store->growing[level_of(chronicle)];
 
 		/* What an earlier program began is sealed, or what a deletion ended; a new one
 		   begins. */
-		if (!chronicle->is_sealed && chronicle->clean_until >= store_last_deletion(store) &&
-		    chronicle->version == SPAN_VERSION && !has_grown(store, chronicle) &&
-		    (!*growing || (*growing)->from_ms <= chronicle->from_ms))
+		if (chronicle->is_sealed || chronicle->clean_until < store_last_deletion(store) ||
+		    chronicle->version != SPAN_VERSION || has_grown(store, chronicle))
+			continue;
+		if (chronicle->pieces.pieces.count == 0)
+			empty = chronicle;
+		else if (!*growing || (*growing)->from_ms <= chronicle->from_ms)
 			*growing = chronicle;
 	}
+	/* One that was made and not written to yet may become any. */
+	for (uint32_t i = 0; empty && i < CHRONICLE_LEVEL_COUNT; i++)
+		if (!store->growing[i]) {
+			store->growing[i] = empty;
+			empty = NULL;
+		}
 	return store_find_rolled(store);
 }
 

@@ -28,6 +28,7 @@
 #include "store/pool.h"
 #include "store/roll.h"
 #include "store/selector.h"
+#include "store/span.h"
 #include "tests/support/store_scene.h"
 
 #define START_MS  INT64_C(1764000000000) /* 24 November 2025, 16:00 */
@@ -928,6 +929,48 @@ static void a_chronicle_of_both_goes_on_with_spans(void **state)
 	assert_int_equal(store_scene_open(scene), 0);
 }
 
+/* Killed between a file and its first piece: which level it was for it does not say. */
+static void one_without_pieces_does_not_end_another(void **state)
+{
+	struct store_scene *scene = *state;
+	struct span_range range = { .is_chronicle = true };
+	struct level_count segments;
+	char folder[4096], path[8192];
+	sqlite3 *database = NULL;
+	struct span *made = NULL;
+	uint32_t number = 1000;
+
+	live(scene, 45 * MINUTE_MS, 60);
+	find_chronicle(scene, "r.db", path);
+	scene->store = store_close(scene->store);
+	segments = count_level(scene, CHRONICLE_SEGMENT, 0);
+	assert_int_equal(segments.files, 1);
+	assert_int_equal(database_open(path, DATABASE_READ, &database), 0);
+	assert_int_equal(database_number(database, "SELECT value FROM meta WHERE key = 'from'",
+					 &range.from_ms),
+			 0);
+	assert_int_equal(database_number(database, "SELECT value FROM meta WHERE key = 'until'",
+					 &range.until_ms),
+			 0);
+	database_close(database);
+	snprintf(folder, sizeof(folder), "%s/data", scene->folder);
+	assert_int_equal(span_create(folder, range, &number, &made), 0);
+	span_free(made);
+
+	assert_int_equal(store_scene_open(scene), 0);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+	live(scene, 3 * HOUR_MS, 60);
+	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
+		      true);
+	scene->store = store_close(scene->store);
+	assert_int_equal(count_level(scene, CHRONICLE_SEGMENT, 0).files, 1);
+	assert_int_equal(count_level(scene, CHRONICLE_SEGMENT, 0).mixed, 0);
+	assert_true(count_level(scene, CHRONICLE_SEGMENT, 0).pieces > segments.pieces);
+	assert_int_equal(count_level(scene, CHRONICLE_SPAN, 0).files, 1);
+	assert_int_equal(store_scene_open(scene), 0);
+	assert_int_equal(status_of(scene).classes[STORE_ROLLED].span_count, 2);
+}
+
 static void damage(const char *path)
 {
 	struct stat status;
@@ -1111,6 +1154,7 @@ int main(void)
 		SCENE_TEST(chronicles_of_segments_end_with_many_nodes),
 		SCENE_TEST(a_part_of_a_large_tree_is_enough),
 		SCENE_TEST(a_chronicle_of_both_goes_on_with_spans),
+		SCENE_TEST(one_without_pieces_does_not_end_another),
 		SCENE_TEST(damage_is_made_good),
 		SCENE_TEST(a_seal_ends_a_chronicle),
 		SCENE_TEST(questions_get_all_of_it_meanwhile),

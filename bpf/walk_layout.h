@@ -122,8 +122,9 @@ UNWIND_INLINE __u64 walk_mix(__u64 hash, __u64 word)
 }
 
 /*
- * What tells a file apart from all others and from itself when it was changed or replaced: nobody
- * but who sets the clock can say when a change was. Without the device, of which containers' file
+ * What tells a file apart from all others and from itself when it was changed or replaced: when a
+ * change was nobody can say but who sets the clock, or serves the file system by a program of his
+ * own (FUSE), of which no file gets known. Without the device, of which containers' file
  * systems tell programs another than the kernel has. All zero is the vDSO.
  */
 UNWIND_INLINE __u64 walk_file_hash(__u64 inode, __u64 size, __u64 modified, __u64 changed)

@@ -11,17 +11,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "collector/fuse.h"
 #include "collector/processes.h"
 
 #define DEBUG_FOLDER "usr/lib/debug"
-
-enum {
-	FUSE_MAGIC = 0x65735546, /* FUSE_SUPER_MAGIC of linux/magic.h, since 5.16 there */
-};
 
 struct search {
 	const struct identity *wanted;
@@ -141,7 +137,6 @@ static bool was_seen(const struct search *search, const struct stat *root)
 static int look_into(void *context, const struct process *process, const struct file *file)
 {
 	struct search *search = context;
-	struct statfs system;
 	struct stat status;
 	char path[32];
 
@@ -154,7 +149,7 @@ static int look_into(void *context, const struct process *process, const struct 
 	    was_seen(search, &status) || search->root_count == DEBUG_FILES_ROOT_COUNT_MAX)
 		return -ENOENT;
 	search->roots[search->root_count++] = status;
-	if (fstatfs(root, &system) || system.f_type == FUSE_MAGIC)
+	if (fuse_serves(root))
 		return -ENOENT;
 	if (open_by_build_id(search, root, &search->fd) == 0)
 		return 0;

@@ -9,14 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "collector/fuse.h"
 #include "collector/processes.h"
 
 enum {
-	FUSE_MAGIC = 0x65735546, /* FUSE_SUPER_MAGIC of linux/magic.h, since 5.16 there */
 	FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
 };
 
@@ -24,11 +23,10 @@ enum {
 static bool belongs_to(int fd, int process_folder)
 {
 	struct stat file, process;
-	struct statfs system;
 
 	return fstat(fd, &file) == 0 && fstat(process_folder, &process) == 0 &&
-	       fstatfs(fd, &system) == 0 && S_ISREG(file.st_mode) &&
-	       (file.st_uid == process.st_uid || file.st_uid == 0) && system.f_type != FUSE_MAGIC;
+	       S_ISREG(file.st_mode) && (file.st_uid == process.st_uid || file.st_uid == 0) &&
+	       !fuse_serves(fd);
 }
 
 static bool begins_with(int fd, const char *bytes, size_t size)

@@ -42,6 +42,7 @@ struct unwind_file {
 	uint64_t retry_ns; /* 0: never, or no need */
 	uint64_t put_ns;
 	uint64_t known_hash;  /* 0: the walk does not know it by itself */
+	uint64_t asked_hash;  /* of what was asked about, which may be another file; 0: none */
 	uint32_t delay_shift; /* how often in a row there was no room for it */
 	/* Of one whose table is here. */
 	uint32_t words, words_line_count;
@@ -129,6 +130,47 @@ struct unwind_files *unwind_files_free(struct unwind_files *f)
 	free(f->files);
 	free(f);
 	return NULL;
+}
+
+/* ---- files that walks know by themselves --------------------------------------------------------
+ */
+
+/* The hash's place among the known, or with hash 0 a free one where a hash like this would be. */
+static struct walk_known *find_known(struct unwind_files *f, uint64_t near, uint64_t hash)
+{
+	struct walk_known_bucket *bucket = &f->known[walk_known_place(near)];
+
+	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
+		if (bucket->files[i].hash == hash)
+			return &bucket->files[i];
+	return NULL;
+}
+
+static void forget(struct unwind_files *f, uint32_t number)
+{
+	uint64_t hash = f->files[number].known_hash;
+	struct walk_known *known = hash ? find_known(f, hash, hash) : NULL;
+
+	f->files[number].known_hash = 0;
+	if (known)
+		__atomic_store_n(&known->hash, 0, __ATOMIC_RELEASE);
+}
+
+/* The kernel shows the file by this hash. */
+static void know(struct unwind_files *f, uint32_t number, uint64_t hash)
+{
+	if (f->files[number].known_hash == hash)
+		return;
+	forget(f, number);
+
+	/* The same file by two identities: the first one stays. */
+	struct walk_known *known = find_known(f, hash, hash) ? NULL : find_known(f, hash, 0);
+
+	if (!known)
+		return;
+	known->file = number;
+	__atomic_store_n(&known->hash, hash, __ATOMIC_RELEASE);
+	f->files[number].known_hash = hash;
 }
 
 /* ---- tables in memory ---------------------------------------------------------------------------
@@ -307,10 +349,12 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 {
 	struct unwind_table table;
 	struct unwind_file *file = &f->files[number];
+	uint64_t hash = file->asked_hash;
 
 	if (number == NO_NUMBER || number >= f->file_count)
 		return -EBADMSG;
 	file->asked_ns = 0;
+	file->asked_hash = 0;
 	/* Asked for twice, and refused the first time: the second answer is what counts. */
 	file->retry_ns = 0;
 	if (file->words) {
@@ -350,6 +394,8 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 	f->shown[number].page_first = table.header->page_first;
 	f->shown[number].page_count = table.header->page_count;
 	show(f, number, WALK_FILE_PRESENT);
+	if (hash)
+		know(f, number, hash);
 	f->stats.tables++;
 	f->stats.put++;
 	return 0;
@@ -374,44 +420,6 @@ static void unlink_file(struct unwind_files *f, uint32_t number)
 	while (*link != number)
 		link = &f->files[*link].next;
 	*link = f->files[number].next;
-}
-
-/* The hash's place among the known, or with hash 0 a free one where a hash like this would be. */
-static struct walk_known *find_known(struct unwind_files *f, uint64_t near, uint64_t hash)
-{
-	struct walk_known_bucket *bucket = &f->known[walk_known_place(near)];
-
-	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
-		if (bucket->files[i].hash == hash)
-			return &bucket->files[i];
-	return NULL;
-}
-
-static void forget(struct unwind_files *f, uint32_t number)
-{
-	uint64_t hash = f->files[number].known_hash;
-	struct walk_known *known = hash ? find_known(f, hash, hash) : NULL;
-
-	f->files[number].known_hash = 0;
-	if (known)
-		__atomic_store_n(&known->hash, 0, __ATOMIC_RELEASE);
-}
-
-void unwind_files_know(struct unwind_files *f, uint32_t number, uint64_t hash)
-{
-	assert(hash != 0);
-	if (number == NO_NUMBER || number >= f->file_count || f->files[number].known_hash == hash)
-		return;
-	forget(f, number);
-
-	/* The same file by two identities: the first one stays. */
-	struct walk_known *known = find_known(f, hash, hash) ? NULL : find_known(f, hash, 0);
-
-	if (!known)
-		return;
-	known->file = number;
-	__atomic_store_n(&known->hash, hash, __ATOMIC_RELEASE);
-	f->files[number].known_hash = hash;
 }
 
 bool unwind_files_knows(const struct unwind_files *f, const struct identity *identity)
@@ -492,17 +500,21 @@ bool unwind_files_wants(const struct unwind_files *f, uint32_t number)
 	       (file->last_asked_ns == 0 || f->now_ns - file->last_asked_ns >= ASK_NS);
 }
 
-void unwind_files_asked(struct unwind_files *f, uint32_t number)
+void unwind_files_asked(struct unwind_files *f, uint32_t number, uint64_t hash)
 {
-	f->files[number].asked_ns = f->now_ns ? f->now_ns : 1;
-	f->files[number].last_asked_ns = f->files[number].asked_ns;
+	struct unwind_file *file = &f->files[number];
+
+	file->asked_ns = f->now_ns ? f->now_ns : 1;
+	file->last_asked_ns = file->asked_ns;
+	/* Nobody answered yet what was asked about another file: the answer would be to either. */
+	file->asked_hash = file->asked_hash && file->asked_hash != hash ? 0 : hash;
 	f->stats.asked++;
 }
 
 void unwind_files_forget_questions(struct unwind_files *f)
 {
 	for (uint32_t i = 1; i < f->file_count; i++)
-		f->files[i].asked_ns = f->files[i].last_asked_ns = 0;
+		f->files[i].asked_ns = f->files[i].last_asked_ns = f->files[i].asked_hash = 0;
 }
 
 void unwind_files_refuse(struct unwind_files *f, uint32_t number, const struct identity *identity,
@@ -512,6 +524,7 @@ void unwind_files_refuse(struct unwind_files *f, uint32_t number, const struct i
 	    !identity_equal(&f->files[number].identity, identity) || f->files[number].words)
 		return;
 	f->files[number].asked_ns = 0;
+	f->files[number].asked_hash = 0;
 	f->stats.refused++;
 	put_off(f, number, RETRY_NS);
 	if (err == -ENODATA)
@@ -523,6 +536,7 @@ void unwind_files_put_off(struct unwind_files *f, uint32_t number)
 	if (number == NO_NUMBER || number >= f->file_count || f->files[number].words)
 		return;
 	f->files[number].asked_ns = 0;
+	f->files[number].asked_hash = 0;
 	f->stats.refused++;
 	put_off_doubling(f, number);
 }

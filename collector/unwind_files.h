@@ -36,16 +36,16 @@ const struct identity *unwind_files_identity(const struct unwind_files *files, u
 /* Whether it is time to ask for the table of this file. */
 bool unwind_files_wants(const struct unwind_files *files, uint32_t number);
 
-/* It was asked for. What is not answered within some seconds counts as refused for a while. */
-void unwind_files_asked(struct unwind_files *files, uint32_t number);
-
 /*
- * The kernel shows the file by this hash (walk_file_hash()), so that a walk finds its table before
- * it was told that a process maps the file. Until the number is another file's.
+ * It was asked for. What is not answered within some seconds counts as refused for a while.
+ *
+ * The kernel shows what was asked about by this hash (walk_file_hash()); 0: that can't be told. When
+ * the table has come, and it is certain that this is the file, a walk finds it by the hash before
+ * it was told that a process maps it. Until the number is another file's.
  */
-void unwind_files_know(struct unwind_files *files, uint32_t number, uint64_t hash);
+void unwind_files_asked(struct unwind_files *files, uint32_t number, uint64_t hash);
 
-/* Whether a walk finds the table of the file with this identity like that. */
+/* Whether a walk finds the table of the file with this identity by its hash. */
 bool unwind_files_knows(const struct unwind_files *files, const struct identity *identity);
 
 /* Whoever was asked is gone: ask again. */

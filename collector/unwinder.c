@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "base/table.h"
+#include "collector/fuse.h"
 #include "collector/mappings.h"
 #include "collector/processes.h"
 #include "collector/sampler.h"
@@ -125,20 +126,19 @@ struct spaces *unwinder_spaces(struct unwinder *unwinder)
 	return unwinder->spaces;
 }
 
-/* By what the kernel shows of it, so that walks need not be told where it is mapped. */
-static void make_known(struct unwinder *unwinder, uint32_t number, int fd)
+/* How the kernel shows it, so that walks need not be told where it is mapped; 0 where that may be
+ * made up. */
+static uint64_t hash_of(const struct unwinder *unwinder, int fd)
 {
 	struct stat status = { 0 };
 
 	/* The vDSO has no inode. */
-	if (fd != unwinder->vdso && fstat(fd, &status))
-		return;
-	unwind_files_know(
-		unwinder->files, number,
-		walk_file_hash(
-			status.st_ino, (uint64_t)status.st_size,
-			walk_file_time(status.st_mtim.tv_sec, (uint32_t)status.st_mtim.tv_nsec),
-			walk_file_time(status.st_ctim.tv_sec, (uint32_t)status.st_ctim.tv_nsec)));
+	if (fd != unwinder->vdso && (fstat(fd, &status) || fuse_serves(fd)))
+		return 0;
+	return walk_file_hash(
+		status.st_ino, (uint64_t)status.st_size,
+		walk_file_time(status.st_mtim.tv_sec, (uint32_t)status.st_mtim.tv_nsec),
+		walk_file_time(status.st_ctim.tv_sec, (uint32_t)status.st_ctim.tv_nsec));
 }
 
 /* Opens what it is about and asks; what can't be opened can't be asked for. */
@@ -147,6 +147,7 @@ static void ask(void *context, uint32_t number)
 	struct unwinder *unwinder = context;
 	const struct identity *identity;
 	autoclose int opened = -1;
+	uint64_t hash = 0;
 	int fd, err = 0;
 
 	if (!unwinder->is_server_there || !unwind_files_wants(unwinder->files, number))
@@ -158,16 +159,17 @@ static void ask(void *context, uint32_t number)
 		err = processes_open_file(unwinder->processes, identity, &opened);
 		fd = opened;
 	}
-	if (!err && fd >= 0)
-		err = unwinder->options.ask(unwinder->options.context, number, identity, fd);
 	if (!err && fd >= 0) {
-		unwind_files_asked(unwinder->files, number);
-		make_known(unwinder, number, fd);
-	} else if (err == -ENOENT || err == -ESRCH) {
-		unwind_files_put_off(unwinder->files, number);
-	} else if (err != -EAGAIN) {
-		unwind_files_refuse(unwinder->files, number, identity, err ? err : -ENODATA);
+		/* Before anybody reads it: if it is changed after, it is no longer shown like that. */
+		hash = hash_of(unwinder, fd);
+		err = unwinder->options.ask(unwinder->options.context, number, identity, fd);
 	}
+	if (!err && fd >= 0)
+		unwind_files_asked(unwinder->files, number, hash);
+	else if (err == -ENOENT || err == -ESRCH)
+		unwind_files_put_off(unwinder->files, number);
+	else if (err != -EAGAIN)
+		unwind_files_refuse(unwinder->files, number, identity, err ? err : -ENODATA);
 }
 
 static void done(void *context, const struct event *event)

@@ -83,7 +83,7 @@ static void on_ask(void *context, uint32_t file)
 		return;
 	assert_true(f.ask_count < 8);
 	f.asked[f.ask_count++] = file;
-	unwind_files_asked(f.files, file);
+	unwind_files_asked(f.files, file, 0);
 }
 
 static void note(uint32_t kind, uint64_t start, uint64_t end, uint64_t offset, const char *text)

@@ -160,18 +160,18 @@ static void asks_once_and_again_after_a_while(void **state)
 	uint32_t number = unwind_files_take(fixture.files, &id);
 
 	assert_true(unwind_files_wants(fixture.files, number));
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	assert_false(unwind_files_wants(fixture.files, number));
 	unwind_files_forget_questions(fixture.files);
 	assert_true(unwind_files_wants(fixture.files, number));
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	unwind_files_refuse(fixture.files, number, &id, -EAGAIN);
 	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
 	assert_false(unwind_files_wants(fixture.files, number));
 	unwind_files_tick(fixture.files, 60 * SECOND);
 	assert_true(unwind_files_wants(fixture.files, number));
 	/* Nobody answers. */
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	unwind_files_tick(fixture.files, 200 * SECOND);
 	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
 	/* For good. */
@@ -239,9 +239,9 @@ static void takes_the_last_answer(void **state)
 	uint32_t number = unwind_files_take(fixture.files, &id);
 	size_t size = small_table(&id, 0, 1, &row, 1, table);
 
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	unwind_files_forget_questions(fixture.files);
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	unwind_files_refuse(fixture.files, number, &id, -EAGAIN);
 	assert_int_equal(fixture.shown[number].state, WALK_FILE_WITHOUT_TABLE);
 	assert_int_equal(unwind_files_put(fixture.files, number, table, size), 0);
@@ -263,10 +263,10 @@ static void asks_no_more_than_once_a_second(void **state)
 
 	uint32_t number = unwind_files_take(fixture.files, &id);
 
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	unwind_files_forget_questions(fixture.files);
 	assert_true(unwind_files_wants(fixture.files, number));
-	unwind_files_asked(fixture.files, number);
+	unwind_files_asked(fixture.files, number, 0);
 	put(number, 1, 2);
 	/* As the walk sees a table that was evicted after a minute, used just now. */
 	fixture.shown[number].state = WALK_FILE_EXPECTED;
@@ -310,7 +310,7 @@ static void asks_less_often_for_what_finds_no_room(void **state)
 			unwind_files_touch(fixture.files, &ids[i]);
 			if (!unwind_files_wants(fixture.files, numbers[i]))
 				continue;
-			unwind_files_asked(fixture.files, numbers[i]);
+			unwind_files_asked(fixture.files, numbers[i], 0);
 			asked++;
 			(void)try_to_put(numbers[i], &ids[i], PAGES);
 		}
@@ -372,7 +372,7 @@ static void asks_little_when_there_is_never_room(void **state)
 				unwind_files_touch(fixture.files, &ids[i]);
 			if (!unwind_files_wants(fixture.files, numbers[i]))
 				continue;
-			unwind_files_asked(fixture.files, numbers[i]);
+			unwind_files_asked(fixture.files, numbers[i], 0);
 			late_asked += now >= TIME / 2;
 			(void)try_to_put(numbers[i], &ids[i], PAGES);
 		}
@@ -397,7 +397,7 @@ static void refuses_a_table_of_more_than_half_the_memory(void **state)
 	uint32_t b = unwind_files_take(fixture.files, &large);
 
 	assert_int_equal(try_to_put(a, &small, 2), 0);
-	unwind_files_asked(fixture.files, b);
+	unwind_files_asked(fixture.files, b, 0);
 	assert_int_equal(try_to_put(b, &large, 32000), -ENOSPC);
 	assert_int_equal(fixture.shown[a].state, WALK_FILE_PRESENT);
 	assert_int_equal(fixture.shown[b].state, WALK_FILE_WITHOUT_TABLE);
@@ -427,6 +427,12 @@ static uint64_t known_hash(uint64_t number)
 	return UINT64_C(5) << 32 | number;
 }
 
+static void ask_and_put(uint32_t number, uint8_t identity, uint64_t hash)
+{
+	unwind_files_asked(fixture.files, number, hash);
+	put(number, identity, 2);
+}
+
 static void shows_files_by_what_the_kernel_knows_of_them(void **state)
 {
 	struct identity first = small_identity(1), second = small_identity(2);
@@ -448,44 +454,109 @@ static void shows_files_by_what_the_kernel_knows_of_them(void **state)
 	uint32_t a = unwind_files_take(fixture.files, &first);
 	uint32_t b = unwind_files_take(fixture.files, &second);
 
+	unwind_files_asked(fixture.files, a, hash);
 	assert_int_equal(find_known(hash), WALK_FILE_UNKNOWN);
-	unwind_files_know(fixture.files, a, hash);
-	assert_int_equal(find_known(hash), a);
-	assert_false(unwind_files_knows(fixture.files, &first));
 	put(a, 1, 2);
+	assert_int_equal(find_known(hash), a);
 	assert_true(unwind_files_knows(fixture.files, &first));
 	assert_false(unwind_files_knows(fixture.files, &second));
-	/* Who is there first stays, and a file that was changed is no longer the one that it was.
-	 */
-	unwind_files_know(fixture.files, b, hash);
+	/* Who is there first stays. */
+	ask_and_put(b, 2, hash);
 	assert_int_equal(find_known(hash), a);
-	unwind_files_know(fixture.files, a, known_hash(1));
-	assert_int_equal(find_known(hash), WALK_FILE_UNKNOWN);
-	assert_int_equal(find_known(known_hash(1)), a);
-	unwind_files_know(fixture.files, b, hash);
-	assert_int_equal(find_known(hash), b);
+	assert_false(unwind_files_knows(fixture.files, &second));
 }
 
-/* What finds no place in its bucket is not known, until another leaves. */
+/* Of a file that can't be told nothing is known but its table. */
+static void a_file_without_a_hash_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	ask_and_put(number, 1, 0);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+	assert_false(unwind_files_knows(fixture.files, &identity));
+	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_COUNT; i++)
+		for (uint32_t k = 0; k < WALK_KNOWN_BUCKET_SIZE; k++)
+			assert_int_equal(fixture.known[i].files[k].hash, 0);
+}
+
+/*
+ * A file may have been replaced under its path: only who reads it can say that it is the one asked
+ * for, and no walk may find another's table by it.
+ */
+static void what_was_refused_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+	unwind_files_asked(fixture.files, number, known_hash(1));
+	unwind_files_refuse(fixture.files, number, &identity, -ESTALE);
+	put(number, 1, 2);
+	assert_int_equal(find_known(known_hash(1)), WALK_FILE_UNKNOWN);
+	assert_false(unwind_files_knows(fixture.files, &identity));
+}
+
+static void what_was_put_off_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_asked(fixture.files, number, known_hash(1));
+	unwind_files_put_off(fixture.files, number);
+	put(number, 1, 2);
+	assert_int_equal(find_known(known_hash(1)), WALK_FILE_UNKNOWN);
+}
+
+/* The table of another file, or one that nobody asked this server for. */
+static void what_was_answered_to_another_question_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1), other = small_identity(2);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_asked(fixture.files, number, known_hash(1));
+	assert_int_equal(try_to_put(number, &other, 2), -EBADMSG);
+	assert_int_equal(find_known(known_hash(1)), WALK_FILE_UNKNOWN);
+
+	unwind_files_asked(fixture.files, number, known_hash(2));
+	unwind_files_forget_questions(fixture.files);
+	put(number, 1, 2);
+	assert_int_equal(find_known(known_hash(2)), WALK_FILE_UNKNOWN);
+}
+
+/* Twice, before the first answer came, and of another file the second time. */
+static void what_was_asked_of_two_files_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_asked(fixture.files, number, known_hash(1));
+	unwind_files_tick(fixture.files, 100 * SECOND);
+	unwind_files_asked(fixture.files, number, known_hash(2));
+	put(number, 1, 2);
+	assert_int_equal(find_known(known_hash(1)), WALK_FILE_UNKNOWN);
+	assert_int_equal(find_known(known_hash(2)), WALK_FILE_UNKNOWN);
+}
+
+/* What finds no place in its bucket is not known. */
 static void a_full_bucket_takes_no_more(void **state)
 {
-	uint32_t numbers[WALK_KNOWN_BUCKET_SIZE + 1];
-
 	(void)state;
 	for (uint32_t i = 0; i <= WALK_KNOWN_BUCKET_SIZE; i++) {
 		struct identity identity = small_identity((uint8_t)(i + 1));
+		uint32_t number = unwind_files_take(fixture.files, &identity);
 
-		numbers[i] = unwind_files_take(fixture.files, &identity);
-		unwind_files_know(fixture.files, numbers[i], known_hash(i + 1));
+		ask_and_put(number, (uint8_t)(i + 1), known_hash(i + 1));
+		assert_int_equal(find_known(known_hash(i + 1)),
+				 i < WALK_KNOWN_BUCKET_SIZE ? number : WALK_FILE_UNKNOWN);
 	}
 	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
-		assert_int_equal(find_known(known_hash(i + 1)), numbers[i]);
-	assert_int_equal(find_known(known_hash(WALK_KNOWN_BUCKET_SIZE + 1)), WALK_FILE_UNKNOWN);
-	unwind_files_know(fixture.files, numbers[0], UINT64_C(6) << 32 | 1);
-	unwind_files_know(fixture.files, numbers[WALK_KNOWN_BUCKET_SIZE],
-			  known_hash(WALK_KNOWN_BUCKET_SIZE + 1));
-	assert_int_equal(find_known(known_hash(WALK_KNOWN_BUCKET_SIZE + 1)),
-			 numbers[WALK_KNOWN_BUCKET_SIZE]);
+		assert_int_not_equal(find_known(known_hash(i + 1)), WALK_FILE_UNKNOWN);
 }
 
 /* Another file gets the number of one that nobody maps: what was known of that is forgotten. */
@@ -495,7 +566,7 @@ static void a_number_of_another_file_is_not_known(void **state)
 	uint32_t number = unwind_files_take(fixture.files, &identity);
 
 	(void)state;
-	unwind_files_know(fixture.files, number, known_hash(1));
+	ask_and_put(number, 1, known_hash(1));
 	unwind_files_release(fixture.files, number);
 	for (uint32_t i = 1; i < WALK_FILE_UNKNOWN; i++) {
 		memcpy(&identity.bytes[2], &i, sizeof(i));
@@ -518,6 +589,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(shows_files_by_what_the_kernel_knows_of_them),
+		TEST(a_file_without_a_hash_is_not_known),
+		TEST(what_was_refused_is_not_known),
+		TEST(what_was_put_off_is_not_known),
+		TEST(what_was_answered_to_another_question_is_not_known),
+		TEST(what_was_asked_of_two_files_is_not_known),
 		TEST(a_full_bucket_takes_no_more),
 		TEST(a_number_of_another_file_is_not_known),
 		TEST(shows_a_table_under_the_hosts_rule_numbers),

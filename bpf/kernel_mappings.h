@@ -112,30 +112,19 @@ static __always_inline __u64 kernel_mappings_hash(struct vm_area_struct *mapping
 static __always_inline __u32 kernel_mappings_file(struct vm_area_struct *mapping,
 						  struct mm_struct *memory)
 {
-	__u32 number = WALK_FILE_UNKNOWN;
-
 	if (!BPF_CORE_READ(mapping, vm_file)) {
 		if (!BPF_CORE_READ(mapping, vm_ops))
 			return WALK_FILE_NONE;
 		if (BPF_CORE_READ(mapping, vm_start) !=
 		    (unsigned long)BPF_CORE_READ(memory, context.vdso))
-			return number;
+			return WALK_FILE_UNKNOWN;
 	}
 
 	__u64 hash = kernel_mappings_hash(mapping);
 	__u32 place = walk_known_place(hash);
 	const struct walk_known_bucket *bucket = bpf_map_lookup_elem(&known, &place);
 
-	if (!bucket)
-		return number;
-#pragma clang loop unroll(full)
-	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
-		__u64 differs = bucket->files[i].hash ^ hash;
-		__u32 is_other = unwind_if_negative((__s64)(differs | -differs));
-
-		number = (number & is_other) | (bucket->files[i].file & ~is_other);
-	}
-	return number;
+	return bucket ? walk_known_find(bucket, hash) : WALK_FILE_UNKNOWN;
 }
 
 /*

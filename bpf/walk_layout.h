@@ -30,9 +30,9 @@ enum {
 	WALK_FILE_COUNT_MAX = 16384,
 	/* Mappings of a space. */
 	WALK_MAPPING_COUNT_MAX = 16384,
-	/* Known files: buckets of four by hash. What finds no place is not known. */
+	/* Known files: buckets of eight by hash. What finds no place is not known. */
 	WALK_KNOWN_BUCKET_COUNT = 4096,
-	WALK_KNOWN_BUCKET_SIZE = 4,
+	WALK_KNOWN_BUCKET_SIZE = 8,
 };
 
 /* A process, as a sample finds its space. */
@@ -96,15 +96,9 @@ enum {
 	WALK_FILE_UNKNOWN = WALK_FILE_COUNT_MAX - 1,
 };
 
-/* A file that the kernel shows to be one that we know. */
-struct walk_known {
-	__u64 hash; /* walk_file_hash(); 0: nobody; written last, cleared first */
-	__u32 file; /* its number */
-	__u32 reserved;
-};
-
+/* Files that the kernel shows to be some that we know: see walk_known_word(); 0: nobody. */
 struct walk_known_bucket {
-	struct walk_known files[WALK_KNOWN_BUCKET_SIZE];
+	__u64 files[WALK_KNOWN_BUCKET_SIZE];
 };
 
 UNWIND_ASSERT(sizeof(struct walk_known_bucket) == UNWIND_LINE_SIZE, "a bucket is a line");
@@ -125,18 +119,48 @@ UNWIND_INLINE __u64 walk_mix(__u64 hash, __u64 word)
  * What tells a file apart from all others and from itself when it was changed or replaced: when a
  * change was nobody can say but who sets the clock, or serves the file system by a program of his
  * own (FUSE), of which no file gets known. Without the device, of which containers' file
- * systems tell programs another than the kernel has. All zero is the vDSO.
+ * systems tell programs another than the kernel has. All zero is the vDSO. Never 0.
  */
 UNWIND_INLINE __u64 walk_file_hash(__u64 inode, __u64 size, __u64 modified, __u64 changed)
 {
 	__u64 hash = walk_mix(walk_mix(walk_mix(walk_mix(1, inode), size), modified), changed);
 
-	return hash ? hash : 1;
+	return hash | 1ULL << 63;
 }
 
 UNWIND_INLINE __u32 walk_known_place(__u64 hash)
 {
 	return hash >> 32 & (WALK_KNOWN_BUCKET_COUNT - 1);
+}
+
+UNWIND_ASSERT((WALK_FILE_COUNT_MAX & (WALK_FILE_COUNT_MAX - 1)) == 0, "a number is some bits");
+
+/* The hash with the file's number in the place of its lowest bits. One word, so that nobody reads
+ * the number of one file by the hash of another while it is written. */
+UNWIND_INLINE __u64 walk_known_word(__u64 hash, __u32 number)
+{
+	return (hash & ~(WALK_FILE_COUNT_MAX - 1ULL)) | number;
+}
+
+UNWIND_INLINE __u32 walk_known_number(__u64 word)
+{
+	return word & (WALK_FILE_COUNT_MAX - 1);
+}
+
+/* The number of the file with this hash. */
+UNWIND_INLINE __u32 walk_known_find(const struct walk_known_bucket *bucket, __u64 hash)
+{
+	__u32 number = WALK_FILE_UNKNOWN;
+
+#pragma GCC unroll 8
+	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
+		__u64 word = *(const volatile __u64 *)&bucket->files[i];
+		__u64 differs = walk_known_word(word ^ hash, 0);
+		__u32 is_other = unwind_if_negative((__s64)(differs | -differs));
+
+		number = (number & is_other) | (walk_known_number(word) & ~is_other);
+	}
+	return number;
 }
 
 enum walk_file_state {

@@ -135,13 +135,13 @@ struct unwind_files *unwind_files_free(struct unwind_files *f)
 /* ---- files that walks know by themselves --------------------------------------------------------
  */
 
-/* The hash's place among the known, or with hash 0 a free one where a hash like this would be. */
-static struct walk_known *find_known(struct unwind_files *f, uint64_t near, uint64_t hash)
+/* The word's place among the known, or with word 0 a free one where a hash like this would be. */
+static __u64 *find_known(struct unwind_files *f, uint64_t hash, uint64_t word)
 {
-	struct walk_known_bucket *bucket = &f->known[walk_known_place(near)];
+	struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
 
 	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
-		if (bucket->files[i].hash == hash)
+		if (bucket->files[i] == word)
 			return &bucket->files[i];
 	return NULL;
 }
@@ -149,27 +149,30 @@ static struct walk_known *find_known(struct unwind_files *f, uint64_t near, uint
 static void forget(struct unwind_files *f, uint32_t number)
 {
 	uint64_t hash = f->files[number].known_hash;
-	struct walk_known *known = hash ? find_known(f, hash, hash) : NULL;
+	__u64 *known = hash ? find_known(f, hash, walk_known_word(hash, number)) : NULL;
 
 	f->files[number].known_hash = 0;
 	if (known)
-		__atomic_store_n(&known->hash, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(known, 0, __ATOMIC_RELEASE);
 }
 
 /* The kernel shows the file by this hash. */
 static void know(struct unwind_files *f, uint32_t number, uint64_t hash)
 {
+	const struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
+
 	if (f->files[number].known_hash == hash)
 		return;
 	forget(f, number);
 
 	/* The same file by two identities: the first one stays. */
-	struct walk_known *known = find_known(f, hash, hash) ? NULL : find_known(f, hash, 0);
+	__u64 *known = walk_known_find(bucket, hash) == WALK_FILE_UNKNOWN
+				  ? find_known(f, hash, 0)
+				  : NULL;
 
 	if (!known)
 		return;
-	known->file = number;
-	__atomic_store_n(&known->hash, hash, __ATOMIC_RELEASE);
+	__atomic_store_n(known, walk_known_word(hash, number), __ATOMIC_RELEASE);
 	f->files[number].known_hash = hash;
 }
 

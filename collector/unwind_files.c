@@ -135,7 +135,7 @@ struct unwind_files *unwind_files_free(struct unwind_files *f)
 /* ---- files that walks know by themselves --------------------------------------------------------
  */
 
-/* The word's place among the known, or with word 0 a free one where a hash like this would be. */
+/* Where the word stands among the known of its hash, or NULL. */
 static __u64 *find_known(struct unwind_files *f, uint64_t hash, uint64_t word)
 {
 	struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
@@ -144,6 +144,41 @@ static __u64 *find_known(struct unwind_files *f, uint64_t hash, uint64_t word)
 		if (bucket->files[i] == word)
 			return &bucket->files[i];
 	return NULL;
+}
+
+/* Walks find its table, and processes run it. */
+static bool is_of_use(const struct unwind_files *f, uint32_t number)
+{
+	return f->shown[number].state == WALK_FILE_PRESENT && f->files[number].users > 0;
+}
+
+/*
+ * The place for a newcomer with this hash: a free one, or that of a file that is of no use just
+ * now, the coldest of several. The same file by two identities, as an image that was loaded anew
+ * has them: the first one's, else nobody's, so that no hash is there twice. NULL: there is none.
+ */
+static __u64 *find_place(struct unwind_files *f, uint64_t hash)
+{
+	struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
+	uint32_t same = walk_known_find(bucket, hash), coldest = NO_NUMBER;
+
+	if (same != WALK_FILE_UNKNOWN)
+		return is_of_use(f, same) ? NULL
+					  : find_known(f, hash, walk_known_word(hash, same));
+	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
+		uint32_t number = walk_known_number(bucket->files[i]);
+
+		if (number == NO_NUMBER)
+			return &bucket->files[i];
+		if (!is_of_use(f, number) &&
+		    (coldest == NO_NUMBER ||
+		     f->files[number].last_used_ns < f->files[coldest].last_used_ns))
+			coldest = number;
+	}
+	return coldest == NO_NUMBER
+		       ? NULL
+		       : find_known(f, hash,
+				    walk_known_word(f->files[coldest].known_hash, coldest));
 }
 
 static void forget(struct unwind_files *f, uint32_t number)
@@ -159,19 +194,15 @@ static void forget(struct unwind_files *f, uint32_t number)
 /* The kernel shows the file by this hash. */
 static void know(struct unwind_files *f, uint32_t number, uint64_t hash)
 {
-	const struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
-
 	if (f->files[number].known_hash == hash)
 		return;
 	forget(f, number);
 
-	/* The same file by two identities: the first one stays. */
-	__u64 *known = walk_known_find(bucket, hash) == WALK_FILE_UNKNOWN
-				  ? find_known(f, hash, 0)
-				  : NULL;
+	__u64 *known = find_place(f, hash);
 
 	if (!known)
 		return;
+	f->files[walk_known_number(*known)].known_hash = 0;
 	__atomic_store_n(known, walk_known_word(hash, number), __ATOMIC_RELEASE);
 	f->files[number].known_hash = hash;
 }

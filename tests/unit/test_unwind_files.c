@@ -538,20 +538,101 @@ static void what_was_asked_of_two_files_is_not_known(void **state)
 	assert_int_equal(find_known(known_hash(2)), WALK_FILE_UNKNOWN);
 }
 
-/* What finds no place in its bucket is not known. */
+/* As many files of one bucket as it holds, the first one used the longest ago. */
+static void fill_bucket(uint32_t numbers[static WALK_KNOWN_BUCKET_SIZE])
+{
+	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
+		struct identity identity = small_identity((uint8_t)(i + 1));
+
+		unwind_files_tick(fixture.files, (i + 1) * SECOND);
+		numbers[i] = unwind_files_take(fixture.files, &identity);
+		ask_and_put(numbers[i], (uint8_t)(i + 1), known_hash(i + 1));
+	}
+}
+
+/* All but one are still found, which no longer counts as known. */
+static void assert_only_gone(const uint32_t numbers[static WALK_KNOWN_BUCKET_SIZE], uint32_t gone)
+{
+	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
+		struct identity identity = small_identity((uint8_t)(i + 1));
+
+		assert_int_equal(find_known(known_hash(i + 1)),
+				 i == gone ? WALK_FILE_UNKNOWN : numbers[i]);
+		assert_int_equal(unwind_files_knows(fixture.files, &identity), i != gone);
+	}
+}
+
+/* What finds no place in its bucket is not known while all the others are of use. */
 static void a_full_bucket_takes_no_more(void **state)
 {
-	(void)state;
-	for (uint32_t i = 0; i <= WALK_KNOWN_BUCKET_SIZE; i++) {
-		struct identity identity = small_identity((uint8_t)(i + 1));
-		uint32_t number = unwind_files_take(fixture.files, &identity);
+	enum { ONE_MORE = WALK_KNOWN_BUCKET_SIZE + 1 };
+	struct identity identity = small_identity(ONE_MORE);
+	uint32_t numbers[WALK_KNOWN_BUCKET_SIZE], more;
 
-		ask_and_put(number, (uint8_t)(i + 1), known_hash(i + 1));
-		assert_int_equal(find_known(known_hash(i + 1)),
-				 i < WALK_KNOWN_BUCKET_SIZE ? number : WALK_FILE_UNKNOWN);
-	}
-	for (uint32_t i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++)
-		assert_int_not_equal(find_known(known_hash(i + 1)), WALK_FILE_UNKNOWN);
+	(void)state;
+	fill_bucket(numbers);
+	more = unwind_files_take(fixture.files, &identity);
+	ask_and_put(more, ONE_MORE, known_hash(ONE_MORE));
+	assert_int_equal(find_known(known_hash(ONE_MORE)), WALK_FILE_UNKNOWN);
+	assert_false(unwind_files_knows(fixture.files, &identity));
+	assert_only_gone(numbers, WALK_KNOWN_BUCKET_SIZE);
+}
+
+/* Of those that nobody maps the coldest makes room for one that somebody runs. */
+static void a_full_bucket_lets_go_of_what_is_of_no_use(void **state)
+{
+	enum { ONE_MORE = WALK_KNOWN_BUCKET_SIZE + 1 };
+	struct identity identity = small_identity(ONE_MORE);
+	uint32_t numbers[WALK_KNOWN_BUCKET_SIZE], more;
+
+	(void)state;
+	fill_bucket(numbers);
+	unwind_files_release(fixture.files, numbers[5]);
+	unwind_files_release(fixture.files, numbers[2]);
+	unwind_files_release(fixture.files, numbers[3]);
+	more = unwind_files_take(fixture.files, &identity);
+	ask_and_put(more, ONE_MORE, known_hash(ONE_MORE));
+	assert_int_equal(find_known(known_hash(ONE_MORE)), more);
+	assert_true(unwind_files_knows(fixture.files, &identity));
+	assert_only_gone(numbers, 2);
+}
+
+/* Its table is not here, whoever maps it. */
+static void what_was_evicted_makes_room(void **state)
+{
+	enum { ONE_MORE = WALK_KNOWN_BUCKET_SIZE + 1 };
+	struct identity identity = small_identity(ONE_MORE);
+	uint32_t numbers[WALK_KNOWN_BUCKET_SIZE], more;
+
+	(void)state;
+	fill_bucket(numbers);
+	fixture.shown[numbers[4]].state = WALK_FILE_EXPECTED;
+	more = unwind_files_take(fixture.files, &identity);
+	ask_and_put(more, ONE_MORE, known_hash(ONE_MORE));
+	assert_int_equal(find_known(known_hash(ONE_MORE)), more);
+	assert_only_gone(numbers, 4);
+}
+
+/* One file by two identities: whose walks find the table has it. */
+static void the_same_file_goes_to_who_is_of_use(void **state)
+{
+	struct identity first = small_identity(1), second = small_identity(2);
+	uint32_t a = unwind_files_take(fixture.files, &first);
+	uint32_t b = unwind_files_take(fixture.files, &second);
+
+	(void)state;
+	ask_and_put(a, 1, known_hash(1));
+	ask_and_put(b, 2, known_hash(1));
+	assert_int_equal(find_known(known_hash(1)), a);
+	unwind_files_release(fixture.files, a);
+
+	struct identity third = small_identity(3);
+	uint32_t c = unwind_files_take(fixture.files, &third);
+
+	ask_and_put(c, 3, known_hash(1));
+	assert_int_equal(find_known(known_hash(1)), c);
+	assert_false(unwind_files_knows(fixture.files, &first));
+	assert_true(unwind_files_knows(fixture.files, &third));
 }
 
 /* Another file gets the number of one that nobody maps: what was known of that is forgotten. */
@@ -590,6 +671,9 @@ int main(void)
 		TEST(what_was_answered_to_another_question_is_not_known),
 		TEST(what_was_asked_of_two_files_is_not_known),
 		TEST(a_full_bucket_takes_no_more),
+		TEST(a_full_bucket_lets_go_of_what_is_of_no_use),
+		TEST(the_same_file_goes_to_who_is_of_use),
+		TEST(what_was_evicted_makes_room),
 		TEST(a_number_of_another_file_is_not_known),
 		TEST(shows_a_table_under_the_hosts_rule_numbers),
 		TEST(refuses_what_is_no_table_of_this_file),

@@ -19,7 +19,12 @@ enum {
 	TREE_PIVOTS_AT = 8,
 	TREE_SLOTS_AT = 128,
 	TREE_SLOTS_WITH_GAPS_AT = 80,
-	TREE_DEPTH_MAX = 8, /* 7: 65,530 mappings, all nodes half full */
+	/*
+	 * The kernel keeps nodes at least about a third full: 4 of 10 slots, 6 of 16, and what lies
+	 * between two mappings takes one, too. 65,530 mappings, the most without a sysctl, have 9
+	 * levels then; 12 are enough for 12 million.
+	 */
+	TREE_DEPTH_MAX = 12,
 };
 
 /* By what the kernel shows of a file: see walk_file_hash(). */
@@ -31,9 +36,11 @@ struct {
 	__type(value, struct walk_known_bucket);
 } known SEC(".maps");
 
+/* A constant when the program is loaded: where it is false, what stands behind it is not even
+ * verified. Offsets in files are in pages of the kernel. */
 static __always_inline bool kernel_mappings_are_readable(void)
 {
-	return bpf_core_type_exists(struct maple_range_64) &&
+	return page_size == EVENT_PAGE_SIZE && bpf_core_type_exists(struct maple_range_64) &&
 	       bpf_core_field_offset(struct maple_range_64, pivot) == TREE_PIVOTS_AT &&
 	       bpf_core_field_offset(struct maple_range_64, slot) == TREE_SLOTS_AT &&
 	       bpf_core_field_offset(struct maple_arange_64, pivot) == TREE_PIVOTS_AT &&
@@ -154,5 +161,6 @@ __noinline int kernel_mappings_ask(struct walk_state *s, __u64 address)
 		return 0;
 	walk_use_mapping(s, start, end, BPF_CORE_READ(mapping, vm_pgoff) * EVENT_PAGE_SIZE, number,
 			 bpf_map_lookup_elem(&files, &number));
+	s->kernel_answered = 1;
 	return 1;
 }

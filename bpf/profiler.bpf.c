@@ -54,6 +54,7 @@ static __always_inline struct walk_memo_line *walk_memo(struct walk *walk, __u32
 
 /* Set before loading. */
 const volatile __u32 ring_size = 1 << 20;
+const volatile __u32 page_size = EVENT_PAGE_SIZE; /* the kernel's */
 /* Every so manieth stack of a CPU is walked twice; 0: none. */
 const volatile __u32 check_period = 1000;
 /* Where the collector runs in a pid namespace of its own, as the kernel numbers it; 0: it sees all
@@ -367,23 +368,31 @@ __noinline int walk_plainly(struct walk_state *s, struct event *event, __u64 spa
 	return 0;
 }
 
-/* Once more, where the collector did not tell of a mapping: the kernel is asked. */
+/* The last quarter is for frames that find no other way. */
+static __always_inline bool ring_is_nearly_full(__u64 waiting)
+{
+	return waiting > (__u64)ring_size / 4 * 3;
+}
+
+/*
+ * Once more, where the collector did not tell of a mapping: the kernel is asked. For all of them
+ * where the space is that of the program which the process ran before, perhaps.
+ */
 static __always_inline void walk_by_kernel(struct memory *memory, struct event *event)
 {
 	struct walk_state *s = &memory->state;
-	__u64 space = walk_space_word(s->space, s->generation);
-	__u32 is_guessed = s->is_space_guessed;
+	__u64 space = s->is_space_guessed ? 0 : walk_space_word(s->space, s->generation);
 
 	walk_begin(s);
-	s->is_space_guessed = is_guessed;
 	s->frame = memory->start;
 	walk_plainly(s, event, space, true);
-	if (s->wants_more)
+	if (s->wants_more || !s->kernel_answered)
 		return;
 	memory->queue.counters[COUNTER_BY_KERNEL]++;
 	/* By the ring, so that the collector hears of the process at once: what /proc says of it
 	 * may be gone in a moment. */
-	memory->record_at = EVENT_QUEUE_SPARE_AT;
+	if (!ring_is_nearly_full(bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA)))
+		memory->record_at = EVENT_QUEUE_SPARE_AT;
 }
 
 static __always_inline void walk_user_stack(struct walk *walk)
@@ -752,7 +761,7 @@ int profile(struct tick *tick)
 			s->verdict = WALK_NO_USER_STACK;
 		else
 			walk_user_stack(&walk);
-		if (s->wants_more && !s->missing_file)
+		if (kernel_mappings_are_readable() && s->wants_more && !s->missing_file)
 			walk_by_kernel(memory, event);
 	}
 
@@ -764,11 +773,11 @@ int profile(struct tick *tick)
 	event->user_frame_count = (__u16)s->frame_count;
 	if (s->wants_more && s->verdict != WALK_NO_USER_STACK) {
 		event->flags |= EVENT_CAME_EARLY;
-		/* The fuller the ring, the less of a stack; the last quarter is for frames. */
+		/* The fuller the ring, the less of a stack. */
 		__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), room = ring_size;
 		__u32 pages = waiting < room / 4 ? 16 : waiting < room / 2 ? 4 : 1;
 
-		if (waiting > room / 4 * 3) {
+		if (ring_is_nearly_full(waiting)) {
 			memory->queue.counters[COUNTER_RAW_LEFT_OUT]++;
 			if (s->verdict != WALK_COMPLETE && s->verdict != WALK_TRUNCATED)
 				event->verdict = WALK_CAME_EARLY;

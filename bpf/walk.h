@@ -123,7 +123,7 @@ struct walk_state {
 	/* Of a process that was not sampled yet: it may run another program by now than the one
 	 * whose space this is. */
 	__u32 is_space_guessed;
-	__u32 reserved;
+	__u32 kernel_answered; /* it had a mapping that the collector did not tell of */
 	__u64 leaf[16];
 	__u8 window[WALK_WINDOW_SIZE + 8];
 };
@@ -144,6 +144,7 @@ UNWIND_INLINE void walk_begin(struct walk_state *s)
 	s->generation = 0;
 	s->lacks_table = 0;
 	s->is_space_guessed = 0;
+	s->kernel_answered = 0;
 	s->window_at = 0;
 	s->window_size = 0;
 }

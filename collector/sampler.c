@@ -237,6 +237,7 @@ static int set_options(struct profiler_bpf *program, const struct sampler_option
 	if (err)
 		return err;
 	program->rodata->ring_size = bpf_map__max_entries(program->maps.ring);
+	program->rodata->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 	if (options->check_period)
 		program->rodata->check_period = options->check_period;
 	program->rodata->measures = options->measures;

@@ -5,6 +5,7 @@
  * meanwhile, so that it tells of none.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -95,10 +96,8 @@ static void run_many(struct profiler *profiler)
 	assert_true(seen.deep > PROCESS_COUNT * 5);
 }
 
-static void set_up(struct profiler *profiler, const char *more_source)
+static void make_folder(void)
 {
-	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ, .handler = look };
-	char reason[COLLECT_ERROR_SIZE] = "";
 	struct utsname kernel;
 	int major = 0, minor = 0;
 
@@ -112,12 +111,25 @@ static void set_up(struct profiler *profiler, const char *more_source)
 	snprintf(folder, sizeof(folder), "/tmp/hearth-first-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	snprintf(program, sizeof(program), "%s/stacks", folder);
+}
+
+static void start(struct profiler *profiler)
+{
+	struct profiler_options options = { .frequency_hz = FREQUENCY_HZ, .handler = look };
+	char reason[COLLECT_ERROR_SIZE] = "";
+
+	if (!profiler_start(profiler, &options, reason))
+		fail_msg("%s", reason);
+}
+
+static void set_up(struct profiler *profiler, const char *more_source)
+{
+	make_folder();
 	assert_int_equal(setenv("MORE", more_source, 1), 0);
 	run_command("printf '%s' \"$MORE\" | ${CC:-gcc} -std=gnu17 -O2 -fomit-frame-pointer "
 		    "-fno-optimize-sibling-calls tests/live/targets/walk/stacks.c -x c - "
 		    "-o \"$P\" -ldl -pthread");
-	if (!profiler_start(profiler, &options, reason))
-		fail_msg("%s", reason);
+	start(profiler);
 	/* Its first samples, which ask for its table, and those of the C library. */
 	run_once("0.3");
 	profiler_run(profiler, 500);
@@ -167,11 +179,103 @@ static void they_are_found_among_ten_thousand_mappings(void **state)
 	tear_down(&profiler);
 }
 
+/*
+ * The same functions at the same addresses in two programs, with frames of another size in each.
+ * Burns in the C library at the end of 30 of them; or runs another program in a child that first
+ * tells its number and waits to be sent on its way.
+ */
+static const char at_the_same_addresses[] =
+	"#define _GNU_SOURCE\n"
+	"#include <signal.h>\n#include <string.h>\n#include <time.h>\n"
+	"#include <sys/wait.h>\n#include <unistd.h>\n"
+	"static char bytes[1 << 20];\n"
+	"static void burn(void)\n"
+	"{ clock_t end = clock() + CLOCKS_PER_SEC / 20;\n"
+	"while (clock() < end) for (int i = 0; i < 20; i++) memset(bytes, i, sizeof(bytes)); }\n"
+	"__attribute__((noinline)) static int deeper(int depth)\n"
+	"{ char pad[PAD]; __asm__ volatile(\"\" : : \"r\"(pad) : \"memory\");\n"
+	"if (depth == 0) burn();\n"
+	"return depth == 0 ? 0 : deeper(depth - 1) + pad[1]; }\n"
+	"int main(int count, char **arguments)\n"
+	"{ if (count < 2) return deeper(30) == -1000000;\n"
+	"pid_t pid = fork();\n"
+	"if (pid == 0) { pid = getpid(); if (write(1, &pid, sizeof(pid)) > 0) raise(SIGSTOP);\n"
+	"execl(arguments[1], arguments[1], (char *)0); _exit(1); }\n"
+	"return waitpid(pid, 0, 0) != pid; }\n";
+
+/* The number of the child that waits. */
+static pid_t start_parent(pid_t *ret_parent)
+{
+	char path[sizeof(folder) + 8];
+	int numbers[2];
+	pid_t pid, child = 0;
+
+	snprintf(path, sizeof(path), "%s/parent", folder);
+	assert_int_equal(pipe(numbers), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (dup2(numbers[1], STDOUT_FILENO) >= 0)
+			execl(path, path, program, (char *)NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	close(numbers[1]);
+	assert_int_equal(read(numbers[0], &child, sizeof(child)), sizeof(child));
+	close(numbers[0]);
+	*ret_parent = pid;
+	return child;
+}
+
+/*
+ * The collector knows the child for one that runs what its parent runs, and by the time of the
+ * first samples it runs something else.
+ */
+static void nothing_is_taken_from_the_program_before(void **state)
+{
+	uint64_t before[COUNTER_COUNT], after[COUNTER_COUNT];
+	struct profiler profiler;
+	int status;
+	pid_t parent;
+
+	(void)state;
+	make_folder();
+	assert_int_equal(setenv("SOURCE", at_the_same_addresses, 1), 0);
+	run_command("for pad in 300:parent 600:stacks; do printf '%s' \"$SOURCE\" | ${CC:-gcc} "
+		    "-std=gnu17 -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -no-pie -fno-pie "
+		    "-DPAD=${pad%:*} -x c - -o \"${P%/*}/${pad#*:}\"; done");
+	start(&profiler);
+	/* Asks for the tables of all: the parent's are those of whoever burns in it. */
+	for (unsigned i = 0; i < 10; i++)
+		run_command("\"$P\"; \"${P%/*}/parent\"");
+	profiler_run(&profiler, 1000);
+	run_command("\"$P\"; \"${P%/*}/parent\"");
+	profiler_run(&profiler, 1500);
+
+	seen.deep = seen.came_early = seen.complete = 0;
+	seen.first = seen.last = start_parent(&parent);
+	profiler_run(&profiler, 500);
+	sampler_counters(profiler.sampler, before);
+	assert_int_equal(kill(seen.first, SIGCONT), 0);
+	assert_int_equal(waitpid(parent, &status, 0), parent);
+	assert_int_equal(status, 0);
+	profiler_run(&profiler, 500);
+	profiler_finish(&profiler);
+	sampler_counters(profiler.sampler, after);
+	print_message("# %u samples at the end of the stack, %u complete, %u came early\n",
+		      seen.deep, seen.complete, seen.came_early);
+	assert_true(seen.deep > 20);
+	assert_true(seen.complete >= seen.deep - seen.deep / 10);
+	assert_true(after[COUNTER_BY_KERNEL] - before[COUNTER_BY_KERNEL] >=
+		    seen.deep - seen.deep / 10);
+	tear_down(&profiler);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_files_are_found_without_the_collector),
 		cmocka_unit_test(they_are_found_among_ten_thousand_mappings),
+		cmocka_unit_test(nothing_is_taken_from_the_program_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

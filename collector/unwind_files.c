@@ -163,8 +163,7 @@ static __u64 *find_place(struct unwind_files *f, uint64_t hash)
 	uint32_t same = walk_known_find(bucket, hash), coldest = NO_NUMBER;
 
 	if (same != WALK_FILE_UNKNOWN)
-		return is_of_use(f, same) ? NULL
-					  : find_known(f, hash, walk_known_word(hash, same));
+		return is_of_use(f, same) ? NULL : find_known(f, hash, walk_known_word(hash, same));
 	for (int i = 0; i < WALK_KNOWN_BUCKET_SIZE; i++) {
 		uint32_t number = walk_known_number(bucket->files[i]);
 

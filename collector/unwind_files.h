@@ -39,9 +39,9 @@ bool unwind_files_wants(const struct unwind_files *files, uint32_t number);
 /*
  * It was asked for. What is not answered within some seconds counts as refused for a while.
  *
- * The kernel shows what was asked about by this hash (walk_file_hash()); 0: that can't be told. When
- * the table has come, and it is certain that this is the file, a walk finds it by the hash before
- * it was told that a process maps it. Until the number is another file's.
+ * The kernel shows what was asked about by this hash (walk_file_hash()); 0: that can't be told.
+ * When the table has come, and it is certain that this is the file, a walk finds it by the hash
+ * before it was told that a process maps it. Until the number is another file's.
  */
 void unwind_files_asked(struct unwind_files *files, uint32_t number, uint64_t hash);
 

@@ -160,7 +160,8 @@ static void ask(void *context, uint32_t number)
 		fd = opened;
 	}
 	if (!err && fd >= 0) {
-		/* Before anybody reads it: if it is changed after, it is no longer shown like that. */
+		/* Before anybody reads it: if it is changed after, it is no longer shown like that.
+		 */
 		hash = hash_of(unwinder, fd);
 		err = unwinder->options.ask(unwinder->options.context, number, identity, fd);
 	}

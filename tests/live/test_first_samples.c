@@ -240,9 +240,10 @@ static void nothing_is_taken_from_the_program_before(void **state)
 	(void)state;
 	make_folder();
 	assert_int_equal(setenv("SOURCE", at_the_same_addresses, 1), 0);
-	run_command("for pad in 300:parent 600:stacks; do printf '%s' \"$SOURCE\" | ${CC:-gcc} "
-		    "-std=gnu17 -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -no-pie -fno-pie "
-		    "-DPAD=${pad%:*} -x c - -o \"${P%/*}/${pad#*:}\"; done");
+	run_command(
+		"for pad in 300:parent 600:stacks; do printf '%s' \"$SOURCE\" | ${CC:-gcc} "
+		"-std=gnu17 -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -no-pie -fno-pie "
+		"-DPAD=${pad%:*} -x c - -o \"${P%/*}/${pad#*:}\"; done");
 	start(&profiler);
 	/* Asks for the tables of all: the parent's are those of whoever burns in it. */
 	for (unsigned i = 0; i < 10; i++)

@@ -22,6 +22,16 @@ static void scratch_done(struct scratch *scratch)
 	scratch->naming = naming_free(scratch->naming);
 }
 
+static size_t size_of(const struct scratch *scratch)
+{
+	return scratch->self.capacity * sizeof(scratch->self.items[0]) +
+	       scratch->total.capacity * sizeof(scratch->total.items[0]) +
+	       scratch->mapped.capacity * sizeof(scratch->mapped.items[0]) +
+	       scratch->named.capacity * sizeof(scratch->named.items[0]) +
+	       merge_memory(&scratch->merge) +
+	       (scratch->naming ? naming_memory(scratch->naming) : 0);
+}
+
 /* With the lock held. */
 static void let_go(struct scratches *scratches)
 {
@@ -31,20 +41,22 @@ static void let_go(struct scratches *scratches)
 	scratches->since_ns = 0;
 }
 
+/* With the lock held: the one that was not needed for longest. */
+static void let_go_first(struct scratches *scratches)
+{
+	scratches->size -= size_of(&scratches->kept[0]);
+	scratch_done(&scratches->kept[0]);
+	scratches->count--;
+	for (uint32_t i = 0; i < scratches->count; i++) {
+		scratches->kept[i] = scratches->kept[i + 1];
+		scratches->kept_ns[i] = scratches->kept_ns[i + 1];
+	}
+}
+
 void scratches_done(struct scratches *scratches)
 {
 	let_go(scratches);
 	(void)pthread_mutex_destroy(&scratches->lock);
-}
-
-static size_t size_of(const struct scratch *scratch)
-{
-	return scratch->self.capacity * sizeof(scratch->self.items[0]) +
-	       scratch->total.capacity * sizeof(scratch->total.items[0]) +
-	       scratch->mapped.capacity * sizeof(scratch->mapped.items[0]) +
-	       scratch->named.capacity * sizeof(scratch->named.items[0]) +
-	       merge_memory(&scratch->merge) +
-	       (scratch->naming ? naming_memory(scratch->naming) : 0);
 }
 
 void scratches_take(struct scratches *scratches, struct scratch *ret)
@@ -93,6 +105,7 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 		trim(scratch, SCRATCH_SIZE_MAX - scratches->size);
 		scratches->size += size_of(scratch);
 		assert(scratches->size <= SCRATCH_SIZE_MAX);
+		scratches->kept_ns[scratches->count] = now_ns;
 		scratches->kept[scratches->count++] = *scratch;
 		*scratch = (struct scratch){ 0 };
 	}
@@ -107,10 +120,13 @@ void scratches_tidy(struct scratches *scratches, uint64_t now_ns)
 {
 	const uint64_t idle_ns = (uint64_t)SCRATCH_IDLE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 	const uint64_t age_ns = (uint64_t)SCRATCH_AGE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+	const uint64_t spare_ns = (uint64_t)SCRATCH_SPARE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 
 	pthread_mutex_lock(&scratches->lock);
 	if (now_ns - scratches->used_ns > idle_ns || now_ns - scratches->since_ns > age_ns)
 		let_go(scratches);
+	while (scratches->count > 1 && now_ns > scratches->kept_ns[0] + spare_ns)
+		let_go_first(scratches);
 	pthread_mutex_unlock(&scratches->lock);
 }
 

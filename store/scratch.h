@@ -31,6 +31,8 @@ enum {
 	SCRATCH_SIZE_MAX = 16 << 20,
 	/* Kept for so long when nobody asks: a page that is looked at asks more often. */
 	SCRATCH_IDLE_SECONDS = 30,
+	/* The one below, which only questions at the same time need. */
+	SCRATCH_SPARE_SECONDS = 5,
 	/* And for so long at most: it grows to the largest question, and never shrinks by itself.
 	 */
 	SCRATCH_AGE_SECONDS = 60,
@@ -39,10 +41,11 @@ enum {
 /* For any thread. */
 struct scratches {
 	pthread_mutex_t lock;
-	struct scratch kept[SCRATCH_COUNT_MAX];
+	struct scratch kept[SCRATCH_COUNT_MAX]; /* the one that is taken next last */
+	uint64_t kept_ns[SCRATCH_COUNT_MAX];	/* since when each lies there; steady */
 	uint32_t count;
 	size_t size;
-	uint64_t used_ns;  /* when one was kept last; steady */
+	uint64_t used_ns;  /* when one was kept last */
 	uint64_t since_ns; /* when the first of them was kept; 0: none has been */
 };
 
@@ -55,7 +58,8 @@ void scratches_take(struct scratches *scratches, struct scratch *ret);
 /* Keeps of it what there is room for, and empties it. */
 void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64_t now_ns);
 
-/* Lets all go when nobody asked for long, and when it was kept for long. */
+/* Lets all go when nobody asked for long, and when it was kept for long; and what only a rush
+ * needed. */
 void scratches_tidy(struct scratches *scratches, uint64_t now_ns);
 
 /* What is kept now. */

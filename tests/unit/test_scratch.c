@@ -162,6 +162,38 @@ static void begins_anew_now_and_then(void **state)
 	scratches_done(&scratches);
 }
 
+/* Two that asked at once, and then one that asks again and again. */
+static void what_a_rush_needed_goes(void **state)
+{
+	struct scratches scratches;
+	struct scratch first = { 0 }, second = { 0 };
+	uint64_t now_ns = 1000 * SECOND;
+	size_t one;
+
+	(void)state;
+	scratches_init(&scratches);
+	fill(&first, NODE_COUNT);
+	fill(&second, NODE_COUNT);
+	scratches_give(&scratches, &first, now_ns);
+	one = scratches_memory(&scratches);
+	assert_true(one > 0);
+	scratches_give(&scratches, &second, now_ns);
+	assert_int_equal(scratches_memory(&scratches), 2 * one);
+	for (int i = 0; i < SCRATCH_SPARE_SECONDS; i++) {
+		now_ns += SECOND;
+		scratches_take(&scratches, &second);
+		assert_true(second.self.capacity >= NODE_COUNT);
+		scratches_give(&scratches, &second, now_ns);
+		scratches_tidy(&scratches, now_ns);
+		assert_int_equal(scratches_memory(&scratches), 2 * one);
+	}
+	scratches_tidy(&scratches, now_ns + 1);
+	assert_int_equal(scratches_memory(&scratches), one);
+	scratches_tidy(&scratches, now_ns + SCRATCH_SPARE_SECONDS * SECOND + 1);
+	assert_int_equal(scratches_memory(&scratches), one);
+	scratches_done(&scratches);
+}
+
 /* ---- names ---- */
 
 static void forgets_names_after_a_while(void **state)
@@ -345,6 +377,7 @@ int main(void)
 		cmocka_unit_test(keeps_no_more_than_its_bound),
 		cmocka_unit_test(lets_go_when_nobody_asks),
 		cmocka_unit_test(begins_anew_now_and_then),
+		cmocka_unit_test(what_a_rush_needed_goes),
 		cmocka_unit_test(forgets_names_after_a_while),
 		cmocka_unit_test(does_not_hand_on_raw_names),
 		cmocka_unit_test_setup_teardown(names_that_come_later_are_shown, set_up, tear_down),

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* A queue that has something, and when its first sample was taken. */
 struct waiting {
 	uint64_t boot_ns;
@@ -22,6 +24,9 @@ struct queues {
 	uint64_t malformed;
 	int handed_over;
 	uint64_t *heads; /* by CPU: up to where they are read this time */
+	/* When that was looked at. A CPU takes one sample after the other, so that all of its
+	 * samples before one that was taken by then are in. */
+	uint64_t looked_ns;
 	/* A heap, the oldest first: to look through a thousand CPUs for each sample would cost more
 	 * than the sample. */
 	struct waiting *waiting;
@@ -178,15 +183,24 @@ static void hand_over_until(struct queues *queues, uint64_t end_ns)
 	}
 }
 
+/* What is in the queues by now is read this time. */
+static void look(struct queues *queues)
+{
+	queues->looked_ns = clock_boot_ns();
+	for (uint32_t cpu = 0; cpu < queues->count; cpu++) {
+		struct event_queue *queue = queue_of(queues, cpu);
+		bool waits = queues->heads[cpu] != queue->tail;
+
+		queues->heads[cpu] = __atomic_load_n(&queue->head, __ATOMIC_ACQUIRE);
+		if (!waits && has_next(queues, cpu))
+			add_waiting(queues, cpu);
+	}
+}
+
 void queues_begin(struct queues *queues)
 {
 	queues->handed_over = 0;
-	for (uint32_t cpu = 0; cpu < queues->count; cpu++) {
-		queues->heads[cpu] =
-			__atomic_load_n(&queue_of(queues, cpu)->head, __ATOMIC_ACQUIRE);
-		if (has_next(queues, cpu))
-			add_waiting(queues, cpu);
-	}
+	look(queues);
 }
 
 void queues_add(struct queues *queues, const void *bytes, size_t size)
@@ -197,6 +211,9 @@ void queues_add(struct queues *queues, const void *bytes, size_t size)
 		queues->malformed++;
 		return;
 	}
+	/* It came while we read: others that came before it may lie in the queues. */
+	if (event->boot_ns > queues->looked_ns)
+		look(queues);
 	hand_over_until(queues, event->boot_ns);
 	hand_over(queues, event);
 }

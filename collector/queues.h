@@ -29,7 +29,8 @@ struct queues *queues_free(struct queues *queues);
 
 /*
  * To drain: begin, add the records of the ring one by one, finish. What comes into the queues after
- * the beginning waits for the next time. Finishing tells how many were handed over since.
+ * the beginning waits for the next time, unless one of the ring is later. Finishing tells how many
+ * were handed over since.
  */
 void queues_begin(struct queues *queues);
 void queues_add(struct queues *queues, const void *bytes, size_t size);

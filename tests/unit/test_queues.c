@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "collector/queues.h"
 
 enum {
@@ -222,6 +223,39 @@ static void ring_alone_is_handed_over(void **state)
 	assert_int_equal(queues_finish(scene->queues), 2);
 	assert_int_equal(scene->handed[0].boot_ns, 5);
 	assert_int_equal(scene->handed[1].boot_ns, 4);
+}
+
+/* A ring's record that is taken while we drain is later than what its CPU put into its queue
+ * before, which nobody has looked for yet. */
+static void what_comes_before_one_of_the_ring_goes_before_it(void **state)
+{
+	autoclean(scene) struct scene *scene = scene_new(3);
+	uint64_t later = clock_boot_ns() + 3600 * (uint64_t)CLOCK_NS_PER_S;
+	static const uint64_t expected[] = { 1, 5, 10, 20, 25, 30, 40 };
+
+	(void)state;
+	write_record(scene, 0, 7); /* long ago */
+	queues_begin(scene->queues);
+	write_record(scene, 1, later + 1);
+	write_record(scene, 0, later + 10);
+	write_record(scene, 1, later + 25);
+	write_record(scene, 2, later + 5);
+	add_from_ring(scene, 0, later + 20);
+	assert_int_equal(scene->handed_count, 5);
+	write_record(scene, 0, later + 30);
+	add_from_ring(scene, 0, later + 40);
+	assert_int_equal(queues_finish(scene->queues), 8);
+	assert_int_equal(scene->handed[0].boot_ns, 7);
+	for (uint32_t i = 0; i < 7; i++)
+		assert_int_equal(scene->handed[i + 1].boot_ns, later + expected[i]);
+
+	/* One from before: what came since waits. */
+	queues_begin(scene->queues);
+	write_record(scene, 1, later + 50);
+	add_from_ring(scene, 0, 8);
+	assert_int_equal(queues_finish(scene->queues), 1);
+	assert_int_equal(drain(scene), 1);
+	assert_int_equal(unreadable(scene), 0);
 }
 
 /* Some of them idle, in several rounds, each record by a chance of its own. */
@@ -470,6 +504,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_and_ring_are_merged_by_time),
 		cmocka_unit_test(ring_alone_is_handed_over),
+		cmocka_unit_test(what_comes_before_one_of_the_ring_goes_before_it),
 		cmocka_unit_test(many_cpus_come_out_in_order),
 		cmocka_unit_test(records_go_round_whole),
 		cmocka_unit_test(what_is_not_published_is_not_there),

@@ -3,8 +3,8 @@
 
 /*
  * What a program maps, as the kernel has it: for samples that come before the collector told of
- * their process. The file is known by its inode, once the collector has asked for its table: the
- * programs of a busy host start again and again.
+ * their process. The file is known by its inode, once its table has come: the programs of a busy
+ * host start again and again.
  *
  * The mappings are leaves of a tree (include/linux/maple_tree.h; since 6.1) that is read as it lies
  * there, without its lock, which can't be had in an interrupt: what is found must say itself that

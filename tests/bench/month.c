@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -41,6 +42,8 @@ enum {
 	CLOCK_PAUSE_US = 500000,
 	TOGETHER_COUNT = 8,
 	TOGETHER_ROUNDS = 3,
+	CROWD_ROUNDS = 12,
+	HOST_QUESTION_COUNT = 3, /* of flame_questions, the first */
 	KILL_SECONDS = 60,
 	COMMIT_SECONDS = 5,
 	BATCH_SIZE_MAX = 64 << 20,
@@ -320,6 +323,155 @@ static int ask_all(struct month *month)
 	return err;
 }
 
+/* ---- under load ------------------------------------------------------------------------------ */
+
+/* One of several who ask the same again and again. */
+struct crowd_member {
+	pthread_t thread;
+	struct month *month;
+	const struct store_question *question;
+	double *times; /* ms, CROWD_ROUNDS of them */
+	int err;
+};
+
+static int time_flame(struct month *month, const struct store_question *question, double *ret_ms)
+{
+	struct flame_options options = { .node_count_max = NODE_COUNT };
+	struct flame flame = { 0 };
+	uint64_t start_ns = clock_monotonic_ns();
+	int err = store_flame(month->store, question, &options, &flame);
+
+	*ret_ms = (double)(clock_monotonic_ns() - start_ns) / 1e6;
+	flame_done(&flame);
+	return err;
+}
+
+static void *ask_in_crowd(void *context)
+{
+	struct crowd_member *member = context;
+
+	for (int i = 0; !member->err && i < CROWD_ROUNDS; i++)
+		member->err = time_flame(member->month, member->question, &member->times[i]);
+	return NULL;
+}
+
+/* So many people ask it at once: the median of their times, and of a hundred the longest. */
+static int ask_crowd(struct month *month, const char *name, const struct store_question *question,
+		     int count, unsigned bar_ms)
+{
+	double times[TOGETHER_COUNT * CROWD_ROUNDS] = { 0 };
+	struct crowd_member members[TOGETHER_COUNT] = { 0 };
+	size_t total = (size_t)count * CROWD_ROUNDS;
+	int begun = 0;
+	int err = 0;
+
+	assert(count <= TOGETHER_COUNT);
+	for (; !err && begun < count; begun++) {
+		members[begun] = (struct crowd_member){ .month = month,
+							.question = question,
+							.times = &times[begun * CROWD_ROUNDS] };
+		err = -pthread_create(&members[begun].thread, NULL, ask_in_crowd, &members[begun]);
+		if (err)
+			break;
+	}
+	for (int i = 0; i < begun; i++) {
+		pthread_join(members[i].thread, NULL);
+		err = err ? err : members[i].err;
+	}
+	if (err)
+		return err;
+	qsort(times, total, sizeof(times[0]), compare_times);
+	printf("  %-50s %10.2f ms, of a hundred the longest %.2f   (bar: <= 3 x %u)\n", name,
+	       times[total / 2], times[total * 99 / 100], bar_ms);
+	return 0;
+}
+
+/* A busy host that is stored as fast as it can be. */
+struct flood {
+	pthread_t thread;
+	struct month *month;
+	_Atomic bool is_over;
+	uint64_t samples;
+	int err;
+};
+
+static void *pour(void *context)
+{
+	struct flood *flood = context;
+	struct generator_options of_host = { .seed = (uint64_t)clock_unix_ns(),
+					     .service_count = 400,
+					     .process_count = 3000,
+					     .samples_per_window = 6336,
+					     .cpu_count = 64,
+					     .frequency_hz = 99,
+					     .start_unix_ns = clock_unix_ns() };
+	struct generator *generator = NULL;
+	struct batch *batch = NULL;
+
+	flood->err = generator_new(&of_host, &generator);
+	if (!flood->err)
+		flood->err = batch_new(BATCH_SIZE_MAX, &batch);
+	for (int i = 1; !flood->err && !flood->is_over; i++) {
+		(void)generator_next(generator);
+		batch_clear(batch);
+		flood->err = generator_fill(generator, true, batch);
+		if (!flood->err)
+			flood->err = store_append(flood->month->store, batch);
+		if (!flood->err && i % COMMIT_SECONDS == 0)
+			flood->err = store_commit(flood->month->store);
+		flood->samples += of_host.samples_per_window;
+	}
+	batch_free(batch);
+	generator_free(generator);
+	return NULL;
+}
+
+/* Each of the host's, with one who asks and with eight. */
+static int ask_crowds(struct month *month, const char *meanwhile)
+{
+	char name[128];
+	int err = 0;
+
+	for (size_t i = 0; !err && i < HOST_QUESTION_COUNT; i++) {
+		struct store_question question = { .type = STR(TYPE),
+						   .from_unix_ms =
+							   month->end_ms - flame_questions[i].ago_ms,
+						   .to_unix_ms = month->end_ms };
+
+		for (int count = 1; !err && count <= TOGETHER_COUNT; count *= TOGETHER_COUNT) {
+			snprintf(name, sizeof(name), "%lld h, %d at once%s",
+				 (long long)(flame_questions[i].ago_ms / HOUR_MS), count,
+				 meanwhile);
+			err = ask_crowd(month, name, &question, count, flame_questions[i].bar_ms);
+		}
+	}
+	return err;
+}
+
+static int ask_under_load(struct month *month)
+{
+	struct flood flood = { .month = month };
+	uint64_t start_ns;
+	int err;
+
+	puts("flame graph of the host");
+	err = ask_crowds(month, "");
+	if (err)
+		return err;
+	start_ns = clock_monotonic_ns();
+	err = -pthread_create(&flood.thread, NULL, pour, &flood);
+	if (err)
+		return err;
+	err = ask_crowds(month, ", full speed in");
+	flood.is_over = true;
+	pthread_join(flood.thread, NULL);
+	print_figure("  stored meanwhile",
+		     (double)flood.samples / 1e6 /
+			     ((double)(clock_monotonic_ns() - start_ns) / 1e9),
+		     "million samples a second");
+	return err ? err : flood.err;
+}
+
 /* ---- eight at once --------------------------------------------------------------------------- */
 
 struct together {
@@ -525,6 +677,8 @@ int main(int argument_count, char **arguments)
 	print_figure("memory of one question at a time", take_peak(), "MiB resident");
 	if (!err)
 		err = ask_together(&month);
+	if (!err)
+		err = ask_under_load(&month);
 	store_close(month.store);
 	return err ? fail(err, arguments[1]) : 0;
 }

@@ -96,7 +96,9 @@ struct span {
 	sqlite3_stmt *insert_window;
 	struct codec *codec;
 	uint32_t gaps_written;
-	int log_page_count; /* since the last commit */
+	int log_page_count;    /* since the last commit */
+	uint64_t samples_seen; /* when store/span_end.h looked last … */
+	uint64_t filled_ns;    /* … and when it found more; steady */
 
 	struct connections connections; /* for reading */
 };

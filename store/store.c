@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "store/batch_private.h"
 #include "store/reader.h"
+#include "store/span_end.h"
 #include "store/store_private.h"
 
 enum {
@@ -767,13 +768,6 @@ static int tend_spans(struct store *store)
 	return err;
 }
 
-/* The clock was put back: what comes now would be late for the open span until its time is there.
- */
-static bool is_ahead(const struct span *span, int64_t now_unix_ms)
-{
-	return !span->is_late && span->from_ms > now_unix_ms + STORE_FUTURE_MS;
-}
-
 uint64_t store_request_seal(struct store *store)
 {
 	pthread_mutex_lock(&store->lock);
@@ -825,26 +819,6 @@ static int seal_when_asked(struct store *store)
 	return 0;
 }
 
-/* What is dropped is whole files, so that one must not be much of what there may be. */
-static uint64_t span_size_max(struct store *store)
-{
-	uint64_t limit, part;
-
-	pthread_mutex_lock(&store->lock);
-	limit = store_byte_limit(&store->limits, store->space.size_bytes);
-	pthread_mutex_unlock(&store->lock);
-	part = limit / STORE_SPAN_PART;
-	if (limit == 0 || part > STORE_SPAN_SIZE_MAX)
-		return STORE_SPAN_SIZE_MAX;
-	return part > STORE_SPAN_SIZE_MIN ? part : STORE_SPAN_SIZE_MIN;
-}
-
-static bool is_full(struct store *store, const struct span *span, int64_t now_unix_ms)
-{
-	return (!span->is_late && now_unix_ms >= span->until_ms + SEGMENT_DURATION_MS) ||
-	       span_file_bytes(span->path) >= span_size_max(store);
-}
-
 /* What a crash left, a segment at a time: there may be a question waiting for the log to shrink. */
 static int settle_left(struct store *store, struct span *span)
 {
@@ -882,10 +856,9 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		err = settle_left(store, store->late);
 	if (!err)
 		err = seal_when_asked(store);
-	if (!err && store->open &&
-	    (is_full(store, store->open, now_unix_ms) || is_ahead(store->open, now_unix_ms)))
+	if (!err && store->open && span_is_over(store, store->open, now_unix_ms))
 		err = store_close_spans(store);
-	if (!err && store->late && is_full(store, store->late, now_unix_ms))
+	if (!err && store->late && span_is_over(store, store->late, now_unix_ms))
 		err = store_close_span(store, &store->late);
 	if (!err)
 		err = store_tend_chronicles(store, now_unix_ms);

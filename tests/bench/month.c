@@ -434,8 +434,8 @@ static int ask_crowds(struct month *month, const char *meanwhile)
 
 	for (size_t i = 0; !err && i < HOST_QUESTION_COUNT; i++) {
 		struct store_question question = { .type = STR(TYPE),
-						   .from_unix_ms =
-							   month->end_ms - flame_questions[i].ago_ms,
+						   .from_unix_ms = month->end_ms -
+								   flame_questions[i].ago_ms,
 						   .to_unix_ms = month->end_ms };
 
 		for (int count = 1; !err && count <= TOGETHER_COUNT; count *= TOGETHER_COUNT) {

@@ -565,6 +565,42 @@ static void flames_equal_the_sum_of_the_samples(void **state)
 	free(model.samples);
 }
 
+/* Three hours of the past, as fast as they can be taken: three files, and the last one is over when
+ * nothing has come for it for a minute. */
+static void data_of_the_past_fill_their_spans(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t first_ms = START_MS - START_MS % HOUR_MS;
+	int64_t now_ms = first_ms + (int64_t)24 * HOUR_MS;
+	struct model model = model_new();
+	struct store_status status;
+
+	store_close(fixture->store);
+	fixture->span_ms = HOUR_MS;
+	open_store(fixture);
+	for (int64_t time_ms = first_ms; time_ms < first_ms + (int64_t)3 * HOUR_MS;
+	     time_ms += 60000) {
+		fill(fixture, &model, time_ms, 5);
+		assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+		assert_int_equal(store_commit(fixture->store), 0);
+		assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+	}
+	store_status(fixture->store, &status);
+	assert_int_equal(status.span_count, 3);
+	assert_int_equal(status.open_count, 1);
+
+	steady_skew_ns += UINT64_C(55) * CLOCK_NS_PER_S;
+	assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+	store_status(fixture->store, &status);
+	assert_int_equal(status.open_count, 1);
+	steady_skew_ns += UINT64_C(10) * CLOCK_NS_PER_S;
+	assert_int_equal(store_maintain(fixture->store, now_ms), 0);
+	store_status(fixture->store, &status);
+	assert_int_equal(status.open_count, 0);
+	assert_flames(fixture, &model, first_ms, now_ms);
+	free(model.samples);
+}
+
 /* The one span file of a folder. */
 static void find_span_file(const char *folder, char *ret, size_t size)
 {
@@ -1891,6 +1927,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_segment_is_settled_alike_from_memory_and_from_its_file, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(data_of_the_past_fill_their_spans, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(series_equal_the_sum_of_the_samples, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_window_falls_on_the_first_point_at_or_after_it,

@@ -130,7 +130,7 @@ static int64_t newest_ms(const struct store *store)
 	for (uint32_t i = 0; i < store->spans.spans.count; i++) {
 		const struct span *span = store->spans.spans.items[i];
 
-		if (span_class(span) != STORE_LATE && span->end_ms > newest)
+		if (!span->is_late && span->end_ms > newest)
 			newest = span->end_ms;
 	}
 	return newest;

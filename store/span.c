@@ -204,6 +204,16 @@ static int open_writer(struct span *span)
 	return codec_new(&span->codec);
 }
 
+/* What 'late' says (store/words.sql). */
+enum lateness { ON_TIME = 0, LATE = 1, PAST = 2 };
+
+static enum lateness lateness_of(const struct span *span)
+{
+	if (span->is_late)
+		return LATE;
+	return span->is_past ? PAST : ON_TIME;
+}
+
 /* In one transaction, so that a file either is a span or is empty. */
 static int write_schema(struct span *span)
 {
@@ -216,7 +226,7 @@ static int write_schema(struct span *span)
 		   "), ('chronicle', %d), ('clean', %" PRIu64 "); COMMIT;",
 		   SPAN_APPLICATION_ID, SPAN_VERSION, store_words_span,
 		   span->is_chronicle ? store_chronicle_span : store_schema_span, span->from_ms,
-		   span->until_ms, span->is_late, span->identity, span->is_chronicle,
+		   span->until_ms, lateness_of(span), span->identity, span->is_chronicle,
 		   span->clean_until);
 	buf_add_u8(&sql, 0);
 	return sql.error ? sql.error : database_execute(span->writer, (const char *)sql.bytes);
@@ -273,6 +283,7 @@ int span_create(const char *folder, struct span_range range, uint32_t *number, s
 	span->from_ms = range.from_ms;
 	span->until_ms = range.until_ms;
 	span->is_late = range.is_late;
+	span->is_past = range.is_past;
 	span->is_chronicle = range.is_chronicle;
 	span->clean_until = range.clean_until;
 	span->version = SPAN_VERSION;
@@ -403,7 +414,8 @@ static int read_range(struct span *span, sqlite3 *database, const struct meta *m
 	span->version = (uint32_t)version;
 	span->from_ms = meta->values[META_FROM];
 	span->until_ms = meta->values[META_UNTIL];
-	span->is_late = meta->values[META_LATE] != 0;
+	span->is_late = meta->values[META_LATE] == LATE;
+	span->is_past = meta->values[META_LATE] == PAST;
 	span->identity = (uint64_t)meta->values[META_IDENTITY];
 	span->is_chronicle = meta->values[META_CHRONICLE] != 0;
 	return err == -ENODATA ? -EUCLEAN : err;

@@ -60,6 +60,7 @@ struct span {
 	uint64_t folded;	   /* samples that lost frames by that */
 	uint64_t nodes, nodes_max; /* of shared trees: in all, of the largest */
 	bool is_late;
+	bool is_past;	   /* of a time long ago when it was begun, and else as any other */
 	bool is_chronicle; /* store/chronicle.h; of the rest it has what speaks of a file */
 	uint32_t version;  /* of its schema */
 	bool cant_roll;	   /* the writer's: what is in it finds no room in a chronicle */
@@ -107,6 +108,7 @@ struct span_range {
 	int64_t from_ms;
 	int64_t until_ms;
 	bool is_late;
+	bool is_past;
 	bool is_chronicle;
 	uint64_t clean_until; /* the last deletion that there was */
 };

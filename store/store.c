@@ -478,8 +478,13 @@ static int64_t align_down(int64_t time_ms, int64_t step_ms)
 static int make_span(struct store *store, int64_t time_ms, bool is_late, struct span **ret)
 {
 	int64_t from_ms = align_down(time_ms, store->span_ms);
-	struct span_range range = { from_ms, from_ms + store->span_ms, is_late, false,
-				    store_last_deletion(store) };
+	struct span_range range = {
+		.from_ms = from_ms,
+		.until_ms = from_ms + store->span_ms,
+		.is_late = is_late,
+		.is_past = !is_late && time_ms < clock_unix_ms() - STORE_PAST_MS,
+		.clean_until = store_last_deletion(store),
+	};
 	struct span *span = NULL;
 	int err = 0;
 

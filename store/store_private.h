@@ -37,7 +37,10 @@ enum {
 #define STORE_SPAN_MS_DEFAULT	INT64_C(21600000) /* 6 h */
 /* What lies further ahead of our clock than this is somebody's mistake, and goes with the late. */
 #define STORE_FUTURE_MS INT64_C(3600000)
-#define STORE_TIME_MAX	(INT64_C(1) << 52)
+/* What is older than this when its file is begun was not kept back by a server that was away for a
+ * night: an import, or a recording. Its file is of the class of late data, and as old as those. */
+#define STORE_PAST_MS  INT64_C(86400000)
+#define STORE_TIME_MAX (INT64_C(1) << 52)
 /* 2020: what is older than any Hearth comes from a clock that was never set, and goes with the
  * late. */
 #define STORE_TIME_PLAUSIBLE_MS INT64_C(1577836800000)
@@ -227,5 +230,5 @@ static inline enum store_class span_class(const struct span *span)
 {
 	if (span->is_chronicle)
 		return STORE_ROLLED;
-	return span->is_late ? STORE_LATE : STORE_RAW;
+	return span->is_late || span->is_past ? STORE_LATE : STORE_RAW;
 }

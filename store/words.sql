@@ -7,7 +7,8 @@
 -- a zstd frame with checksum and content size; its plain bytes are a version, the sizes of its
 -- columns, and the columns (store/columns.h).
 
--- 'from', 'until': which times belong here; 'late': 1 when it takes what is older than another span.
+-- 'from', 'until': which times belong here; 'late': 1 when it takes what is older than another span,
+-- 2 when it was begun long after its time.
 -- 'identity': a random number, the same in the compact file that takes this one's place.
 -- 'clean': up to which deletion (store/deletions.h) nothing that was deleted is in it; none: 0.
 -- 'chronicle': 1 when it holds roll-ups (store/chronicle.sql), not samples.

@@ -429,6 +429,48 @@ static void services_have_lists_of_their_own(void **state)
 	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, MANY_PIECES, true);
 }
 
+/* Of an import a month old nothing goes for its age before it has lain here as long as others may:
+ * its files are none of late data, since it comes in order. */
+static void what_was_long_ago_when_it_came_is_kept(void **state)
+{
+	struct store_scene *scene = *state;
+	struct store_limits limits = {
+		.age_ms = { [STORE_RAW] = 20 * MINUTE_MS, [STORE_LATE] = 20 * MINUTE_MS }
+	};
+	struct store_status status;
+	struct timespec now;
+
+	unix_ms += 30 * 24 * HOUR_MS;
+	store_set_limits(scene->store, &limits);
+	for (int64_t time_ms = START_MS; time_ms < START_MS + 3 * HOUR_MS; time_ms += MINUTE_MS) {
+		assert_int_equal(store_scene_append(scene, time_ms, 10), 0);
+		assert_int_equal(store_scene_commit(scene), 0);
+		settle(scene);
+	}
+	steady_ms += 20 * MINUTE_MS;
+	unix_ms += 20 * MINUTE_MS;
+	settle(scene);
+	status = status_of(scene);
+	assert_int_equal(status.span_count, 3);
+	assert_int_equal(status.open_count, 0);
+	assert_int_equal(status.classes[STORE_LATE].span_count, 3);
+	assert_int_equal(status.dropped_spans[STORE_DROPPED_AGE], 0);
+	assert_int_equal(store_scene_count(scene, START_MS, unix_ms), scene->appended);
+	scene->store = store_close(scene->store);
+	assert_int_equal(store_scene_open(scene), 0);
+	store_set_limits(scene->store, &limits);
+	assert_int_equal(status_of(scene).classes[STORE_LATE].span_count, 3);
+
+	/* When a file was finished is told by the file system, whose clock is the real one. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	unix_ms = (int64_t)now.tv_sec * 1000 + HOUR_MS;
+	settle(scene);
+	steady_ms += 20 * MINUTE_MS;
+	unix_ms += 20 * MINUTE_MS;
+	settle(scene);
+	assert_int_equal(status_of(scene).dropped_spans[STORE_DROPPED_AGE], 3);
+}
+
 /* What the roll-ups say stays when the samples have gone, to the sample. */
 static void they_stay_when_the_samples_go(void **state)
 {
@@ -1148,6 +1190,7 @@ int main(void)
 		SCENE_TEST(services_are_read_in_groups),
 		SCENE_TEST(timelines_are_those_of_the_samples),
 		SCENE_TEST(what_is_rolled_up_by_segments_is_not_opened),
+		SCENE_TEST(what_was_long_ago_when_it_came_is_kept),
 		SCENE_TEST(they_stay_when_the_samples_go),
 		SCENE_TEST(roll_ups_outlive_samples_for_room),
 		SCENE_TEST(a_chronicle_is_not_imported),

@@ -39,6 +39,14 @@ int catalog_init(struct catalog *catalog)
 	return (int)number;
 }
 
+void catalog_limit(struct catalog *catalog, size_t size_max)
+{
+	size_t size = CATALOG_SIZE_MAX - catalog->room;
+
+	assert(catalog->room <= CATALOG_SIZE_MAX);
+	catalog->room = size < size_max ? size_max - size : 0;
+}
+
 void catalog_done(struct catalog *catalog)
 {
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)

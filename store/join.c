@@ -27,7 +27,7 @@ struct joining {
 	sqlite3 *from, *to;
 	/* Kept from one service to the next. */
 	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
-	struct catalog words;
+	uint32_t text_count, build_count; /* of its words */
 	struct codec *codec, *packer;
 	struct braid braid;
 	ARRAY(uint32_t) segments; /* their numbers */
@@ -51,7 +51,6 @@ static void close_databases(struct joining *joining)
 static void joining_cleanup(struct joining *joining)
 {
 	close_databases(joining);
-	catalog_done(&joining->words);
 	codec_free(joining->codec);
 	codec_free(joining->packer);
 	braid_done(&joining->braid);
@@ -85,7 +84,7 @@ static int read_segments(struct joining *joining)
  */
 static int read_strands(struct joining *joining, uint32_t service, uint32_t *place)
 {
-	uint32_t build_count = catalog_count(&joining->words, CATALOG_BUILD);
+	uint32_t build_count = joining->build_count;
 	int64_t node_count = 0;
 	int err = database_prepare_once(
 		joining->from,
@@ -245,28 +244,37 @@ static int write_services(struct joining *joining)
 	while (!err && (err = database_step(row)) > 0) {
 		int64_t service = sqlite3_column_int64(row, 0);
 
-		err = service < 0 || service >= catalog_count(&joining->words, CATALOG_TEXT)
+		err = service < 0 || service >= joining->text_count
 			      ? -EBADMSG
 			      : join_service(joining, (uint32_t)service);
 	}
 	return err;
 }
 
-/* Numbers stay. */
-static int write_words(struct joining *joining)
+/* Numbers stay. Before the trees, so that the memory of both is not taken at once. */
+static int copy_words(struct joining *joining)
 {
 	uint32_t written[CATALOG_KIND_COUNT];
-	int err;
+	struct catalog words = { 0 };
+	int err = catalog_init(&words);
 
+	if (!err)
+		err = catalog_read(&words, joining->from);
 	codec_set_level(joining->packer, LEVEL);
-	err = word_frames_write(&joining->words, joining->packer, joining->to);
-
-	/* Number 0 of each is there without being written. */
-	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
-		written[kind] = 1;
-	written[CATALOG_TEXT] = catalog_count(&joining->words, CATALOG_TEXT);
-	written[CATALOG_LABELS] = catalog_count(&joining->words, CATALOG_LABELS);
-	return err ? err : catalog_write(&joining->words, written, joining->to);
+	if (!err)
+		err = word_frames_write(&words, joining->packer, joining->to);
+	if (!err) {
+		joining->text_count = catalog_count(&words, CATALOG_TEXT);
+		joining->build_count = catalog_count(&words, CATALOG_BUILD);
+		/* Number 0 of each is there without being written. */
+		for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+			written[kind] = 1;
+		written[CATALOG_TEXT] = joining->text_count;
+		written[CATALOG_LABELS] = catalog_count(&words, CATALOG_LABELS);
+		err = catalog_write(&words, written, joining->to);
+	}
+	catalog_done(&words);
+	return err;
 }
 
 static const struct {
@@ -282,7 +290,7 @@ static const struct {
 static int write_rest(struct joining *joining)
 {
 	char sql[128];
-	int err = write_words(joining);
+	int err = 0;
 
 	for (size_t i = 0; !err && i < sizeof(rows_that_stay) / sizeof(rows_that_stay[0]); i++)
 		err = anew_copy_rows(joining->from, joining->to, rows_that_stay[i].select,
@@ -314,12 +322,10 @@ int join_span(const struct join_options *options)
 	if (!err)
 		err = read_segments(&joining);
 	if (!err)
-		err = catalog_init(&joining.words);
-	if (!err)
-		err = catalog_read(&joining.words, joining.from);
-	if (!err)
 		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE_SMALL,
 				  &joining.to);
+	if (!err)
+		err = copy_words(&joining);
 	if (!err)
 		err = write_services(&joining);
 	if (!err)

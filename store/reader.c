@@ -40,32 +40,34 @@ void reader_unlock(struct reader *reader, bool was_taken)
 
 /* ---- one span -------------------------------------------------------------------------------- */
 
+/* That of a chronicle grows. */
+static int load_generation(struct reader *reader)
+{
+	struct cache *cache = reader->store->cache;
+	struct cache_key key = { .span = reader->span->id, .segment = reader->generation };
+	int err = 0;
+
+	reader->cached = cache_find(cache, key);
+	if (reader->cached)
+		return 0;
+	err = cached_read_catalog(reader->database, &reader->cached);
+	if (err)
+		return err;
+	cache_forget_before(cache, key.span, key.segment);
+	cache_add(cache, key, reader->cached);
+	return 0;
+}
+
 static int load_catalog(struct reader *reader)
 {
-	struct cache_key key = { .span = reader->span->id, .segment = reader->generation };
+	struct span *span = reader->span;
+	int err = span->is_chronicle ? load_generation(reader)
+				     : span_words_take(span, reader->store->cache, reader->database,
+						       &reader->cached);
 
-	reader->cached = cache_find(reader->store->cache, key);
-	if (!reader->cached) {
-		autoclean(cached) struct cached *cached = cached_new();
-
-		if (!cached)
-			return -ENOMEM;
-
-		int err = catalog_init(&cached->catalog);
-
-		if (!err)
-			err = catalog_read(&cached->catalog, reader->database);
-		if (err)
-			return err;
-		catalog_trim(&cached->catalog);
-		cached->size = catalog_memory(&cached->catalog);
-		if (reader->span->is_chronicle)
-			cache_forget_before(reader->store->cache, key.span, key.segment);
-		cache_add(reader->store->cache, key, cached);
-		reader->cached = TAKE(cached);
-	}
-	reader->catalog = &reader->cached->catalog;
-	return 0;
+	if (!err)
+		reader->catalog = &reader->cached->catalog;
+	return err;
 }
 
 /* A chronicle grows while it is read. */
@@ -116,7 +118,8 @@ static void reader_close(struct reader *reader)
 	if (reader->span->is_chronicle && reader->database)
 		(void)database_execute(reader->database, "ROLLBACK");
 	connections_release(&reader->span->connections, reader->database);
-	cached_release(reader->cached);
+	reader->cached = reader->span->is_chronicle ? cached_release(reader->cached)
+						    : span_words_give(reader->span, reader->cached);
 	pool_done(&reader->pairs);
 	array_done(&reader->verdicts);
 	runs_done(&reader->runs);

@@ -137,6 +137,7 @@ static int span_new(const char *folder, const char *name, struct span **ret)
 		return -ENOMEM;
 	span->references = 1;
 	connections_init(&span->connections);
+	span_words_init(&span->words);
 	pool_init(&span->sample_labels, CHRONICLE_LABEL_COUNT_MAX, NULL);
 	snprintf(span->name, sizeof(span->name), "%s", name);
 
@@ -164,6 +165,7 @@ struct span *span_free(struct span *span)
 	if (!span)
 		return NULL;
 	connections_done(&span->connections);
+	span_words_done(&span->words);
 	close_writer(span);
 	live_free(span->live);
 	array_done(&span->gaps.gaps);
@@ -708,6 +710,8 @@ static int open_unfinished(struct span *span, struct sources *sources)
 				      &span->live->window_count);
 	if (!err)
 		err = catalog_read(&span->live->catalog, span->writer);
+	if (!err)
+		catalog_limit(&span->live->catalog, CATALOG_GROWING_SIZE_MAX);
 	if (!err)
 		err = database_prepare(span->writer, insert_window_sql, &span->insert_window);
 	for (int kind = 0; !err && kind < CATALOG_KIND_COUNT; kind++)

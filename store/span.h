@@ -12,6 +12,7 @@
 #include "store/database.h"
 #include "store/leaves.h"
 #include "store/live.h"
+#include "store/span_words.h"
 #include "store/store.h"
 
 /*
@@ -102,6 +103,7 @@ struct span {
 	uint64_t filled_ns;    /* … and when it found more; steady */
 
 	struct connections connections; /* for reading */
+	struct span_words words;	/* the same, once live is NULL; not of chronicles */
 };
 
 struct span_range {

@@ -400,20 +400,23 @@ static int visit_active_runs(struct reader *reader, struct activity_reader *from
 	return err;
 }
 
-static void visit_sums(const struct reader *reader, const struct activity_sums *sums,
-		       uint64_t *samples)
+static int visit_sums(const struct reader *reader, const struct activity_sums *sums,
+		      uint64_t *samples)
 {
 	const struct reader_question *question = reader->question;
+	int err = 0;
 
-	for (uint32_t i = 0; i < sums->count; i++) {
+	for (uint32_t i = 0; !err && i < sums->count; i++) {
 		const struct activity_sum *sum = &sums->sums[sums->occurring[i]];
 		const struct verdict *verdict = &reader->segment_verdicts.items[sums->occurring[i]];
 
 		if (!verdict->matches)
 			continue;
 		*samples += sum->samples + sum->valued_samples;
-		question->active(question->context, reader->activity.slices.items, sum, verdict);
+		err = question->active(question->context, reader->activity.slices.items, sum,
+				       verdict);
 	}
+	return err;
 }
 
 /* How many slices from this one on are one to the question; those beside the range are, too. */
@@ -447,7 +450,7 @@ static int visit_active_sums(struct reader *reader, struct activity_reader *from
 		next = first + find_together(reader, first, is_inside);
 		err = activity_sum_until(from, next, &sums);
 		if (!err && is_inside)
-			visit_sums(reader, &sums, samples);
+			err = visit_sums(reader, &sums, samples);
 		activity_sums_clear(&sums);
 	}
 	return err;

@@ -102,8 +102,8 @@ struct reader_question {
 	 * these slices, which lie in the range, are one to the question, from the first on?
 	 */
 	uint32_t (*together)(void *context, const struct slice *slices, uint32_t count);
-	void (*active)(void *context, const struct slice *slices, const struct activity_sum *sum,
-		       const struct verdict *verdict);
+	int (*active)(void *context, const struct slice *slices, const struct activity_sum *sum,
+		      const struct verdict *verdict);
 	/*
 	 * A segment of a compact span that lies in the question's range while the span does not: 1
 	 * when its sums did. May be NULL.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "store/points.h"
 #include "store/reader.h"
 #include "store/roll.h"
 
@@ -13,8 +14,6 @@
 
 enum {
 	GROUP_COUNT_MAX = 1 << 20,
-	/* Points of all rows: 9 bytes each. 10,000 processes with 120 points are 1.2 million. */
-	POINT_COUNT_MAX = 4 << 20,
 	KEY_SIZE_MAX = 1 << 20,
 	GAP_COUNT_MAX = 65536,
 	/* Points of at least this are made of roll-ups even where ten minutes fall on two. */
@@ -34,8 +33,7 @@ struct series_question {
 	const struct store_grid *grid;
 	struct pool keys; /* the values of the labels, each with its size */
 	ARRAY(struct group) groups;
-	ARRAY(uint64_t) points; /* point_count for each group */
-	ARRAY(bool) present;
+	struct points points; /* a row for each group */
 	struct buf scratch;
 	int64_t last_ms; /* that a point was looked for, and which: most come in order */
 	size_t last_point;
@@ -46,19 +44,11 @@ struct series_question {
 
 static int add_group(struct series_question *question)
 {
-	size_t point_count = question->grid->point_count;
+	int err = array_reserve(&question->groups, 1) < 0 ? -ENOMEM
+							  : points_add_row(&question->points);
 
-	if ((question->groups.count + 1) * point_count > POINT_COUNT_MAX)
-		return -E2BIG;
-	if (array_reserve(&question->groups, 1) < 0 ||
-	    array_reserve(&question->points, point_count) < 0 ||
-	    array_reserve(&question->present, point_count) < 0)
-		return -ENOMEM;
-	memset(question->points.items + question->points.count, 0,
-	       point_count * sizeof(question->points.items[0]));
-	memset(question->present.items + question->present.count, 0, point_count);
-	question->points.count += (uint32_t)point_count;
-	question->present.count += (uint32_t)point_count;
+	if (err)
+		return err;
 	question->groups.items[question->groups.count++] =
 		(struct group){ .first_seen_ms = INT64_MAX, .last_seen_ms = INT64_MIN };
 	return 0;
@@ -123,26 +113,28 @@ static inline void note_seen(struct group *group, int64_t time_ms)
 }
 
 /* To the point that was found last. */
-static inline void add_to_point(const struct series_question *question, const struct slice *slice,
-				uint32_t number, uint64_t value, uint64_t kernel_value)
+static inline int add_to_point(struct series_question *question, const struct slice *slice,
+			       uint32_t number, uint64_t value, uint64_t kernel_value)
 {
 	struct group *group = &question->groups.items[number];
-	size_t place = number * question->grid->point_count + question->last_point;
-	uint64_t *point = &question->points.items[place];
+	int err;
 
 	assert(number < question->groups.count);
-	*point = saturated_sum(*point, value);
-	question->present.items[place] = true;
+	err = points_add(&question->points, number, question->last_point, value);
+	if (err)
+		return err;
 	group->total = saturated_sum(group->total, value);
 	group->kernel_total = saturated_sum(group->kernel_total, kernel_value);
 	note_seen(group, slice->start_ms);
+	return 0;
 }
 
-static void add_value(struct series_question *question, const struct slice *slice, uint32_t number,
-		      uint64_t value, uint64_t kernel_value)
+static int add_value(struct series_question *question, const struct slice *slice, uint32_t number,
+		     uint64_t value, uint64_t kernel_value)
 {
-	if (find_point(question, slice))
-		add_to_point(question, slice, number, value, kernel_value);
+	if (!find_point(question, slice))
+		return 0;
+	return add_to_point(question, slice, number, value, kernel_value);
 }
 
 static void note_slice(void *context, const struct slice *slice)
@@ -174,12 +166,10 @@ static int add_run(void *context, struct reader *reader, const struct slice *sli
 	(void)reader;
 	(void)entries;
 	if (run->valued)
-		add_value(context, slice, verdict->group, run->value, run->kernel_value);
-	else
-		add_value(context, slice, verdict->group,
-			  saturated_product(run->samples, verdict->period),
-			  saturated_product(run->kernel_samples, verdict->period));
-	return 0;
+		return add_value(context, slice, verdict->group, run->value, run->kernel_value);
+	return add_value(context, slice, verdict->group,
+			 saturated_product(run->samples, verdict->period),
+			 saturated_product(run->kernel_samples, verdict->period));
 }
 
 /* As many as fall on one point, in the order of their times. */
@@ -198,28 +188,32 @@ static uint32_t find_together(void *context, const struct slice *slices, uint32_
 }
 
 /* A month of a host has more than a million runs, and some hundred thousand of these. */
-static void add_active(void *context, const struct slice *slices, const struct activity_sum *sum,
-		       const struct verdict *verdict)
+static int add_active(void *context, const struct slice *slices, const struct activity_sum *sum,
+		      const struct verdict *verdict)
 {
 	struct series_question *question = context;
 	uint64_t value = saturated_product(sum->samples, verdict->period);
 	uint64_t kernel_value = saturated_product(sum->kernel_samples, verdict->period);
 
 	if (!find_point(question, &slices[sum->first]))
-		return;
-	add_to_point(question, &slices[sum->first], verdict->group,
-		     saturated_sum(value, sum->value),
-		     saturated_sum(kernel_value, sum->kernel_value));
+		return 0;
+
+	int err = add_to_point(question, &slices[sum->first], verdict->group,
+			       saturated_sum(value, sum->value),
+			       saturated_sum(kernel_value, sum->kernel_value));
+
+	if (err)
+		return err;
 	note_seen(&question->groups.items[verdict->group], slices[sum->last].start_ms);
+	return 0;
 }
 
 static int add_entry(void *context, struct reader *reader, const struct slice *slice,
 		     const struct running_entry *entry, const struct verdict *verdict)
 {
 	(void)reader;
-	add_value(context, slice, verdict->group, entry->value,
-		  entry->is_kernel ? entry->value : 0);
-	return 0;
+	return add_value(context, slice, verdict->group, entry->value,
+			 entry->is_kernel ? entry->value : 0);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -254,8 +248,7 @@ static int compare_groups(const void *a, const void *b, void *context)
 struct rows_memory {
 	struct store_row *rows;
 	struct str *values;
-	uint64_t *points;
-	bool *present;
+	struct points points;
 	uint8_t *bytes;
 	int64_t *starts;
 };
@@ -265,8 +258,7 @@ static void *rows_memory_free(struct rows_memory *memory)
 	if (memory) {
 		free(memory->rows);
 		free(memory->values);
-		free(memory->points);
-		free(memory->present);
+		points_done(&memory->points);
 		free(memory->bytes);
 		free(memory->starts);
 		free(memory);
@@ -290,7 +282,6 @@ static void split_keys(const struct series_question *question, uint8_t *keys, st
 static int make_rows(struct series_question *question, struct store_rows *ret)
 {
 	uint32_t count = question->groups.count;
-	size_t point_count = question->grid->point_count;
 	struct rows_memory *memory = calloc(1, sizeof(*memory));
 	autofree uint32_t *order = calloc(count + 1, sizeof(order[0]));
 	uint32_t used = 0;
@@ -304,8 +295,8 @@ static int make_rows(struct series_question *question, struct store_rows *ret)
 		rows_memory_free(memory);
 		return -ENOMEM;
 	}
-	memory->points = TAKE(question->points.items);
-	memory->present = TAKE(question->present.items);
+	memory->points = question->points;
+	question->points = (struct points){ 0 };
 	memory->bytes = TAKE(question->keys.bytes);
 	memory->starts = TAKE(question->starts);
 	split_keys(question, memory->bytes, memory->values);
@@ -322,14 +313,14 @@ static int make_rows(struct series_question *question, struct store_rows *ret)
 			.values = memory->values + order[i] * question->group_by_count,
 			.total = group->total,
 			.kernel_total = group->kernel_total,
-			.points = memory->points + order[i] * point_count,
-			.present = memory->present + order[i] * point_count,
+			.number = order[i],
 			.first_seen_ms = group->first_seen_ms,
 			.last_seen_ms = group->last_seen_ms,
 		};
 	}
 	*ret = (struct store_rows){ .rows = memory->rows,
 				    .count = used,
+				    .points = &memory->points,
 				    .starts = memory->starts,
 				    .end_ms = question->end_ms,
 				    .memory = memory };
@@ -366,7 +357,8 @@ static enum chronicle_use use_of(const struct store_question *asked, const struc
 static void start(struct series_question *series)
 {
 	pool_clear(&series->keys);
-	series->groups.count = series->points.count = series->present.count = 0;
+	series->groups.count = 0;
+	points_clear(&series->points);
 	for (size_t i = 0; i < series->grid->point_count; i++)
 		series->starts[i] = INT64_MAX;
 	series->last_start_ms = INT64_MIN;
@@ -400,12 +392,13 @@ int store_series(struct store *store, const struct store_question *question,
 
 	if (grid->step_ms <= 0 || grid->point_count == 0)
 		return -EINVAL;
-	if (grid->point_count > POINT_COUNT_MAX)
+	if (grid->point_count > POINTS_COUNT_MAX)
 		return -E2BIG;
 	series.starts = calloc(grid->point_count, sizeof(series.starts[0]));
 	if (!series.starts)
 		return -ENOMEM;
 	pool_init(&series.keys, GROUP_COUNT_MAX, NULL);
+	points_init(&series.points, grid->point_count);
 	start(&series);
 
 	int err = reader_ask(store, &reader_question);
@@ -425,8 +418,7 @@ int store_series(struct store *store, const struct store_question *question,
 		err = -E2BIG;
 	pool_done(&series.keys);
 	array_done(&series.groups);
-	array_done(&series.points);
-	array_done(&series.present);
+	points_done(&series.points);
 	free(series.starts);
 	buf_done(&series.scratch);
 	return err;

@@ -9,6 +9,7 @@
 #include "base/identity.h"
 #include "base/str.h"
 #include "store/batch.h"
+#include "store/points.h"
 
 struct selector;
 struct store_question;
@@ -315,14 +316,14 @@ struct store_row {
 	const struct str *values;	     /* of the labels in group_by, in that order */
 	uint64_t total;			     /* the sum of the points */
 	uint64_t kernel_total;		     /* of it with a leaf in the kernel */
-	uint64_t *points;		     /* point_count of them */
-	bool *present;			     /* whether anything fell on the point */
+	uint32_t number;		     /* of its points */
 	int64_t first_seen_ms, last_seen_ms; /* starts of the first and last windows it occurs in */
 };
 
 struct store_rows {
 	struct store_row *rows; /* by total, descending, then by labels */
 	size_t count;
+	const struct points *points; /* by the rows' numbers: see store_row_point() */
 	/*
 	 * By point: the least start of all windows that fall on it, whoever's and whatever is
 	 * asked for; INT64_MAX where there are none. And where the last of them all ends; 0: none.
@@ -332,6 +333,19 @@ struct store_rows {
 	void *memory;
 };
 void store_rows_done(struct store_rows *rows);
+
+/* What it has at a point of the grid; 0 also where nothing fell on the point. */
+static inline uint64_t store_row_point(const struct store_rows *rows, const struct store_row *row,
+				       size_t point)
+{
+	return points_get(rows->points, row->number, point);
+}
+
+static inline bool store_row_has(const struct store_rows *rows, const struct store_row *row,
+				 size_t point)
+{
+	return points_has(rows->points, row->number, point);
+}
 
 int store_series(struct store *store, const struct store_question *question,
 		 const struct str *group_by, size_t group_by_count, const struct store_grid *grid,

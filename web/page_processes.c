@@ -36,7 +36,7 @@ struct consumer {
 	uint64_t kernel_total;
 	int64_t first_seen_ms;
 	int64_t last_seen_ms;
-	uint64_t *points;
+	uint64_t *points; /* of a service alone: the sums of its processes' */
 };
 
 struct processes {
@@ -73,13 +73,18 @@ static struct consumer consumer_of(const struct store_row *row)
 		.kernel_total = row->kernel_total,
 		.first_seen_ms = row->first_seen_ms,
 		.last_seen_ms = row->last_seen_ms,
-		.points = row->points,
 	};
 }
 
-/* The answer's own rows are added up in place: nobody needs those of single processes any more. */
-static void add_to_service(struct consumer *service, const struct store_row *row,
-			   size_t point_count)
+static void add_points(struct consumer *service, const struct store_rows *rows,
+		       const struct store_row *row)
+{
+	for (size_t i = 0; i < rows->points->point_count; i++)
+		service->points[i] += store_row_point(rows, row, i);
+}
+
+static void add_to_service(struct consumer *service, const struct store_rows *rows,
+			   const struct store_row *row)
 {
 	service->process_count++;
 	service->total += row->total;
@@ -88,8 +93,20 @@ static void add_to_service(struct consumer *service, const struct store_row *row
 		service->first_seen_ms = row->first_seen_ms;
 	if (row->last_seen_ms > service->last_seen_ms)
 		service->last_seen_ms = row->last_seen_ms;
-	for (size_t i = 0; i < point_count; i++)
-		service->points[i] += row->points[i];
+	add_points(service, rows, row);
+}
+
+static int begin_service(struct processes *processes, const struct store_row *row)
+{
+	struct consumer *service = &processes->consumers[processes->consumer_count];
+
+	*service = consumer_of(row);
+	service->points = calloc(processes->grid.point_count, sizeof(service->points[0]));
+	if (!service->points)
+		return -ENOMEM;
+	add_points(service, &processes->rows, row);
+	processes->consumer_count++;
+	return 0;
 }
 
 static bool is_service(const void *context, uint32_t number, const void *key)
@@ -130,13 +147,12 @@ static int fold_services(struct processes *processes, struct str search)
 			continue;
 		number = table_find(&services, hash, &name, is_service, processes);
 		if (number != TABLE_NONE) {
-			add_to_service(&processes->consumers[number], row,
-				       processes->grid.point_count);
+			add_to_service(&processes->consumers[number], &processes->rows, row);
 			continue;
 		}
 		err = table_add(&services, hash);
 		if (!err)
-			processes->consumers[processes->consumer_count++] = consumer_of(row);
+			err = begin_service(processes, row);
 	}
 	table_done(&services);
 	if (!err && processes->consumer_count > 0)
@@ -216,8 +232,15 @@ static int64_t piece_end(int64_t end_ms, const struct time_range *range)
 	return end_ms < range->to_ms ? end_ms : range->to_ms;
 }
 
+static uint64_t point_of(const struct processes *processes, const struct consumer *consumer,
+			 size_t point)
+{
+	return consumer->points ? consumer->points[point]
+				: store_row_point(&processes->rows, consumer->row, point);
+}
+
 static void write_spark(struct json_writer *json, const struct processes *processes,
-			const uint64_t *points)
+			const struct consumer *consumer)
 {
 	const struct store_grid *grid = &processes->grid;
 
@@ -234,7 +257,8 @@ static void write_spark(struct json_writer *json, const struct processes *proces
 		if (recorded_ms == 0)
 			json_null_value(json);
 		else
-			json_fixed(json, page_cores(points[i], recorded_ms), PAGE_CORES_DECIMALS);
+			json_fixed(json, page_cores(point_of(processes, consumer, i), recorded_ms),
+				   PAGE_CORES_DECIMALS);
 	}
 	json_end_array(json);
 }
@@ -287,7 +311,7 @@ static void write_consumer(struct json_writer *json, const struct processes *pro
 	json_i64(json, consumer->first_seen_ms);
 	json_key(json, "last_seen_ms");
 	json_i64(json, consumer->last_seen_ms);
-	write_spark(json, processes, consumer->points);
+	write_spark(json, processes, consumer);
 	json_end_object(json);
 }
 
@@ -389,6 +413,8 @@ void page_processes(struct server *server, struct request *request, struct reply
 			limit < processes.consumer_count ? limit : processes.consumer_count;
 		write_processes(reply, &processes);
 	}
+	for (size_t i = 0; i < processes.consumer_count; i++)
+		free(processes.consumers[i].points);
 	free(processes.consumers);
 	store_rows_done(&processes.rows);
 	recorded_time_done(&processes.recorded);

@@ -151,13 +151,13 @@ static void write_row(struct json_writer *json, const struct timeline *timeline,
 	json_key(json, "cores");
 	json_begin_array(json);
 	for (size_t i = 0; i < timeline->grid.point_count; i++)
-		write_point(json, timeline, i, row->points[i]);
+		write_point(json, timeline, i, store_row_point(&timeline->rows, row, i));
 	json_end_array(json);
 	if (!timeline->is_cpu) {
 		json_key(json, "values");
 		json_begin_array(json);
 		for (size_t i = 0; i < timeline->grid.point_count; i++)
-			write_value(json, timeline, i, row->points[i]);
+			write_value(json, timeline, i, store_row_point(&timeline->rows, row, i));
 		json_end_array(json);
 	}
 	json_key(json, "kernel_cores_total");
@@ -172,7 +172,7 @@ static uint64_t sum_hidden(const struct timeline *timeline, size_t index)
 	uint64_t sum = 0;
 
 	for (size_t k = timeline->shown_count; k < timeline->rows.count; k++)
-		sum += timeline->rows.rows[k].points[index];
+		sum += store_row_point(&timeline->rows, &timeline->rows.rows[k], index);
 	return sum;
 }
 

@@ -60,14 +60,14 @@ bool querier_read_grid(struct querier_question *question, struct connect_call *c
 }
 
 /* exemplars: for each point, or NULL. */
-static void take_points(struct connect_call *call, const struct store_row *row,
-			const struct store_grid *grid, Pyroscope__Exemplar **exemplars,
-			Pyroscope__Series *series)
+static void take_points(struct connect_call *call, const struct store_rows *rows,
+			const struct store_row *row, const struct store_grid *grid,
+			Pyroscope__Exemplar **exemplars, Pyroscope__Series *series)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < grid->point_count; i++)
-		count += row->present[i];
+		count += store_row_has(rows, row, i);
 
 	Pyroscope__Point *points = arena_take(&call->arena, count, sizeof(points[0]));
 
@@ -75,10 +75,10 @@ static void take_points(struct connect_call *call, const struct store_row *row,
 	for (size_t i = 0; points && series->points && i < grid->point_count; i++) {
 		Pyroscope__Point *point = &points[series->n_points];
 
-		if (!row->present[i])
+		if (!store_row_has(rows, row, i))
 			continue;
 		pyroscope__point__init(point);
-		point->value = (double)row->points[i];
+		point->value = (double)store_row_point(rows, row, i);
 		point->timestamp = grid->first_ms + (int64_t)i * grid->step_ms;
 		if (exemplars && exemplars[i]) {
 			point->exemplars = &exemplars[i];
@@ -102,8 +102,8 @@ static void answer_series(struct connect_call *call, const struct store_rows *ro
 		Pyroscope__Series *series = &items[i];
 
 		pyroscope__series__init(series);
-		take_points(call, row, grid, exemplars ? exemplars + i * grid->point_count : NULL,
-			    series);
+		take_points(call, rows, row, grid,
+			    exemplars ? exemplars + i * grid->point_count : NULL, series);
 		if (series->n_points == 0)
 			continue;
 		series->labels = querier_labels(call, group->names, row->values, group->count,

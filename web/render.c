@@ -162,6 +162,18 @@ static void plan_timeline(struct store_question *question, struct store_grid *gr
 /* ---- /pyroscope/render ------------------------------------------------------------------------
  */
 
+/* Of a row, one beside the other; NULL without memory, which the arena remembers. */
+static const uint64_t *take_samples(struct render *render, const struct store_rows *rows,
+				    const struct store_row *row)
+{
+	size_t count = rows->points->point_count;
+	uint64_t *samples = arena_take(&render->call.arena, count, sizeof(samples[0]));
+
+	for (size_t i = 0; samples && i < count; i++)
+		samples[i] = store_row_point(rows, row, i);
+	return samples;
+}
+
 static int write_rows(struct render *render, const struct flame *flame,
 		      const struct store_rows *rows, struct flamebearer_timeline *timeline,
 		      bool is_grouped)
@@ -176,9 +188,13 @@ static int write_rows(struct render *render, const struct flame *flame,
 		return err ? err : render->call.arena.error;
 	for (size_t i = 0; is_grouped && i < rows->count; i++)
 		groups[i] = (struct flamebearer_group){ .value = rows->rows[i].values[0],
-							.samples = rows->rows[i].points };
+							.samples = take_samples(render, rows,
+										&rows->rows[i]) };
 	if (rows->count == 1)
-		timeline->samples = rows->rows[0].points;
+		timeline->samples =
+			is_grouped ? groups[0].samples : take_samples(render, rows, &rows->rows[0]);
+	if (render->call.arena.error)
+		return render->call.arena.error;
 
 	struct flamebearer flamebearer = {
 		.sample_type = type->parts[PROFILE_TYPE_SAMPLE_TYPE],

@@ -90,7 +90,7 @@ static void assert_one_core(struct scene *scene, int64_t from_ms, int64_t to_ms,
 		int64_t start_ms = from_ms + (int64_t)i * step_ms;
 		int64_t end_ms = start_ms + step_ms < to_ms ? start_ms + step_ms : to_ms;
 		int64_t part_ms = recorded_time_ms(&recorded, start_ms, end_ms);
-		uint64_t used = rows.count ? rows.rows[0].points[i] : 0;
+		uint64_t used = rows.count ? store_row_point(&rows, &rows.rows[0], i) : 0;
 
 		assert_int_equal(part_ms * 1000000, used);
 		sum += part_ms;

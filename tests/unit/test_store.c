@@ -693,7 +693,8 @@ static int64_t point_of(const struct store_grid *grid, int64_t time_ms)
 
 /* One row of the answer against all samples of the model that belong to it. */
 static void assert_row(const struct model *model, const struct asked *asked,
-		       const struct store_grid *grid, const struct store_row *row)
+		       const struct store_grid *grid, const struct store_rows *rows,
+		       const struct store_row *row)
 {
 	uint64_t total = 0;
 	uint64_t kernel_total = 0;
@@ -722,8 +723,10 @@ static void assert_row(const struct model *model, const struct asked *asked,
 	assert_int_equal(row->kernel_total, kernel_total);
 	assert_int_equal(row->first_seen_ms, first_ms);
 	assert_int_equal(row->last_seen_ms, last_ms);
-	assert_memory_equal(row->points, points, grid->point_count * sizeof(points[0]));
-	assert_memory_equal(row->present, present, grid->point_count);
+	for (size_t i = 0; i < grid->point_count; i++) {
+		assert_int_equal(store_row_point(rows, row, i), points[i]);
+		assert_int_equal(store_row_has(rows, row, i), present[i]);
+	}
 }
 
 static uint64_t model_total(const struct model *model, const struct asked *asked,
@@ -752,7 +755,7 @@ static void assert_series(struct fixture *fixture, const struct model *model,
 
 	assert_int_equal(store_series(fixture->store, &question, by, 2, grid, &rows), 0);
 	for (size_t i = 0; i < rows.count; i++) {
-		assert_row(model, asked, grid, &rows.rows[i]);
+		assert_row(model, asked, grid, &rows, &rows.rows[i]);
 		total += rows.rows[i].total;
 		assert_true(i == 0 || rows.rows[i].total <= rows.rows[i - 1].total);
 	}
@@ -825,7 +828,7 @@ static void a_window_falls_on_the_first_point_at_or_after_it(void **state)
 	assert_int_equal(store_series(fixture->store, &question, NULL, 0, &grid, &rows), 0);
 	assert_int_equal(rows.count, 1);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(rows.rows[0].points[i], expected[i]);
+		assert_int_equal(store_row_point(&rows, &rows.rows[0], i), expected[i]);
 	assert_int_equal(rows.rows[0].first_seen_ms, START_MS + 9000);
 	assert_int_equal(rows.rows[0].last_seen_ms, START_MS + 12000);
 	store_rows_done(&rows);

@@ -637,8 +637,9 @@ static uint64_t assert_equal_timelines(struct store_scene *scene,
 		assert_int_equal(x->kernel_total, y->kernel_total);
 		assert_int_equal(x->first_seen_ms, y->first_seen_ms);
 		for (size_t k = 0; k < asked->grid.point_count; k++) {
-			assert_int_equal(x->points[k], y->points[k]);
-			assert_int_equal(x->present[k], y->present[k]);
+			assert_int_equal(store_row_point(&exact, x, k),
+					 store_row_point(&rolled, y, k));
+			assert_int_equal(store_row_has(&exact, x, k), store_row_has(&rolled, y, k));
 		}
 	}
 	store_rows_done(&rolled);

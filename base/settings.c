@@ -105,7 +105,7 @@ static const struct setting table[] = {
 	{ "window", KIND_DURATION, FIELD(window_ns), "TIME", "5s", SECONDS(1), SECONDS(5), false, SERVING, 0,
 	  "data time of one stored row, and of one commit" },
 	{ "retention-age", KIND_DURATION, FIELD(retention_age_ns), "TIME", "14d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
-	  "older profiles are dropped, or 'off'" },
+	  "older profiles are dropped, imported ones so long after they came; or 'off'" },
 	{ "rollup-age", KIND_DURATION, FIELD(rollup_age_ns), "TIME", "400d", SECONDS(600), UINT64_MAX, true, SERVING, RELOADABLE,
 	  "sums over long times stay when profiles are dropped; older ones go, or 'off'" },
 	{ "retention-size", KIND_SIZE, FIELD(retention_size), "SIZE", "auto", 1 << 20, UINT64_MAX - 1, true, SERVING, RELOADABLE | CAN_BE_AUTO,

@@ -50,7 +50,7 @@ static void inspect(const char *data, enum inspect_depth depth, struct store_fil
 	if (err == -ENODATA)
 		return;
 	if (!err) {
-		file->is_late = span->is_late;
+		file->is_late = span_class(span) == STORE_LATE;
 		file->first_ms = span->end_ms ? span->first_ms : 0;
 		file->end_ms = span->end_ms;
 		file->samples = span->samples;

@@ -32,8 +32,17 @@ static int64_t age_time(const struct span *span)
 	return span->end_ms;
 }
 
+/* The same where the disk is nearly full: what came in order is as old as it says. */
+static int64_t shed_time(const struct span *span)
+{
+	return span->is_past ? span->end_ms : age_time(span);
+}
+
+typedef int64_t time_of_span(const struct span *span);
+
 /* Of a class, or of all (-1); the first to go whose time lies before the limit, or NULL. */
-static struct span *first_of(const struct spans *spans, int class, int64_t before_ms)
+static struct span *first_of(const struct spans *spans, int class, int64_t before_ms,
+			     time_of_span *time_of)
 {
 	struct span *first = NULL;
 
@@ -42,7 +51,7 @@ static struct span *first_of(const struct spans *spans, int class, int64_t befor
 
 		if (!span->is_sealed || (class >= 0 && (int)span_class(span) != class))
 			continue;
-		if (age_time(span) < before_ms && (!first || age_time(span) < age_time(first)))
+		if (time_of(span) < before_ms && (!first || time_of(span) < time_of(first)))
 			first = span;
 	}
 	return first;
@@ -69,10 +78,11 @@ static uint64_t all_bytes(const struct store *store)
  * Which goes for room, of so many bytes that there are. Roll-ups reach further back than samples,
  * and would be the first for that: they are when they take more than their part.
  */
-static struct span *first_to_go(const struct store *store, uint64_t bytes, int64_t before_ms)
+static struct span *first_to_go(const struct store *store, uint64_t bytes, int64_t before_ms,
+				time_of_span *time_of)
 {
-	struct span *samples = first_of(&store->spans, -1, before_ms);
-	struct span *rolled = first_of(&store->chronicles, -1, before_ms);
+	struct span *samples = first_of(&store->spans, -1, before_ms, time_of);
+	struct span *rolled = first_of(&store->chronicles, -1, before_ms, time_of);
 
 	if (!samples || (rolled && bytes_of(&store->chronicles) > bytes / ROLLED_PART))
 		return rolled ? rolled : samples;
@@ -99,7 +109,7 @@ static void drop_old(struct store *store, const struct store_limits *limits, int
 		int64_t age_ms = limits->age_ms[i];
 		struct span *span;
 
-		while (age_ms > 0 && (span = first_of(spans, i, now_unix_ms - age_ms)))
+		while (age_ms > 0 && (span = first_of(spans, i, now_unix_ms - age_ms, age_time)))
 			drop(store, span, STORE_DROPPED_AGE);
 	}
 }
@@ -118,7 +128,7 @@ static void drop_too_many(struct store *store, uint64_t limit)
 	struct span *span;
 
 	while (limit > 0 && all_bytes(store) > limit &&
-	       (span = first_to_go(store, limit, INT64_MAX)))
+	       (span = first_to_go(store, limit, INT64_MAX, age_time)))
 		drop(store, span, STORE_DROPPED_SIZE);
 }
 
@@ -142,7 +152,7 @@ static void shed(struct store *store, int64_t now_unix_ms)
 	struct span *span;
 
 	while (space_is_short(&store->space) &&
-	       (span = first_to_go(store, all_bytes(store), keep_from_ms))) {
+	       (span = first_to_go(store, all_bytes(store), keep_from_ms, shed_time))) {
 		drop(store, span, STORE_DROPPED_ROOM);
 		space_look(&store->space, now_unix_ms);
 	}

@@ -367,9 +367,10 @@ static int ask_crowd(struct month *month, const char *name, const struct store_q
 
 	assert(count <= TOGETHER_COUNT);
 	for (; !err && begun < count; begun++) {
-		members[begun] = (struct crowd_member){ .month = month,
-							.question = question,
-							.times = &times[begun * CROWD_ROUNDS] };
+		members[begun] =
+			(struct crowd_member){ .month = month,
+					       .question = question,
+					       .times = &times[(size_t)begun * CROWD_ROUNDS] };
 		err = -pthread_create(&members[begun].thread, NULL, ask_in_crowd, &members[begun]);
 		if (err)
 			break;

@@ -310,6 +310,7 @@ struct jit_name jit_name_from(struct str text)
 	struct jit_name whole = { .function = text };
 	struct str rest = text;
 	uint32_t last, line;
+	static const char signs[] = { '*', '~', '^', '+', ' ' };
 	const char *colon = memchr(text.text, ':', text.size);
 	const char *space;
 
@@ -319,7 +320,7 @@ struct jit_name jit_name_from(struct str text)
 		return whole;
 	if (!take_number(&rest, &line)) {
 		/* Others end in a number, too: V8 tells by a sign how the code was made. */
-		if (!memchr("*~^+ ", colon[1], 5))
+		if (!memchr(signs, colon[1], sizeof(signs)))
 			return whole;
 		line = last;
 	}

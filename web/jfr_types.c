@@ -795,6 +795,8 @@ void jfr_types_walk(const struct jfr_types *types, uint32_t number, struct jfr_b
 {
 	const struct jfr_type *type = &types->types.items[number];
 	struct jfr_value nobody;
+	/* Only written to. */
+	/* cppcheck-suppress uninitvar */
 	struct jfr_value *value = ret ? ret : &nobody;
 
 	assert(number < types->types.count && bytes->is_packed == types->is_packed);
@@ -802,7 +804,7 @@ void jfr_types_walk(const struct jfr_types *types, uint32_t number, struct jfr_b
 		return;
 	for (uint32_t i = 0; i < type->field_count; i++) {
 		const struct jfr_field *field = &types->fields.items[type->first_field + i];
-		uint64_t unwanted;
+		uint64_t unwanted = 0;
 		uint64_t *to = field->slot < 0 ? &unwanted : &value->numbers[field->slot];
 
 		if (field->slot >= 0 && (field->form != FORM_NUMBER || field->is_array))

@@ -442,8 +442,8 @@ int perf_script_read(struct str text, const struct pprof_origin *origin, struct 
 	*input = (struct input){ .origin = origin,
 				 .batch = batch,
 				 .reason = reterr,
-				 .texts = BUF(2 * WINDOW_TEXT_SIZE_MAX),
-				 .mended = BUF(3 * TEXT_SIZE_MAX) };
+				 .texts = BUF((size_t)2 * WINDOW_TEXT_SIZE_MAX),
+				 .mended = BUF((size_t)3 * TEXT_SIZE_MAX) };
 	err = read_all(input, text);
 	buf_done(&input->texts);
 	buf_done(&input->mended);

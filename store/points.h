@@ -14,9 +14,10 @@
  */
 enum {
 	POINTS_BLOCK = 8,
-	/* With values, of all rows: 9 bytes each. */
+	/* Of all rows, in blocks of which one has a value: 9 bytes each. Half a million processes
+	 * that lived for a second. */
 	POINTS_COUNT_MAX = 4 << 20,
-	/* Of eight points each, of all rows: 30 points of a million processes. */
+	/* Blocks of all rows, with values or not: 16 MiB, 30 points of a million processes. */
 	POINTS_PLACE_COUNT_MAX = 4 << 20,
 };
 

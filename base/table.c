@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/gather.h"
 #include "base/pages.h"
 
 #define XXH_INLINE_ALL
@@ -87,6 +88,12 @@ int table_add(struct table *table, uint64_t hash)
 	enter(table->slots, table->slot_count - 1, hash << 32 | (table->count + 1));
 	table->count++;
 	return 0;
+}
+
+void table_gather(struct table *table, struct gather *gather)
+{
+	table->slots =
+		gather_move(gather, table->slots, table->slot_count * sizeof(table->slots[0]));
 }
 
 uint64_t table_hash_bytes(const void *bytes, size_t size, uint64_t seed)

@@ -106,4 +106,10 @@ static inline void table_enter(struct table *table, uint64_t hash)
 	table->count++;
 }
 
+struct gather;
+
+/* Its memory, into what holds all of a thing that no longer changes (base/gather.h): it can neither
+ * grow nor be given back by itself then. */
+void table_gather(struct table *table, struct gather *gather);
+
 uint64_t table_hash_bytes(const void *bytes, size_t size, uint64_t seed);

@@ -64,6 +64,15 @@ void *array_reserve_items(void *items, uint32_t *capacity, uint32_t count, size_
 		from_->count = from_->capacity = 0;                                                \
 	})
 
+/* Moves what is in it into what holds all of a thing that no longer changes (base/gather.h). */
+#define array_gather(array, gather)                                                                \
+	({                                                                                         \
+		__auto_type array_ = (array);                                                      \
+		array_->items = gather_move((gather), array_->items,                               \
+					    array_->count * sizeof(array_->items[0]));             \
+		array_->capacity = array_->count;                                                  \
+	})
+
 /* What it takes. */
 #define array_memory(array) ((array)->capacity * sizeof((array)->items[0]))
 

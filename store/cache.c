@@ -53,18 +53,53 @@ struct cached *cached_new(void)
 	return cached;
 }
 
+static void free_arrays(struct cached *cached)
+{
+	if (cached->pages) {
+		gather_free(cached->pages, cached->pages_size);
+		return;
+	}
+	tree_done(&cached->tree);
+	array_done(&cached->parts);
+	catalog_done(&cached->catalog);
+	free(cached->self);
+	free(cached->total);
+	free(cached->hidden);
+}
+
 struct cached *cached_release(struct cached *cached)
 {
 	if (cached && atomic_fetch_sub(&cached->references, 1) == 1) {
-		tree_done(&cached->tree);
-		array_done(&cached->parts);
-		catalog_done(&cached->catalog);
-		free(cached->self);
-		free(cached->total);
-		free(cached->hidden);
+		free_arrays(cached);
 		free(cached);
 	}
 	return NULL;
+}
+
+static void move_arrays(struct cached *cached, struct gather *gather)
+{
+	size_t node_count = cached->tree.nodes.count;
+
+	tree_gather(&cached->tree, gather);
+	array_gather(&cached->parts, gather);
+	catalog_gather(&cached->catalog, gather);
+	cached->self = gather_move(gather, cached->self, node_count * sizeof(cached->self[0]));
+	cached->total = gather_move(gather, cached->total, node_count * sizeof(cached->total[0]));
+	cached->hidden =
+		gather_move(gather, cached->hidden, node_count * sizeof(cached->hidden[0]));
+}
+
+/* Where there are no pages it stays where it is. */
+static void settle_down(struct cached *cached)
+{
+	struct gather gather = { 0 };
+
+	move_arrays(cached, &gather);
+	if (gather_begin(&gather) < 0 || !gather.pages)
+		return;
+	move_arrays(cached, &gather);
+	cached->pages = gather.pages;
+	cached->pages_size = gather.capacity;
 }
 
 int cache_new(size_t size_max, struct cache **ret)
@@ -181,6 +216,8 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 
 	if (cached->size > cache->sizes_max[share])
 		return;
+	if (!cached->pages)
+		settle_down(cached);
 
 	pthread_mutex_lock(&cache->lock);
 	if (!find_place(cache, key)) {

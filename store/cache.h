@@ -36,6 +36,8 @@ struct cached {
 	uint32_t *hidden; /* nodes that were too light, by the parent that is here */
 	uint64_t sample_count;
 	size_t size;
+	void *pages; /* all of the arrays above once it is kept; NULL: each is malloc's */
+	size_t pages_size;
 	_Atomic unsigned references;
 };
 
@@ -65,8 +67,8 @@ struct cache *cache_free(struct cache *cache);
 /* With a reference, or NULL. */
 struct cached *cache_find(struct cache *cache, struct cache_key key);
 
-/* Keeps a thing that the caller made by cached_new(), if there is room that others do not need
- * more; the caller keeps its reference. */
+/* Keeps a thing that the caller made by cached_new(), and that nobody else has yet, if there is
+ * room that others do not need more; the caller keeps its reference. It can't change any more. */
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached);
 
 /* Lets go what it has of a span's segments before this one, but sums of several: a chronicle's

@@ -214,6 +214,12 @@ void catalog_trim(struct catalog *catalog)
 		pool_trim(&catalog->pools[kind]);
 }
 
+void catalog_gather(struct catalog *catalog, struct gather *gather)
+{
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
+		pool_gather(&catalog->pools[kind], gather);
+}
+
 size_t catalog_memory(const struct catalog *catalog)
 {
 	size_t size = 0;

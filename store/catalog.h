@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/gather.h"
 #include "base/identity.h"
 #include "base/str.h"
 #include "store/batch.h"
@@ -120,6 +121,9 @@ struct str catalog_synonym(struct str name);
 
 /* Gives back what its pools have room for and do not hold. */
 void catalog_trim(struct catalog *catalog);
+
+/* Their memory, into what holds all of a thing that no longer changes (base/gather.h). */
+void catalog_gather(struct catalog *catalog, struct gather *gather);
 
 size_t catalog_memory(const struct catalog *catalog);
 

@@ -249,6 +249,15 @@ void pool_trim(struct pool *pool)
 	}
 }
 
+void pool_gather(struct pool *pool, struct gather *gather)
+{
+	table_gather(&pool->table, gather);
+	pool->bytes = gather_move(gather, pool->bytes, pool->size);
+	pool->capacity = pool->size;
+	pool->items = gather_move(gather, pool->items, pool->table.count * sizeof(pool->items[0]));
+	pool->item_capacity = pool->table.count;
+}
+
 size_t pool_memory(const struct pool *pool)
 {
 	return pool->capacity + pool->item_capacity * sizeof(pool->items[0]) +

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/gather.h"
 #include "base/str.h"
 #include "base/table.h"
 
@@ -68,6 +69,9 @@ static inline uint32_t pool_count(const struct pool *pool)
 
 /* Gives back what it has room for and does not hold. It can still grow. */
 void pool_trim(struct pool *pool);
+
+/* Its memory, into what holds all of a thing that no longer changes (base/gather.h). */
+void pool_gather(struct pool *pool, struct gather *gather);
 
 /* What it takes. */
 size_t pool_memory(const struct pool *pool);

@@ -73,6 +73,13 @@ int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location)
 	return tree->nodes.count++;
 }
 
+void tree_gather(struct tree *tree, struct gather *gather)
+{
+	array_gather(&tree->nodes, gather);
+	array_gather(&tree->builds, gather);
+	array_gather(&tree->addresses, gather);
+}
+
 size_t tree_memory(const struct tree *tree)
 {
 	return tree->nodes.capacity * sizeof(tree->nodes.items[0]) +

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/gather.h"
 #include "store/array.h"
 
 /*
@@ -62,6 +63,9 @@ int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location);
 
 /* Gives back the memory that it has too much, when it grows no more. */
 void tree_trim(struct tree *tree);
+
+/* Its memory, into what holds all of a thing that no longer changes (base/gather.h). */
+void tree_gather(struct tree *tree, struct gather *gather);
 
 size_t tree_memory(const struct tree *tree);
 

@@ -129,110 +129,117 @@ void strand_add_samples(struct strand *strand, uint32_t node, uint64_t count)
 
 /* ---- locations ------------------------------------------------------------------------------- */
 
-struct place {
+/* Where a strand stands: at a location that was not taken yet. */
+struct head {
 	uint32_t build;
 	uint32_t strand;
 	uint64_t address;
 	uint32_t location;
 };
 
-static int compare_places(const struct place *x, const struct place *y)
+static int compare_heads(const struct head *x, const struct head *y)
 {
 	if (x->build != y->build)
 		return x->build < y->build ? -1 : 1;
 	return (x->address > y->address) - (x->address < y->address);
 }
 
-static int gather_places(const struct braid *braid, struct place *places, size_t *ends)
+/* The least is the first; of two that stand below one, neither is less than that. */
+static void sift_down(struct head *heads, uint32_t count, uint32_t place)
 {
-	size_t count = 0;
+	struct head head = heads[place];
 
-	for (uint32_t i = 0; i < braid->strands.count; i++) {
-		const struct tree *tree = &braid->strands.items[i].locations;
+	for (;;) {
+		uint32_t below = 2 * place + 1;
 
-		for (uint32_t k = TREE_RESERVED_COUNT; k < tree->builds.count; k++) {
-			struct place place = { .build = tree->builds.items[k],
-					       .strand = i,
-					       .address = tree->addresses.items[k],
-					       .location = k };
-
-			/* Unless the file is damaged: addresses that went beyond the top. */
-			if (k > TREE_RESERVED_COUNT &&
-			    compare_places(&places[count - 1], &place) > 0)
-				return -EBADMSG;
-			places[count++] = place;
-		}
-		ends[i] = count;
+		if (below >= count)
+			break;
+		if (below + 1 < count && compare_heads(&heads[below + 1], &heads[below]) < 0)
+			below++;
+		if (compare_heads(&heads[below], &head) >= 0)
+			break;
+		heads[place] = heads[below];
+		place = below;
 	}
+	heads[place] = head;
+}
+
+/* False: the strand has no more. */
+static bool stand_at(const struct braid *braid, struct head *head, uint32_t location)
+{
+	const struct tree *tree = &braid->strands.items[head->strand].locations;
+
+	if (location == tree->builds.count)
+		return false;
+	head->location = location;
+	head->build = tree->builds.items[location];
+	head->address = tree->addresses.items[location];
+	return true;
+}
+
+/* The first one's strand goes on, or has no more. */
+static int go_on(const struct braid *braid, struct head *heads, uint32_t *count)
+{
+	struct head before = heads[0];
+
+	if (!stand_at(braid, &heads[0], before.location + 1))
+		heads[0] = heads[--*count];
+	/* Unless the file is damaged: addresses that went beyond the top. */
+	else if (compare_heads(&before, &heads[0]) > 0)
+		return -EBADMSG;
+	if (*count > 0)
+		sift_down(heads, *count, 0);
 	return 0;
 }
 
-static void merge_two(const struct place *from, size_t middle, size_t count, struct place *to)
+static uint32_t stand_at_first(const struct braid *braid, struct head *heads)
 {
-	size_t a = 0, b = middle;
+	uint32_t count = 0;
 
-	for (size_t i = 0; i < count; i++)
-		to[i] = b == count || (a < middle && compare_places(&from[a], &from[b]) <= 0)
-				? from[a++]
-				: from[b++];
-}
-
-/* Each strand's are in order: two and two become one, until all are. Returns where they are. */
-static struct place *merge_places(struct place *places, struct place *scratch, size_t *ends,
-				  uint32_t run_count)
-{
-	while (run_count > 1) {
-		struct place *merged = scratch;
-		uint32_t kept = 0;
-		size_t first = 0;
-
-		for (uint32_t i = 0; i < run_count; i += 2) {
-			size_t middle = ends[i];
-			size_t end = i + 1 < run_count ? ends[i + 1] : middle;
-
-			merge_two(places + first, middle - first, end - first, scratch + first);
-			ends[kept++] = first = end;
-		}
-		run_count = kept;
-		scratch = places;
-		places = merged;
+	for (uint32_t i = 0; i < braid->strands.count; i++) {
+		heads[count].strand = i;
+		count += stand_at(braid, &heads[count], TREE_RESERVED_COUNT);
 	}
-	return places;
+	for (uint32_t i = count / 2; i > 0; i--)
+		sift_down(heads, count, i - 1);
+	return count;
 }
 
-/* All locations, each once and in order; a location's rank is its number among them. */
+/*
+ * All locations, each once and in order; a location's rank is its number among them. Each strand's
+ * are in order: whoever stands at the least one goes on, and nothing is copied for it.
+ */
 static int join_locations(struct braid *braid)
 {
-	uint32_t strand_count = braid->strands.count;
-	autofree struct place *memory = NULL;
-	autofree size_t *ends = calloc((size_t)strand_count + 1, sizeof(ends[0]));
-	const struct place *places;
-	size_t count = 0;
-	int64_t rank = 0;
-	int err = tree_init(&braid->locations);
+	autofree struct head *heads = calloc((size_t)braid->strands.count + 1, sizeof(heads[0]));
+	struct head last = { 0 };
+	uint32_t count;
+	int64_t rank = TREE_RESERVED_COUNT - 1;
+	int err = heads ? tree_init(&braid->locations) : -ENOMEM;
 
-	for (uint32_t i = 0; i < strand_count; i++)
-		count += braid->strands.items[i].locations.builds.count - TREE_RESERVED_COUNT;
-	memory = calloc(2 * count + 1, sizeof(memory[0]));
-	if (!err)
-		err = memory && ends ? gather_places(braid, memory, ends) : -ENOMEM;
 	if (err)
 		return err;
-	places = merge_places(memory, memory + count, ends, strand_count);
-	for (size_t i = 0; i < count; i++) {
-		const struct place *place = &places[i];
+	count = stand_at_first(braid, heads);
+	while (!err && count > 0) {
+		struct head head = heads[0];
 
-		if (i == 0 || compare_places(place, place - 1) != 0)
-			rank = tree_add_location(&braid->locations, place->build, place->address);
+		if (rank < TREE_RESERVED_COUNT || compare_heads(&head, &last) != 0)
+			rank = tree_add_location(&braid->locations, head.build, head.address);
 		if (rank < 0)
 			return rank == -ENOSPC ? -EFBIG : (int)rank;
-		braid->strands.items[place->strand].ranks[place->location] = (uint32_t)rank;
+		braid->strands.items[head.strand].ranks[head.location] = (uint32_t)rank;
+		last = head;
+		err = go_on(braid, heads, &count);
 	}
-	for (uint32_t i = 0; i < braid->strands.count; i++) {
-		braid->strands.items[i].ranks[TREE_CALLERS_MISSING] = TREE_CALLERS_MISSING;
-		braid->strands.items[i].ranks[TREE_FOLDED] = RANK_FOLDED;
+	for (uint32_t i = 0; !err && i < braid->strands.count; i++) {
+		struct strand *strand = &braid->strands.items[i];
+
+		strand->ranks[TREE_CALLERS_MISSING] = TREE_CALLERS_MISSING;
+		strand->ranks[TREE_FOLDED] = RANK_FOLDED;
+		/* They are the braid's now. */
+		tree_done(&strand->locations);
 	}
-	return 0;
+	return err;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */

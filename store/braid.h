@@ -16,7 +16,7 @@
  * TREE_FOLDED. Totals of what stays are exact. fold 0 and 1 keep everything.
  */
 struct strand {
-	struct tree locations;
+	struct tree locations; /* until it is woven */
 	struct shape_reader reader;
 	/*
 	 * By node: its own samples, UINT32_MAX at the most, and its number in the braid when done.

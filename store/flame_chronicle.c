@@ -19,6 +19,9 @@
 
 #define LONG_MS INT64_C(86400000)
 
+/* A tree of the host with more nodes is read in part: four times what the page shows. */
+enum { TREE_WHOLE_NODE_COUNT_MAX = 16384 };
+
 /* Whether all stacks are kept, and may well not find room. */
 static bool has_too_many(const struct flame_question *question)
 {
@@ -134,15 +137,22 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 	return err;
 }
 
+static bool is_small(const struct store *store, uint32_t node_count)
+{
+	return node_count <= TREE_WHOLE_NODE_COUNT_MAX && node_count <= store->nodes_together;
+}
+
 /*
- * Whether the tree of the host is so large that no more of it is read than the pieces have. Who
- * asks for services has to know which nodes stand below them before anything is added up.
+ * Whether the tree of the host is so large that no more of it is read than the pieces have: it
+ * grows for as long as its file, by what no question about an hour asks for, and unpacking costs
+ * the same. What was summed up is kept, so that a tree is read again when the pieces are others.
+ * Who asks for services has to know which nodes stand below them before anything is added up.
  */
 static bool is_read_in_part(const struct flame_question *question, const struct reader *reader,
 			    int64_t scope, const struct pick *picks, uint32_t count)
 {
 	return scope == CHRONICLE_HOST && !flame_is_by_service(question) && !reader_hides(reader) &&
-	       picks[count - 1].piece.nodes > question->store->nodes_together;
+	       !is_small(question->store, picks[count - 1].piece.nodes);
 }
 
 /* The sums of what is marked, as far as the pieces had them, in the order of question->tree. */

@@ -15,7 +15,8 @@ const IS_LONG = SECONDS >= LONG;
 // Questions are of the last hour (changes: of half an hour and the one before): until there is one, their answers, and what is kept
 // of them, grow.
 const WARM_UP = IS_LONG ? SECONDS / 2 : SECONDS / 3;
-const EVERY = Math.max(1, SECONDS / 720);
+// Seldom, what comes and goes with each question is seen now more and now less often than it is there.
+const EVERY = 1;
 // The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
 // of two would see nothing but one of them grow. Means of a span's time know nothing of its life.
 const SPAN = 1200;
@@ -132,6 +133,7 @@ try {
   check("both programs run", ids.collector && ids.server, JSON.stringify(running));
   const series = {};
   const began = Date.now();
+  let before = 0; // when it looked last
   while (!isOver && Date.now() - began < SECONDS * 1000) {
     await sleep(EVERY);
     const at = (Date.now() - began) / 1000;
@@ -142,13 +144,16 @@ try {
     }
     note("files", files(hearth.data));
     // What something holds, what lies free in between, and what of it are caches, which have an end.
-    if (Math.floor(at / 15) === Math.floor((at - EVERY) / 15)) continue;
+    const isDue = (seconds) => Math.floor(at / seconds) !== Math.floor(before / seconds);
+    const isToBeTold = isDue(TOLD_EVERY), isToBeAsked = isDue(15);
+    before = at;
+    if (!isToBeAsked) continue;
     const metrics = await (await fetch(`${hearth.address}/metrics`)).text();
     const gauge = (name) => Number(new RegExp(`^hearth_${name}_bytes (\\S+)`, "m").exec(metrics)[1]) / 1024;
     note("server heap held", gauge("heap_used"));
     note("server heap free", gauge("heap_free"));
     note("server caches", gauge("question_kept") + gauge("store_cache"));
-    if (Math.floor(at / TOLD_EVERY) === Math.floor((at - EVERY) / TOLD_EVERY)) continue;
+    if (!isToBeTold) continue;
     const { anonymous, file } = state(ids.server);
     console.log(`# ${Math.round(at)} s: server anonymous ${anonymous}, of files ${file}, heap ${gauge("heap_used").toFixed(0)} and free ${gauge("heap_free").toFixed(0)}, caches ${gauge("question_kept").toFixed(0)} and ${gauge("store_cache").toFixed(0)} KiB; collector ${state(ids.collector).anonymous} KiB`);
   }

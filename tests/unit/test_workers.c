@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,6 +23,7 @@ enum {
 	WAITING_COUNT = 20,
 	GIVER_COUNT = 4,
 	ROUND_COUNT = 300,
+	SINGLE_COUNT = 300, /* jobs one after another */
 #ifdef __SANITIZE_THREAD__
 	GIVEN_COUNT = 1000,
 #else
@@ -47,6 +49,7 @@ struct task {
 	struct scene *scene;
 	unsigned number; /* in the order of those that do not wait */
 	atomic_uint runs;
+	pid_t thread; /* that ran it */
 };
 
 static void nap(uint64_t ns)
@@ -99,6 +102,7 @@ static void run_at_once(struct job *job)
 {
 	struct task *task = task_of(job);
 
+	task->thread = gettid();
 	atomic_fetch_add(&task->runs, 1);
 	atomic_fetch_add(&task->scene->ended, 1);
 }
@@ -247,6 +251,46 @@ static void ends_all_but_one_that_rested(void **state)
 	}
 }
 
+static int compare_threads(const void *a, const void *b)
+{
+	const struct task *one = a, *other = b;
+
+	return (one->thread > other->thread) - (one->thread < other->thread);
+}
+
+/* It may be slow to lie down: then the one before has its turn. In turn each would have 1 / SOME.
+ */
+static void calls_the_one_that_rested_last(void **state)
+{
+	static struct task tasks[SINGLE_COUNT];
+	struct scene *scene = *state;
+	unsigned most = 0, second = 0, runs = 0;
+
+	assert_int_equal(workers_new(LONG_NS, &scene->workers), 0);
+	have_threads(scene, SOME);
+	atomic_store(&scene->ended, 0);
+	for (unsigned i = 0; i < SINGLE_COUNT; i++) {
+		nap(CLOCK_NS_PER_MS);
+		give(scene, &tasks[i], 1, run_at_once);
+		assert_int_equal(await(&scene->ended, i + 1), i + 1);
+	}
+	assert_int_equal(count_threads(), scene->threads_before + SOME);
+	qsort(tasks, SINGLE_COUNT, sizeof(tasks[0]), compare_threads);
+	for (unsigned i = 0; i < SINGLE_COUNT; i++) {
+		runs++;
+		if (i + 1 < SINGLE_COUNT && tasks[i + 1].thread == tasks[i].thread)
+			continue;
+		if (runs > most) {
+			second = most;
+			most = runs;
+		} else if (runs > second) {
+			second = runs;
+		}
+		runs = 0;
+	}
+	assert_true(most + second > SINGLE_COUNT / 2);
+}
+
 /* Were they called in turn, none would ever rest for long enough. */
 static void ends_what_is_not_needed_of_those_that_work(void **state)
 {
@@ -347,6 +391,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(runs_as_many_at_once_as_it_may, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keeps_threads_while_they_rest, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends_all_but_one_that_rested, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(calls_the_one_that_rested_last, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends_what_is_not_needed_of_those_that_work, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(runs_each_job_once_while_threads_end, set_up,

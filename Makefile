@@ -242,6 +242,7 @@ WRAPPED_unit_cache := clock_monotonic_ns
 WRAPPED_unit_store_rollup := $(WRAPPED_clock)
 WRAPPED_unit_deletion := $(WRAPPED_clock)
 WRAPPED_unit_guests := clock_monotonic_ns
+WRAPPED_unit_jit    := clock_monotonic_ns pthread_cond_timedwait
 WRAPPED_unit_otlp_owners := kill
 WRAPPED_unit_http1  := routes_answer
 WRAPPED_unit_model := $(WRAPPED_clock)

@@ -197,6 +197,23 @@ static bool is_awaited(const struct process *process)
 	return process->late && (late_code_count(process->late) > 0 || process->told.count > 0);
 }
 
+static uint64_t idle_max_ns(const struct process *process)
+{
+	return (is_awaited(process) ? JIT_AWAIT_S : JIT_IDLE_S) * (uint64_t)CLOCK_NS_PER_S;
+}
+
+/* With the lock held. */
+static void forget_idle(struct jit_processes *jit, uint64_t now_ns)
+{
+	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++) {
+		struct process *process = &jit->items[i];
+
+		if (process->state != STATE_FREE && !process->is_reading &&
+		    now_ns - process->used_ns > idle_max_ns(process))
+			forget(process);
+	}
+}
+
 /* Nobody asks for a process that has ended, but it may have written what it held back. With the
  * lock held. */
 static void look_for_names(struct jit_processes *jit)
@@ -216,8 +233,10 @@ static void wait_for_work(struct jit_processes *jit)
 	struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / (uint64_t)CLOCK_NS_PER_S),
 				     .tv_nsec = (long)(deadline_ns % (uint64_t)CLOCK_NS_PER_S) };
 
-	if (pthread_cond_timedwait(&jit->changed, &jit->lock, &deadline) == ETIMEDOUT)
+	if (pthread_cond_timedwait(&jit->changed, &jit->lock, &deadline) == ETIMEDOUT) {
+		forget_idle(jit, clock_monotonic_ns()); /* of those that run, none may ask */
 		look_for_names(jit);
+	}
 }
 
 static void *work(void *argument)
@@ -307,23 +326,6 @@ static bool is_gone(const struct process *process)
 
 	return process->state == STATE_READY && !process->is_reading &&
 	       (fstat(process->reader.fd, &status) || status.st_nlink == 0);
-}
-
-static uint64_t idle_max_ns(const struct process *process)
-{
-	return (is_awaited(process) ? JIT_AWAIT_S : JIT_IDLE_S) * (uint64_t)CLOCK_NS_PER_S;
-}
-
-/* With the lock held. */
-static void forget_idle(struct jit_processes *jit, uint64_t now_ns)
-{
-	for (size_t i = 0; i < JIT_PROCESS_COUNT_MAX; i++) {
-		struct process *process = &jit->items[i];
-
-		if (process->state != STATE_FREE && !process->is_reading &&
-		    now_ns - process->used_ns > idle_max_ns(process))
-			forget(process);
-	}
 }
 
 bool jit_processes_want(struct jit_processes *jit, const struct process_key *key)

@@ -134,7 +134,7 @@ static int open_parts(struct door *door, struct server *server, char reterr[stat
 	if (!err)
 		err = relays_new(http1_pairs(door->http1), &door->relays);
 	if (!err)
-		err = workers_new(&door->workers);
+		err = workers_new(WORKER_RESTING_NS, &door->workers);
 	if (!err)
 		err = http2_new(door->routes, door->workers, &door->http2);
 	if (err) {

@@ -291,7 +291,7 @@ int http1_new(struct server *server, struct routes *routes, struct http1 **ret)
 	int err = pairs_new(&http->pairs);
 
 	if (!err)
-		err = workers_new(&http->workers);
+		err = workers_new(WORKER_RESTING_NS, &http->workers);
 	if (!err)
 		err = start_civetweb(http);
 	if (err)

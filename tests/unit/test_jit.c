@@ -6,18 +6,54 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "symbols/jit_map.h"
 #include "symbols/jit_processes.h"
 #include "symbols/jit_reader.h"
 
 enum { WAIT_MS = 10000 };
+
+/* ---- a clock that is ahead of the machine's ----------------------------------------------------
+ */
+
+static atomic_uint_fast64_t ahead_s;
+static atomic_uint look_count; /* how often somebody waited for long, while it is hasty */
+static atomic_bool is_hasty;   /* then such a wait takes a moment */
+
+uint64_t __real_clock_monotonic_ns(void);
+uint64_t __wrap_clock_monotonic_ns(void);
+int __real_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until);
+
+uint64_t __wrap_clock_monotonic_ns(void)
+{
+	return __real_clock_monotonic_ns() + atomic_load(&ahead_s) * (uint64_t)CLOCK_NS_PER_S;
+}
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+				  const struct timespec *until)
+{
+	struct timespec here = *until;
+
+	here.tv_sec -= (time_t)atomic_load(&ahead_s);
+	if (atomic_load(&is_hasty)) {
+		here.tv_sec -= JIT_LOOK_S;
+		atomic_fetch_add(&look_count, 1);
+	}
+	return __real_pthread_cond_timedwait(condition, lock, &here);
+}
 
 static void has(struct jit_map *map, uint64_t address, uint64_t at_ns, const char *wanted)
 {
@@ -522,6 +558,55 @@ static void more_processes_than_there_is_room_for_push_out_the_oldest(void **sta
 	close_file(&file);
 }
 
+/* Until all that it does when it looks was done with the clock as it is. */
+static uint64_t followed_after_a_look(struct jit_processes *jit)
+{
+	const struct timespec moment = { .tv_nsec = CLOCK_NS_PER_MS };
+	unsigned enough = atomic_load(&look_count) + 3;
+	uint64_t end_ns = __real_clock_monotonic_ns() + (uint64_t)WAIT_MS * CLOCK_NS_PER_MS;
+	struct jit_processes_stats stats;
+
+	while (atomic_load(&look_count) < enough && __real_clock_monotonic_ns() < end_ns)
+		(void)nanosleep(&moment, NULL);
+	assert_true(atomic_load(&look_count) >= enough);
+	jit_processes_stats(jit, &stats);
+	return stats.processes;
+}
+
+static void one_that_ended_is_forgotten_though_nobody_asks(void **state)
+{
+	const struct process_key keys[] = { { 10, 1, 100 }, { 11, 1, 100 } };
+	struct jit_processes *jit = NULL;
+	struct file file;
+	int fds[2];
+
+	(void)state;
+	atomic_store(&is_hasty, true);
+	assert_int_equal(jit_processes_new(&jit), 0);
+	open_file(&file, JIT_FILE_PERF_MAP);
+	append_text(&file, "1000 10 first\n");
+	for (size_t i = 0; i < 2; i++) {
+		fds[i] = dup(file.fd);
+		assert_true(fds[i] >= 0);
+		jit_processes_bring(jit, &keys[i], JIT_FILE_PERF_MAP, fds[i]);
+		atomic_fetch_add(&ahead_s, JIT_IDLE_S / 3);
+	}
+	assert_int_equal(followed_after_a_look(jit), 2);
+	assert_true(fcntl(fds[0], F_GETFD) >= 0);
+
+	/* The first one's time is over, the second's not. */
+	atomic_fetch_add(&ahead_s, JIT_IDLE_S / 2);
+	assert_int_equal(followed_after_a_look(jit), 1);
+	assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+	assert_true(fcntl(fds[1], F_GETFD) >= 0);
+	atomic_fetch_add(&ahead_s, JIT_IDLE_S);
+	assert_int_equal(followed_after_a_look(jit), 0);
+	assert_int_equal(fcntl(fds[1], F_GETFD), -1);
+	close_file(&file);
+	jit_processes_free(jit);
+	atomic_store(&is_hasty, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +625,7 @@ int main(void)
 		cmocka_unit_test(names_belong_to_a_process),
 		cmocka_unit_test(a_file_that_is_no_good_is_counted_once),
 		cmocka_unit_test(more_processes_than_there_is_room_for_push_out_the_oldest),
+		cmocka_unit_test(one_that_ended_is_forgotten_though_nobody_asks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "store/span.h"
 #include "store/store_private.h"
 #include "store/word_frames.h"
+#include "store/word_map.h"
 
 enum {
 	/*
@@ -32,15 +33,24 @@ enum {
 	NONE = UINT32_MAX,
 };
 
-/* One segment of the span: its pairs and slices, old and new. */
+/* One segment of the span: where its pairs and slices are now. */
 struct part {
 	struct segment_row row;
+	uint32_t old_pair_count;
+	uint32_t pair_count;
+	uint32_t slice_count;
+	uint32_t *series_pairs; /* by old pair: the new one of its series alone */
+	uint32_t *slice_of;	/* by old slice */
+};
+
+/* And what goes once it is written: of all segments of some hours it would be as much as all else.
+ */
+struct part_detail {
 	struct pairs old_pairs;
-	uint32_t *series_pairs;	  /* by old pair: the new one of its series alone */
-	uint32_t *process_pairs;  /* by old pair: the new one without its thread */
-	struct pool pairs;	  /* struct pair, new */
-	struct activity activity; /* its slices, as they were */
-	uint32_t *slice_of;	  /* by old slice */
+	uint32_t *process_pairs;     /* by old pair: the new one without its thread */
+	struct pool pairs;	     /* struct pair, new */
+	struct activity activity;    /* its slices, as they were */
+	struct activity_reader runs; /* packed, and read twice: half a million would be 24 MB */
 };
 
 /* An occurrence in its new place. */
@@ -58,11 +68,9 @@ struct compacting {
 	/* Kept from one service to the next. */
 	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
 	bool is_joined; /* in from, segments share trees already (store/join.h) */
-	struct catalog old_words, new_words;
-	uint32_t *texts; /* by old number: the new one, + 1 */
-	uint32_t *series;
-	uint32_t *label_sets;	/* of series */
-	uint32_t *process_sets; /* of samples, without threads */
+	struct word_map words;
+	uint32_t *process_sets; /* of samples, without threads: by old number the new one, + 1 */
+	uint32_t build_count;
 	struct codec *codec, *detail_codec, *packer;
 	ARRAY(struct part) parts;
 	struct braid braid;
@@ -78,12 +86,16 @@ struct compacting {
 
 static void part_done(struct part *part)
 {
-	array_done(&part->old_pairs.pairs);
 	free(part->series_pairs);
-	free(part->process_pairs);
-	pool_done(&part->pairs);
-	activity_done(&part->activity);
 	free(part->slice_of);
+}
+
+static void part_detail_cleanup(struct part_detail *detail)
+{
+	array_done(&detail->old_pairs.pairs);
+	free(detail->process_pairs);
+	pool_done(&detail->pairs);
+	activity_done(&detail->activity);
 }
 
 static void close_databases(struct compacting *compacting)
@@ -101,11 +113,7 @@ static void close_databases(struct compacting *compacting)
 static void compacting_cleanup(struct compacting *compacting)
 {
 	close_databases(compacting);
-	catalog_done(&compacting->old_words);
-	catalog_done(&compacting->new_words);
-	free(compacting->texts);
-	free(compacting->series);
-	free(compacting->label_sets);
+	word_map_done(&compacting->words);
 	free(compacting->process_sets);
 	codec_free(compacting->codec);
 	codec_free(compacting->detail_codec);
@@ -133,38 +141,23 @@ static int check_cancel(const struct compacting *compacting)
 
 /* ---- words: only those that are still used, numbered anew ------------------------------------ */
 
-static int64_t map_text(struct compacting *compacting, uint32_t text)
-{
-	if (text >= catalog_count(&compacting->old_words, CATALOG_TEXT))
-		return -EBADMSG;
-	if (!compacting->texts[text]) {
-		struct str old = catalog_text(&compacting->old_words, text);
-		int64_t number =
-			catalog_add(&compacting->new_words, CATALOG_TEXT, old.text, old.size);
-
-		if (number < 0)
-			return number;
-		compacting->texts[text] = (uint32_t)number + 1;
-	}
-	return compacting->texts[text] - 1;
-}
-
 static bool is_of_thread(struct str name)
 {
 	return str_equal(name, STR("tid")) || str_equal(name, STR("thread_name")) ||
 	       str_equal(name, STR("thread.id")) || str_equal(name, STR("thread.name"));
 }
 
-static int64_t map_labels(struct compacting *compacting, uint32_t set, bool keep_threads)
+/* Of a sample, without what is said of its thread. */
+static int64_t map_process(struct compacting *compacting, uint32_t set)
 {
-	uint32_t *known = keep_threads ? compacting->label_sets : compacting->process_sets;
+	struct word_map *words = &compacting->words;
 
-	if (set >= catalog_count(&compacting->old_words, CATALOG_LABELS))
+	if (set >= catalog_count(&words->from, CATALOG_LABELS))
 		return -EBADMSG;
-	if (known[set])
-		return known[set] - 1;
+	if (compacting->process_sets[set])
+		return compacting->process_sets[set] - 1;
 
-	struct str item = pool_get(&compacting->old_words.pools[CATALOG_LABELS], set);
+	struct str item = pool_get(&words->from.pools[CATALOG_LABELS], set);
 	const uint32_t *pairs = (const void *)item.text;
 	size_t count = item.size / sizeof(pairs[0]);
 	autofree uint32_t *mapped = calloc(count + 1, sizeof(mapped[0]));
@@ -173,11 +166,11 @@ static int64_t map_labels(struct compacting *compacting, uint32_t set, bool keep
 	if (!mapped)
 		return -ENOMEM;
 	for (size_t i = 0; i + 1 < count; i += 2) {
-		if (!keep_threads && is_of_thread(catalog_text(&compacting->old_words, pairs[i])))
+		if (is_of_thread(catalog_text(&words->from, pairs[i])))
 			continue;
 
-		int64_t name = map_text(compacting, pairs[i]);
-		int64_t value = name < 0 ? name : map_text(compacting, pairs[i + 1]);
+		int64_t name = word_map_text(words, pairs[i]);
+		int64_t value = name < 0 ? name : word_map_text(words, pairs[i + 1]);
 
 		if (value < 0)
 			return value;
@@ -185,83 +178,32 @@ static int64_t map_labels(struct compacting *compacting, uint32_t set, bool keep
 		mapped[used++] = (uint32_t)value;
 	}
 
-	int64_t number = catalog_add(&compacting->new_words, CATALOG_LABELS, mapped,
-				     used * sizeof(mapped[0]));
+	int64_t number = catalog_add(&words->to, CATALOG_LABELS, mapped, used * sizeof(mapped[0]));
 
 	if (number >= 0)
-		known[set] = (uint32_t)number + 1;
-	return number;
-}
-
-static int64_t map_series(struct compacting *compacting, uint32_t series)
-{
-	if (series == 0 || series >= catalog_count(&compacting->old_words, CATALOG_SERIES))
-		return -EBADMSG;
-	if (compacting->series[series])
-		return compacting->series[series] - 1;
-
-	struct catalog_series old = catalog_series(&compacting->old_words, series);
-	int64_t labels = map_labels(compacting, old.labels, true);
-	int64_t type = labels < 0 ? labels : map_text(compacting, old.type);
-
-	if (type < 0)
-		return type;
-
-	struct catalog_series mapped = { .labels = (uint32_t)labels,
-					 .type = (uint32_t)type,
-					 .period = old.period };
-	int64_t number =
-		catalog_add(&compacting->new_words, CATALOG_SERIES, &mapped, sizeof(mapped));
-
-	if (number >= 0)
-		compacting->series[series] = (uint32_t)number + 1;
+		compacting->process_sets[set] = (uint32_t)number + 1;
 	return number;
 }
 
 /* Builds and names keep their numbers: the order of locations hangs on them. */
 static int copy_builds(struct compacting *compacting)
 {
-	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_BUILD); i++) {
-		struct catalog_build build = catalog_build(&compacting->old_words, i);
-		int64_t path = map_text(compacting, build.path);
-		int64_t number = path;
+	int64_t number = 0;
 
-		build.path = (uint32_t)path;
-		if (path >= 0)
-			number = catalog_add(&compacting->new_words, CATALOG_BUILD, &build,
-					     sizeof(build));
-		if (number != i)
+	compacting->build_count = catalog_count(&compacting->words.from, CATALOG_BUILD);
+	for (uint32_t i = 1; i < compacting->build_count; i++)
+		if ((number = word_map_build(&compacting->words, i)) != i)
 			return number < 0 ? (int)number : -EBADMSG;
-	}
 	return 0;
-}
-
-static int64_t copy_name(struct compacting *compacting, uint32_t name)
-{
-	size_t count = 0;
-	const struct catalog_line *lines = catalog_lines(&compacting->old_words, name, &count);
-	autofree struct catalog_line *mapped = calloc(count + 1, sizeof(mapped[0]));
-
-	if (!mapped)
-		return -ENOMEM;
-	for (size_t k = 0; k < count; k++) {
-		int64_t function = map_text(compacting, lines[k].function);
-		int64_t file = function < 0 ? function : map_text(compacting, lines[k].file);
-
-		if (file < 0)
-			return file;
-		mapped[k] =
-			(struct catalog_line){ (uint32_t)function, (uint32_t)file, lines[k].line };
-	}
-	return catalog_add(&compacting->new_words, CATALOG_NAME, mapped, count * sizeof(mapped[0]));
 }
 
 static int copy_names(struct compacting *compacting)
 {
+	uint32_t count = catalog_count(&compacting->words.from, CATALOG_NAME);
 	int64_t number = 0;
 
-	for (uint32_t i = 1; i < catalog_count(&compacting->old_words, CATALOG_NAME); i++)
-		if ((number = copy_name(compacting, i)) != i)
+	for (uint32_t i = 1; i < count; i++)
+		if ((number = word_map_name(&compacting->words, i)) != i)
 			return number < 0 ? (int)number : -EBADMSG;
 	return 0;
 }
@@ -278,68 +220,64 @@ static int find_joined(struct compacting *compacting)
 
 static int read_words(struct compacting *compacting)
 {
-	struct catalog *old = &compacting->old_words;
-	int err = catalog_init(old);
+	struct word_map *words = &compacting->words;
+	int err = word_map_init(words);
 
 	if (!err)
-		err = catalog_init(&compacting->new_words);
-	if (!err)
-		err = catalog_read(old, compacting->from);
+		err = catalog_read(&words->from, compacting->from);
 	if (err)
 		return err;
-	compacting->texts = calloc(catalog_count(old, CATALOG_TEXT), sizeof(uint32_t));
-	compacting->series = calloc(catalog_count(old, CATALOG_SERIES), sizeof(uint32_t));
-	compacting->label_sets = calloc(catalog_count(old, CATALOG_LABELS), sizeof(uint32_t));
-	compacting->process_sets = calloc(catalog_count(old, CATALOG_LABELS), sizeof(uint32_t));
-	if (!compacting->texts || !compacting->series || !compacting->label_sets ||
-	    !compacting->process_sets)
+	catalog_trim(&words->from);
+	err = word_map_start(words);
+	compacting->process_sets =
+		calloc(catalog_count(&words->from, CATALOG_LABELS), sizeof(uint32_t));
+	if (!compacting->process_sets)
 		return -ENOMEM;
-	err = copy_builds(compacting);
+	if (!err)
+		err = copy_builds(compacting);
 	return err ? err : copy_names(compacting);
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-static int64_t map_pair(struct compacting *compacting, struct part *part, struct pair old,
+static int64_t map_pair(struct compacting *compacting, struct pool *pairs, struct pair old,
 			bool with_process)
 {
-	int64_t series = map_series(compacting, old.series);
-	int64_t labels =
-		series >= 0 && with_process ? map_labels(compacting, old.labels, false) : 0;
+	int64_t series = word_map_series(&compacting->words, old.series);
+	int64_t labels = series >= 0 && with_process ? map_process(compacting, old.labels) : 0;
 	struct pair pair = { (uint32_t)series, (uint32_t)labels };
 
 	if (series < 0 || labels < 0)
 		return series < 0 ? series : labels;
-	return pool_add(&part->pairs, &pair, sizeof(pair));
+	return pool_add(pairs, &pair, sizeof(pair));
 }
 
-static int map_pairs(struct compacting *compacting, struct part *part)
+static int map_pairs(struct compacting *compacting, struct part *part, struct part_detail *detail)
 {
-	uint32_t count = part->old_pairs.pairs.count;
+	uint32_t count = part->old_pair_count;
 
 	part->series_pairs = calloc((size_t)count + 1, sizeof(part->series_pairs[0]));
-	part->process_pairs = calloc((size_t)count + 1, sizeof(part->process_pairs[0]));
-	if (!part->series_pairs || !part->process_pairs)
+	detail->process_pairs = calloc((size_t)count + 1, sizeof(detail->process_pairs[0]));
+	if (!part->series_pairs || !detail->process_pairs)
 		return -ENOMEM;
 	/* Those of series alone come first, so that they are small numbers. */
 	for (int with_process = 0; with_process < 2; with_process++)
 		for (uint32_t i = 0; i < count; i++) {
-			int64_t number = map_pair(compacting, part, part->old_pairs.pairs.items[i],
-						  with_process);
+			int64_t number = map_pair(compacting, &detail->pairs,
+						  detail->old_pairs.pairs.items[i], with_process);
 
 			if (number < 0)
 				return (int)number;
-			(with_process ? part->process_pairs : part->series_pairs)[i] =
+			(with_process ? detail->process_pairs : part->series_pairs)[i] =
 				(uint32_t)number;
 		}
+	part->pair_count = pool_count(&detail->pairs);
 	return 0;
 }
 
-/* Its runs stay packed, and are read twice: half a million would be 24 MB. */
-static int read_part(struct compacting *compacting, sqlite3_stmt *row,
-		     struct activity_reader *ret_runs)
+static int read_part(struct compacting *compacting, sqlite3_stmt *row, struct part *part,
+		     struct part_detail *detail)
 {
-	struct part *part = &compacting->parts.items[compacting->parts.count++];
 	struct str pairs = database_column(row, 7);
 	struct str runs = database_column(row, 8);
 	int err = 0;
@@ -351,24 +289,25 @@ static int read_part(struct compacting *compacting, sqlite3_stmt *row,
 					.last_ms = sqlite3_column_int64(row, 4),
 					.end_ms = sqlite3_column_int64(row, 5),
 					.samples = (uint64_t)sqlite3_column_int64(row, 6) } };
-	pool_init(&part->pairs, SEGMENT_SUM_COUNT_MAX, NULL);
+	pool_init(&detail->pairs, SEGMENT_SUM_COUNT_MAX, NULL);
 	if (sqlite3_column_type(row, 7) == SQLITE_NULL)
 		return -EOPNOTSUPP;
-	err = codec_unpack_pairs(compacting->codec, pairs.text, pairs.size, &part->old_pairs);
+	err = codec_unpack_pairs(compacting->codec, pairs.text, pairs.size, &detail->old_pairs);
+	part->old_pair_count = detail->old_pairs.pairs.count;
 	if (!err)
-		err = activity_open(compacting->codec, runs.text, runs.size,
-				    part->old_pairs.pairs.count, &part->activity, ret_runs);
-	if (!err)
-		err = map_pairs(compacting, part);
-	return err;
+		err = activity_open(compacting->codec, runs.text, runs.size, part->old_pair_count,
+				    &detail->activity, &detail->runs);
+	part->slice_count = detail->activity.slices.count;
+	return err ? err : map_pairs(compacting, part, detail);
 }
 
 /* Who had how much when, in steps of so many ms; ret_places as activity_coarsen() gives them. */
-static int pack_activity(struct compacting *compacting, const struct part *part,
-			 struct activity_reader runs, int64_t step_ms, const uint32_t *pairs,
-			 uint32_t **ret_places, struct activity *coarse, struct buf *ret)
+static int pack_activity(struct compacting *compacting, const struct part_detail *detail,
+			 int64_t step_ms, const uint32_t *pairs, uint32_t **ret_places,
+			 struct activity *coarse, struct buf *ret)
 {
-	int err = activity_coarsen(&part->activity, step_ms, false, coarse, ret_places);
+	struct activity_reader runs = detail->runs;
+	int err = activity_coarsen(&detail->activity, step_ms, false, coarse, ret_places);
 
 	if (!err)
 		err = activity_add_read(&runs, *ret_places, pairs, coarse);
@@ -378,20 +317,20 @@ static int pack_activity(struct compacting *compacting, const struct part *part,
 }
 
 static int write_part(struct compacting *compacting, struct part *part,
-		      const struct activity_reader *runs, sqlite3_stmt *insert)
+		      const struct part_detail *detail, sqlite3_stmt *insert)
 {
 	autoclean(activity) struct activity coarse = { 0 };
 	autoclean(activity) struct activity minutes = { 0 };
 	autofree uint32_t *minute_of = NULL;
 	struct buf *blobs = compacting->blobs;
-	int err = codec_pack_pairs(compacting->packer, (const void *)part->pairs.bytes,
-				   pool_count(&part->pairs), &blobs[0]);
+	int err = codec_pack_pairs(compacting->packer, (const void *)detail->pairs.bytes,
+				   part->pair_count, &blobs[0]);
 
 	if (!err)
-		err = pack_activity(compacting, part, *runs, COMPACT_SLICE_MS, part->series_pairs,
+		err = pack_activity(compacting, detail, COMPACT_SLICE_MS, part->series_pairs,
 				    &part->slice_of, &coarse, &blobs[1]);
 	if (!err)
-		err = pack_activity(compacting, part, *runs, COMPACT_MINUTE_MS, part->process_pairs,
+		err = pack_activity(compacting, detail, COMPACT_MINUTE_MS, detail->process_pairs,
 				    &minute_of, &minutes, &blobs[2]);
 	if (err)
 		return err;
@@ -426,18 +365,22 @@ static int write_parts(struct compacting *compacting)
 				       "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 				       &insert);
 	while (!err && (err = database_step(row)) > 0) {
-		struct activity_reader runs;
+		autoclean(part_detail) struct part_detail detail = { 0 };
+		struct part *part;
 
 		if (compacting->parts.count >= SEGMENT_COUNT_MAX)
 			return -EOPNOTSUPP;
 		if (array_reserve(&compacting->parts, 1) < 0)
 			return -ENOMEM;
-		err = read_part(compacting, row, &runs);
+		part = &compacting->parts.items[compacting->parts.count++];
+		err = read_part(compacting, row, part, &detail);
 		if (!err)
-			err = write_part(compacting,
-					 &compacting->parts.items[compacting->parts.count - 1],
-					 &runs, insert);
+			err = write_part(compacting, part, &detail, insert);
 	}
+	/* Services and types are all that is asked for from here on. */
+	word_map_keep_texts(&compacting->words);
+	free(compacting->process_sets);
+	compacting->process_sets = NULL;
 	return err;
 }
 
@@ -494,7 +437,6 @@ static int find_strand(struct compacting *compacting, uint32_t number, uint32_t 
 {
 	sqlite3_stmt *tree = compacting->select_tree;
 	struct braid *braid = &compacting->braid;
-	uint32_t build_count = catalog_count(&compacting->old_words, CATALOG_BUILD);
 	struct strand *strand = NULL;
 	int err;
 
@@ -514,7 +456,7 @@ static int find_strand(struct compacting *compacting, uint32_t number, uint32_t 
 
 	struct str blob = database_column(tree, 1);
 
-	return braid_add(braid, blob.text, blob.size, build_count, &strand);
+	return braid_add(braid, blob.text, blob.size, compacting->build_count, &strand);
 }
 
 /* The trees of one service in all segments, with what they weigh. */
@@ -593,7 +535,7 @@ static int map_entry(struct compacting *compacting, const struct part *part,
 			saturated_sum(compacting->folded_samples, entry->count);
 	more = detail_start_entry(&compacting->detail, entry);
 	while (!more && (more = detail_next(&compacting->detail, is_valued, &occurrence)) > 0) {
-		if (occurrence.slice >= part->activity.slices.count)
+		if (occurrence.slice >= part->slice_count)
 			return -EBADMSG;
 		more = add_item(compacting,
 				(struct item){ .node = node,
@@ -642,7 +584,7 @@ static int read_items(struct compacting *compacting, const struct part *part,
 
 	if (!err)
 		err = detail_unpack(compacting->detail_codec, detail_blob.text, detail_blob.size,
-				    part->old_pairs.pairs.count, &compacting->detail);
+				    part->old_pair_count, &compacting->detail);
 	compacting->items.count = compacting->kept.count = compacting->strays.count = 0;
 	for (int64_t i = 0; !err && i < count; i++) {
 		struct entry entry;
@@ -686,7 +628,7 @@ static int pack_items(struct compacting *compacting, const struct part *part, bo
 	struct entry_writer entries;
 	struct detail_writer detail;
 	uint32_t next = 0;
-	int err = detail_writer_init(&detail, pool_count(&part->pairs));
+	int err = detail_writer_init(&detail, part->pair_count);
 
 	entry_writer_init(&entries);
 	*ret_count = 0;
@@ -718,7 +660,7 @@ static int write_block(struct compacting *compacting, uint32_t number, uint32_t 
 	const struct strand *strand =
 		&compacting->braid.strands.items[compacting->strand_of.items[number]];
 	bool is_valued = sqlite3_column_int(row, 2) != 0;
-	int64_t type = map_text(compacting, (uint32_t)sqlite3_column_int64(row, 0));
+	int64_t type = word_map_text(&compacting->words, (uint32_t)sqlite3_column_int64(row, 0));
 	uint64_t samples = 0;
 	uint32_t count = 0;
 	int err = type < 0 ? (int)type : 0;
@@ -801,7 +743,7 @@ static int write_services(struct compacting *compacting)
 		err = array_reserve(&compacting->strand_of, compacting->parts.count);
 	while (!err && (err = database_step(row)) > 0) {
 		uint32_t old_service = (uint32_t)sqlite3_column_int64(row, 0);
-		int64_t service = map_text(compacting, old_service);
+		int64_t service = word_map_text(&compacting->words, old_service);
 
 		err = service < 0 ? (int)service : check_cancel(compacting);
 		if (!err)
@@ -843,19 +785,20 @@ static int write_meta(struct compacting *compacting)
 
 static int write_words(struct compacting *compacting)
 {
+	const struct catalog *words = &compacting->words.to;
 	uint32_t written[CATALOG_KIND_COUNT];
 
 	/* Number 0 of each is there without being written. */
 	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++)
 		written[kind] = 1;
-	written[CATALOG_TEXT] = catalog_count(&compacting->new_words, CATALOG_TEXT);
-	written[CATALOG_LABELS] = catalog_count(&compacting->new_words, CATALOG_LABELS);
+	written[CATALOG_TEXT] = catalog_count(words, CATALOG_TEXT);
+	written[CATALOG_LABELS] = catalog_count(words, CATALOG_LABELS);
 
 	codec_set_level(compacting->packer, LEVEL);
 
-	int err = word_frames_write(&compacting->new_words, compacting->packer, compacting->to);
+	int err = word_frames_write(words, compacting->packer, compacting->to);
 
-	return err ? err : catalog_write(&compacting->new_words, written, compacting->to);
+	return err ? err : catalog_write(words, written, compacting->to);
 }
 
 static int write_all(struct compacting *compacting)

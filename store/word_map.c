@@ -31,6 +31,17 @@ void word_map_done(struct word_map *map)
 		free(map->numbers[kind]);
 }
 
+void word_map_keep_texts(struct word_map *map)
+{
+	for (int kind = 0; kind < CATALOG_KIND_COUNT; kind++) {
+		if (kind == CATALOG_TEXT)
+			continue;
+		pool_done(&map->from.pools[kind]);
+		free(map->numbers[kind]);
+		map->numbers[kind] = NULL;
+	}
+}
+
 /* The new number when it is known, 0 when it is not, which none but those of number 0 are. */
 static int64_t find(const struct word_map *map, enum catalog_kind kind, uint64_t old)
 {

@@ -20,6 +20,10 @@ int word_map_init(struct word_map *map);
 int word_map_start(struct word_map *map);
 void word_map_done(struct word_map *map);
 
+/* Nothing but texts of the first file is asked for from here on: what it has else, and its numbers,
+ * are given back. */
+void word_map_keep_texts(struct word_map *map);
+
 int64_t word_map_text(struct word_map *map, uint32_t text);
 int64_t word_map_labels(struct word_map *map, uint32_t labels);
 int64_t word_map_series(struct word_map *map, uint32_t series);

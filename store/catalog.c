@@ -55,7 +55,10 @@ void catalog_done(struct catalog *catalog)
 
 int64_t catalog_add(struct catalog *catalog, enum catalog_kind kind, const void *bytes, size_t size)
 {
-	return pool_add(&catalog->pools[kind], bytes, size);
+	struct pool *pool = &catalog->pools[kind];
+
+	return catalog->is_closed && kind != CATALOG_TEXT ? pool_append(pool, bytes, size)
+							  : pool_add(pool, bytes, size);
 }
 
 struct catalog_series catalog_series(const struct catalog *catalog, uint32_t series)
@@ -430,4 +433,10 @@ int catalog_read(struct catalog *catalog, sqlite3 *database)
 	for (int kind = 0; !err && kind < CATALOG_KIND_COUNT; kind++)
 		err = read_kind(catalog, (enum catalog_kind)kind, database);
 	return err;
+}
+
+int catalog_read_closed(struct catalog *catalog, sqlite3 *database)
+{
+	catalog->is_closed = true;
+	return catalog_read(catalog, database);
 }

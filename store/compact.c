@@ -224,7 +224,7 @@ static int read_words(struct compacting *compacting)
 	int err = word_map_init(words);
 
 	if (!err)
-		err = catalog_read(&words->from, compacting->from);
+		err = catalog_read_closed(&words->from, compacting->from);
 	if (err)
 		return err;
 	catalog_trim(&words->from);

@@ -126,7 +126,7 @@ static int make_room(struct pool *pool, size_t size)
 		size_t capacity = pool->capacity ? pool->capacity : FIRST_SIZE;
 
 		while (capacity < pool->size + needed)
-			capacity *= 2;
+			capacity += capacity < LARGE_SIZE_MIN ? capacity : capacity / 2;
 
 		uint8_t *bytes = grow(pool->bytes, pool->size, capacity, 1);
 

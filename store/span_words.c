@@ -23,7 +23,7 @@ int cached_read_catalog(struct sqlite3 *database, struct cached **ret)
 	int err = cached ? catalog_init(&cached->catalog) : -ENOMEM;
 
 	if (!err)
-		err = catalog_read(&cached->catalog, database);
+		err = catalog_read_closed(&cached->catalog, database);
 	if (err)
 		return err;
 	catalog_trim(&cached->catalog);

@@ -119,8 +119,9 @@ int module_table_add(struct module_table *modules, const struct catalog *catalog
 
 		if (forest->nodes[i].parent == TREE_NO_PARENT)
 			modules->total = saturated_sum(modules->total, forest->total[i]);
+		/* What was folded is no module's any more. */
 		if (self == 0 || forest->nodes[i].parent == TREE_NO_PARENT ||
-		    location == TREE_CALLERS_MISSING)
+		    location < TREE_RESERVED_COUNT)
 			continue;
 		if (!places[location].is_known) {
 			int err = find_place(modules, catalog, tree, location, &places[location]);

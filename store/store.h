@@ -478,7 +478,7 @@ struct modules {
 	struct module_row *rows; /* descending */
 	uint32_t count;
 	uint32_t module_count; /* with those beyond the limit */
-	uint64_t total;	       /* of all stacks */
+	uint64_t total;	       /* of all stacks; what was folded is in no row */
 	void *memory;
 };
 

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "store/chronicle.h"
+#include "store/compact.h"
 #include "store/database.h"
 #include "store/extract.h"
 #include "store/pool.h"
@@ -344,6 +345,50 @@ static void what_is_light_is_folded_where_there_is_much(void **state)
 	flame_done(&exact);
 	flame_done(&rolled);
 	assert_rolled(scene, asked, 4, true);
+}
+
+/* Where frames were folded every list is an answer, and no file is taken for damaged. */
+static void lists_can_do_with_what_was_folded(void **state)
+{
+	struct store_scene *scene = *state;
+	struct asked asked = { START_MS, 0, NULL, true };
+	struct functions_options options = { .limit = 1000 };
+	struct functions functions = { 0 };
+	struct modules modules = { 0 };
+	uint64_t self = 0, folded = 0;
+	struct flame flame;
+
+	scene->store = store_close(scene->store);
+	scene->options.fold = COMPACT_FOLD_DEFAULT;
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, 31 * MINUTE_MS, ROLL_HOST_QUIET / 8);
+	asked.to_ms = unix_ms;
+	seal(scene);
+	unix_ms += 7 * HOUR_MS;
+	steady_ms += 7 * HOUR_MS;
+	settle(scene);
+	assert_true(status_of(scene).compact_spans > 0);
+
+	struct store_question question = { .type = STR(CPU),
+					   .from_unix_ms = asked.from_ms,
+					   .to_unix_ms = asked.to_ms };
+
+	flame = ask(scene, &asked);
+	for (uint32_t i = 0; i < flame.node_count; i++)
+		folded += flame.nodes[i].kind == FLAME_FOLDED ? flame.nodes[i].self : 0;
+	assert_true(folded > 0);
+	assert_int_equal(store_modules(scene->store, &question, 1000, &modules), 0);
+	for (uint32_t i = 0; i < modules.count; i++)
+		self += modules.rows[i].self;
+	assert_int_equal(modules.total, flame.nodes[0].total);
+	assert_int_equal(self + folded, modules.total);
+	assert_int_equal(store_functions(scene->store, &question, &options, &functions), 0);
+	assert_int_equal(functions.total, flame.nodes[0].total);
+	assert_false(status_of(scene).has_damage);
+	assert_int_equal(status_of(scene).damaged_count, 0);
+	modules_done(&modules);
+	functions_done(&functions);
+	flame_done(&flame);
 }
 
 /*
@@ -1185,6 +1230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(sums_are_those_of_the_samples),
 		SCENE_TEST(what_is_light_is_folded_where_there_is_much),
+		SCENE_TEST(lists_can_do_with_what_was_folded),
 		SCENE_TEST(an_answer_is_the_same_again),
 		SCENE_TEST(a_sealed_span_is_summed_up_once),
 		SCENE_TEST(services_have_lists_of_their_own),

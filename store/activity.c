@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/saturate.h"
 
 enum {
 	COLUMN_SLICES = 0,
@@ -41,19 +42,12 @@ static int compare_runs(const void *a, const void *b)
 	return x->is_valued - y->is_valued;
 }
 
-static uint64_t saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 static void add_run(struct activity_run *to, const struct activity_run *run)
 {
-	to->samples = saturated(to->samples, run->samples);
-	to->kernel_samples = saturated(to->kernel_samples, run->kernel_samples);
-	to->value = saturated(to->value, run->value);
-	to->kernel_value = saturated(to->kernel_value, run->kernel_value);
+	to->samples = saturated_sum(to->samples, run->samples);
+	to->kernel_samples = saturated_sum(to->kernel_samples, run->kernel_samples);
+	to->value = saturated_sum(to->value, run->value);
+	to->kernel_value = saturated_sum(to->kernel_value, run->kernel_value);
 }
 
 /* Makes one of equal neighbours. */
@@ -374,8 +368,8 @@ static void sum_small_runs(struct activity_reader *reader, uint32_t end, struct 
 
 		struct activity_sum *sum = sum_of(sums, pair, slice);
 
-		sum->samples = saturated(sum->samples, samples[count]);
-		sum->kernel_samples = saturated(sum->kernel_samples, kernel[count]);
+		sum->samples = saturated_sum(sum->samples, samples[count]);
+		sum->kernel_samples = saturated_sum(sum->kernel_samples, kernel[count]);
 	}
 	reader->run.slice = slice;
 	reader->run.pair = pair;
@@ -390,13 +384,13 @@ static void add_to_sum(const struct activity_run *run, struct activity_sums *sum
 	struct activity_sum *sum = sum_of(sums, run->pair, run->slice);
 
 	if (!run->is_valued) {
-		sum->samples = saturated(sum->samples, run->samples);
-		sum->kernel_samples = saturated(sum->kernel_samples, run->kernel_samples);
+		sum->samples = saturated_sum(sum->samples, run->samples);
+		sum->kernel_samples = saturated_sum(sum->kernel_samples, run->kernel_samples);
 		return;
 	}
-	sum->valued_samples = saturated(sum->valued_samples, run->samples);
-	sum->value = saturated(sum->value, run->value);
-	sum->kernel_value = saturated(sum->kernel_value, run->kernel_value);
+	sum->valued_samples = saturated_sum(sum->valued_samples, run->samples);
+	sum->value = saturated_sum(sum->value, run->value);
+	sum->kernel_value = saturated_sum(sum->kernel_value, run->kernel_value);
 }
 
 /* Whether the next run is of a slice before this one; at the end there is none. */

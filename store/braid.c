@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/saturate.h"
+
 enum {
 	LEVEL_COUNT_MAX = 8192,
 	FOLD_SHARE = 10000, /* nothing that weighs more than one of so many is folded */
@@ -111,13 +113,6 @@ int braid_add(struct braid *braid, const void *blob, size_t size, uint32_t build
 	braid->strands.items[braid->strands.count] = strand;
 	*ret = &braid->strands.items[braid->strands.count++];
 	return 0;
-}
-
-static uint64_t saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
 void strand_add_samples(struct strand *strand, uint32_t node, uint64_t count)
@@ -295,7 +290,7 @@ static int take_node(struct walk *walk, uint32_t number, struct open_node *node)
 	uint32_t start = strand->reader.next - 1;
 
 	walk->members.items[walk->members.count++] = (struct member){ number, start };
-	node->samples = saturated(node->samples, strand->numbers[start]);
+	node->samples = saturated_sum(node->samples, strand->numbers[start]);
 	strand->numbers[start] = node->number;
 	return step(strand);
 }
@@ -369,7 +364,7 @@ static int close_node(struct walk *walk)
 		walk->path.count ? &walk->path.items[walk->path.count - 1] : NULL;
 
 	if (parent)
-		parent->samples = saturated(parent->samples, node.samples);
+		parent->samples = saturated_sum(parent->samples, node.samples);
 	if (parent && node.samples < walk->threshold)
 		fold_node(walk, &node, parent);
 	walk->members.count = node.first_member;
@@ -400,7 +395,7 @@ static uint64_t find_threshold(const struct braid *braid, uint32_t fold)
 
 	for (uint32_t i = 0; i < braid->strands.count; i++)
 		for (uint32_t k = 0; k < braid->strands.items[i].reader.node_count; k++)
-			total = saturated(total, braid->strands.items[i].numbers[k]);
+			total = saturated_sum(total, braid->strands.items[i].numbers[k]);
 	/* Fewer than fold, and, times FOLD_SHARE, less than the total. */
 	share = total / FOLD_SHARE + (total % FOLD_SHARE != 0);
 	return fold <= 1 ? 0 : share < fold ? share : fold;

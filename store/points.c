@@ -2,9 +2,10 @@
 #include "store/points.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "store/reader.h"
+#include "base/saturate.h"
 
 void points_init(struct points *points, size_t point_count)
 {

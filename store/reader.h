@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/saturate.h"
 #include "store/activity.h"
 #include "store/chronicle.h"
 #include "store/detail.h"
@@ -286,18 +287,4 @@ int reader_lists(struct reader *reader, uint32_t piece, int64_t scope, reader_bl
 static inline uint32_t reader_nodes_together(const struct store *store)
 {
 	return store->nodes_together / READER_TOGETHER_PART + 1;
-}
-
-static inline uint64_t saturated_sum(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static inline uint64_t saturated_product(uint64_t a, uint64_t b)
-{
-	uint64_t product = 0;
-
-	return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
 }

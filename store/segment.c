@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/saturate.h"
+
 static_assert(sizeof(struct sum_key) == 16, "hashed as bytes: no padding");
 static_assert(sizeof(struct pair) == 8, "hashed as bytes: no padding");
 
@@ -271,14 +273,6 @@ int segment_add_pair(struct segment *segment, struct pair pair)
 	return 0;
 }
 
-/* Values stay at the top rather than wrap: 30 days of off-CPU over 3,000 threads come near it. */
-static uint64_t add_saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 /* In the table, where those are that are not the first of their nodes; TABLE_NONE. */
 static uint32_t find_further_sum(const struct segment *segment, const struct sum_place *place)
 {
@@ -347,8 +341,8 @@ void segment_add_sum(struct segment *segment, uint32_t sum, uint64_t count, uint
 
 	struct segment_sum *item = &segment->sums.items[sum];
 
-	item->count = add_saturated(item->count, count);
-	item->value = add_saturated(item->value, value);
+	item->count = saturated_sum(item->count, count);
+	item->value = saturated_sum(item->value, value);
 }
 
 struct segment_size segment_size(const struct segment *segment)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "base/saturate.h"
 #include "store/activity.h"
 #include "store/detail.h"
 #include "store/preorder.h"
@@ -501,13 +502,6 @@ static int write_tree(struct settling *settling, const struct preorder_service *
 	return database_run(insert);
 }
 
-static uint64_t saturated(uint64_t a, uint64_t b)
-{
-	uint64_t sum = 0;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 /* Whether it is of the same slice and pair as the one before, as leaves that were lowered are. */
 static bool continues(const struct settling *settling, uint32_t first, uint32_t number)
 {
@@ -538,7 +532,7 @@ static int gather_occurrences(struct settling *settling, uint32_t node, uint32_t
 
 			last->count += placed->count;
 			if (settling->values)
-				last->value = saturated(last->value, settling->values[i]);
+				last->value = saturated_sum(last->value, settling->values[i]);
 		} else {
 			settling->occurrences.items[settling->occurrences.count++] =
 				(struct occurrence){ placed->slice, placed->pair, placed->count,
@@ -597,14 +591,16 @@ static int gather_block(struct settling *settling, const struct preorder_service
 		if (err || settling->occurrences.count == 0)
 			continue;
 		for (uint32_t i = 0; i < settling->occurrences.count; i++) {
-			entry.count = saturated(entry.count, settling->occurrences.items[i].count);
-			entry.value = saturated(entry.value, settling->occurrences.items[i].value);
+			entry.count =
+				saturated_sum(entry.count, settling->occurrences.items[i].count);
+			entry.value =
+				saturated_sum(entry.value, settling->occurrences.items[i].value);
 		}
 		entry_writer_add(&settling->entries, entry, sums->is_valued);
 		detail_add(&settling->detail, &entry, settling->occurrences.items,
 			   settling->occurrences.count, sums->is_valued);
 		sums->entry_count++;
-		sums->samples = saturated(sums->samples, entry.count);
+		sums->samples = saturated_sum(sums->samples, entry.count);
 	}
 	return err;
 }

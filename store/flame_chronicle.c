@@ -137,22 +137,26 @@ static int sum_lists(struct flame_question *question, struct reader *reader, int
 	return err;
 }
 
-static bool is_small(const struct store *store, uint32_t node_count)
-{
-	return node_count <= TREE_WHOLE_NODE_COUNT_MAX && node_count <= store->nodes_together;
-}
-
 /*
- * Whether the tree of the host is so large that no more of it is read than the pieces have: it
- * grows for as long as its file, by what no question about an hour asks for, and unpacking costs
- * the same. What was summed up is kept, so that a tree is read again when the pieces are others.
- * Who asks for services has to know which nodes stand below them before anything is added up.
+ * Of how many nodes the tree of the host is, if it is so large that no more of it is read than the
+ * pieces have; else 0. It grows for as long as its file, by what no question about an hour asks
+ * for, and unpacking costs the same. What was summed up is kept, so that a tree is read again when
+ * the pieces are others. Who asks for services has to know which nodes stand below them before
+ * anything is added up.
  */
-static bool is_read_in_part(const struct flame_question *question, const struct reader *reader,
-			    int64_t scope, const struct pick *picks, uint32_t count)
+static int count_to_pick_from(const struct flame_question *question, const struct reader *reader,
+			      int64_t scope, uint32_t *ret)
 {
-	return scope == CHRONICLE_HOST && !flame_is_by_service(question) && !reader_hides(reader) &&
-	       !is_small(question->store, picks[count - 1].piece.nodes);
+	uint32_t count = 0;
+	int err = 0;
+
+	*ret = 0;
+	if (scope != CHRONICLE_HOST || flame_is_by_service(question) || reader_hides(reader))
+		return 0;
+	err = growth_count(reader->database, scope, &count);
+	if (!err && (count > TREE_WHOLE_NODE_COUNT_MAX || count > question->store->nodes_together))
+		*ret = count;
+	return err;
 }
 
 /* The sums of what is marked, as far as the pieces had them, in the order of question->tree. */
@@ -173,16 +177,13 @@ static int take_sums(struct flame_question *question)
 	return err;
 }
 
-static int sum_part(struct flame_question *question, struct reader *reader, int64_t scope,
+static int sum_part(struct flame_question *question, struct reader *reader, uint32_t node_count,
 		    uint32_t level, const struct pick *picks, uint32_t count)
 {
-	uint32_t node_count = 0;
 	autoclean(node_map) struct node_map marked = { 0 };
 	autofree uint64_t *sums = NULL;
-	int err = growth_count(reader->database, scope, &node_count);
+	int err = node_map_init(&marked, node_count);
 
-	if (!err)
-		err = node_map_init(&marked, node_count);
 	if (err)
 		return err;
 	/* Pages that nothing is added to are never there. */
@@ -192,9 +193,9 @@ static int sum_part(struct flame_question *question, struct reader *reader, int6
 	question->sums = sums;
 	question->sum_count = node_count;
 	question->marked = &marked;
-	err = sum_lists(question, reader, scope, level, picks, count);
+	err = sum_lists(question, reader, CHRONICLE_HOST, level, picks, count);
 	if (!err)
-		err = reader_chronicle_part(reader, scope, &marked, &question->cached);
+		err = reader_chronicle_part(reader, CHRONICLE_HOST, &marked, &question->cached);
 	if (!err) {
 		question->tree = &question->cached->tree;
 		err = flame_check_roots(question->tree, reader->catalog);
@@ -211,12 +212,13 @@ static int sum_part(struct flame_question *question, struct reader *reader, int6
 static int sum_scope(struct flame_question *question, struct reader *reader, int64_t scope,
 		     uint32_t level, const struct pick *picks, uint32_t count)
 {
-	int err;
+	uint32_t node_count;
+	int err = count_to_pick_from(question, reader, scope, &node_count);
 
-	if (is_read_in_part(question, reader, scope, picks, count))
-		return sum_part(question, reader, scope, level, picks, count);
-	err = reader_chronicle_tree(reader, scope, &question->cached);
-
+	if (!err && node_count)
+		return sum_part(question, reader, node_count, level, picks, count);
+	if (!err)
+		err = reader_chronicle_tree(reader, scope, &question->cached);
 	if (err)
 		return err;
 	question->tree = &question->cached->tree;

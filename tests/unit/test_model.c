@@ -321,6 +321,34 @@ static void read_flame(const struct flame *flame, struct paths *paths)
 	settle(paths);
 }
 
+/* Whatever way they are read. frameless: of total, what is of stacks without any frame. */
+static void assert_lists(struct store *store, const struct store_question *question, uint64_t total,
+			 uint64_t frameless)
+{
+	const struct functions_options options = { .limit = 1000 };
+	struct functions functions = { 0 };
+	struct modules modules = { 0 };
+	uint64_t self[2] = { 0 };
+	uint64_t folded = 0;
+
+	assert_int_equal(store_functions(store, question, &options, &functions), 0);
+	assert_int_equal(store_modules(store, question, 1000, &modules), 0);
+	for (uint32_t i = 0; i < functions.count; i++) {
+		self[0] += functions.rows[i].self;
+		if (str_equal(functions.rows[i].name, STR("folded")))
+			folded += functions.rows[i].self;
+	}
+	for (uint32_t i = 0; i < modules.count; i++)
+		self[1] += modules.rows[i].self;
+	assert_int_equal(functions.total, total);
+	assert_int_equal(self[0], total - frameless);
+	assert_int_equal(modules.total, total);
+	assert_int_equal(self[1], total - frameless - folded);
+	assert_true(!question->is_exact || folded == 0);
+	functions_done(&functions);
+	modules_done(&modules);
+}
+
 static void assert_answers(struct store *store, uint64_t seed, uint64_t last,
 			   const struct asked *asked)
 {
@@ -340,7 +368,7 @@ static void assert_answers(struct store *store, uint64_t seed, uint64_t last,
 	char error[SELECTOR_ERROR_SIZE];
 	char text[32];
 	uint64_t samples = sum_up(seed, last, asked, &expected);
-	uint64_t total = 0;
+	uint64_t total = 0, frameless = 0;
 
 	snprintf(text, sizeof(text), "{service_name=\"%c\"}", 'p' + asked->service);
 	if (asked->service >= 0)
@@ -355,6 +383,7 @@ static void assert_answers(struct store *store, uint64_t seed, uint64_t last,
 		assert_string_equal(found.items[i].text, expected.items[i].text);
 		assert_int_equal(found.items[i].value, expected.items[i].value);
 		total += found.items[i].value;
+		frameless += found.items[i].text[0] ? 0 : found.items[i].value;
 	}
 	/* Out of samples, and out of roll-ups: these are as exact. */
 	for (int is_rolled = 0; is_rolled < 2; is_rolled++) {
@@ -364,6 +393,7 @@ static void assert_answers(struct store *store, uint64_t seed, uint64_t last,
 		if (total > 0)
 			assert_int_equal(rows.rows[0].total, total);
 		store_rows_done(&rows);
+		assert_lists(store, &question, total, frameless);
 	}
 	selector_free(selector);
 	free(expected.items);
@@ -466,6 +496,9 @@ static void check(const char *folder, uint64_t seed, uint64_t told, uint64_t *lu
 					 (int)draw(luck, SERVICES + 1) - 1 });
 	}
 	store_status(store, &status);
+	/* No question took a file for damaged, either. */
+	assert_false(status.has_damage);
+	assert_int_equal(status.damaged_count, 0);
 	if (status.compact_spans > seen->compact)
 		seen->compact = status.compact_spans;
 	if (status.pieces > seen->pieces)

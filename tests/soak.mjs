@@ -180,6 +180,7 @@ try {
   check("every question was answered", counts.failed === 0 && counts.questions > pages.length, JSON.stringify(counts));
   const status = await hearth.get("/api/v1/status");
   const lost = Object.values(status.collector.lost).reduce((a, b) => a + b, 0);
+  check("no file was taken for damaged", status.store.damaged === 0, `${status.store.damaged_file}: ${status.store.damage}`);
   const share = IS_LONG ? 1000 : 100; // a machine that stalls for seconds loses some
   check("hardly a sample is lost", lost <= status.collector.samples / share, `of ${status.collector.samples} ${JSON.stringify(status.collector.lost)}`);
 } finally {

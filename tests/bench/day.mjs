@@ -89,6 +89,7 @@ try {
     const used = cpuSeconds(hearth.child.pid);
     figure(`a day of ${HOURS} h: samples`, (status.store.samples / 1e6).toFixed(2), "million");
     figure("  questions meanwhile; of these not answered", `${asked}; ${failed}`, "", "1000; 0");
+    figure("  files taken for damaged", (await hearth.get("/api/v1/status")).store.damaged, "", "0");
     figure("  server, CPU of all of it, a sample", ((used.user + used.system) / status.store.samples * 1e6).toFixed(2), "µs");
     figure("  memory of the server, resident, median", median(seen.resident).toFixed(1), "MiB", "≤ 96");
     figure("    at its highest", peak.toFixed(1), "MiB", "≤ 128");

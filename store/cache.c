@@ -30,6 +30,7 @@ struct place {
 	struct cached *cached; /* NULL: free */
 	struct cache_key key;
 	uint64_t used_ns; /* monotonic */
+	bool was_found;
 };
 
 struct cache {
@@ -165,6 +166,7 @@ struct cached *cache_find(struct cache *cache, struct cache_key key)
 
 	if (place) {
 		place->used_ns = clock_monotonic_ns();
+		place->was_found = true;
 		cached = place->cached;
 		atomic_fetch_add(&cached->references, 1);
 	}
@@ -226,7 +228,9 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 		if (place) {
 			atomic_fetch_add(&cached->references, 1);
 			cache->sizes[share] += cached->size;
-			*place = (struct place){ cached, key, clock_monotonic_ns() };
+			*place = (struct place){ .cached = cached,
+						 .key = key,
+						 .used_ns = clock_monotonic_ns() };
 		}
 	}
 	pthread_mutex_unlock(&cache->lock);
@@ -245,13 +249,24 @@ void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment)
 	pthread_mutex_unlock(&cache->lock);
 }
 
+/*
+ * A page that follows the last hour asks for other times every few seconds: each of them would be
+ * kept as long as what is asked for again, eleven MiB that nobody finds.
+ */
+static uint64_t rest_of(const struct place *place)
+{
+	bool has_times = place->key.from_ms || place->key.to_ms;
+
+	return has_times && !place->was_found ? CACHE_UNUSED_ONCE_NS : CACHE_UNUSED_NS;
+}
+
 void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns)
 {
 	pthread_mutex_lock(&cache->lock);
 	for (size_t i = 0; i < PLACE_COUNT; i++) {
 		struct place *place = &cache->places[i];
 
-		if (place->cached && now_monotonic_ns > place->used_ns + CACHE_UNUSED_NS)
+		if (place->cached && now_monotonic_ns > place->used_ns + rest_of(place))
 			let_go(cache, place);
 	}
 	pthread_mutex_unlock(&cache->lock);

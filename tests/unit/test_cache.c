@@ -185,6 +185,42 @@ static void what_nobody_asks_for_goes(void **state)
 	cache_free(cache);
 }
 
+/* Times that are other ones each time go sooner, unless somebody asked for them again. */
+static void times_that_nobody_asks_for_again_go_sooner(void **state)
+{
+	const struct cache_key keys[] = {
+		{ .span = 1 },
+		{ .span = 2, .from_ms = 1000, .to_ms = 2000 },
+		{ .span = 2, .from_ms = 1001, .to_ms = 2001 },
+		{ .span = 2, .segment = 1, .last_segment = 9, .type = 4, .from_ms = 1001 },
+	};
+	const bool stays[] = { true, true, false, false };
+	struct cache *cache;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	for (size_t i = 0; i < 4; i++) {
+		struct cached *cached = cached_new();
+
+		assert_non_null(cached);
+		cached->size = 100;
+		cache_add(cache, keys[i], cached);
+		cached_release(cached);
+	}
+	cached_release(cache_find(cache, keys[1]));
+	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_ONCE_NS / 2);
+	assert_int_equal(cache_size(cache), 400);
+	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_ONCE_NS + 1);
+	assert_int_equal(cache_size(cache), 200);
+	for (size_t i = 0; i < 4; i++) {
+		struct cached *found = cache_find(cache, keys[i]);
+
+		assert_int_equal(found != NULL, stays[i]);
+		cached_release(found);
+	}
+	cache_free(cache);
+}
+
 static bool lies_within(const struct cached *cached, const void *items)
 {
 	const uint8_t *pages = cached->pages;
@@ -293,6 +329,7 @@ int main(void)
 		cmocka_unit_test(sums_of_what_is_left_are_told_apart),
 		cmocka_unit_test(what_a_later_generation_replaces_goes),
 		cmocka_unit_test(what_nobody_asks_for_goes),
+		cmocka_unit_test(times_that_nobody_asks_for_again_go_sooner),
 		cmocka_unit_test(what_is_kept_has_pages_of_its_own),
 	};
 

@@ -295,7 +295,7 @@ test-fresh: ## the README's two commands, in a Debian 12 and a Debian 13 that ha
 
 .PHONY: soak
 SOAK_SECONDS ?= 7200
-soak: all $(TARGETS) ## does anything grow? Two hours of mixed load, or SOAK_SECONDS
+soak: all $(TARGETS) $(BUILD)/tests/bench/generate ## does anything grow? Two hours of mixed load, or SOAK_SECONDS
 	$(Q)BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) sh tests/run.sh soak
 
 .PHONY: fuzz

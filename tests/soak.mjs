@@ -2,12 +2,12 @@
 // Does anything grow that should not? A real `hearth run` under mixed load (programs that come and go, questions of the
 // page and of Grafana, profiles pushed, clients that leave) for SOAK_SECONDS: what grows an hour is printed. In a pid namespace of its own
 // (unshare --pid --fork --mount-proc), what else the host does is left out. TAP.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, programs, sleep, start } from "./bench/hearth.mjs";
+import { build, programs, sleep, startIn } from "./bench/hearth.mjs";
 
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 300);
 const LONG = 2 * 3600; // from here on what grows is told from what settles
@@ -20,6 +20,9 @@ const EVERY = 1;
 // The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
 // of two would see nothing but one of them grow. Means of a span's time know nothing of its life.
 const SPAN = 1200;
+// Roll-ups of a month grow for a month, and what is kept of their file with them, up to half a MiB a reader: a week of another host is
+// there already, as on a server that was not begun today.
+const DAYS_BEFORE = 7;
 const TOLD_EVERY = 120; // that somebody who waits sees it live, and how it went
 const GROWTH_MAX = 0.01; // an hour, of the mean
 // A short run asks whether the least of its last third is more than the most of its first one, and by how much: what a
@@ -78,7 +81,12 @@ const load = spawn("sh", ["-c", `
     i=$((i + 1))
     [ $((i % 20)) != 0 ] || "${process.execPath}" -e '0'
   done`, program], { stdio: "ignore", detached: true });
-const hearth = await start("run", ...IS_LONG ? ["--span", `${SPAN}s`] : []);
+const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
+if (IS_LONG) {
+  execFileSync(`${build}/tests/bench/generate`, ["--store", "--seldom", "--sparse", data, String(DAYS_BEFORE * 86400), "60", "40"], { stdio: "ignore" });
+  execFileSync("chown", ["-R", "nobody", data]); // as whom the server runs
+}
+const hearth = await startIn(data, "run", ...IS_LONG ? ["--span", `${SPAN}s`] : []);
 const counts = { questions: 0, pushes: 0, gone: 0, failed: 0 };
 let isOver = false;
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => { isOver = true; });

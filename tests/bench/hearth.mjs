@@ -8,8 +8,10 @@ import { join } from "node:path";
 export const build = process.env.BUILD ?? "build";
 
 /** Starts `hearth COMMAND …` with a data folder of its own; resolves when it says where it is. */
-export async function start(command, ...options) {
-  const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
+export const start = (command, ...options) => startIn(mkdtempSync(join(tmpdir(), "hearth-bench-")), command, ...options);
+
+/** The same with this data folder, which goes with it. */
+export async function startIn(data, command, ...options) {
   const started = process.hrtime.bigint();
   const child = spawn(`${build}/hearth`, [command, "--data", data, "--http", "127.0.0.1:0", "--otlp-grpc", "off", "--otlp-http", "off", ...options], {
     stdio: ["ignore", "ignore", "pipe"],

@@ -13,8 +13,8 @@ enum {
 	/*
 	 * What is as large has pages of its own, which go with it. Left alone the C library raises
 	 * this to what was freed last, and keeps such blocks for ever. Arrays double on their way
-	 * up, and large blocks are put into holes as well: with 128 KiB the heap was twice as
-	 * large, and what small blocks kept of it grew for hours, for the same CPU time.
+	 * up, and large blocks are put into holes as well: with 128 KiB the heap was two
+	 * thirds larger after six minutes of questions, for the same CPU time.
 	 */
 	OWN_PAGES_SIZE_MIN = 32 << 10,
 	/* As much may stay free at the end of the heap. */

@@ -419,7 +419,7 @@ static int read_kind(struct catalog *catalog, enum catalog_kind kind, sqlite3 *d
 
 		if (number < 0)
 			return number == -E2BIG ? -EBADMSG : (int)number;
-		/* Without holes, each thing once. */
+		/* Without holes, and what is found by what it is once. */
 		if (number != expected || sqlite3_column_int64(row, 0) != number)
 			return -EBADMSG;
 	}

@@ -108,7 +108,7 @@ int word_frames_write(const struct catalog *catalog, struct codec *codec, struct
 	return err ? err : write_kind(catalog, CATALOG_LABELS, codec, database);
 }
 
-/* Each thing once, numbered as they stand. */
+/* Numbered as they stand; what is found by what it is once. */
 static int add_word(struct catalog *catalog, enum catalog_kind kind, const void *bytes, size_t size)
 {
 	uint32_t expected = catalog_count(catalog, kind);

@@ -67,6 +67,13 @@ function trend(points) {
   return { mean: y, slope: points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread };
 }
 
+const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
+if (IS_LONG) {
+  execFileSync(`${build}/tests/bench/generate`, ["--store", "--seldom", "--sparse", data, String(DAYS_BEFORE * 86400), "60", "40"], { stdio: "ignore" });
+  // As whom the server runs.
+  execFileSync("sh", ["-c", 'chown -R "$(id -un hearth 2>/dev/null || echo nobody)" "$0"', data]);
+}
+
 // 99 Hz, on a machine that is not busy: one program at work a third of the time, four started a second.
 // Under a name of its own: what else runs on the host may ask for "burn".
 const place = mkdtempSync(join(tmpdir(), "hearth-soak-"));
@@ -81,11 +88,6 @@ const load = spawn("sh", ["-c", `
     i=$((i + 1))
     [ $((i % 20)) != 0 ] || "${process.execPath}" -e '0'
   done`, program], { stdio: "ignore", detached: true });
-const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
-if (IS_LONG) {
-  execFileSync(`${build}/tests/bench/generate`, ["--store", "--seldom", "--sparse", data, String(DAYS_BEFORE * 86400), "60", "40"], { stdio: "ignore" });
-  execFileSync("chown", ["-R", "nobody", data]); // as whom the server runs
-}
 const hearth = await startIn(data, "run", ...IS_LONG ? ["--span", `${SPAN}s`] : []);
 const counts = { questions: 0, pushes: 0, gone: 0, failed: 0 };
 let isOver = false;

@@ -60,15 +60,22 @@ int codec_new(struct codec **ret)
 	return 0;
 }
 
+void codec_rest(struct codec *codec)
+{
+	ZSTD_freeCCtx(codec->compressor);
+	ZSTD_freeDCtx(codec->decompressor);
+	codec->compressor = NULL;
+	codec->decompressor = NULL;
+	buf_done(&codec->plain);
+	for (size_t i = 0; i < COLUMNS_COUNT_MAX; i++)
+		buf_done(&codec->columns[i]);
+}
+
 struct codec *codec_free(struct codec *codec)
 {
 	if (!codec)
 		return NULL;
-	ZSTD_freeCCtx(codec->compressor);
-	ZSTD_freeDCtx(codec->decompressor);
-	buf_done(&codec->plain);
-	for (size_t i = 0; i < COLUMNS_COUNT_MAX; i++)
-		buf_done(&codec->columns[i]);
+	codec_rest(codec);
 	free(codec);
 	return NULL;
 }

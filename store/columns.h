@@ -29,6 +29,9 @@ struct codec;
 int codec_new(struct codec **ret);
 struct codec *codec_free(struct codec *codec);
 
+/* Gives back what it works in, which grew to what the largest blob took: for one that is kept. */
+void codec_rest(struct codec *codec);
+
 /* For files with columns of their own: emptied, to be filled and then packed in their order. */
 struct buf *codec_columns(struct codec *codec, size_t count);
 int codec_pack_columns(struct codec *codec, size_t count, struct buf *ret);

@@ -220,6 +220,7 @@ static int settle(struct span *span, struct segment_row *row, const struct segme
 	if (err)
 		return err;
 	err = settle_segment(span, row, live);
+	codec_rest(span->codec);
 	row->is_whole = !err;
 	if (err == -EFBIG) {
 		(void)end(span, err);

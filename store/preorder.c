@@ -32,13 +32,15 @@ static void ordering_cleanup(struct ordering *ordering)
 
 /* ---- locations ------------------------------------------------------------------------------- */
 
-/* Locations by build, then those of each build, which the cache has, by address. */
-static int sort_locations(const struct tree *tree, struct keyed *sorted, struct keyed *scratch)
+/* Locations by build, then those of each build, which the cache has, by address: what that is
+ * sorted in is as large as the largest of them. */
+static int sort_locations(const struct tree *tree, struct keyed *sorted)
 {
 	const uint32_t *builds = tree->builds.items;
 	uint32_t count = tree->builds.count;
-	uint32_t most = 0;
+	uint32_t most = 0, largest = 0;
 	autofree uint32_t *starts = NULL;
+	autofree struct keyed *scratch = NULL;
 
 	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
 		most = builds[i] > most ? builds[i] : most;
@@ -47,8 +49,13 @@ static int sort_locations(const struct tree *tree, struct keyed *sorted, struct 
 		return -ENOMEM;
 	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
 		starts[builds[i] + 1]++;
-	for (uint32_t i = 0; i <= most; i++)
+	for (uint32_t i = 0; i <= most; i++) {
+		largest = starts[i + 1] > largest ? starts[i + 1] : largest;
 		starts[i + 1] += starts[i];
+	}
+	scratch = pages_alloc(((size_t)largest + 1) * sizeof(scratch[0]));
+	if (!scratch)
+		return -ENOMEM;
 	for (uint32_t i = TREE_RESERVED_COUNT; i < count; i++)
 		sorted[starts[builds[i]]++] =
 			(struct keyed){ .key = tree->addresses.items[i], .number = i };
@@ -63,9 +70,9 @@ static int number_locations(struct tree *tree)
 {
 	uint32_t count = tree->builds.count;
 	uint32_t sorted_count = count - TREE_RESERVED_COUNT;
-	autofree struct keyed *sorted = pages_alloc((2 * (size_t)count + 1) * sizeof(sorted[0]));
+	autofree struct keyed *sorted = pages_alloc(((size_t)count + 1) * sizeof(sorted[0]));
 	autofree uint32_t *numbers = pages_alloc(((size_t)count + 1) * sizeof(numbers[0]));
-	int err = sorted && numbers ? sort_locations(tree, sorted, sorted + count) : -ENOMEM;
+	int err = sorted && numbers ? sort_locations(tree, sorted) : -ENOMEM;
 
 	if (err)
 		return err;

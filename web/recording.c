@@ -234,7 +234,8 @@ int recording_add(struct recording *recording, const struct link_message *messag
 		return err;
 	}
 	recording->whole_size = lseek(recording->fd, 0, SEEK_CUR);
-	return recording->whole_size < 0 ? -errno : 0;
+	/* What a pipe took is gone, and can't be taken back. */
+	return recording->whole_size < 0 && errno != ESPIPE ? -errno : 0;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -16,7 +17,8 @@
 #include "web/recording.h"
 
 static const char usage[] =
-	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] [--sparse] TARGET "
+	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] [--sparse] "
+	"[--pace N] TARGET "
 	"[SECONDS [SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
 	"\n"
 	"An invented busy host of SERVICES (400) with PROCESSES (7 a service "
@@ -34,7 +36,10 @@ static const char usage[] =
 	"ten minutes are committed at once, not five seconds: a quiet month is "
 	"there in an hour. With\n"
 	"--sparse a store gets one second of each minute only, and processes live sixty "
-	"times as long.\n";
+	"times as long.\n"
+	"With --pace a recording, which may be a pipe, is written N times as fast as the host "
+	"lives, not\n"
+	"faster.\n";
 
 enum {
 	COMMIT_SECONDS = 5, /* as the server's --window */
@@ -55,6 +60,7 @@ struct task {
 	bool is_whole;
 	bool is_seldom;
 	bool is_sparse;
+	uint64_t pace; /* data seconds a second; 0: as fast as it can */
 	const char *target;
 	uint64_t numbers[NUMBER_COUNT];
 	struct generator *generator;
@@ -82,6 +88,20 @@ static int add_hello(struct recording *recording, uint64_t collector)
 									  .fds = { -1, -1 } });
 }
 
+/* Until so many of its seconds may have passed since it was begun. */
+static void keep_pace(const struct task *task, uint64_t begun_ns, uint64_t seconds)
+{
+	if (!task->pace)
+		return;
+
+	uint64_t due_ns = begun_ns + seconds * (uint64_t)CLOCK_NS_PER_S / task->pace;
+	struct timespec due = { .tv_sec = (time_t)(due_ns / CLOCK_NS_PER_S),
+				.tv_nsec = (long)(due_ns % CLOCK_NS_PER_S) };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
+		;
+}
+
 static int write_recording(const struct task *task)
 {
 	autoclean(recording) struct recording *recording = NULL;
@@ -90,9 +110,13 @@ static int write_recording(const struct task *task)
 
 	if (!err)
 		err = add_hello(recording, task->numbers[SEED] | 1);
+
+	uint64_t begun_ns = clock_monotonic_ns();
+
 	for (uint64_t second = 0; second < task->numbers[SECONDS] && !err; second++) {
 		const struct window *window = generator_next(task->generator);
 
+		keep_pace(task, begun_ns, second);
 		buf_clear(&payload);
 		window_encode(window, &payload);
 		err = payload.error;
@@ -209,7 +233,10 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 			task->is_seldom = true;
 		else if (!strcmp(arguments[i], "--sparse"))
 			task->is_sparse = true;
-		else if (place < 0)
+		else if (!strcmp(arguments[i], "--pace") && i + 1 < argument_count) {
+			if (parse_u64(str_from(arguments[++i]), &task->pace))
+				return -EINVAL;
+		} else if (place < 0)
 			task->target = arguments[i], place = 0;
 		else if (place == NUMBER_COUNT ||
 			 parse_u64(str_from(arguments[i]), &task->numbers[place++]))

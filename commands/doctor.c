@@ -393,6 +393,11 @@ static void check_store(const struct doctor *doctor, struct finding *ret)
 	else if (damaged) {
 		find(ret, LEVEL_WARN, "%" PRId64 " damaged files were set aside", damaged);
 		advise(ret, "look at them: hearth store verify");
+	} else if (json_member_integer(store, "failing")) {
+		find(ret, LEVEL_WARN,
+		     "questions fail on %" PRId64 " files that are not damaged; they are left out",
+		     json_member_integer(store, "failing"));
+		advise(ret, "report this, with hearth --version; a later version finds them again");
 	} else
 		find(ret, LEVEL_OK, "%" PRId64 " samples in %" PRId64 " files, %.1f MiB",
 		     json_member_integer(store, "samples"), json_member_integer(store, "spans"),

@@ -381,11 +381,8 @@ static int finish(struct store *store)
 	else
 		finish_anew(store, done, &err);
 	pool_done(&done->labels);
-	if (error_is_damage(err)) {
-		pthread_mutex_lock(&store->lock);
-		span->is_damaged = true;
-		pthread_mutex_unlock(&store->lock);
-	}
+	if (error_is_damage(err))
+		store_doubt(store, span, err, SPAN_DOUBT_REWRITING);
 	store_span_release(store, span);
 	return err == -ENOSPC ? err : 0;
 }

@@ -787,7 +787,7 @@ static int visit_chronicle(struct reader *reader, const struct pick *picks, uint
 static int settle(struct store *store, struct span *span, int err)
 {
 	if (error_is_damage(err)) {
-		store_note_damage(store, span, store_damage_text(err));
+		store_doubt(store, span, err, SPAN_DOUBT_QUESTION);
 		return 0;
 	}
 	/* Somebody has removed it. */

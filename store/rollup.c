@@ -117,6 +117,16 @@ int store_seal_chronicles(struct store *store, bool but_the_growing)
 	return err;
 }
 
+static bool is_damaged(struct store *store, const struct span *span)
+{
+	pthread_mutex_lock(&store->lock);
+
+	bool is_damaged = span->is_damaged;
+
+	pthread_mutex_unlock(&store->lock);
+	return is_damaged;
+}
+
 static int set_aside_damaged(struct store *store)
 {
 	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
@@ -125,7 +135,7 @@ static int set_aside_damaged(struct store *store)
 
 		pthread_mutex_lock(&store->lock);
 
-		bool is_damaged = chronicle->is_damaged;
+		bool is_damaged = chronicle->is_damaged && !chronicle->doubt;
 
 		pthread_mutex_unlock(&store->lock);
 		if (!is_damaged || is_busy(store, chronicle))
@@ -213,6 +223,9 @@ int store_need_chronicle(struct store *store, uint32_t level, int64_t now_unix_m
 	struct span *chronicle = NULL;
 	int err;
 
+	/* What is doubted is not added to. */
+	if (store->growing[level] && is_damaged(store, store->growing[level]))
+		store_end_chronicle(store, store->growing[level]);
 	if (store->growing[level])
 		return 0;
 	err = span_create(store->folder, range, &store->next_file, &chronicle);
@@ -248,7 +261,7 @@ int store_rolled(struct store *store, struct compaction *done, int err)
 		return err;
 	}
 	if (error_is_damage(err) && done->is_about_chronicle) {
-		store_note_damage(store, chronicle, store_damage_text(err));
+		store_doubt(store, chronicle, err, SPAN_DOUBT_QUESTION);
 		return 0;
 	}
 	if (err == -E2BIG || err == -EFBIG) {

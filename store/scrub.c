@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "store/columns.h"
@@ -105,6 +106,8 @@ static struct span *pick_of(const struct spans *spans, int64_t steady_ms, struct
 	for (uint32_t i = 0; i < spans->spans.count; i++) {
 		struct span *span = spans->spans.items[i];
 
+		if (span->doubt)
+			return span;
 		if (span->is_damaged || (!span->is_sealed && !span->wants_check) ||
 		    (span->checked_ms && steady_ms - span->checked_ms < SCRUB_EVERY_MS))
 			continue;
@@ -117,6 +120,14 @@ static struct span *pick_of(const struct spans *spans, int64_t steady_ms, struct
 	return found;
 }
 
+static bool has_doubted(const struct spans *spans)
+{
+	for (uint32_t i = 0; i < spans->spans.count; i++)
+		if (spans->spans.items[i]->doubt)
+			return true;
+	return false;
+}
+
 /* The one whose turn it is, held; NULL when none is due. */
 static struct span *pick(struct store *store, int64_t steady_ms)
 {
@@ -124,11 +135,33 @@ static struct span *pick(struct store *store, int64_t steady_ms)
 
 	pthread_mutex_lock(&store->lock);
 	found = pick_of(&store->spans, steady_ms, NULL);
-	found = pick_of(&store->chronicles, steady_ms, found);
+	if (!found || !found->doubt)
+		found = pick_of(&store->chronicles, steady_ms, found);
 	if (found)
 		store_span_hold(found);
 	pthread_mutex_unlock(&store->lock);
 	return found;
+}
+
+void store_scrub_rest(struct store *store, unsigned seconds, const _Atomic bool *stop)
+{
+	struct timespec until;
+	int err = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&store->lock);
+	while (!*stop && !store->has_doubts && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&store->doubted, &store->lock, &until);
+	store->has_doubts = false;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_wake_scrub(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	pthread_cond_signal(&store->doubted);
+	pthread_mutex_unlock(&store->lock);
 }
 
 int store_scrub(struct store *store, const _Atomic bool *stop)
@@ -154,6 +187,9 @@ int store_scrub(struct store *store, const _Atomic bool *stop)
 		span->checked_ms = steady_ms > 0 ? steady_ms : 1;
 		span->wants_check = false;
 		store->status.checked_spans += !err;
+		if (!err && span->doubt)
+			store_believe(span);
+		store->has_doubts |= has_doubted(&store->spans) || has_doubted(&store->chronicles);
 	}
 	pthread_mutex_unlock(&store->lock);
 	store_span_release(store, span);

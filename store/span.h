@@ -51,6 +51,16 @@ struct gaps {
 	ARRAY(struct store_gap) gaps;
 };
 
+/*
+ * What failed for what looked like damage. A reader's own mistake looks the same, so the file is
+ * read through, every checksum, before it is set aside.
+ */
+enum span_doubt {
+	SPAN_DOUBT_NONE,
+	SPAN_DOUBT_QUESTION,
+	SPAN_DOUBT_REWRITING, /* rolling up, joining, compacting, removing */
+};
+
 struct span {
 	uint32_t id; /* within this process */
 	char *path;
@@ -76,8 +86,10 @@ struct span {
 	bool stays;	      /* it can't be written anew */
 	bool cant_join;	      /* that it can't be joined */
 	bool is_sealed;
-	bool is_damaged;	       /* a reader found it so; the writer sets it aside */
+	bool is_damaged; /* found so, and not asked any more; the writer sets it aside */
 	char damage[SPAN_DAMAGE_SIZE]; /* what was found */
+	enum span_doubt doubt;	       /* whether that is so is still to be proved */
+	bool is_sound;	    /* it was read through, and yet questions fail: it keeps its name */
 	bool wants_check;   /* a crash left it open, and not all of it was looked at since */
 	int64_t checked_ms; /* when all of it was read, steady clock; 0: not yet */
 	int64_t first_ms, last_ms, end_ms;

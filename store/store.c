@@ -73,37 +73,13 @@ int store_list_span(struct store *store, struct span *span, struct span *replace
 	return 0;
 }
 
-const char *store_damage_text(int err)
-{
-	return err == -EBADMSG ? "a part of it does not unpack to what was packed"
-			       : "SQLite finds it malformed";
-}
-
-void store_note_damage(struct store *store, struct span *span, const char *what)
-{
-	pthread_mutex_lock(&store->lock);
-	if (!span->is_damaged)
-		snprintf(span->damage, sizeof(span->damage), "%s", what);
-	span->is_damaged = true;
-	pthread_mutex_unlock(&store->lock);
-}
-
-static void count_damage(struct store *store, const char *name, const char *what)
-{
-	pthread_mutex_lock(&store->lock);
-	store->status.damaged_count++;
-	snprintf(store->status.damaged, sizeof(store->status.damaged), "%s", name);
-	snprintf(store->status.damage, sizeof(store->status.damage), "%s", what);
-	pthread_mutex_unlock(&store->lock);
-}
-
 static int open_one(struct store *store, const char *name)
 {
 	struct span *span = NULL;
 	int err = span_open(store->folder, name, &store->sources, &span);
 
 	if (error_is_damage(err)) {
-		count_damage(store, name, store_damage_text(err));
+		store_count_damage(store, name, store_damage_text(err));
 		/* When it can't be renamed either it is left alone; it is not in the list. */
 		(void)span_set_aside_file(store->folder, name);
 		return 0;
@@ -188,6 +164,24 @@ static int resume(struct store *store)
 	return 0;
 }
 
+void store_init(struct store *store)
+{
+	pthread_condattr_t attributes;
+
+	/* None of these can fail on Linux with these arguments. */
+	(void)pthread_mutex_init(&store->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&store->doubted, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	gate_init(&store->gate, QUESTION_MEMORY_MAX);
+	scratches_init(&store->scratches);
+	store->lock_fd = -1;
+	store->nodes_together = READER_NODE_COUNT_TOGETHER;
+	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
+			   STORE_SERIES_PER_SERVICE_MAX);
+}
+
 int store_open(const struct store_options *options, struct store **ret)
 {
 	autoclean(store) struct store *store = calloc(1, sizeof(*store));
@@ -195,16 +189,13 @@ int store_open(const struct store_options *options, struct store **ret)
 	assert(options->folder && options->span_ms >= 0);
 	if (!store)
 		return -ENOMEM;
-	pthread_mutex_init(&store->lock, NULL);
-	gate_init(&store->gate, QUESTION_MEMORY_MAX);
-	scratches_init(&store->scratches);
-	store->lock_fd = -1;
+	store_init(store);
 	store->symbols = options->symbols;
 	store->span_ms = options->span_ms ? options->span_ms : STORE_SPAN_MS_DEFAULT;
 	store->limits = options->limits;
 	store->fold = options->fold ? options->fold : COMPACT_FOLD_DEFAULT;
-	store->nodes_together =
-		options->nodes_together ? options->nodes_together : READER_NODE_COUNT_TOGETHER;
+	if (options->nodes_together)
+		store->nodes_together = options->nodes_together;
 	store->leaves = (struct leaf_source){ options->symbols, options->leaf_start,
 					      options->leaf_context };
 	store->detail_ms = options->detail_ms ? options->detail_ms : STORE_DETAIL_MS_DEFAULT;
@@ -228,8 +219,6 @@ int store_open(const struct store_options *options, struct store **ret)
 		err = -ENOMEM;
 	}
 	pool_init(&store->rolled, ROLLED_COUNT_MAX, NULL);
-	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
-			   STORE_SERIES_PER_SERVICE_MAX);
 	if (!err)
 		err = cache_new(STORE_CACHE_SIZE_MAX, &store->cache);
 	if (!err)
@@ -279,6 +268,7 @@ struct store *store_close(struct store *store)
 	series_limits_done(&store->series_limits);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
+	pthread_cond_destroy(&store->doubted);
 	pthread_mutex_destroy(&store->lock);
 	scratches_done(&store->scratches);
 	gate_done(&store->gate);
@@ -331,6 +321,8 @@ void store_drop_span(struct store *store, struct span *span)
 
 int store_set_aside(struct store *store, struct span *span)
 {
+	int err = 0;
+
 	assert(span);
 	if (store->running == span) {
 		/* What runs was not acknowledged; its senders have it and may send it again. */
@@ -346,11 +338,14 @@ int store_set_aside(struct store *store, struct span *span)
 	if (store->late == span)
 		store->late = NULL;
 	store_end_chronicle(store, span);
-	count_damage(store, span->name,
-		     span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
-
-	int err = span_set_aside(span);
-
+	if (span->is_damaged && span->is_sound)
+		/* The next start, of a program that may know better, finds it again. */
+		store_count_failing(store, span->name);
+	else {
+		store_count_damage(store, span->name,
+				   span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
+		err = span_set_aside(span);
+	}
 	store_drop_span(store, span);
 	return err;
 }
@@ -759,7 +754,7 @@ static int tend_spans(struct store *store)
 
 		pthread_mutex_lock(&store->lock);
 
-		bool is_damaged = span->is_damaged;
+		bool is_damaged = span->is_damaged && !span->doubt;
 
 		pthread_mutex_unlock(&store->lock);
 		if (is_damaged)

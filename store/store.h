@@ -109,12 +109,18 @@ int64_t store_newest_ms(struct store *store);
 int store_maintain(struct store *store, int64_t now_unix_ms);
 
 /*
- * Reads through a sealed file that was not read for a month, and has it set aside by the next
- * store_maintain() when it is damaged: a disk that forgets is noticed before somebody asks. For a
- * thread of its own; *stop ends it within some milliseconds. 1 when a file was read, 0 when none is
- * due, -ECANCELED, or another negative errno.
+ * Reads through a file that a question took for damaged, or else a sealed one that was not read for
+ * a month, and has it set aside by the next store_maintain() when it is damaged: a disk that
+ * forgets is noticed before somebody asks. One that failed and is sound is left out, and keeps its
+ * name: the mistake is ours. For a thread of its own; *stop ends it within some milliseconds. 1
+ * when a file was read, 0 when none is due, -ECANCELED, or another negative errno.
  */
 int store_scrub(struct store *store, const _Atomic bool *stop);
+
+/* Rests between two of them, for so long or until a question took a file for damaged, or until
+ * store_wake_scrub(), which is called after *stop was set. */
+void store_scrub_rest(struct store *store, unsigned seconds, const _Atomic bool *stop);
+void store_wake_scrub(struct store *store);
 
 /*
  * Asks for the files that are written to be sealed by the next store_maintain(), at most once a
@@ -150,6 +156,7 @@ enum store_drop_reason {
 struct store_status {
 	uint32_t span_count;
 	uint32_t damaged_count; /* files set aside */
+	uint32_t failing_count; /* files left out: questions fail, and yet they are sound */
 	bool has_damage;	/* one was found damaged, and is not set aside yet */
 	uint32_t open_count;	/* of the spans, that are written to */
 	uint64_t seals;		/* that were asked for, and done */
@@ -175,6 +182,7 @@ struct store_status {
 	uint64_t disk_bytes;	  /* of the file system */
 	bool clock_jumped;	  /* no file is dropped for its age until the clock has settled */
 	char damaged[256];	  /* the name of the last file set aside, "" for none */
+	char failing[256];	  /* the same of those left out */
 	char damage[128];	  /* what was found in it */
 	bool is_compacting;	  /* or rolling up, in the background */
 	uint64_t pieces;	  /* roll-ups: segments and spans whose sums are in chronicles */

@@ -113,6 +113,7 @@ struct store {
 	char *deletions_path;
 	uint64_t last_deletion;
 
+	pthread_cond_t doubted;	      /* with lock: there is a file to be proved */
 	pthread_mutex_t lock;	      /* guards what follows */
 	struct deletion_rules *rules; /* deletions that are not removed yet, or NULL */
 	struct spans spans;
@@ -121,12 +122,16 @@ struct store {
 	struct store_status status; /* the counts of it */
 	struct store_limits limits;
 	uint64_t seals_wanted; /* so many in all */
+	bool has_doubts;       /* since the scrubber looked */
 };
 
 /* build/gen/schema.c, made of the .sql files here */
 extern const char store_words_span[];
 extern const char store_schema_span[];
 extern const char store_chronicle_span[];
+
+/* Of a store that is all zeros: what is the same for all of them. */
+void store_init(struct store *store);
 
 /* A reference more; the store's lock is held. */
 void store_span_hold(struct span *span);
@@ -137,7 +142,8 @@ void store_span_release(struct store *store, struct span *span);
 /* Takes a span out of the list; its memory goes with the last question. The writer's. */
 void store_drop_span(struct store *store, struct span *span);
 
-/* Takes a damaged span out of the list and its file out of the way. The writer's. */
+/* Takes a damaged span out of the list, and its file out of the way unless it is sound. The
+ * writer's. */
 int store_set_aside(struct store *store, struct span *span);
 
 /* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
@@ -170,11 +176,25 @@ void store_end_chronicle(struct store *store, const struct span *chronicle);
 /* A piece was committed into it, or was not. */
 int store_rolled(struct store *store, struct compaction *done, int err);
 
+/* ---- what can't be read: store/damage.c ---- */
+
 /* A span was found damaged: the writer will set it aside. Any thread. */
 void store_note_damage(struct store *store, struct span *span, const char *what);
 
+/* The same of what failed with such an error: what SQLite finds malformed is damaged, all else is
+ * to be proved by store_scrub(), and not asked any more until then. */
+void store_doubt(struct store *store, struct span *span, int err, enum span_doubt by);
+
+/* What was doubted was read through, and is as it was written. With the store's lock held. */
+void store_believe(struct span *span);
+
+/* For store_status(): a file that was set aside, and one that was left out. */
+void store_count_damage(struct store *store, const char *name, const char *what);
+void store_count_failing(struct store *store, const char *name);
+
 /* An error in words, for error_is_damage(). */
 const char *store_damage_text(int err);
+
 /*
  * Writes closed spans anew when their details are old enough, one at a time: begins, looks how far
  * it is, and puts what is finished in the old one's place.

@@ -198,13 +198,7 @@ int store_open_file(const char *path, struct store **ret, char reterr[static STO
 	reterr[0] = '\0';
 	if (!store)
 		return -ENOMEM;
-	pthread_mutex_init(&store->lock, NULL);
-	gate_init(&store->gate, QUESTION_MEMORY_MAX);
-	store->nodes_together = READER_NODE_COUNT_TOGETHER;
-	scratches_init(&store->scratches);
-	store->lock_fd = -1;
-	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
-			   STORE_SERIES_PER_SERVICE_MAX);
+	store_init(store);
 
 	int err = open_alone(store, path, reterr);
 

@@ -57,6 +57,7 @@ struct ingest {
 	bool is_in_trouble;	/* said once, not every second */
 	enum store_state state; /* as it was said last */
 	uint32_t damaged_count; /* of which was said */
+	uint32_t failing_count;
 
 	struct guests guests; /* its address is in the queue when some have come */
 };
@@ -159,6 +160,12 @@ static bool watch_state(struct ingest *ingest)
 		log_warning("'%s' was set aside, as it is damaged: %s; the other hours are served",
 			    status.damaged, status.damage);
 	ingest->damaged_count = status.damaged_count;
+	if (status.failing_count > ingest->failing_count)
+		log_error(
+			"'%s' is left out until the next start: questions fail on it, though every "
+			"checksum in it is right; this is a mistake of Hearth's, please report it",
+			status.failing);
+	ingest->failing_count = status.failing_count;
 	if (status.state == ingest->state)
 		return status.is_compacting;
 	ingest->state = status.state;

@@ -274,6 +274,8 @@ static void add_store(struct buf *buf, const struct store_status *status)
 	add_gauge(buf, "hearth_store_spans", status->span_count, "Span files.");
 	add_gauge(buf, "hearth_store_damaged_spans", status->damaged_count,
 		  "Span files that were set aside.");
+	add_gauge(buf, "hearth_store_failing_spans", status->failing_count,
+		  "Sound span files that were left out, since questions fail on them.");
 	add_counter(buf, "hearth_store_checked_spans_total", status->checked_spans,
 		    "Sealed span files that were read through in idle time.");
 	add_gauge(buf, "hearth_store_bytes", (double)status->bytes,

@@ -99,6 +99,10 @@ static void write_store(struct json_writer *json, const struct store_status *sta
 	json_text(json, str_from(status->damaged));
 	json_key(json, "damage");
 	json_text(json, str_from(status->damage));
+	json_key(json, "failing");
+	json_u64(json, status->failing_count);
+	json_key(json, "failing_file");
+	json_text(json, str_from(status->failing));
 	json_key(json, "checked");
 	json_u64(json, status->checked_spans);
 	json_key(json, "compact");

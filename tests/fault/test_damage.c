@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -470,12 +471,96 @@ static void what_rotted_in_a_file_that_was_left_open_is_found(void **state)
 	store_scene_done(&scene);
 }
 
+/* The oldest file of profiles. */
+static void name_of_first(const struct store_scene *scene, char name[static 256],
+			  char path[static 600])
+{
+	struct dirent **entries = NULL;
+	int count;
+
+	snprintf(path, 600, "%s/data", scene->folder);
+	count = scandir(path, &entries, NULL, alphasort);
+	assert_true(count > 2);
+	snprintf(name, 256, "%s", entries[2]->d_name);
+	snprintf(path, 600, "%s/data/%s", scene->folder, name);
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
+}
+
+/* Writes it as no Hearth would, and so that every page and every checksum is right. */
+static void alter(const char *path, const char *sql)
+{
+	sqlite3 *database = NULL;
+
+	assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+/* Three spans, the first two sealed. */
+static void make_three(struct store_scene *scene, int64_t start_ms)
+{
+	store_scene_init(scene, place());
+	scene->options.span_ms = SPAN_MS;
+	assert_int_equal(store_scene_open(scene), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(store_scene_append(scene, start_ms + i * SPAN_MS, SAMPLES), 0);
+		assert_int_equal(store_scene_commit(scene), 0);
+	}
+}
+
+/* What looks like damage may be a mistake of ours, for which nobody is to lose a file. */
+static void what_fails_and_is_sound_is_left_out_and_keeps_its_name(void **state)
+{
+	(void)state;
+	static const _Atomic bool never = false;
+	const int64_t start_ms = (clock_unix_ms() / SPAN_MS - 100) * SPAN_MS;
+	const int64_t end_ms = start_ms + 3 * SPAN_MS;
+	struct store_scene scene;
+	struct store_status status;
+	char name[256], path[600];
+
+	make_three(&scene, start_ms);
+	scene.store = store_close(scene.store);
+	name_of_first(&scene, name, path);
+	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
+	assert_int_equal(store_scene_open(&scene), 0);
+
+	/* Doubted, and not asked any more. */
+	(void)store_scene_flame_count(&scene, start_ms, end_ms);
+	assert_int_equal(store_maintain(scene.store, end_ms), 0);
+	store_status(scene.store, &status);
+	assert_true(status.has_damage);
+	assert_int_equal(status.damaged_count, 0);
+	assert_int_equal(store_scene_flame_count(&scene, start_ms, end_ms), 2 * SAMPLES);
+
+	/* It is the first to be read through, with others due as well. */
+	assert_int_equal(store_scrub(scene.store, &never), 1);
+	assert_int_equal(store_maintain(scene.store, end_ms), 0);
+	store_status(scene.store, &status);
+	assert_false(status.has_damage);
+	assert_int_equal(status.damaged_count, 0);
+	assert_int_equal(status.failing_count, 1);
+	assert_string_equal(status.failing, name);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(store_scene_flame_count(&scene, start_ms, end_ms), 2 * SAMPLES);
+
+	/* A later version knows better. */
+	scene.store = store_close(scene.store);
+	alter(path, "UPDATE block SET entry_count = entry_count - 100000");
+	assert_int_equal(store_scene_open(&scene), 0);
+	assert_int_equal(store_scene_flame_count(&scene, start_ms, end_ms), 3 * SAMPLES);
+	store_scene_done(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(serves_what_is_not_damaged),
 		cmocka_unit_test(what_rots_is_found_and_set_aside_with_its_reason),
 		cmocka_unit_test(what_rotted_in_a_file_that_was_left_open_is_found),
+		cmocka_unit_test(what_fails_and_is_sound_is_left_out_and_keeps_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

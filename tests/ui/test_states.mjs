@@ -57,6 +57,9 @@ async function testWords(browser, address) {
   await step("a file that was damaged", () => shown("damaged", {
     status: store({ damaged: 1, damaged_file: "20251124T160000-1.db", damage: "entries of a row of block does not unpack" }),
   }, ".notice", /^1 damaged file of profiles set aside ?The last is 20251124T160000-1\.db: entries of a row of block does not unpack\. The other hours are shown\.$/));
+  await step("a file that is sound and yet can't be read", () => shown("failing", {
+    status: store({ failing: 1, failing_file: "20251124T160000-1.db" }),
+  }, ".notice", /^1 file of profiles left out ?The last is 20251124T160000-1\.db: questions fail on it, though it is not damaged\. It is tried again at the next start\. This is a mistake of Hearth’s: please report it\.$/));
   await step("an address that is taken", () => shown("taken", {
     status: (answer) => Object.assign(answer, { address_missing: "port 4040 is taken by pid 812 (pyroscope)" }),
   }, ".notice", /^One of the addresses is taken ?port 4040 is taken by pid 812 \(pyroscope\)$/));

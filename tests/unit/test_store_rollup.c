@@ -1121,6 +1121,7 @@ static void a_chronicle_is_not_imported(void **state)
 /* Damage is set aside, and what it held is made again of the spans. */
 static void damage_is_made_good(void **state)
 {
+	static const _Atomic bool never = false;
 	struct store_scene *scene = *state;
 	char path[8192];
 	uint64_t pieces;
@@ -1134,12 +1135,59 @@ static void damage_is_made_good(void **state)
 	damage(path);
 	assert_int_equal(store_scene_open(scene), 0);
 	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
+	/* Until it is proved the spans themselves answer. */
+	settle(scene);
+	assert_int_equal(status_of(scene).damaged_count, 0);
+	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
+	assert_int_equal(store_scrub(scene->store, &never), 1);
 	settle(scene);
 	assert_int_equal(store_scene_flame_count(scene, START_MS, unix_ms), scene->appended);
 	assert_int_equal(status_of(scene).damaged_count, 1);
 	assert_true(status_of(scene).pieces >= pieces);
 	assert_rolled(scene, (struct asked){ START_MS, unix_ms, NULL, false }, PIECE_COUNT_MAX,
 		      true);
+}
+
+/* Whoever writes a file anew reads it in another way than a question does, which goes on. */
+static void what_cant_be_written_anew_and_is_sound_goes_on_answering(void **state)
+{
+	static const _Atomic bool never = false;
+	struct store_scene *scene = *state;
+	sqlite3 *database = NULL;
+	struct store_status status;
+	char path[8192];
+
+	scene->store = store_close(scene->store);
+	scene->options.detail_ms = 100 * HOUR_MS;
+	assert_int_equal(store_scene_open(scene), 0);
+	live(scene, 31 * MINUTE_MS, 60);
+	seal(scene);
+	settle(scene);
+	scene->store = store_close(scene->store);
+	find_chronicle(scene, "j.db", path);
+	assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database,
+				      "UPDATE block SET entry_count = entry_count + 100000", NULL,
+				      NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_close(database), SQLITE_OK);
+
+	scene->options.detail_ms = MINUTE_MS;
+	assert_int_equal(store_scene_open(scene), 0);
+	unix_ms += HOUR_MS;
+	steady_ms += HOUR_MS;
+	settle(scene);
+	status = status_of(scene);
+	assert_true(status.has_damage);
+	assert_int_equal(status.compact_spans + status.damaged_count, 0);
+
+	assert_int_equal(store_scrub(scene->store, &never), 1);
+	settle(scene);
+	status = status_of(scene);
+	assert_false(status.has_damage);
+	assert_int_equal(status.compact_spans + status.damaged_count + status.failing_count, 0);
+	/* Who had how much is not read from blocks. */
+	assert_int_equal(store_scene_count(scene, START_MS, unix_ms), scene->appended);
 }
 
 /* A seal that somebody asks for ends the chronicles as well; the next ones go on. */
@@ -1247,6 +1295,7 @@ int main(void)
 		SCENE_TEST(a_chronicle_of_both_goes_on_with_spans),
 		SCENE_TEST(one_without_pieces_does_not_end_another),
 		SCENE_TEST(damage_is_made_good),
+		SCENE_TEST(what_cant_be_written_anew_and_is_sound_goes_on_answering),
 		SCENE_TEST(a_seal_ends_a_chronicle),
 		SCENE_TEST(questions_get_all_of_it_meanwhile),
 	};

@@ -30,6 +30,8 @@ export interface Status {
     damaged: number;
     damaged_file: string;
     damage: string; // what was found in it
+    failing: number; // files that are sound, and that questions fail on
+    failing_file: string;
     state: "ok" | "shedding" | "read-only";
     reason: string; // a sentence; "" when the state is ok
   };

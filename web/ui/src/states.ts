@@ -80,6 +80,13 @@ function Damage({ said }: { said: Status }) {
     <p>The last is ${file}: ${damage}. The other hours are shown.</p></div>`;
 }
 
+function Failing({ said }: { said: Status }) {
+  const { failing, failing_file: file } = said.store;
+  if (!failing) return null;
+  return html`<div class="notice" role="status"><strong>${counted(failing, "file")} of profiles left out</strong>
+    <p>The last is ${file}: questions fail on it, though it is not damaged. It is tried again at the next start. This is a mistake of Hearth’s: please report it.</p></div>`;
+}
+
 /** A gap inside the picked range changes what the shares are of. */
 function PickedGap() {
   const picked = page.value === "explore" ? range.value : null, graph = flameOf.value.value;
@@ -127,7 +134,7 @@ export function Notices() {
   const said = status.value;
   return html`<${Silent} /><${Progress} />
     ${misread.value && html`<div class="notice bad-notice" role="status"><strong>The link’s selector could not be read</strong><p><code>${misread.value}</code> The whole host is shown instead.</p></div>`}
-    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Store} said=${said} /><${Damage} said=${said} /><${Address} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
+    ${said && html`<${Collector} said=${said} /><${Loss} said=${said} /><${Store} said=${said} /><${Damage} said=${said} /><${Failing} said=${said} /><${Address} said=${said} /><${Past} said=${said} />`}<${PickedGap} />`;
 }
 
 /** Whether there is no sample yet because hearth has only just been started. */

@@ -67,7 +67,7 @@ struct extent {
 	uint64_t samples;  /* within the range, together */
 	uint64_t nodes;	   /* of these, as far as a tree could hold them */
 	uint64_t running;  /* of these, what no roll-up knows yet */
-	uint64_t segment;  /* samples of the largest segment that has a tree of its own */
+	uint64_t segment;  /* samples of their largest segment that has a tree of its own */
 	uint64_t shared;   /* nodes that are read together of trees that segments share */
 	uint64_t rolled;   /* nodes of the largest tree of the host in chronicles */
 };
@@ -114,14 +114,10 @@ static void include(const struct store *store, const struct span *span,
 	extent->nodes += nodes;
 	if (!span->is_sealed)
 		extent->running += nodes;
-	if (span->live && span->samples > extent->segment)
-		extent->segment = span->samples;
+	if (!span->shares_trees && span->segment_samples > extent->segment)
+		extent->segment = span->segment_samples;
 	if (span->shares_trees && compact_nodes(store, span) > extent->shared)
 		extent->shared = compact_nodes(store, span);
-	for (uint32_t i = 0; !span->live && !span->shares_trees && i < span->segments.rows.count;
-	     i++)
-		if (span->segments.rows.items[i].samples > extent->segment)
-			extent->segment = span->segments.rows.items[i].samples;
 }
 
 static struct extent find_extent(struct store *store, const struct store_question *asked)

@@ -490,6 +490,8 @@ static void include_segment(struct span *span, const struct segment_row *row)
 	if (is_first || row->end_ms > span->end_ms)
 		span->end_ms = row->end_ms;
 	span->samples += row->samples;
+	if (row->samples > span->segment_samples)
+		span->segment_samples = row->samples;
 }
 
 static int read_segments(struct span *span, sqlite3 *database, struct segment_rows *ret)

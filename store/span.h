@@ -94,6 +94,7 @@ struct span {
 	int64_t checked_ms; /* when all of it was read, steady clock; 0: not yet */
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;
+	uint64_t segment_samples; /* of its largest segment, ended or not */
 	uint64_t bytes;	     /* when sealed */
 	int64_t finished_ms; /* when it was sealed, by the wall clock of then */
 	struct gaps gaps;

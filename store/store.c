@@ -644,6 +644,9 @@ static void note_appended(struct store *store, struct span *span, const struct b
 	if (batch->time.end_unix_ms > span->end_ms)
 		span->end_ms = batch->time.end_unix_ms;
 	span->samples += samples;
+	/* The writer's own, who is here. */
+	if (span->live->segment.samples > span->segment_samples)
+		span->segment_samples = span->live->segment.samples;
 	store->status.samples_appended += samples;
 	store->status.series_overflowed = store->series_limits.overflowed;
 	for (uint32_t i = 0; i < batch->gaps.count; i++) {

@@ -1919,6 +1919,24 @@ static void what_a_question_will_take_is_told(void **state)
 	store_status(fixture->store, &status);
 	assert_int_equal(status.question_memory_peak, askers[2].memory);
 	assert_int_equal(status.question_memory, 0);
+
+	/* Trees are read one after the other: the largest counts, not all of the running file. */
+	const uint64_t first_samples = status.samples;
+	struct store_asker asker = { 0 };
+	struct flame_options options = { .node_count_max = 100 };
+	struct flame flame = { 0 };
+
+	fill(fixture, &model, START_MS + SEGMENT_DURATION_MS + 1000, 40);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	assert_int_equal(store_commit(fixture->store), 0);
+	assert_int_equal(settled_segments(fixture), 1);
+	question.to_unix_ms = START_MS + 2 * SEGMENT_DURATION_MS;
+	question.asker = &asker;
+	assert_int_equal(store_flame(fixture->store, &question, &options, &flame), 0);
+	flame_done(&flame);
+	store_status(fixture->store, &status);
+	assert_true(status.samples > first_samples);
+	assert_int_equal(asker.memory, BASE + first_samples * NODE);
 	free(model.samples);
 }
 

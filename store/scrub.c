@@ -189,8 +189,10 @@ int store_scrub(struct store *store, const _Atomic bool *stop)
 		store->status.checked_spans += !err;
 		if (!err && span->doubt)
 			store_believe(span);
-		store->has_doubts |= has_doubted(&store->spans) || has_doubted(&store->chronicles);
 	}
+	/* One that could not be read waits for its turn. */
+	if (!err || error_is_damage(err))
+		store->has_doubts = has_doubted(&store->spans) || has_doubted(&store->chronicles);
 	pthread_mutex_unlock(&store->lock);
 	store_span_release(store, span);
 	return err && !error_is_damage(err) ? err : 1;

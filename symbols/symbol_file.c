@@ -433,7 +433,8 @@ int symbol_file_open(int fd, struct symbol_file **ret)
 	file->size = (size_t)status.st_size;
 	if (!read_contents(file))
 		return -EBADMSG;
-
+	/* To look at all of it once: who asks for names reads some pages of it. */
+	(void)madvise(bytes, (size_t)status.st_size, MADV_DONTNEED);
 	*ret = TAKE(file);
 	return 0;
 }

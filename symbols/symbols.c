@@ -558,6 +558,7 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
 	pthread_mutex_lock(&symbols->lock);
 	assert(module->reference_count > 0);
 	module->reference_count--;
+	module->used_ns = clock_monotonic_ns();
 	if (module->reference_count == 0 && module->wish_count > 0)
 		ask_for_lines(symbols, module);
 	if (module->is_replaced && module->reference_count == 0)
@@ -574,6 +575,23 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
 	}
 	pthread_mutex_unlock(&symbols->lock);
 	return NULL;
+}
+
+void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
+{
+	const uint64_t rest_ns = (uint64_t)OPEN_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+
+	pthread_mutex_lock(&symbols->lock);
+	struct symbol_module *module = TAILQ_LAST(&symbols->modules, module_list);
+
+	while (module) {
+		struct symbol_module *before = TAILQ_PREV(module, module_list, link);
+
+		if (module->reference_count == 0 && now_monotonic_ns > module->used_ns + rest_ns)
+			module_close(symbols, module);
+		module = before;
+	}
+	pthread_mutex_unlock(&symbols->lock);
 }
 
 uint32_t symbol_module_find(const struct symbol_module *module, uint64_t address)

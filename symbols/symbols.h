@@ -186,6 +186,9 @@ struct symbol_module;
 struct symbol_module *symbols_acquire(struct symbols *symbols, const struct identity *identity);
 struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module);
 
+/* Now and then: closes modules that nobody has acquired for some minutes. */
+void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns);
+
 #define SYMBOL_NONE UINT32_MAX
 
 /*

@@ -185,6 +185,7 @@ static void maintain(struct ingest *ingest)
 		return;
 	ingest->next_maintenance_ns = now + UINT64_C(1) * MAINTAIN_MS * CLOCK_NS_PER_MS;
 	otlp_kits_tidy(ingest->server->otlp_kits, now);
+	symbols_tidy(ingest->server->symbols, now);
 
 	int err = store_maintain(ingest->server->store, clock_unix_ms());
 

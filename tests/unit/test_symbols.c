@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "symbols/elf_file.h"
 #include "symbols/own_vdso.h"
@@ -230,6 +231,70 @@ static void keeps_names_and_aliases_over_a_restart(void **state)
 	assert_name(by_id, function.offset, "getenv");
 	symbols_release(context->symbols, by_alias);
 	symbols_release(context->symbols, by_id);
+}
+
+/* KiB of files below the folder that are mapped, and how many of these are in our memory. */
+struct mapped_size {
+	long all, resident;
+};
+
+static struct mapped_size mapped_below(const char *folder)
+{
+	struct mapped_size size = { 0 };
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	bool is_below = false;
+	char line[1024];
+	long number;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (strchr(line, '-') && strchr(line, '-') < strchr(line, ' '))
+			is_below = strstr(line, folder) != NULL;
+		if (is_below && sscanf(line, "Size: %ld", &number) == 1)
+			size.all += number;
+		if (is_below && sscanf(line, "Rss: %ld", &number) == 1)
+			size.resident += number;
+	}
+	fclose(maps);
+	return size;
+}
+
+/* They may be hundreds, and large. */
+static void modules_at_rest_take_no_memory(void **state)
+{
+	enum { FAULT_AROUND_KIB = 64 }; /* what Linux maps when one page is touched */
+	struct context *context = *state;
+	struct mapped function = where_is((void *)a_static_function);
+	struct identity identity = inode_identity(3);
+	uint64_t now_ns;
+	struct mapped_size size;
+
+	bring(context->symbols, &identity, "/proc/self/exe");
+	symbols_tidy(context->symbols, UINT64_MAX);
+	assert_int_equal(mapped_below(context->folder).all, 0);
+
+	/* All of it was looked at once, and let go. */
+	struct symbol_module *module = symbols_acquire(context->symbols, &identity);
+
+	assert_non_null(module);
+	size = mapped_below(context->folder);
+	print_message("# %ld KiB, of which %ld are resident\n", size.all, size.resident);
+	assert_true(size.all > FAULT_AROUND_KIB);
+	assert_in_range(size.resident, 0, FAULT_AROUND_KIB);
+	assert_name(module, function.offset, "a_static_function");
+
+	/* Somebody holds it; somebody did a moment ago; nobody has for long. */
+	symbols_tidy(context->symbols, UINT64_MAX);
+	assert_name(module, function.offset, "a_static_function");
+	symbols_release(context->symbols, module);
+	now_ns = clock_monotonic_ns();
+	symbols_tidy(context->symbols, now_ns + UINT64_C(290) * CLOCK_NS_PER_S);
+	assert_int_equal(mapped_below(context->folder).all, size.all);
+	symbols_tidy(context->symbols, now_ns + UINT64_C(301) * CLOCK_NS_PER_S);
+	assert_int_equal(mapped_below(context->folder).all, 0);
+	module = symbols_acquire(context->symbols, &identity);
+	assert_name(module, function.offset, "a_static_function");
+	symbols_release(context->symbols, module);
 }
 
 static void refuses_a_file_with_another_build_id(void **state)
@@ -452,6 +517,7 @@ int main(void)
 		TEST(names_static_functions_of_this_program),
 		TEST(names_exported_functions_of_libc),
 		TEST(keeps_names_and_aliases_over_a_restart),
+		TEST(modules_at_rest_take_no_memory),
 		TEST(refuses_a_file_with_another_build_id),
 		TEST(remembers_files_that_are_no_programs),
 		TEST(refuses_identities_that_no_file_has),

@@ -60,7 +60,7 @@ try {
   const recording = join(folder, "recording");
   const end = Date.now(), begin = end - HOURS * HOUR_MS;
   if (spawnSync("mkfifo", [recording]).status !== 0) throw new Error(`cannot make the pipe ${recording}`);
-  host = spawn(`${build}/tests/bench/generate`, ["--rhythm", ...(PACE ? ["--pace", String(PACE)] : []), recording, String(HOURS * 3600), String(SAMPLES)],
+  host = spawn(`${build}/tests/bench/generate`, ["--rhythm", "--files", ...(PACE ? ["--pace", String(PACE)] : []), recording, String(HOURS * 3600), String(SAMPLES)],
     { stdio: ["ignore", "ignore", "inherit"] });
   const hearth = await start("serve", "--replay", recording, "--retention-age", "off");
   const seen = { resident: [], anonymous: [] }, alone = [];

@@ -13,13 +13,14 @@
 #include "base/parse.h"
 #include "store/batch.h"
 #include "store/store.h"
+#include "tests/support/elf_maker.h"
 #include "tests/support/generator.h"
 #include "web/recording.h"
 
 static const char usage[] =
-	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] [--sparse] "
-	"[--pace N] TARGET "
-	"[SECONDS [SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
+	"usage: generate [--store] [--rhythm] [--functions] [--whole] [--seldom] [--sparse]\n"
+	"                [--files] [--pace N]\n"
+	"                TARGET [SECONDS [SAMPLES [SERVICES [SEED [PROCESSES]]]]]\n"
 	"\n"
 	"An invented busy host of SERVICES (400) with PROCESSES (7 a service "
 	"and a half) living at once,\n"
@@ -39,7 +40,7 @@ static const char usage[] =
 	"times as long.\n"
 	"With --pace a recording, which may be a pipe, is written N times as fast as the host "
 	"lives, not\n"
-	"faster.\n";
+	"faster. With --files it has its programs and libraries, with names for all functions.\n";
 
 enum {
 	COMMIT_SECONDS = 5, /* as the server's --window */
@@ -47,6 +48,7 @@ enum {
 	SPARSE = 60,
 	MAINTAIN_SECONDS = 60,
 	BATCH_SIZE_MAX = 64 << 20,
+	FILE_SIZE_MAX = 32 << 20,
 };
 
 #define SPAN_NS (INT64_C(21600) * CLOCK_NS_PER_S) /* as the store's */
@@ -60,6 +62,7 @@ struct task {
 	bool is_whole;
 	bool is_seldom;
 	bool is_sparse;
+	bool has_files;
 	uint64_t pace; /* data seconds a second; 0: as fast as it can */
 	const char *target;
 	uint64_t numbers[NUMBER_COUNT];
@@ -102,6 +105,46 @@ static void keep_pace(const struct task *task, uint64_t begun_ns, uint64_t secon
 		;
 }
 
+static int add_message(struct recording *recording, uint32_t type, const struct buf *payload,
+		       const struct buf *contents)
+{
+	autoclose int fd = elf_maker_memfd(contents->bytes, contents->size);
+
+	return payload->error
+		       ? payload->error
+		       : recording_add(recording, &(struct link_message){ .type = type,
+									  .payload = payload->bytes,
+									  .size = payload->size,
+									  .fds = { fd, -1 },
+									  .fd_count = 1 });
+}
+
+static int add_kernel(struct recording *recording)
+{
+	autoclean(buf) struct buf payload = BUF(1);
+	autoclean(buf) struct buf list = BUF(FILE_SIZE_MAX);
+
+	generator_list_kernel(&list);
+	return add_message(recording, LINK_KERNEL, &payload, &list);
+}
+
+/* Those that the window speaks of first, as its collector would send them. */
+static int add_files(const struct task *task, struct recording *recording)
+{
+	autoclean(buf) struct buf payload = BUF(1024);
+	autoclean(buf) struct buf elf = BUF(FILE_SIZE_MAX);
+	struct link_file file = { .error = 0 };
+	int err = 0;
+
+	while (!err && generator_next_file(task->generator, &file.identity, &elf)) {
+		buf_clear(&payload);
+		link_encode_file(&file, &payload);
+		err = add_message(recording, LINK_FILE, &payload, &elf);
+		buf_clear(&elf);
+	}
+	return err;
+}
+
 static int write_recording(const struct task *task)
 {
 	autoclean(recording) struct recording *recording = NULL;
@@ -110,6 +153,8 @@ static int write_recording(const struct task *task)
 
 	if (!err)
 		err = add_hello(recording, task->numbers[SEED] | 1);
+	if (!err && task->has_files)
+		err = add_kernel(recording);
 
 	uint64_t begun_ns = clock_monotonic_ns();
 
@@ -117,9 +162,11 @@ static int write_recording(const struct task *task)
 		const struct window *window = generator_next(task->generator);
 
 		keep_pace(task, begun_ns, second);
+		if (task->has_files)
+			err = add_files(task, recording);
 		buf_clear(&payload);
 		window_encode(window, &payload);
-		err = payload.error;
+		err = err ? err : payload.error;
 		if (!err)
 			err = recording_add(recording,
 					    &(struct link_message){ .type = LINK_WINDOW,
@@ -233,6 +280,8 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 			task->is_seldom = true;
 		else if (!strcmp(arguments[i], "--sparse"))
 			task->is_sparse = true;
+		else if (!strcmp(arguments[i], "--files"))
+			task->has_files = true;
 		else if (!strcmp(arguments[i], "--pace") && i + 1 < argument_count) {
 			if (parse_u64(str_from(arguments[++i]), &task->pace))
 				return -EINVAL;

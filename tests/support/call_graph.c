@@ -133,17 +133,34 @@ struct walker {
 	uint64_t hash;
 };
 
-static void push(struct walker *walker, uint32_t module, uint32_t function, uint32_t offset)
+uint32_t call_graph_function_start(uint32_t module, uint32_t version, uint32_t function)
 {
-	uint32_t version = module == MODULE_OWN ? walker->program->version : 0;
 	uint32_t start = function * FUNCTION_PITCH +
 			 (uint32_t)(hash_mix(function + ((uint64_t)module << 20)) % 64) +
 			 version * 48 * (function / 100 + 1);
+
+	return start % (MODULE_TEXT_SIZE - FUNCTION_PITCH);
+}
+
+uint32_t call_graph_function_count(enum program_kind kind)
+{
+	uint32_t most = 0;
+
+	if (kind < PROGRAM_KIND_COUNT)
+		return shapes[kind].functions;
+	for (int i = 0; i < PROGRAM_KIND_COUNT; i++)
+		most = shapes[i].functions > most ? shapes[i].functions : most;
+	return most;
+}
+
+static void push(struct walker *walker, uint32_t module, uint32_t function, uint32_t offset)
+{
+	uint32_t version = module == MODULE_OWN ? walker->program->version : 0;
+	uint32_t start = call_graph_function_start(module, version, function);
 	struct walk *walk = walker->walk;
 	uint64_t place;
 
 	assert(walk->depth < WALK_DEPTH_MAX);
-	start %= MODULE_TEXT_SIZE - FUNCTION_PITCH;
 	walk->frames[walk->depth++] = (struct walk_frame){
 		.module = module, .function = function, .address = start + offset, .start = start
 	};

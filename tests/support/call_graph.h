@@ -59,6 +59,12 @@ struct walk {
 /* How many entry points such a program has; each is a topic. */
 uint32_t call_graph_topic_count(const struct program *program);
 
+/* Functions of a program are numbered below this, of a shared module (kind: PROGRAM_KIND_COUNT)
+ * those of all programs; and where one begins in a module of a version, 0 of shared ones. */
+uint32_t call_graph_function_count(enum program_kind kind);
+uint32_t call_graph_function_start(uint32_t module, uint32_t version, uint32_t function);
+enum { FUNCTION_SIZE = 416 };
+
 /* Equal arguments give equal stacks. */
 void call_graph_walk(const struct program *program, uint32_t topic, uint64_t seed,
 		     struct walk *ret);

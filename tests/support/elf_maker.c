@@ -6,20 +6,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { TABLE_SIZE_MAX = 4 << 20 };
+
 static const char section_names[] = "\0.text\0.symtab\0.strtab\0.shstrtab\0.note.gnu.build-id";
 
-static const struct {
+struct note {
 	Elf64_Nhdr header;
 	char name[4];
-	uint8_t id[20];
-} note = { { 4, 20, NT_GNU_BUILD_ID }, "GNU", { 0xab, 0xcd, 0xef, 1, 2, 3 } };
+	uint8_t id[ELF_MAKER_BUILD_ID_SIZE];
+};
+
+static const uint8_t own_build_id[ELF_MAKER_BUILD_ID_SIZE] = { 0xab, 0xcd, 0xef, 1, 2, 3 };
 
 static void pad_to(struct buf *file, size_t size)
 {
-	static const uint8_t zeros[ELF_MAKER_TEXT_OFFSET];
+	assert(file->size <= size);
 
-	assert(file->size <= size && size - file->size <= sizeof(zeros));
-	buf_add(file, zeros, size - file->size);
+	size_t more = size - file->size;
+	void *room = buf_grow(file, more);
+
+	assert(room);
+	memset(room, 0, more);
 }
 
 static void add_symbols(struct buf *symtab, struct buf *strtab,
@@ -41,15 +48,18 @@ static void add_symbols(struct buf *symtab, struct buf *strtab,
 	}
 }
 
-void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, size_t count)
+void elf_maker_make_large(struct buf *file, const uint8_t *build_id, size_t text_size,
+			  const struct elf_maker_symbol *symbols, size_t count)
 {
-	struct buf symtab = BUF(1 << 20);
-	struct buf strtab = BUF(1 << 20);
+	struct buf symtab = BUF(TABLE_SIZE_MAX);
+	struct buf strtab = BUF(TABLE_SIZE_MAX);
+	struct note note = { { 4, ELF_MAKER_BUILD_ID_SIZE, NT_GNU_BUILD_ID }, "GNU", { 0 } };
 
+	memcpy(note.id, build_id, sizeof(note.id));
 	add_symbols(&symtab, &strtab, symbols, count);
 	assert(file->size == 0 && !symtab.error && !strtab.error);
 
-	size_t symtab_offset = ELF_MAKER_TEXT_OFFSET + ELF_MAKER_TEXT_SIZE;
+	size_t symtab_offset = ELF_MAKER_TEXT_OFFSET + text_size;
 	size_t strtab_offset = symtab_offset + symtab.size;
 	size_t names_offset = strtab_offset + strtab.size;
 	size_t note_offset = (names_offset + sizeof(section_names) + 7) / 8 * 8;
@@ -73,8 +83,8 @@ void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, si
 		.p_flags = PF_R | PF_X,
 		.p_offset = ELF_MAKER_TEXT_OFFSET,
 		.p_vaddr = ELF_MAKER_TEXT_VADDR,
-		.p_filesz = ELF_MAKER_TEXT_SIZE,
-		.p_memsz = ELF_MAKER_TEXT_SIZE,
+		.p_filesz = text_size,
+		.p_memsz = text_size,
 	};
 	Elf64_Shdr sections[ELF_MAKER_SECTION_COUNT] = {
 		{ .sh_name = 0 },
@@ -83,7 +93,7 @@ void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, si
 		  .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
 		  .sh_addr = ELF_MAKER_TEXT_VADDR,
 		  .sh_offset = ELF_MAKER_TEXT_OFFSET,
-		  .sh_size = ELF_MAKER_TEXT_SIZE },
+		  .sh_size = text_size },
 		{ .sh_name = 7,
 		  .sh_type = SHT_SYMTAB,
 		  .sh_offset = symtab_offset,
@@ -119,6 +129,11 @@ void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, si
 	buf_done(&symtab);
 	buf_done(&strtab);
 	assert(!file->error);
+}
+
+void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, size_t count)
+{
+	elf_maker_make_large(file, own_build_id, ELF_MAKER_TEXT_SIZE, symbols, count);
 }
 
 int elf_maker_memfd(const void *bytes, size_t size)

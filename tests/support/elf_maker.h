@@ -32,5 +32,10 @@ struct elf_maker_symbol {
 /* Appends the file to an empty buf. */
 void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, size_t count);
 
+/* The same with this build id, of ELF_MAKER_BUILD_ID_SIZE bytes, and so much code, all zeros. */
+enum { ELF_MAKER_BUILD_ID_SIZE = 20 };
+void elf_maker_make_large(struct buf *file, const uint8_t *build_id, size_t text_size,
+			  const struct elf_maker_symbol *symbols, size_t count);
+
 /* A descriptor of a file in memory with these bytes; the caller closes it. */
 int elf_maker_memfd(const void *bytes, size_t size);

@@ -3,18 +3,22 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/table.h"
 #include "store/batch.h"
 #include "tests/support/busy_host.h"
+#include "tests/support/elf_maker.h"
 
 enum {
 	NAME_SIZE = 48,
+	FUNCTION_NAME_SIZE = 96,
 	/* The rhythm's peak over its mean, with room for the dice. */
 	SAMPLES_OVER_MEAN_MAX = 3,
 	BUILD_ID_SIZE = 20,
@@ -42,6 +46,8 @@ struct generator {
 
 	struct window window;
 	uint32_t *file_of; /* of each shared module and then each service's own; or WINDOW_NONE */
+	uint32_t *file_places, *file_versions; /* of the window's files: whose they are */
+	uint32_t *given;		       /* by place: the version that was given, + 1 */
 
 	/* Equal things of a window are one: the keys of what is in the arrays. */
 	uint64_t *stack_hashes, *entry_keys, *thread_keys;
@@ -79,6 +85,9 @@ struct generator *generator_free(struct generator *generator)
 	free(generator->names);
 	free(generator->libraries);
 	free(generator->file_of);
+	free(generator->file_places);
+	free(generator->file_versions);
+	free(generator->given);
 	free(generator->stack_hashes);
 	free(generator->entry_keys);
 	free(generator->thread_keys);
@@ -116,7 +125,10 @@ static bool allocate(struct generator *g)
 	table_init(&g->thread_table, samples + 1);
 	table_init(&g->process_table, samples + 1);
 	return MAKE(g->names, services) && MAKE(g->libraries, MODULE_OWN) &&
-	       MAKE(g->file_of, MODULE_OWN + services) && MAKE(g->stack_hashes, samples) &&
+	       MAKE(g->file_of, MODULE_OWN + services) &&
+	       MAKE(g->file_places, MODULE_OWN + services) &&
+	       MAKE(g->file_versions, MODULE_OWN + services) &&
+	       MAKE(g->given, MODULE_OWN + services) && MAKE(g->stack_hashes, samples) &&
 	       MAKE(g->entry_keys, samples) && MAKE(g->thread_keys, samples) &&
 	       MAKE(g->process_numbers, samples) && MAKE(g->process_services, samples) &&
 	       MAKE(g->leaf_starts, samples) && MAKE(g->sample_times, samples) &&
@@ -207,6 +219,8 @@ static uint32_t add_file(struct generator *g, uint32_t module, const struct busy
 	if (g->file_of[place] != WINDOW_NONE)
 		return g->file_of[place];
 	g->file_of[place] = w->file_count;
+	g->file_places[w->file_count] = place;
+	g->file_versions[w->file_count] = is_own ? sample->version : 0;
 
 	struct window_file *file = &w->files[w->file_count++];
 
@@ -375,6 +389,71 @@ const struct window *generator_next(struct generator *g)
 	place_times(g, sample_count);
 	w->sample_count = sample_count;
 	return w;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void name_function(uint32_t place, uint32_t function, char name[static FUNCTION_NAME_SIZE])
+{
+	if (place < MODULE_OWN)
+		snprintf(name, FUNCTION_NAME_SIZE, "shared%u_function_%u", place, function);
+	else
+		snprintf(name, FUNCTION_NAME_SIZE,
+			 "service%u::Part%u::function_%u(Request const&, unsigned long)",
+			 place - MODULE_OWN, function / 40, function);
+}
+
+static void make_file(const struct generator *g, uint32_t file, struct buf *ret)
+{
+	uint32_t place = g->file_places[file];
+	uint32_t module = place < MODULE_OWN ? place : MODULE_OWN;
+	enum program_kind kind =
+		module == MODULE_OWN ? busy_host_service(g->host, place - MODULE_OWN)->program.kind
+				     : PROGRAM_KIND_COUNT;
+	uint32_t count = call_graph_function_count(kind);
+	struct elf_maker_symbol *symbols = calloc(count, sizeof(symbols[0]));
+	char(*names)[FUNCTION_NAME_SIZE] = calloc(count, sizeof(names[0]));
+
+	assert(symbols && names);
+	for (uint32_t i = 0; i < count; i++) {
+		name_function(place, i, names[i]);
+		symbols[i] = (struct elf_maker_symbol){
+			.name = names[i],
+			.start = call_graph_function_start(module, g->file_versions[file], i),
+			.size = FUNCTION_SIZE,
+			.type = STT_FUNC,
+			.binding = STB_GLOBAL,
+		};
+	}
+	elf_maker_make_large(ret, g->window.files[file].identity.bytes, MODULE_TEXT_SIZE, symbols,
+			     count);
+	free(symbols);
+	free(names);
+}
+
+bool generator_next_file(struct generator *g, struct identity *ret, struct buf *ret_elf)
+{
+	for (uint32_t i = 0; i < g->window.file_count; i++) {
+		uint32_t *given = &g->given[g->file_places[i]];
+
+		if (*given == g->file_versions[i] + 1)
+			continue;
+		*given = g->file_versions[i] + 1;
+		*ret = g->window.files[i].identity;
+		make_file(g, i, ret_elf);
+		return true;
+	}
+	return false;
+}
+
+void generator_list_kernel(struct buf *ret)
+{
+	uint32_t count = call_graph_function_count(PROGRAM_KIND_COUNT);
+
+	for (uint32_t i = 0; i < count; i++)
+		buf_printf(ret, "%016" PRIx64 " T kernel_function_%u\n",
+			   KERNEL_START + call_graph_function_start(MODULE_KERNEL, 0, i), i);
+	assert(!ret->error);
 }
 
 /* ---- into a batch ---------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include "base/window.h"
 
 struct batch;
+struct buf;
+struct identity;
 
 /*
  * Windows of an invented busy host (busy_host.h), a second each, from a seed: what a collector on
@@ -31,6 +33,15 @@ struct generator *generator_free(struct generator *generator);
 
 /* The next second. Valid until the next call; belongs to the generator. */
 const struct window *generator_next(struct generator *generator);
+
+/*
+ * A file of that window that was not given before, with a name for each function that a stack may
+ * have: which it is, and its bytes in an empty buf. False when all were given.
+ */
+bool generator_next_file(struct generator *generator, struct identity *ret, struct buf *ret_elf);
+
+/* The kernel's functions as /proc/kallsyms has them, put into an empty buf. */
+void generator_list_kernel(struct buf *ret);
 
 /*
  * The window that generator_next() gave last, put into a batch that is empty, as the server would:

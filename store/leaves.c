@@ -9,59 +9,56 @@
 #include "base/table.h"
 #include "symbols/symbols.h"
 
+enum { LEAF = UINT32_MAX };
+
 struct lowering {
 	const struct leaf_source *source;
 	const struct catalog *catalog;
 	struct tree *tree;
-	struct symbol_module **modules; /* by build; held until the end */
-	bool *asked;			/* by build */
-	bool *waits;	    /* by build: its names, and maybe lines, are still to come */
-	uint32_t *lowered;  /* by location: the new one, + 1 */
+	bool *has_children; /* by node */
+	uint32_t *lowered;  /* by location: LEAF of a leaf's, then the new one, + 1 */
+	uint32_t *leaves;   /* locations of leaves, those of a build together */
+	uint32_t *starts;   /* by build: where its own end in leaves, once they are there */
 	struct table table; /* of the locations */
+
+	/* Of the build whose leaves are lowered. Only one is held at a time: to hold all modules of
+	 * a host is to have all their files in memory. */
+	struct symbol_module *module; /* or NULL */
+	bool waits;		      /* its names, and maybe lines, are still to come */
 };
 
 static void lowering_cleanup(struct lowering *lowering)
 {
-	uint32_t count = catalog_count(lowering->catalog, CATALOG_BUILD);
-
-	for (uint32_t i = 0; lowering->modules && i < count; i++)
-		if (lowering->modules[i])
-			symbols_release(lowering->source->symbols, lowering->modules[i]);
-	free(lowering->modules);
-	free(lowering->asked);
-	free(lowering->waits);
+	free(lowering->has_children);
 	free(lowering->lowered);
+	free(lowering->leaves);
+	free(lowering->starts);
 	table_done(&lowering->table);
 }
 
 /* ---- what symbols know ----------------------------------------------------------------------- */
 
-static void ask_module(struct lowering *lowering, uint32_t number,
-		       const struct catalog_build *build)
+static void hold_module(struct lowering *lowering, const struct catalog_build *build)
 {
 	struct symbols *symbols = lowering->source->symbols;
 	struct symbols_description known;
 
-	if (lowering->asked[number])
-		return;
-	lowering->asked[number] = true;
-	lowering->modules[number] = symbols_acquire(symbols, &build->identity);
-	if (lowering->modules[number])
+	lowering->waits = false;
+	lowering->module = symbols_acquire(symbols, &build->identity);
+	if (lowering->module)
 		return;
 	symbols_describe(symbols, &build->identity, &known);
-	lowering->waits[number] = known.state != SYMBOLS_FAILED;
+	lowering->waits = known.state != SYMBOLS_FAILED;
 }
 
-static bool find_start(struct lowering *lowering, uint32_t number,
-		       const struct catalog_build *build, uint64_t address, uint64_t *ret)
+static bool find_start(const struct lowering *lowering, const struct catalog_build *build,
+		       uint64_t address, uint64_t *ret)
 {
 	struct symbols *symbols = lowering->source->symbols;
-	struct symbol_module *module = NULL;
+	struct symbol_module *module = lowering->module;
 	uint32_t function = SYMBOL_NONE;
 
-	ask_module(lowering, number, build);
-	module = lowering->modules[number];
-	if (lowering->waits[number] || (module && symbols_may_have_lines(module, address)))
+	if (lowering->waits || (module && symbols_may_have_lines(module, address)))
 		return false;
 	if (module)
 		function = symbol_module_find(module, address);
@@ -130,60 +127,105 @@ static int64_t find_location(struct lowering *lowering, struct place place)
 }
 
 /* The location itself where there is no better one. */
-static int64_t lower(struct lowering *lowering, uint32_t location)
+static int64_t lower(struct lowering *lowering, const struct catalog_build *build,
+		     uint32_t location)
 {
 	const struct leaf_source *source = lowering->source;
 	struct place place = { lowering->tree->builds.items[location],
 			       lowering->tree->addresses.items[location] };
-	struct catalog_build build;
 	uint64_t start = place.address;
-	bool is_known;
+	bool is_known = source->start ? source->start(source->context, &build->identity,
+						      place.address, &start)
+				      : find_start(lowering, build, place.address, &start);
 
-	if (place.build == TREE_BUILD_NAMED)
-		return location;
-	build = catalog_build(lowering->catalog, place.build);
-	if (build.kind != BUILD_FILE && build.kind != BUILD_KERNEL &&
-	    build.kind != BUILD_KERNEL_MODULE)
-		return location;
-	is_known = source->start
-			   ? source->start(source->context, &build.identity, place.address, &start)
-			   : find_start(lowering, place.build, &build, place.address, &start);
 	if (!is_known || start >= place.address)
 		return location;
 	place.address = start;
 	return find_location(lowering, place);
 }
 
-static int lower_node(struct lowering *lowering, struct tree_node *node, uint32_t location_count)
+static bool has_functions(enum build_kind kind)
 {
+	return kind == BUILD_FILE || kind == BUILD_KERNEL || kind == BUILD_KERNEL_MODULE;
+}
+
+static int lower_build(struct lowering *lowering, uint32_t number, const uint32_t *locations,
+		       uint32_t count)
+{
+	struct catalog_build build = { 0 };
+	bool is_lowered = false;
 	int64_t location = 0;
 
-	if (node->parent == TREE_NO_PARENT || node->location < TREE_RESERVED_COUNT)
-		return 0;
-	assert(node->location < location_count);
-	if (!lowering->lowered[node->location]) {
-		location = lower(lowering, node->location);
-		if (location < 0)
-			return (int)location;
-		lowering->lowered[node->location] = (uint32_t)location + 1;
+	/* What brings its names has no functions to begin at. */
+	if (number != TREE_BUILD_NAMED && count > 0) {
+		build = catalog_build(lowering->catalog, number);
+		is_lowered = has_functions(build.kind);
 	}
-	node->location = lowering->lowered[node->location] - 1;
-	return 0;
+	if (is_lowered && !lowering->source->start)
+		hold_module(lowering, &build);
+	for (uint32_t i = 0; location >= 0 && i < count; i++) {
+		location = is_lowered ? lower(lowering, &build, locations[i]) : locations[i];
+		if (location >= 0)
+			lowering->lowered[locations[i]] = (uint32_t)location + 1;
+	}
+	symbols_leave(lowering->source->symbols, lowering->module);
+	lowering->module = NULL;
+	return location < 0 ? (int)location : 0;
 }
+
+/* ---- leaves ---------------------------------------------------------------------------------- */
 
 static int prepare(struct lowering *lowering)
 {
 	size_t build_count = catalog_count(lowering->catalog, CATALOG_BUILD);
 	size_t location_count = lowering->tree->builds.count;
 
-	lowering->modules = calloc(build_count + 1, sizeof(lowering->modules[0]));
-	lowering->asked = calloc(build_count + 1, sizeof(lowering->asked[0]));
-	lowering->waits = calloc(build_count + 1, sizeof(lowering->waits[0]));
+	lowering->has_children =
+		calloc((size_t)lowering->tree->nodes.count + 1, sizeof(lowering->has_children[0]));
 	lowering->lowered = calloc(location_count + 1, sizeof(lowering->lowered[0]));
+	lowering->leaves = calloc(location_count + 1, sizeof(lowering->leaves[0]));
+	lowering->starts = calloc(build_count + 1, sizeof(lowering->starts[0]));
 	table_init(&lowering->table, TREE_LOCATION_COUNT_MAX);
-	return lowering->modules && lowering->asked && lowering->waits && lowering->lowered
+	return lowering->has_children && lowering->lowered && lowering->leaves && lowering->starts
 		       ? 0
 		       : -ENOMEM;
+}
+
+static bool can_be_lowered(const struct tree_node *node)
+{
+	return node->parent != TREE_NO_PARENT && node->location >= TREE_RESERVED_COUNT;
+}
+
+/* Marks the locations of leaves, and puts them together by their builds. */
+static void find_leaves(struct lowering *lowering)
+{
+	const struct tree *tree = lowering->tree;
+	uint32_t build_count = catalog_count(lowering->catalog, CATALOG_BUILD);
+	uint32_t location_count = tree->builds.count;
+	uint32_t *starts = lowering->starts;
+	bool *has_children = lowering->has_children;
+
+	for (uint32_t i = 0; i < tree->nodes.count; i++)
+		if (tree->nodes.items[i].parent != TREE_NO_PARENT)
+			has_children[tree->nodes.items[i].parent] = true;
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		const struct tree_node *node = &tree->nodes.items[i];
+
+		if (has_children[i] || !can_be_lowered(node))
+			continue;
+		assert(node->location < location_count);
+		lowering->lowered[node->location] = LEAF;
+	}
+	for (uint32_t i = TREE_RESERVED_COUNT; i < location_count; i++) {
+		assert(tree->builds.items[i] < build_count);
+		starts[tree->builds.items[i] + 1] += lowering->lowered[i] == LEAF;
+	}
+	for (uint32_t i = 0; i < build_count; i++)
+		starts[i + 1] += starts[i];
+	for (uint32_t i = TREE_RESERVED_COUNT; i < location_count; i++)
+		if (lowering->lowered[i] == LEAF)
+			lowering->leaves[starts[tree->builds.items[i]]++] = i;
+	/* starts[i] is where build i + 1 begins now. */
 }
 
 int leaves_lower(const struct leaf_source *source, const struct catalog *catalog, struct tree *tree)
@@ -191,19 +233,22 @@ int leaves_lower(const struct leaf_source *source, const struct catalog *catalog
 	autoclean(lowering) struct lowering lowering = { .source = source,
 							 .catalog = catalog,
 							 .tree = tree };
-	uint32_t location_count = tree->builds.count;
-	autofree bool *has_children = NULL;
 	int err;
 
 	if (!source || (!source->symbols && !source->start))
 		return 0;
-	has_children = calloc((size_t)tree->nodes.count + 1, sizeof(has_children[0]));
-	err = has_children ? prepare(&lowering) : -ENOMEM;
-	for (uint32_t i = 0; !err && i < tree->nodes.count; i++)
-		if (tree->nodes.items[i].parent != TREE_NO_PARENT)
-			has_children[tree->nodes.items[i].parent] = true;
-	for (uint32_t i = 0; !err && i < tree->nodes.count; i++)
-		if (!has_children[i])
-			err = lower_node(&lowering, &tree->nodes.items[i], location_count);
+	err = prepare(&lowering);
+	if (!err)
+		find_leaves(&lowering);
+	for (uint32_t i = 0, first = 0; !err && i < catalog_count(catalog, CATALOG_BUILD);
+	     first = lowering.starts[i++])
+		err = lower_build(&lowering, i, lowering.leaves + first,
+				  lowering.starts[i] - first);
+	for (uint32_t i = 0; !err && i < tree->nodes.count; i++) {
+		struct tree_node *node = &tree->nodes.items[i];
+
+		if (!lowering.has_children[i] && can_be_lowered(node))
+			node->location = lowering.lowered[node->location] - 1;
+	}
 	return err;
 }

@@ -433,10 +433,15 @@ int symbol_file_open(int fd, struct symbol_file **ret)
 	file->size = (size_t)status.st_size;
 	if (!read_contents(file))
 		return -EBADMSG;
-	/* To look at all of it once: who asks for names reads some pages of it. */
-	(void)madvise(bytes, (size_t)status.st_size, MADV_DONTNEED);
+	/* All of it was looked at, once. */
+	symbol_file_rest(file);
 	*ret = TAKE(file);
 	return 0;
+}
+
+void symbol_file_rest(const struct symbol_file *file)
+{
+	(void)madvise((void *)file->bytes, file->size, MADV_DONTNEED);
 }
 
 struct symbol_file *symbol_file_close(struct symbol_file *file)

@@ -131,6 +131,9 @@ int symbol_file_copy(const struct symbol_file *file, const char *path, uint64_t 
 int symbol_file_open(int fd, struct symbol_file **ret);
 struct symbol_file *symbol_file_close(struct symbol_file *file);
 
+/* Its pages are not ours for now, and the page cache's alone: they come back when they are read. */
+void symbol_file_rest(const struct symbol_file *file);
+
 const struct symbol_file_header *symbol_file_header(const struct symbol_file *file);
 
 /* As it was written; until close. */

@@ -441,6 +441,7 @@ void symbols_stats(struct symbols *symbols, struct symbols_stats *ret)
 static struct symbol_module *module_hold(struct symbols *symbols, struct symbol_module *module)
 {
 	module->reference_count++;
+	module->is_resting = false;
 	TAILQ_REMOVE(&symbols->modules, module, link);
 	TAILQ_INSERT_HEAD(&symbols->modules, module, link);
 	return module;
@@ -550,12 +551,9 @@ static void ask_for_lines(struct symbols *symbols, struct symbol_module *module)
 	module->wish_count = 0;
 }
 
-struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module)
+/* With the lock held. */
+static void module_give_back(struct symbols *symbols, struct symbol_module *module)
 {
-	if (!module)
-		return NULL;
-
-	pthread_mutex_lock(&symbols->lock);
 	assert(module->reference_count > 0);
 	module->reference_count--;
 	module->used_ns = clock_monotonic_ns();
@@ -573,13 +571,46 @@ struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_mod
 			module_close(symbols, last);
 		last = before;
 	}
+}
+
+/* With the lock held: its pages go; nobody holds it. */
+static void module_rest(struct symbol_module *module)
+{
+	symbol_file_rest(module->file);
+	module->is_resting = true;
+}
+
+static uint64_t rest_ns(void)
+{
+	return (uint64_t)RESTING_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+}
+
+struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module)
+{
+	if (!module)
+		return NULL;
+	pthread_mutex_lock(&symbols->lock);
+	module_give_back(symbols, module);
+	pthread_mutex_unlock(&symbols->lock);
+	return NULL;
+}
+
+struct symbol_module *symbols_leave(struct symbols *symbols, struct symbol_module *module)
+{
+	if (!module)
+		return NULL;
+	pthread_mutex_lock(&symbols->lock);
+	/* One that is replaced, or beyond what may be open, goes with its file. */
+	if (module->reference_count == 1 && clock_monotonic_ns() > module->used_ns + rest_ns())
+		module_rest(module);
+	module_give_back(symbols, module);
 	pthread_mutex_unlock(&symbols->lock);
 	return NULL;
 }
 
 void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
 {
-	const uint64_t rest_ns = (uint64_t)OPEN_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+	const uint64_t open_ns = (uint64_t)OPEN_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 
 	pthread_mutex_lock(&symbols->lock);
 	struct symbol_module *module = TAILQ_LAST(&symbols->modules, module_list);
@@ -587,8 +618,12 @@ void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
 	while (module) {
 		struct symbol_module *before = TAILQ_PREV(module, module_list, link);
 
-		if (module->reference_count == 0 && now_monotonic_ns > module->used_ns + rest_ns)
+		if (module->reference_count == 0 && now_monotonic_ns > module->used_ns + open_ns) {
 			module_close(symbols, module);
+		} else if (module->reference_count == 0 && !module->is_resting &&
+			   now_monotonic_ns > module->used_ns + rest_ns()) {
+			module_rest(module);
+		}
 		module = before;
 	}
 	pthread_mutex_unlock(&symbols->lock);

@@ -186,7 +186,12 @@ struct symbol_module;
 struct symbol_module *symbols_acquire(struct symbols *symbols, const struct identity *identity);
 struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module);
 
-/* Now and then: closes modules that nobody has acquired for some minutes. */
+/* The same for who asks each module in turn and won't come back soon: its pages go with it, unless
+ * somebody else was there a moment ago. */
+struct symbol_module *symbols_leave(struct symbols *symbols, struct symbol_module *module);
+
+/* Now and then: gives back the pages of modules that nobody has acquired for some seconds, and
+ * closes them after some minutes. */
 void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns);
 
 #define SYMBOL_NONE UINT32_MAX

@@ -20,6 +20,9 @@ enum {
 	OPEN_MODULE_COUNT_MAX = 256,
 	/* And for so long: as long as somebody may read one flame graph before the next click. */
 	OPEN_MODULE_SECONDS = 300,
+	/* Their pages for no longer than this: lowering leaves asks all of them every ten minutes.
+	 */
+	RESTING_MODULE_SECONDS = 10,
 	/* Names of kernel modules that were ever there; beyond it a module has no name. */
 	MODULE_NAME_COUNT_MAX = 4096,
 	/* As many as are wished for at once: WISHES_DEBUG_COUNT_MAX of web/wishes.h. */
@@ -40,6 +43,7 @@ struct symbol_module {
 	struct symbol_file *file;
 	unsigned reference_count;
 	uint64_t used_ns; /* when it was given back last, steady */
+	bool is_resting;  /* and its pages were since */
 	bool is_replaced; /* not in the list, nor found by its identity, any more */
 	/* Offsets whose lines were asked for and are not known; or NULL. */
 	uint64_t *wishes;

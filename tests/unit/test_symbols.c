@@ -259,6 +259,38 @@ static struct mapped_size mapped_below(const char *folder)
 	return size;
 }
 
+/* Whoever asks all of them in turn has the pages of one. */
+static void who_leaves_a_module_takes_its_pages_along(void **state)
+{
+	struct context *context = *state;
+	struct mapped function = where_is((void *)a_static_function);
+	struct identity identity = inode_identity(4);
+
+	bring(context->symbols, &identity, "/proc/self/exe");
+	symbols_tidy(context->symbols, UINT64_MAX);
+
+	struct symbol_module *module = symbols_acquire(context->symbols, &identity);
+	struct symbol_module *other = symbols_acquire(context->symbols, &identity);
+
+	assert_name(module, function.offset, "a_static_function");
+	assert_true(mapped_below(context->folder).resident > 0);
+	/* Somebody else is there, and then was a moment ago. */
+	symbols_leave(context->symbols, other);
+	assert_true(mapped_below(context->folder).resident > 0);
+	symbols_release(context->symbols, module);
+	module = symbols_acquire(context->symbols, &identity);
+	symbols_leave(context->symbols, module);
+	assert_true(mapped_below(context->folder).resident > 0);
+
+	symbols_tidy(context->symbols, UINT64_MAX);
+	module = symbols_acquire(context->symbols, &identity);
+	assert_name(module, function.offset, "a_static_function");
+	symbols_leave(context->symbols, module);
+	assert_true(mapped_below(context->folder).all > 0);
+	assert_int_equal(mapped_below(context->folder).resident, 0);
+	assert_null(symbols_leave(context->symbols, NULL));
+}
+
 /* They may be hundreds, and large. */
 static void modules_at_rest_take_no_memory(void **state)
 {
@@ -288,8 +320,17 @@ static void modules_at_rest_take_no_memory(void **state)
 	assert_name(module, function.offset, "a_static_function");
 	symbols_release(context->symbols, module);
 	now_ns = clock_monotonic_ns();
+	symbols_tidy(context->symbols, now_ns + UINT64_C(5) * CLOCK_NS_PER_S);
+	assert_true(mapped_below(context->folder).resident > 0);
 	symbols_tidy(context->symbols, now_ns + UINT64_C(290) * CLOCK_NS_PER_S);
 	assert_int_equal(mapped_below(context->folder).all, size.all);
+	assert_int_equal(mapped_below(context->folder).resident, 0);
+	module = symbols_acquire(context->symbols, &identity);
+	assert_name(module, function.offset, "a_static_function");
+	assert_true(mapped_below(context->folder).resident > 0);
+	symbols_release(context->symbols, module);
+	symbols_tidy(context->symbols, now_ns + UINT64_C(290) * CLOCK_NS_PER_S);
+	assert_int_equal(mapped_below(context->folder).resident, 0);
 	symbols_tidy(context->symbols, now_ns + UINT64_C(301) * CLOCK_NS_PER_S);
 	assert_int_equal(mapped_below(context->folder).all, 0);
 	module = symbols_acquire(context->symbols, &identity);
@@ -518,6 +559,7 @@ int main(void)
 		TEST(names_exported_functions_of_libc),
 		TEST(keeps_names_and_aliases_over_a_restart),
 		TEST(modules_at_rest_take_no_memory),
+		TEST(who_leaves_a_module_takes_its_pages_along),
 		TEST(refuses_a_file_with_another_build_id),
 		TEST(remembers_files_that_are_no_programs),
 		TEST(refuses_identities_that_no_file_has),

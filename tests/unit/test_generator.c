@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +10,16 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/identity.h"
 #include "base/table.h"
 #include "store/batch.h"
 #include "store/batch_private.h"
+#include "symbols/elf_file.h"
+#include "symbols/symbol_table.h"
 #include "tests/support/busy_host.h"
+#include "tests/support/elf_maker.h"
 #include "tests/support/generator.h"
 
 /*
@@ -446,6 +453,70 @@ static void fills_batches_with_the_same_samples(void **state)
 	generator_free(generator);
 }
 
+/* A file's functions, with the build id that it says it has. */
+static void read_functions(const struct buf *elf, const struct identity *identity,
+			   struct symbol_table *ret)
+{
+	autoclose int fd = elf_maker_memfd(elf->bytes, elf->size);
+	autoclean(elf_file) struct elf_file *file = NULL;
+	struct identity found;
+
+	symbol_table_init(ret);
+	assert_int_equal(elf_file_open(fd, &file), 0);
+	found = elf_file_build_id(file);
+	assert_int_equal(found.size, identity->size);
+	assert_memory_equal(found.bytes, identity->bytes, identity->size);
+	assert_int_equal(elf_file_add_symbols(file, ret), 0);
+	assert_int_equal(symbol_table_build(ret), 0);
+}
+
+/* Whether it lies in one of them. */
+static bool has_function_at(const struct symbol_table *table, uint64_t vaddr)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (vaddr >= table->base + table->starts[i] &&
+		    vaddr - table->base - table->starts[i] < table->sizes[i])
+			return true;
+	return false;
+}
+
+/* And each file comes once. */
+static void its_files_name_every_frame(void **state)
+{
+	(void)state;
+	enum { FRAME_STEP = 7 };
+	struct generator *generator = make_generator(8);
+	const struct window *window = generator_next(generator);
+	struct symbol_table *tables = calloc(window->file_count, sizeof(tables[0]));
+	struct identity identity;
+	uint32_t count = 0;
+
+	assert_non_null(tables);
+	for (;; count++) {
+		autoclean(buf) struct buf elf = BUF(32 << 20);
+
+		if (!generator_next_file(generator, &identity, &elf))
+			break;
+		assert_true(count < window->file_count);
+		assert_true(identity_equal(&identity, &window->files[count].identity));
+		read_functions(&elf, &identity, &tables[count]);
+	}
+	assert_int_equal(count, window->file_count);
+	for (uint32_t i = 0; i < window->frame_count; i += FRAME_STEP) {
+		const struct window_frame *frame = &window->frames[i];
+		/* Offsets in the file. */
+		uint64_t vaddr = frame->address - ELF_MAKER_TEXT_OFFSET + ELF_MAKER_TEXT_VADDR;
+
+		if (frame->kind == FRAME_FILE && !has_function_at(&tables[frame->reference], vaddr))
+			fail_msg("frame %u, at %" PRIx64 " of file %u, has no name", i,
+				 frame->address, frame->reference);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		symbol_table_done(&tables[i]);
+	free(tables);
+	generator_free(generator);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +531,7 @@ int main(void)
 		cmocka_unit_test(equal_seeds_give_equal_windows),
 		cmocka_unit_test(windows_are_such_as_a_collector_sends),
 		cmocka_unit_test(fills_batches_with_the_same_samples),
+		cmocka_unit_test(its_files_name_every_frame),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,8 +62,16 @@ struct location {
 	struct frame_names found;
 };
 
+/*
+ * Modules that a question holds at once: what it has read of their symbol files is in memory, and
+ * on a host with hundreds of binaries a question may be about all of them.
+ */
+enum { HELD_MODULE_COUNT_MAX = 64 };
+
 struct naming {
 	struct symbols *symbols;
+	uint32_t held[HELD_MODULE_COUNT_MAX]; /* builds whose module is, + 1; the oldest is next */
+	uint32_t held_next;
 	size_t room;
 	uint32_t span;
 	bool is_raw;
@@ -123,8 +131,23 @@ int naming_new(struct symbols *symbols, struct naming **ret)
 	return 0;
 }
 
+/* The place of the one that is held next: whose it was, another one of this question, goes. */
+static uint32_t *make_held_place(struct naming *naming)
+{
+	uint32_t *place = &naming->held[naming->held_next++ % HELD_MODULE_COUNT_MAX];
+
+	if (*place) {
+		struct naming_build *build = &naming->build_items.items[*place - 1];
+
+		build->module = symbols_leave(naming->symbols, build->module);
+		build->was_asked = false;
+	}
+	return place;
+}
+
 static void release_modules(struct naming *naming)
 {
+	memset(naming->held, 0, sizeof(naming->held));
 	for (uint32_t i = 0; i < naming->build_items.count; i++) {
 		struct naming_build *build = &naming->build_items.items[i];
 
@@ -566,7 +589,7 @@ static int add_calls(struct naming *naming, const struct naming_build *build,
 	return err;
 }
 
-/* Its module is held from the first name of the question that is new to its last. */
+/* Its module is held from the first name of the question that is new on, until others want room. */
 static struct naming_build ask_build(struct naming *naming, uint32_t number)
 {
 	struct naming_build *build = &naming->build_items.items[number];
@@ -574,6 +597,8 @@ static struct naming_build ask_build(struct naming *naming, uint32_t number)
 	assert(number < naming->build_items.count);
 	if (build->has_names && !build->was_asked)
 		build->module = symbols_acquire(naming->symbols, &build->identity);
+	if (build->module && !build->was_asked)
+		*make_held_place(naming) = number + 1;
 	build->was_asked = true;
 	if (!build->is_known)
 		build->is_bare = !build->module && build->kind != BUILD_TRUNCATED &&

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of a host with more binaries than a question may hold at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+
+#include "base/clock.h"
+#include "store/catalog.h"
+#include "store/naming.h"
+#include "symbols/symbols.h"
+#include "tests/support/elf_maker.h"
+
+enum {
+	/* More than symbols keep open when nobody holds them. */
+	MODULE_COUNT = 300,
+	OPEN_COUNT_MAX = 256,
+	FUNCTION_COUNT = 4,
+	FUNCTION_BYTES = 64,
+	TEXT_BYTES = 4096,
+	ELF_SIZE_MAX = 64 << 10,
+	SETTLE_MS = 30000,
+};
+
+struct host {
+	char folder[64];
+	struct symbols *symbols;
+	struct catalog catalog;
+	uint32_t builds[MODULE_COUNT];
+};
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+	(void)status;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
+static struct identity identity_of(uint32_t module)
+{
+	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
+				     .size = ELF_MAKER_BUILD_ID_SIZE };
+
+	memcpy(identity.bytes, &module, sizeof(module));
+	identity.bytes[ELF_MAKER_BUILD_ID_SIZE - 1] = 1;
+	return identity;
+}
+
+static void name_function(uint32_t module, uint32_t function, char name[static 64])
+{
+	snprintf(name, 64, "function_%u_of_%u", function, module);
+}
+
+static void bring(struct host *host, uint32_t module)
+{
+	struct elf_maker_symbol symbols[FUNCTION_COUNT] = { 0 };
+	struct identity identity = identity_of(module);
+	struct catalog_build build = { .kind = BUILD_FILE, .identity = identity };
+	char names[FUNCTION_COUNT][64];
+	struct buf elf = BUF(ELF_SIZE_MAX);
+	int64_t number = catalog_add(&host->catalog, CATALOG_BUILD, &build, sizeof(build));
+
+	assert_true(number > 0);
+	host->builds[module] = (uint32_t)number;
+	for (uint32_t i = 0; i < FUNCTION_COUNT; i++) {
+		name_function(module, i, names[i]);
+		symbols[i] = (struct elf_maker_symbol){ .name = names[i],
+							.start = (uint64_t)i * FUNCTION_BYTES,
+							.size = FUNCTION_BYTES,
+							.type = STT_FUNC,
+							.binding = STB_GLOBAL };
+	}
+	elf_maker_make_large(&elf, identity.bytes, TEXT_BYTES, symbols, FUNCTION_COUNT);
+	assert_int_equal(
+		symbols_bring_file(host->symbols, &identity, elf_maker_memfd(elf.bytes, elf.size)),
+		0);
+	/* A queue holds some of them. */
+	if (module % 16 == 15)
+		assert_int_equal(symbols_settle(host->symbols, SETTLE_MS), 0);
+	buf_done(&elf);
+}
+
+static int set_up(void **state)
+{
+	struct host *host = calloc(1, sizeof(*host));
+
+	assert_non_null(host);
+	snprintf(host->folder, sizeof(host->folder), "/tmp/test_naming.XXXXXX");
+	assert_non_null(mkdtemp(host->folder));
+	assert_int_equal(symbols_open(host->folder, "", &host->symbols), 0);
+	assert_int_equal(catalog_init(&host->catalog), 0);
+	for (uint32_t i = 0; i < MODULE_COUNT; i++)
+		bring(host, i);
+	assert_int_equal(symbols_settle(host->symbols, SETTLE_MS), 0);
+	*state = host;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct host *host = *state;
+
+	catalog_done(&host->catalog);
+	symbols_close(host->symbols);
+	nftw(host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(host);
+	return 0;
+}
+
+static uint32_t open_files(const struct host *host)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[1024];
+	uint32_t count = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		count += strstr(line, host->folder) != NULL;
+	fclose(maps);
+	return count;
+}
+
+/* In turn, so that each was given back before it is asked again. */
+static void names_more_modules_than_it_holds(void **state)
+{
+	struct host *host = *state;
+	struct naming *naming = NULL;
+	uint32_t most = 0;
+
+	assert_int_equal(naming_new(host->symbols, &naming), 0);
+	for (uint32_t function = 0; function < FUNCTION_COUNT; function++)
+		for (uint32_t module = 0; module < MODULE_COUNT; module++) {
+			uint64_t address = ELF_MAKER_TEXT_OFFSET + function * FUNCTION_BYTES + 8;
+			struct frame_names frames;
+			struct str found;
+			char name[64];
+
+			assert_int_equal(naming_find(naming, &host->catalog, host->builds[module],
+						     address, &frames),
+					 0);
+			assert_int_equal(frames.count, 1);
+			name_function(module, function, name);
+			found = naming_get(naming, naming_frame(naming, frames.first).name);
+			if (!str_equal(found, str_from(name)))
+				fail_msg("%.*s, not %s", STR_PRINT(found), name);
+			if (module % 50 == 49 && open_files(host) > most)
+				most = open_files(host);
+		}
+	assert_in_range(most, 64, OPEN_COUNT_MAX);
+	(void)naming_rest(naming);
+	naming_free(naming);
+	symbols_tidy(host->symbols, UINT64_MAX);
+	assert_int_equal(open_files(host), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(names_more_modules_than_it_holds, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

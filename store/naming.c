@@ -66,7 +66,7 @@ struct location {
  * Modules that a question holds at once: what it has read of their symbol files is in memory, and
  * on a host with hundreds of binaries a question may be about all of them.
  */
-enum { HELD_MODULE_COUNT_MAX = 64 };
+enum { HELD_MODULE_COUNT_MAX = 32 };
 
 struct naming {
 	struct symbols *symbols;

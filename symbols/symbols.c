@@ -580,11 +580,6 @@ static void module_rest(struct symbol_module *module)
 	module->is_resting = true;
 }
 
-static uint64_t rest_ns(void)
-{
-	return (uint64_t)RESTING_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
-}
-
 struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module)
 {
 	if (!module)
@@ -600,8 +595,7 @@ struct symbol_module *symbols_leave(struct symbols *symbols, struct symbol_modul
 	if (!module)
 		return NULL;
 	pthread_mutex_lock(&symbols->lock);
-	/* One that is replaced, or beyond what may be open, goes with its file. */
-	if (module->reference_count == 1 && clock_monotonic_ns() > module->used_ns + rest_ns())
+	if (module->reference_count == 1)
 		module_rest(module);
 	module_give_back(symbols, module);
 	pthread_mutex_unlock(&symbols->lock);
@@ -610,6 +604,7 @@ struct symbol_module *symbols_leave(struct symbols *symbols, struct symbol_modul
 
 void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
 {
+	const uint64_t rest_ns = (uint64_t)RESTING_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 	const uint64_t open_ns = (uint64_t)OPEN_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 
 	pthread_mutex_lock(&symbols->lock);
@@ -621,7 +616,7 @@ void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
 		if (module->reference_count == 0 && now_monotonic_ns > module->used_ns + open_ns) {
 			module_close(symbols, module);
 		} else if (module->reference_count == 0 && !module->is_resting &&
-			   now_monotonic_ns > module->used_ns + rest_ns()) {
+			   now_monotonic_ns > module->used_ns + rest_ns) {
 			module_rest(module);
 		}
 		module = before;

@@ -186,8 +186,8 @@ struct symbol_module;
 struct symbol_module *symbols_acquire(struct symbols *symbols, const struct identity *identity);
 struct symbol_module *symbols_release(struct symbols *symbols, struct symbol_module *module);
 
-/* The same for who asks each module in turn and won't come back soon: its pages go with it, unless
- * somebody else was there a moment ago. */
+/* The same for who asks many in turn and won't come back soon: unless somebody else holds it, its
+ * pages go at once. */
 struct symbol_module *symbols_leave(struct symbols *symbols, struct symbol_module *module);
 
 /* Now and then: gives back the pages of modules that nobody has acquired for some seconds, and

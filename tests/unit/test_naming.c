@@ -155,7 +155,7 @@ static void names_more_modules_than_it_holds(void **state)
 			if (module % 50 == 49 && open_files(host) > most)
 				most = open_files(host);
 		}
-	assert_in_range(most, 64, OPEN_COUNT_MAX);
+	assert_in_range(most, 32, OPEN_COUNT_MAX);
 	(void)naming_rest(naming);
 	naming_free(naming);
 	symbols_tidy(host->symbols, UINT64_MAX);

@@ -95,8 +95,8 @@ struct span {
 	int64_t first_ms, last_ms, end_ms;
 	uint64_t samples;
 	uint64_t segment_samples; /* of its largest segment, ended or not */
-	uint64_t bytes;	     /* when sealed */
-	int64_t finished_ms; /* when it was sealed, by the wall clock of then */
+	uint64_t bytes;		  /* when sealed */
+	int64_t finished_ms;	  /* when it was sealed, by the wall clock of then */
 	struct gaps gaps;
 	struct pieces pieces;	   /* of a chronicle */
 	struct pool sample_labels; /* of a chronicle: names that its pieces have without values */

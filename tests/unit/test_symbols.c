@@ -21,6 +21,7 @@
 #include "symbols/elf_file.h"
 #include "symbols/own_vdso.h"
 #include "symbols/symbols.h"
+#include "tests/support/elf_maker.h"
 
 enum { SETTLE_MS = 30000 };
 
@@ -259,20 +260,51 @@ static struct mapped_size mapped_below(const char *folder)
 	return size;
 }
 
+enum { LARGE_COUNT = 20000, LARGE_SIZE = 64, FAULT_AROUND_KIB = 64 };
+
+/* One whose symbol file is much larger than what Linux maps when a page is touched. */
+static struct identity bring_large(struct symbols *symbols)
+{
+	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
+				     .size = ELF_MAKER_BUILD_ID_SIZE,
+				     .bytes = { 1, 2, 3 } };
+	struct elf_maker_symbol *all = calloc(LARGE_COUNT, sizeof(all[0]));
+	char(*names)[LARGE_SIZE] = calloc(LARGE_COUNT, sizeof(names[0]));
+	struct buf elf = BUF(16 << 20);
+
+	assert_true(all && names);
+	for (uint32_t i = 0; i < LARGE_COUNT; i++) {
+		snprintf(names[i], sizeof(names[i]), "one_of_very_many_functions_%u", i);
+		all[i] = (struct elf_maker_symbol){ .name = names[i],
+						    .start = (uint64_t)i * LARGE_SIZE,
+						    .size = LARGE_SIZE,
+						    .type = STT_FUNC,
+						    .binding = STB_GLOBAL };
+	}
+	elf_maker_make_large(&elf, identity.bytes, (size_t)LARGE_COUNT * LARGE_SIZE, all,
+			     LARGE_COUNT);
+	assert_int_equal(
+		symbols_bring_file(symbols, &identity, elf_maker_memfd(elf.bytes, elf.size)), 0);
+	assert_int_equal(symbols_settle(symbols, SETTLE_MS), 0);
+	buf_done(&elf);
+	free(names);
+	free(all);
+	return identity;
+}
+
 /* Whoever asks all of them in turn has the pages of one. */
 static void who_leaves_a_module_takes_its_pages_along(void **state)
 {
 	struct context *context = *state;
-	struct mapped function = where_is((void *)a_static_function);
-	struct identity identity = inode_identity(4);
+	struct identity identity = bring_large(context->symbols);
 
-	bring(context->symbols, &identity, "/proc/self/exe");
 	symbols_tidy(context->symbols, UINT64_MAX);
 
 	struct symbol_module *module = symbols_acquire(context->symbols, &identity);
 	struct symbol_module *other = symbols_acquire(context->symbols, &identity);
 
-	assert_name(module, function.offset, "a_static_function");
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 	assert_true(mapped_below(context->folder).resident > 0);
 	/* Somebody else is there. */
 	symbols_leave(context->symbols, other);
@@ -280,7 +312,8 @@ static void who_leaves_a_module_takes_its_pages_along(void **state)
 	symbols_release(context->symbols, module);
 	assert_true(mapped_below(context->folder).resident > 0);
 	module = symbols_acquire(context->symbols, &identity);
-	assert_name(module, function.offset, "a_static_function");
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 	symbols_leave(context->symbols, module);
 	assert_true(mapped_below(context->folder).all > 0);
 	assert_int_equal(mapped_below(context->folder).resident, 0);
@@ -290,14 +323,11 @@ static void who_leaves_a_module_takes_its_pages_along(void **state)
 /* They may be hundreds, and large. */
 static void modules_at_rest_take_no_memory(void **state)
 {
-	enum { FAULT_AROUND_KIB = 64 }; /* what Linux maps when one page is touched */
 	struct context *context = *state;
-	struct mapped function = where_is((void *)a_static_function);
-	struct identity identity = inode_identity(3);
+	struct identity identity = bring_large(context->symbols);
 	uint64_t now_ns;
 	struct mapped_size size;
 
-	bring(context->symbols, &identity, "/proc/self/exe");
 	symbols_tidy(context->symbols, UINT64_MAX);
 	assert_int_equal(mapped_below(context->folder).all, 0);
 
@@ -307,13 +337,15 @@ static void modules_at_rest_take_no_memory(void **state)
 	assert_non_null(module);
 	size = mapped_below(context->folder);
 	print_message("# %ld KiB, of which %ld are resident\n", size.all, size.resident);
-	assert_true(size.all > FAULT_AROUND_KIB);
-	assert_in_range(size.resident, 0, FAULT_AROUND_KIB);
-	assert_name(module, function.offset, "a_static_function");
+	assert_true(size.all > 10 * FAULT_AROUND_KIB);
+	assert_true(size.resident < size.all);
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 
 	/* Somebody holds it; somebody did a moment ago; nobody has for long. */
 	symbols_tidy(context->symbols, UINT64_MAX);
-	assert_name(module, function.offset, "a_static_function");
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 	symbols_release(context->symbols, module);
 	now_ns = clock_monotonic_ns();
 	symbols_tidy(context->symbols, now_ns + UINT64_C(5) * CLOCK_NS_PER_S);
@@ -322,7 +354,8 @@ static void modules_at_rest_take_no_memory(void **state)
 	assert_int_equal(mapped_below(context->folder).all, size.all);
 	assert_int_equal(mapped_below(context->folder).resident, 0);
 	module = symbols_acquire(context->symbols, &identity);
-	assert_name(module, function.offset, "a_static_function");
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 	assert_true(mapped_below(context->folder).resident > 0);
 	symbols_release(context->symbols, module);
 	symbols_tidy(context->symbols, now_ns + UINT64_C(290) * CLOCK_NS_PER_S);
@@ -330,7 +363,8 @@ static void modules_at_rest_take_no_memory(void **state)
 	symbols_tidy(context->symbols, now_ns + UINT64_C(301) * CLOCK_NS_PER_S);
 	assert_int_equal(mapped_below(context->folder).all, 0);
 	module = symbols_acquire(context->symbols, &identity);
-	assert_name(module, function.offset, "a_static_function");
+	assert_name(module, ELF_MAKER_TEXT_OFFSET + 77 * LARGE_SIZE,
+		    "one_of_very_many_functions_77");
 	symbols_release(context->symbols, module);
 }
 

@@ -89,6 +89,7 @@ static void tell_store(const struct json_value *status, enum health *health)
 	struct str state = json_member_text(store, "state"),
 		   reason = json_member_text(store, "reason");
 	int64_t damaged = json_member_integer(store, "damaged");
+	int64_t failing = json_member_integer(store, "failing");
 	int64_t newest_ms = json_member_integer(store, "newest_ms");
 	int64_t limit = json_member_integer(store, "limit_bytes");
 	char size[COMMAND_TEXT_SIZE], of[COMMAND_TEXT_SIZE], from[COMMAND_TEXT_SIZE],
@@ -108,12 +109,16 @@ static void tell_store(const struct json_value *status, enum health *health)
 	if (damaged)
 		printf("damaged    %" PRId64 " files were set aside; 'hearth store verify' tells\n",
 		       damaged);
+	if (failing)
+		printf("left out   %" PRId64 " files that are not damaged, since questions fail on "
+		       "them: a mistake of Hearth's, please report it\n",
+		       failing);
 	printf("disk       %s free of %s\n",
 	       command_size_text((uint64_t)json_member_integer(store, "disk_free_bytes"), size),
 	       command_size_text((uint64_t)json_member_integer(store, "disk_bytes"), of));
 	if (str_equal(state, STR("read-only")))
 		worsen(health, HEALTH_BROKEN);
-	else if (!str_equal(state, STR("ok")) || damaged)
+	else if (!str_equal(state, STR("ok")) || damaged || failing)
 		worsen(health, HEALTH_LOOK);
 }
 

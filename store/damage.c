@@ -54,6 +54,16 @@ void store_doubt(struct store *store, struct span *span, int err, enum span_doub
 	pthread_mutex_unlock(&store->lock);
 }
 
+bool store_is_proved_damaged(struct store *store, const struct span *span)
+{
+	pthread_mutex_lock(&store->lock);
+
+	bool is_proved = span->is_damaged && !span->doubt;
+
+	pthread_mutex_unlock(&store->lock);
+	return is_proved;
+}
+
 void store_believe(struct span *span)
 {
 	if (span->doubt == SPAN_DOUBT_REWRITING) {

@@ -133,12 +133,7 @@ static int set_aside_damaged(struct store *store)
 		struct span *chronicle = store->chronicles.spans.items[i];
 		int err;
 
-		pthread_mutex_lock(&store->lock);
-
-		bool is_damaged = chronicle->is_damaged && !chronicle->doubt;
-
-		pthread_mutex_unlock(&store->lock);
-		if (!is_damaged || is_busy(store, chronicle))
+		if (!store_is_proved_damaged(store, chronicle) || is_busy(store, chronicle))
 			continue;
 		err = store_set_aside(store, chronicle);
 		if (!err)

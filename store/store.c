@@ -338,10 +338,10 @@ int store_set_aside(struct store *store, struct span *span)
 	if (store->late == span)
 		store->late = NULL;
 	store_end_chronicle(store, span);
-	if (span->is_damaged && span->is_sound)
+	if (span->is_damaged && span->is_sound) {
 		/* The next start, of a program that may know better, finds it again. */
 		store_count_failing(store, span->name);
-	else {
+	} else {
 		store_count_damage(store, span->name,
 				   span->damage[0] ? span->damage : store_damage_text(-EUCLEAN));
 		err = span_set_aside(span);
@@ -755,12 +755,7 @@ static int tend_spans(struct store *store)
 		struct span *span = store->spans.spans.items[i];
 		uint32_t count = store->spans.spans.count;
 
-		pthread_mutex_lock(&store->lock);
-
-		bool is_damaged = span->is_damaged && !span->doubt;
-
-		pthread_mutex_unlock(&store->lock);
-		if (is_damaged)
+		if (store_is_proved_damaged(store, span))
 			err = store_set_aside(store, span);
 		else if (!span->is_sealed && !span->live)
 			err = store_seal(store, span);

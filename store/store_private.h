@@ -185,6 +185,9 @@ void store_note_damage(struct store *store, struct span *span, const char *what)
  * to be proved by store_scrub(), and not asked any more until then. */
 void store_doubt(struct store *store, struct span *span, int err, enum span_doubt by);
 
+/* Whether it is to be set aside, or left out. */
+bool store_is_proved_damaged(struct store *store, const struct span *span);
+
 /* What was doubted was read through, and is as it was written. With the store's lock held. */
 void store_believe(struct span *span);
 

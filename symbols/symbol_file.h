@@ -131,7 +131,8 @@ int symbol_file_copy(const struct symbol_file *file, const char *path, uint64_t 
 int symbol_file_open(int fd, struct symbol_file **ret);
 struct symbol_file *symbol_file_close(struct symbol_file *file);
 
-/* Its pages are not ours for now, and the page cache's alone: they come back when they are read. */
+/* Takes its pages out of this process's memory. They stay in the page cache, and reading any of
+ * them brings it back. */
 void symbol_file_rest(const struct symbol_file *file);
 
 const struct symbol_file_header *symbol_file_header(const struct symbol_file *file);

@@ -68,7 +68,7 @@ try {
   const look = setInterval(() => {
     const now = memory(hearth.child.pid);
     for (const what of Object.keys(seen)) seen[what].push(now[what]);
-    // A day has a thousand questions in eight minutes here, and one is running most of the time.
+    // A day has its questions in a few minutes here, and one is running much of the time.
     if (running === 0) alone.push(now.resident);
     peak = now.peak;
   }, LOOK_MS);
@@ -85,6 +85,7 @@ try {
     // Settling may take longer than a look: it is over when the last hour's end is there.
     do {
       await sleep(2);
+      if (host.exitCode || hearth.child.exitCode !== null) throw new Error(`the host ended with ${host.exitCode}, hearth with ${hearth.child.exitCode}`);
       status = await hearth.get("/api/v1/status");
       newest = status.store.newest_ms || begin;
     } while (newest < end - END_MS);

@@ -28,6 +28,7 @@
 #include "tests/support/call_graph.h"
 #include "tests/support/store_scene.h"
 #include "tests/support/tier.h"
+#include "web/scrubber.h"
 
 enum {
 	SPAN_COUNT = 4, /* the last one is not sealed: its program was killed */
@@ -554,6 +555,36 @@ static void what_fails_and_is_sound_is_left_out_and_keeps_its_name(void **state)
 	store_scene_done(&scene);
 }
 
+/* Nobody waits until it is the file's turn. */
+static void what_fails_is_read_through_at_once(void **state)
+{
+	(void)state;
+	const int64_t start_ms = (clock_unix_ms() / SPAN_MS - 100) * SPAN_MS;
+	const int64_t end_ms = start_ms + 3 * SPAN_MS;
+	struct store_scene scene;
+	struct store_status status = { 0 };
+	struct scrubber *scrubber = NULL;
+	char name[256], path[600];
+
+	make_three(&scene, start_ms);
+	scene.store = store_close(scene.store);
+	name_of_first(&scene, name, path);
+	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
+	assert_int_equal(store_scene_open(&scene), 0);
+	/* Which rests for a minute first. */
+	assert_int_equal(scrubber_start(scene.store, &scrubber), 0);
+	(void)store_scene_flame_count(&scene, start_ms, end_ms);
+	for (int i = 0; i < 2000 && !status.failing_count; i++) {
+		usleep(10000);
+		assert_int_equal(store_maintain(scene.store, end_ms), 0);
+		store_status(scene.store, &status);
+	}
+	assert_int_equal(status.failing_count, 1);
+	assert_int_equal(status.checked_spans, 1);
+	scrubber_stop(scrubber);
+	store_scene_done(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,6 +592,7 @@ int main(void)
 		cmocka_unit_test(what_rots_is_found_and_set_aside_with_its_reason),
 		cmocka_unit_test(what_rotted_in_a_file_that_was_left_open_is_found),
 		cmocka_unit_test(what_fails_and_is_sound_is_left_out_and_keeps_its_name),
+		cmocka_unit_test(what_fails_is_read_through_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

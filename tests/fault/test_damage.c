@@ -571,8 +571,9 @@ static void what_fails_is_read_through_at_once(void **state)
 	name_of_first(&scene, name, path);
 	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
 	assert_int_equal(store_scene_open(&scene), 0);
-	/* Which rests for a minute first. */
+	/* Which rests for a minute first; it is to be at rest when the question fails. */
 	assert_int_equal(scrubber_start(scene.store, &scrubber), 0);
+	usleep(300000);
 	(void)store_scene_flame_count(&scene, start_ms, end_ms);
 	for (int i = 0; i < 2000 && !status.failing_count; i++) {
 		usleep(10000);

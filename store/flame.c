@@ -209,7 +209,8 @@ static int add_sums(struct flame_question *question, struct reader *reader,
 	int err = 0;
 
 	if (flame_is_by_service(question)) {
-		assert(question->mapped.capacity >= segment->tree.nodes.count);
+		if (array_reserve(&question->mapped, segment->tree.nodes.count) < 0)
+			return -ENOMEM;
 		roots = question->mapped.items; /* not needed for anything else yet */
 		root_count = number_roots(&segment->tree, roots);
 	}
@@ -406,10 +407,13 @@ int flame_merge_forest(struct flame_question *question, const struct catalog *ca
 
 int flame_reserve_scratch(struct flame_question *question, size_t count)
 {
+	/* What is cut needs no more: its own becomes its total, and that where it went. */
+	size_t others = flame_cuts(question) ? 0 : count;
+
 	question->self.count = question->total.count = question->mapped.count = 0;
 	if (array_reserve(&question->self, count) < 0 ||
-	    array_reserve(&question->total, count) < 0 ||
-	    array_reserve(&question->mapped, count) < 0)
+	    array_reserve(&question->total, others) < 0 ||
+	    array_reserve(&question->mapped, question->walk ? 0 : others) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -442,8 +446,9 @@ static int start_tree(struct flame_question *question, struct reader *reader,
 	/* A segment that was damaged has no end. */
 	question->cached = cached_release(question->cached);
 	question->touches.count = 0;
-	question->samples_before = question->merge.sample_count;
-	if (flame_may_summarize(question, reading))
+	if (!reading->is_part)
+		question->samples_before = question->merge.sample_count;
+	if (flame_may_summarize(question, reading) && !reading->is_part)
 		question->cached = cache_find(question->store->cache,
 					      flame_summary_key(question, reader, reading));
 	/* A tree that is made into a summary is not asked for again so soon. */
@@ -513,6 +518,8 @@ static int merge_segment(struct flame_question *question, struct reader *reader,
 	struct cached *summary = NULL;
 	int err;
 
+	if (reading->is_part && flame_cuts(question))
+		return flame_gather_part(question);
 	if (!flame_may_summarize(question, reading) || question->tree->nodes.count == 0)
 		return flame_merge_tree(question, reader);
 	err = flame_summarize(question, flame_summary_key(question, reader, reading), &summary);
@@ -620,24 +627,26 @@ static int question_start(struct flame_question *question)
 
 static int question_read(struct flame_question *question)
 {
-	struct reader_question reader_question = { .context = question,
-						   .asked = question->asked,
-						   .wants_entries = true,
-						   .in_parts = question->is_exact || question->walk,
-						   .group = find_row,
-						   .wants_service = question->asked->selector
-									    ? flame_wants_service
-									    : NULL,
-						   .span = flame_find_span,
-						   .segment = start_segment,
-						   .run = add_run,
-						   .whole = add_whole,
-						   .block = start_block,
-						   .entry = add_entry,
-						   .segment_end = end_segment,
-						   .span_end = flame_end_span,
-						   .chronicle_wish = question->wish,
-						   .chronicle = flame_add_chronicle };
+	struct reader_question reader_question = {
+		.context = question,
+		.asked = question->asked,
+		.wants_entries = true,
+		.in_parts = question->rows != ROWS_LABEL || question->is_exact || question->walk,
+		.parts = flame_start_parts,
+		.parts_end = flame_end_parts,
+		.group = find_row,
+		.wants_service = question->asked->selector ? flame_wants_service : NULL,
+		.span = flame_find_span,
+		.segment = start_segment,
+		.run = add_run,
+		.whole = add_whole,
+		.block = start_block,
+		.entry = add_entry,
+		.segment_end = end_segment,
+		.span_end = flame_end_span,
+		.chronicle_wish = question->wish,
+		.chronicle = flame_add_chronicle
+	};
 
 	int err = reader_ask(question->store, &reader_question);
 
@@ -649,6 +658,7 @@ static int question_read(struct flame_question *question)
 static void question_done(struct flame_question *question)
 {
 	cached_release(question->cached);
+	cached_release(question->gathered);
 	flame_drop_parts(question);
 	array_done(&question->parts);
 	pool_done(&question->row_values);

@@ -64,6 +64,8 @@ struct flame_question {
 	const struct tree *tree;
 	struct cached *cached;
 	uint64_t samples_before;
+	struct cached *gathered; /* of a segment in parts: what of those so far passed their cut */
+	uint32_t gathered_count; /* of how many */
 	/* Summaries of the span's segments, some in one, which are merged together at its end. */
 	ARRAY(struct cached *) parts;
 	uint32_t part_count;		/* how many these were */
@@ -90,6 +92,12 @@ struct flame_question {
 	ARRAY(uint32_t) services; /* of a chronicle, that are asked for */
 };
 
+/* Whether light nodes of each tree are left out: it is merged as a summary. */
+static inline bool flame_cuts(const struct flame_question *question)
+{
+	return !question->is_exact && !question->walk;
+}
+
 /* Of the question's tree: makes room for its nodes. */
 int flame_reserve_scratch(struct flame_question *question, size_t count);
 
@@ -109,11 +117,11 @@ int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
 /* Adds up from the leaves to the roots; the total from which on nodes are worth merging. */
 uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest);
 
+/* Of the question's tree, where it cuts, to *summary, as forest_summarize() does. */
+int flame_cut_tree(struct flame_question *question, struct cached **summary);
+
 /* How many nodes of one segment are worth merging. */
 uint64_t flame_keep_count(const struct flame_question *question);
-
-/* The question's tree, of whose nodes the values are summed. */
-struct forest flame_forest(const struct flame_question *question);
 
 int flame_merge_forest(struct flame_question *question, const struct catalog *catalog,
 		       const struct forest *forest, uint64_t cut);
@@ -135,6 +143,13 @@ struct chronicle_wish flame_chronicle_wish(const struct flame_question *question
 bool flame_may_summarize(const struct flame_question *question, const struct reading *reading);
 struct cache_key flame_summary_key(const struct flame_question *question,
 				   const struct reader *reader, const struct reading *reading);
+
+/* As reader_question.parts and .parts_end: a summary of all parts is merged when all are read. */
+int flame_start_parts(void *context, struct reader *reader, const struct reading *reading);
+int flame_end_parts(void *context, struct reader *reader, const struct reading *reading);
+
+/* Adds the part that was read to it. */
+int flame_gather_part(struct flame_question *question);
 
 /* In place of merging: a summary, which is kept, and merged later. */
 int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret);

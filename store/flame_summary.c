@@ -41,10 +41,10 @@ struct cache_key flame_summary_key(const struct flame_question *question,
 
 int flame_summarize(struct flame_question *question, struct cache_key key, struct cached **ret)
 {
-	struct forest forest = flame_forest(question);
-	uint64_t cut = flame_add_up(question, &forest);
-	int err = forest_summarize(question->tree, &forest, cut, question->mapped.items, ret);
+	int err;
 
+	*ret = NULL;
+	err = flame_cut_tree(question, ret);
 	if (err)
 		return err;
 	(*ret)->sample_count = question->merge.sample_count - question->samples_before;
@@ -58,14 +58,78 @@ int flame_merge_summary(struct flame_question *question, struct reader *reader,
 			const struct cached *summary)
 {
 	struct forest forest = forest_of_summary(summary);
-	int err = flame_reserve_scratch(question, forest.count);
+	int err = 0;
 
 	question->tree = &summary->tree;
+	if (array_reserve(&question->mapped, forest.count) < 0)
+		err = -ENOMEM;
 	if (!err)
 		err = flame_merge_forest(question, reader->catalog, &forest, 1);
 	question->tree = NULL;
 	return err;
 }
+
+/* ---- a segment in parts ---------------------------------------------------------------------- */
+
+int flame_start_parts(void *context, struct reader *reader, const struct reading *reading)
+{
+	struct flame_question *question = context;
+	struct cached *known = NULL;
+	int err;
+
+	/* A segment that was damaged has no end. */
+	question->gathered = cached_release(question->gathered);
+	question->gathered_count = 0;
+	question->samples_before = question->merge.sample_count;
+	flame_start_span(question, reader);
+	if (flame_may_summarize(question, reading))
+		known = cache_find(question->store->cache,
+				   flame_summary_key(question, reader, reading));
+	if (!known)
+		return 0;
+	question->merge.sample_count =
+		saturated_sum(question->merge.sample_count, known->sample_count);
+	err = flame_add_part(question, reading->number, known);
+	return err ? err : 1;
+}
+
+int flame_gather_part(struct flame_question *question)
+{
+	question->gathered_count++;
+	return flame_cut_tree(question, &question->gathered);
+}
+
+int flame_end_parts(void *context, struct reader *reader, const struct reading *reading)
+{
+	struct flame_question *question = context;
+	autoclean(cached) struct cached *summary = NULL;
+	int err = 0;
+
+	/* Each part was cut as if it were all. */
+	if (question->gathered && question->gathered_count > 1)
+		err = forest_cut_summary(TAKE(question->gathered), flame_keep_count(question),
+					 &question->gathered);
+	summary = TAKE(question->gathered);
+	if (err || !summary)
+		return err;
+	summary->sample_count = question->merge.sample_count - question->samples_before;
+	if (flame_may_summarize(question, reading)) {
+		/* All of a sealed span is kept in one, beside which its parts would find no room.
+		 */
+		if (!question->is_sealed)
+			cache_add(question->store->cache,
+				  flame_summary_key(question, reader, reading), summary);
+		return flame_add_part(question, reading->number, TAKE(summary));
+	}
+
+	bool was_taken = reader_lock(reader);
+
+	err = flame_merge_summary(question, reader, summary);
+	reader_unlock(reader, was_taken);
+	return err;
+}
+
+/* ---- a span ---------------------------------------------------------------------------------- */
 
 /* Of which parts a span's trees are read where segments share them is nobody's business. */
 static struct cache_key sum_key(const struct flame_question *question, const struct reader *reader,

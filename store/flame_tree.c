@@ -16,29 +16,46 @@ uint64_t flame_keep_count(const struct flame_question *question)
 
 uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest)
 {
-	if (!question->is_exact && !question->walk)
+	if (flame_cuts(question))
 		return forest_add_up_and_cut(forest, flame_keep_count(question));
 	forest_add_up(forest);
 	return 1;
 }
 
-struct forest flame_forest(const struct flame_question *question)
+int flame_cut_tree(struct flame_question *question, struct cached **summary)
 {
-	return (struct forest){ .nodes = question->tree->nodes.items,
-				.self = question->self.items,
-				.total = question->total.items,
-				.count = question->tree->nodes.count };
+	const struct tree *tree = question->tree;
+	uint64_t *values = question->self.items;
+	uint64_t cut = forest_weigh_tree(tree, values, flame_keep_count(question));
+	struct forest forest = { .nodes = tree->nodes.items,
+				 .total = values,
+				 .count = tree->nodes.count };
+
+	return forest_summarize(tree, &forest, cut, summary);
+}
+
+static int merge_cut(struct flame_question *question, struct reader *reader)
+{
+	autoclean(cached) struct cached *summary = NULL;
+	int err = flame_cut_tree(question, &summary);
+
+	return err ? err : flame_merge_summary(question, reader, summary);
 }
 
 int flame_merge_tree(struct flame_question *question, struct reader *reader)
 {
-	struct forest forest = flame_forest(question);
-	uint64_t cut = flame_add_up(question, &forest);
+	struct forest forest = { .nodes = question->tree->nodes.items,
+				 .self = question->self.items,
+				 .total = question->total.items,
+				 .count = question->tree->nodes.count };
 
 	if (forest.count == 0)
 		return 0;
+	if (flame_cuts(question))
+		return merge_cut(question, reader);
+	forest_add_up(&forest);
 	if (question->walk)
 		return question->walk->add(question->walk->context, reader->catalog, question->tree,
 					   &forest);
-	return flame_merge_forest(question, reader->catalog, &forest, cut);
+	return flame_merge_forest(question, reader->catalog, &forest, 1);
 }

@@ -88,6 +88,23 @@ uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep)
 	return cut_after(counts, keep);
 }
 
+uint64_t forest_weigh_tree(const struct tree *tree, uint64_t *values, uint64_t keep)
+{
+	uint32_t counts[BUCKET_COUNT] = { 0 };
+
+	for (uint32_t i = tree->nodes.count; i-- > 0;) {
+		uint32_t parent = tree->nodes.items[i].parent;
+
+		assert(parent == TREE_NO_PARENT || parent < i);
+		if (!values[i])
+			continue;
+		counts[bucket_of(values[i])]++;
+		if (parent != TREE_NO_PARENT)
+			values[parent] = saturated_sum(values[parent], values[i]);
+	}
+	return tree->nodes.count <= keep ? 1 : cut_after(counts, keep);
+}
+
 /* The same, where totals are known. */
 static uint64_t find_cut(const struct forest *forest, uint64_t keep)
 {
@@ -101,70 +118,132 @@ static uint64_t find_cut(const struct forest *forest, uint64_t keep)
 
 /* ---- summaries ------------------------------------------------------------------------------- */
 
-static int64_t copy_node(const struct tree *from, struct tree_node node, uint32_t *locations,
-			 const uint32_t *mapped, struct tree *to)
+/* parent: its number there, or TREE_NO_PARENT. */
+static int64_t copy_node(const struct tree *from, uint32_t number, uint32_t parent,
+			 uint32_t *locations, struct tree *to)
 {
-	if (node.parent == TREE_NO_PARENT)
-		return tree_add_node(to, TREE_NO_PARENT, node.location);
-	if (node.location >= TREE_RESERVED_COUNT && !locations[node.location]) {
-		int64_t number = tree_add_location(to, from->builds.items[node.location],
-						   from->addresses.items[node.location]);
+	uint32_t location = from->nodes.items[number].location;
 
-		if (number < 0)
-			return number;
-		locations[node.location] = (uint32_t)number;
+	if (parent == TREE_NO_PARENT || location < TREE_RESERVED_COUNT)
+		return tree_add_node(to, parent, location);
+	if (!locations[location]) {
+		int64_t copy = tree_add_location(to, from->builds.items[location],
+						 from->addresses.items[location]);
+
+		if (copy < 0)
+			return copy;
+		locations[location] = (uint32_t)copy;
 	}
-	return tree_add_node(to, mapped[node.parent],
-			     node.location < TREE_RESERVED_COUNT ? node.location
-								 : locations[node.location]);
+	return tree_add_node(to, parent, locations[location]);
 }
 
-int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
-		     uint32_t *mapped, struct cached **ret)
+/* Room for so many more nodes with values. */
+static int extend_summary(struct cached *summary, size_t count)
 {
-	autoclean(cached) struct cached *summary = cached_new();
-	autofree uint32_t *locations = calloc((size_t)tree->builds.count + 1, sizeof(locations[0]));
-	size_t count = 0;
-	int err = summary && locations ? tree_init(&summary->tree) : -ENOMEM;
+	size_t before = summary->tree.nodes.count, all = before + count + 1;
+	uint64_t *self = reallocarray(summary->self, all, sizeof(self[0]));
+	uint64_t *total = NULL;
+	uint32_t *hidden = NULL;
 
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < forest->count; i++)
-		count += forest->total[i] >= cut || tree_is_root(tree, i);
-	summary->self = calloc(count + 1, sizeof(summary->self[0]));
-	summary->total = calloc(count + 1, sizeof(summary->total[0]));
-	summary->hidden = calloc(count + 1, sizeof(summary->hidden[0]));
-	if (!summary->self || !summary->total || !summary->hidden)
+	if (self) {
+		summary->self = self;
+		total = reallocarray(summary->total, all, sizeof(total[0]));
+	}
+	if (total) {
+		summary->total = total;
+		hidden = reallocarray(summary->hidden, all, sizeof(hidden[0]));
+	}
+	if (!hidden)
+		return -ENOMEM;
+	summary->hidden = hidden;
+	memset(hidden + before, 0, (count + 1) * sizeof(hidden[0]));
+	return 0;
+}
+
+/* Where it is not told, a node begins with its total, and each child takes its own. */
+static void take_child(struct cached *summary, uint32_t parent, uint64_t total)
+{
+	uint64_t self = summary->self[parent];
+
+	/* Less than all of them where totals ran over. */
+	summary->self[parent] = total < self ? self - total : 0;
+}
+
+/* Its nodes that pass the cut, to where there is room. In place of a total there is then where the
+ * node went: its number there, or with FOREST_HIDDEN of who counts it. */
+static int copy_heavy(const struct tree *tree, const struct forest *forest, uint64_t cut,
+		      struct cached *summary)
+{
+	autofree uint32_t *locations = calloc((size_t)tree->builds.count + 1, sizeof(locations[0]));
+	uint64_t *totals = forest->total;
+
+	if (!locations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < forest->count; i++) {
-		struct tree_node node = forest->nodes[i];
-		bool is_root = node.parent == TREE_NO_PARENT;
-
+		uint32_t parent = forest->nodes[i].parent;
+		bool is_root = parent == TREE_NO_PARENT;
+		uint32_t place = is_root ? TREE_NO_PARENT : (uint32_t)totals[parent];
 		uint32_t hidden = forest->hidden ? forest->hidden[i] : 0;
+		uint64_t total = totals[i];
 
-		if (forest->total[i] == 0)
+		if (total == 0)
 			continue;
-		if (!is_root && (mapped[node.parent] & FOREST_HIDDEN || forest->total[i] < cut)) {
-			mapped[i] = mapped[node.parent] | FOREST_HIDDEN;
-			summary->hidden[mapped[i] & ~FOREST_HIDDEN] += 1 + hidden;
+		if (!is_root && !(place & FOREST_HIDDEN) && !forest->self)
+			take_child(summary, place, total);
+		if (!is_root && (place & FOREST_HIDDEN || total < cut)) {
+			totals[i] = place | FOREST_HIDDEN;
+			summary->hidden[place & ~FOREST_HIDDEN] += 1 + hidden;
 			continue;
 		}
 
-		int64_t number = copy_node(tree, node, locations, mapped, &summary->tree);
+		int64_t number = copy_node(tree, i, place, locations, &summary->tree);
 
 		if (number < 0)
 			return (int)number;
-		assert((size_t)number < count);
-		mapped[i] = (uint32_t)number;
-		summary->self[number] = forest->self[i];
-		summary->total[number] = forest->total[i];
+		totals[i] = (uint64_t)number;
+		summary->self[number] = forest->self ? forest->self[i] : total;
+		summary->total[number] = total;
 		summary->hidden[number] += hidden;
 	}
-	tree_trim(&summary->tree);
-	summary->size =
-		tree_memory(&summary->tree) + count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
-	*ret = TAKE(summary);
 	return 0;
+}
+
+int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
+		     struct cached **summary)
+{
+	autoclean(cached) struct cached *sum = *summary ? TAKE(*summary) : cached_new();
+	size_t count = 0;
+	int err = sum ? 0 : -ENOMEM;
+
+	assert(forest->count == tree->nodes.count);
+	if (!err && sum->tree.builds.count == 0)
+		err = tree_init(&sum->tree);
+	for (uint32_t i = 0; i < forest->count; i++)
+		count += forest->total[i] >= cut || tree_is_root(tree, i);
+	if (!err)
+		err = extend_summary(sum, count);
+	if (!err)
+		err = copy_heavy(tree, forest, cut, sum);
+	if (err)
+		return err;
+	tree_trim(&sum->tree);
+	sum->size = tree_memory(&sum->tree) +
+		    sum->tree.nodes.count * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+	*summary = TAKE(sum);
+	return 0;
+}
+
+int forest_cut_summary(struct cached *all, uint64_t keep, struct cached **ret)
+{
+	struct forest forest = forest_of_summary(all);
+	int err;
+
+	*ret = NULL;
+	err = forest_summarize(&all->tree, &forest, find_cut(&forest, keep), ret);
+	if (!err)
+		(*ret)->sample_count = all->sample_count;
+	cached_release(all);
+	return err;
 }
 
 static int join_location(const struct tree *from, uint32_t location, uint32_t *locations,
@@ -261,21 +340,9 @@ int forest_join_summaries(struct cached *const *parts, size_t count, uint64_t ke
 			  struct cached **ret)
 {
 	autoclean(cached) struct cached *sum = cached_new();
-	autofree uint32_t *mapped = NULL;
 	int err = sum ? join_all(parts, count, sum) : -ENOMEM;
 
-	if (err)
-		return err;
-
-	struct forest forest = forest_of_summary(sum);
-
-	mapped = calloc((size_t)forest.count + 1, sizeof(mapped[0]));
-	if (!mapped)
-		return -ENOMEM;
-	err = forest_summarize(&sum->tree, &forest, find_cut(&forest, keep), mapped, ret);
-	if (!err)
-		(*ret)->sample_count = sum->sample_count;
-	return err;
+	return err ? err : forest_cut_summary(TAKE(sum), keep, ret);
 }
 
 struct forest forest_of_summary(const struct cached *summary)

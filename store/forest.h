@@ -12,7 +12,7 @@
  */
 struct forest {
 	const struct tree_node *nodes;
-	uint64_t *self;
+	uint64_t *self; /* NULL where nothing is left out: its total without its children's */
 	uint64_t *total;
 	const uint32_t *hidden; /* of a summary: what was left out below each node; else NULL */
 	uint32_t count;
@@ -28,13 +28,21 @@ void forest_add_up(const struct forest *forest);
  * the same; 1 for all. */
 uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep);
 
+/* The same in place: of each node of a tree its own becomes its total. */
+uint64_t forest_weigh_tree(const struct tree *tree, uint64_t *values, uint64_t keep);
+
 /*
  * Whoever looks at the whole host looks again a moment later, and finished segments don't change:
  * what of a segment passed the cut is kept, a tenth of it, and the next time is that much faster.
- * mapped: scratch, one for each node.
+ * The forest is of the tree, and its totals are gone afterwards: they are scratch, too, so that a
+ * node takes eight bytes. In *summary there may be other trees of the segment; NULL: a new one is
+ * made. When it fails there is none.
  */
 int forest_summarize(const struct tree *tree, const struct forest *forest, uint64_t cut,
-		     uint32_t *mapped, struct cached **ret);
+		     struct cached **summary);
+
+/* What of a summary that nobody else has about so many nodes hold, as above. Takes it. */
+int forest_cut_summary(struct cached *all, uint64_t keep, struct cached **ret);
 
 /*
  * The sum of summaries of one span, and of that about the keep heaviest nodes. What several

@@ -64,6 +64,7 @@ struct reading {
 	const struct segment *open;    /* the open one, whose lock is held; else NULL */
 	bool is_inside;		       /* all of its windows lie in the question's range */
 	bool is_lasting; /* who asks for the same times finds the same: it may be kept */
+	bool is_part;	 /* some of its services, and others come before or after them */
 };
 
 /* The callbacks of one question. All return 0, or a negative errno that ends it. */
@@ -74,6 +75,11 @@ struct reader_question {
 	/* What is asked for of a settled segment may come in parts, of services one after the
 	 * other, as that of segments that share trees does: large ones are read so. */
 	bool in_parts;
+	/* Then before the parts of a segment: 1 when it knows their sum, and none is visited. May
+	 * be NULL. */
+	int (*parts)(void *context, struct reader *reader, const struct reading *reading);
+	/* And after the last of them. May be NULL. */
+	int (*parts_end)(void *context, struct reader *reader, const struct reading *reading);
 	/* Which labels it groups by, and whether it wants to know of all; the selector's are known.
 	 */
 	const struct str *names;

@@ -190,13 +190,20 @@ int reader_visit_shared(struct reader *reader, const struct segment_rows *segmen
 int reader_visit_in_parts(struct reader *reader, const struct segment_row *row,
 			  const struct reading *reading)
 {
+	const struct reader_question *question = reader->question;
 	autoclean(statement) sqlite3_stmt *trees = NULL;
+	struct reading part = *reading;
 	uint64_t most = reader_nodes_together(reader->store);
 	int more = 1;
-	int err = database_prepare(reader->database,
-				   "SELECT service, node_count, 0, NULL FROM tree "
-				   "WHERE segment = ? ORDER BY service",
-				   &trees);
+	int err = question->parts ? question->parts(question->context, reader, reading) : 0;
+
+	if (err)
+		return err < 0 ? err : 0;
+	part.is_part = true;
+	err = database_prepare(reader->database,
+			       "SELECT service, node_count, 0, NULL FROM tree "
+			       "WHERE segment = ? ORDER BY service",
+			       &trees);
 
 	if (err)
 		return err;
@@ -207,12 +214,14 @@ int reader_visit_in_parts(struct reader *reader, const struct segment_row *row,
 		/* Not all that there are, neither now nor the next ones. */
 		if (more == 1)
 			reader->services.is_part = true;
-		err = more <= 0 ? more : reader_visit_whole(reader, row, reading);
+		err = more <= 0 ? more : reader_visit_whole(reader, row, &part);
 		if (!err)
 			err = reader_check_time(reader);
 		if (!err)
 			err = more;
 	}
 	reader->services = reader_all_services;
+	if (err >= 0 && question->parts_end)
+		err = question->parts_end(question->context, reader, reading);
 	return err < 0 ? err : 0;
 }

@@ -12,10 +12,15 @@ enum {
 	/* A node while it is read: itself, its own and its total, what it became; and its location.
 	 */
 	NODE_BYTES = 32,
+	/* Of the running segment's own tree, where light nodes are left out: what it has, and of
+	 * its location what it is called. */
+	RUNNING_BYTES = 16,
 	NODES_PER_SAMPLE = 2,
 	/* A node that is kept, with its share of names and tables. */
 	KEPT_BYTES = 112,
 	KEPT_ROLLED_PART = 16, /* of a chronicle's nodes so many weigh something in a range */
+	/* Of a large chronicle's tree the others are not read: of each there is a sum. */
+	SUM_BYTES = 8,
 	/* What a walk sums up by function: of so many samples one is in a place of its own, until
 	 * all of a host's are known. */
 	WALKED_BYTES = 96,
@@ -27,6 +32,16 @@ enum {
 	/* How often a client is looked at, which takes a lock's time. */
 	CHECK_NS = 20000000,
 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 static bool overlaps(const struct span *span, const struct store_question *asked)
 {
@@ -46,8 +61,7 @@ static uint64_t rolled_nodes(const struct store *store, const struct store_quest
 		if (!overlaps(span, asked))
 			continue;
 		/* The tree grows: the last piece knows all of it. */
-		if (pieces->pieces.items[pieces->pieces.count - 1].nodes > largest)
-			largest = pieces->pieces.items[pieces->pieces.count - 1].nodes;
+		largest = most(largest, pieces->pieces.items[pieces->pieces.count - 1].nodes);
 	}
 	return largest;
 }
@@ -55,10 +69,7 @@ static uint64_t rolled_nodes(const struct store *store, const struct store_quest
 /* Of a compact span that are read together. */
 static uint64_t compact_nodes(const struct store *store, const struct span *span)
 {
-	uint64_t most = reader_nodes_together(store);
-	uint64_t together = span->nodes < most ? span->nodes : most;
-
-	return span->nodes_max > together ? span->nodes_max : together;
+	return most(least(span->nodes, reader_nodes_together(store)), span->nodes_max);
 }
 
 /* What spans in the range have, at the most. */
@@ -71,11 +82,6 @@ struct extent {
 	uint64_t shared;   /* nodes that are read together of trees that segments share */
 	uint64_t rolled;   /* nodes of the largest tree of the host in chronicles */
 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* Samples of a span within the range: by its segments; or by time, where these are its writer's. */
 static uint64_t samples_within(const struct span *span, const struct store_question *asked)
@@ -114,10 +120,10 @@ static void include(const struct store *store, const struct span *span,
 	extent->nodes += nodes;
 	if (!span->is_sealed)
 		extent->running += nodes;
-	if (!span->shares_trees && span->segment_samples > extent->segment)
-		extent->segment = span->segment_samples;
-	if (span->shares_trees && compact_nodes(store, span) > extent->shared)
-		extent->shared = compact_nodes(store, span);
+	if (span->shares_trees)
+		extent->shared = most(extent->shared, compact_nodes(store, span));
+	else
+		extent->segment = most(extent->segment, span->segment_samples);
 }
 
 static struct extent find_extent(struct store *store, const struct store_question *asked)
@@ -150,6 +156,16 @@ uint64_t asking_nodes(struct store *store, const struct store_question *asked)
 	return is_selected(asked) ? extent.nodes / SELECTED_PART : extent.nodes;
 }
 
+/* What reading a tree of so many takes; of services each has its own in a chronicle. */
+static uint64_t rolled_bytes(uint64_t nodes, bool of_services)
+{
+	if (of_services)
+		return nodes / SELECTED_PART * NODE_BYTES;
+	if (nodes <= READER_WHOLE_TREE_NODE_COUNT_MAX)
+		return nodes * NODE_BYTES;
+	return nodes * SUM_BYTES + nodes / KEPT_ROLLED_PART * NODE_BYTES;
+}
+
 uint64_t asking_estimate(struct store *store, const struct store_question *asked,
 			 struct asking_way way)
 {
@@ -158,11 +174,13 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 			 (way.use == CHRONICLE_WHEN_GONE && asked->from_unix_ms < extent.oldest_ms);
 	uint64_t rolled = is_rolled ? extent.rolled : 0;
 	/* Where a segment ends, but for a window. */
-	uint64_t nodes = least(extent.segment * NODES_PER_SAMPLE, TREE_NODE_COUNT_SOFT);
+	uint64_t whole = least(extent.segment * NODES_PER_SAMPLE, TREE_NODE_COUNT_SOFT);
+	uint64_t nodes = whole;
 	uint64_t kept = 0;
 
-	if (extent.shared > nodes)
-		nodes = extent.shared;
+	if (!way.walks && !way.keeps_all)
+		nodes = least(whole, reader_nodes_together(store));
+	nodes = most(nodes, extent.shared);
 	if (way.walks)
 		kept = least(extent.samples / WALKED_PER_SAMPLE_PART * WALKED_BYTES,
 			     WALKED_BYTES_MAX);
@@ -175,11 +193,12 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		       KEPT_BYTES;
 	if (is_selected(asked)) {
 		nodes /= SELECTED_PART;
+		whole /= SELECTED_PART;
 		kept /= SELECTED_PART;
 	}
-	if (rolled > nodes)
-		nodes = rolled;
-	return BASE_BYTES + nodes * NODE_BYTES + kept;
+	return BASE_BYTES + kept +
+	       most(rolled_bytes(rolled, is_selected(asked)),
+		    most(nodes * NODE_BYTES, whole * RUNNING_BYTES));
 }
 
 int asking_enter(struct store *store, const struct store_question *asked, struct asking_way way,

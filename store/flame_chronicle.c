@@ -19,9 +19,6 @@
 
 #define LONG_MS INT64_C(86400000)
 
-/* A tree of the host with more nodes is read in part: four times what the page shows. */
-enum { TREE_WHOLE_NODE_COUNT_MAX = 16384 };
-
 /* Whether all stacks are kept, and may well not find room. */
 static bool has_too_many(const struct flame_question *question)
 {
@@ -154,7 +151,8 @@ static int count_to_pick_from(const struct flame_question *question, const struc
 	if (scope != CHRONICLE_HOST || flame_is_by_service(question) || reader_hides(reader))
 		return 0;
 	err = growth_count(reader->database, scope, &count);
-	if (!err && (count > TREE_WHOLE_NODE_COUNT_MAX || count > question->store->nodes_together))
+	if (!err &&
+	    (count > READER_WHOLE_TREE_NODE_COUNT_MAX || count > question->store->nodes_together))
 		*ret = count;
 	return err;
 }

@@ -8,12 +8,12 @@
 
 #include "base/clock.h"
 
-void gate_init(struct gate *gate, uint64_t size)
+void gate_init(struct gate *gate, uint64_t size, uint32_t count_max)
 {
 	pthread_condattr_t attributes;
 
-	assert(size > 0);
-	*gate = (struct gate){ .size = size };
+	assert(size > 0 && count_max > 0);
+	*gate = (struct gate){ .size = size, .count_max = count_max };
 	/* None of these can fail on Linux with these arguments. */
 	(void)pthread_mutex_init(&gate->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
@@ -24,7 +24,7 @@ void gate_init(struct gate *gate, uint64_t size)
 
 void gate_done(struct gate *gate)
 {
-	assert(gate->taken == 0 && gate->serving == gate->next_ticket);
+	assert(gate->count == 0 && gate->taken == 0 && gate->serving == gate->next_ticket);
 	(void)pthread_cond_destroy(&gate->changed);
 	(void)pthread_mutex_destroy(&gate->lock);
 }
@@ -42,7 +42,10 @@ static int wait_for_change(struct gate *gate, uint64_t deadline_monotonic_ns)
 
 static bool has_room(const struct gate *gate, uint64_t bytes)
 {
-	return gate->taken == 0 || (gate->taken < gate->size && bytes <= gate->size - gate->taken);
+	if (gate->count == 0)
+		return true;
+	return gate->count < gate->count_max && gate->taken < gate->size &&
+	       bytes <= gate->size - gate->taken;
 }
 
 /* Whoever came before has gone in, or gone away: those who gave up pass their turn on. */
@@ -60,6 +63,7 @@ int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns
 		err = wait_for_change(gate, deadline_monotonic_ns);
 	if (has_room(gate, bytes)) {
 		err = 0;
+		gate->count++;
 		gate->taken += bytes;
 		if (gate->taken > gate->peak)
 			gate->peak = gate->taken;
@@ -74,7 +78,8 @@ int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns
 void gate_leave(struct gate *gate, uint64_t taken)
 {
 	(void)pthread_mutex_lock(&gate->lock);
-	assert(taken <= gate->taken);
+	assert(gate->count > 0 && taken <= gate->taken);
+	gate->count--;
 	gate->taken -= taken;
 	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->lock);

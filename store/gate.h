@@ -5,21 +5,25 @@
 #include <stdint.h>
 
 /*
- * How much memory all questions that run may take together. Each says what it will take, and waits
- * in its turn until there is so much; one that wants more than all there is waits to be alone, and
- * takes what it takes.
+ * How much memory all questions that run may take together, and how many run. Each says what it
+ * will take, and waits in its turn until there is so much; one that wants more than all there is
+ * waits to be alone, and takes what it takes.
  */
 struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint64_t size;
-	uint64_t taken; /* guarded by lock, as are these: */
+	uint32_t count_max;
+	uint32_t count; /* that are in; guarded by lock, as are these: */
+	uint64_t taken;
 	uint64_t peak;
 	uint64_t next_ticket;
 	uint64_t serving; /* the ticket whose turn it is */
 };
 
-void gate_init(struct gate *gate, uint64_t size);
+#define GATE_ANY_COUNT UINT32_MAX
+
+void gate_init(struct gate *gate, uint64_t size, uint32_t count_max);
 void gate_done(struct gate *gate);
 
 /* What was taken leaves through ret, for gate_leave(). -ETIMEDOUT; a deadline of 0 is none. */

@@ -44,6 +44,9 @@ enum {
 	 * has more: a full 64-core host has millions, of which a question takes 40 bytes each.
 	 */
 	READER_TOGETHER_PART = 4,
+	/* A chronicle's tree of the host with more nodes is read in part: four times what the page
+	 * shows. */
+	READER_WHOLE_TREE_NODE_COUNT_MAX = 16384,
 	READER_PAIRS_KNOWN = 1024, /* a power of two; a host of 400 services has 800 */
 };
 

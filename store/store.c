@@ -164,6 +164,14 @@ static int resume(struct store *store)
 	return 0;
 }
 
+/* So many as there are CPUs: more only wait for each other, each with memory of its own. */
+static uint32_t question_count_max(void)
+{
+	long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return count > SCRATCH_COUNT_MAX ? (uint32_t)count : SCRATCH_COUNT_MAX;
+}
+
 void store_init(struct store *store)
 {
 	pthread_condattr_t attributes;
@@ -174,7 +182,7 @@ void store_init(struct store *store)
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&store->doubted, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
-	gate_init(&store->gate, QUESTION_MEMORY_MAX);
+	gate_init(&store->gate, QUESTION_MEMORY_MAX, question_count_max());
 	scratches_init(&store->scratches);
 	store->lock_fd = -1;
 	store->nodes_together = READER_NODE_COUNT_TOGETHER;

@@ -14,7 +14,7 @@
 #include "store/gate.h"
 #include "tests/support/tier.h"
 
-enum { SIZE = 100, THREADS = 8, ROUNDS = 400 };
+enum { SIZE = 100, THREADS = 8, COUNT_MAX = 5, ROUNDS = 400 };
 
 static void more_than_there_is_waits_for_all_of_it(void **state)
 {
@@ -25,7 +25,7 @@ static void more_than_there_is_waits_for_all_of_it(void **state)
 	uint64_t peak = 0;
 
 	(void)state;
-	gate_init(&gate, SIZE);
+	gate_init(&gate, SIZE, THREADS);
 	assert_int_equal(gate_enter(&gate, 7 * SIZE, 0, &all), 0);
 	assert_int_equal(all, 7 * SIZE);
 	/* Nothing is left, and who gave up is no longer in anybody's way. */
@@ -42,9 +42,28 @@ static void more_than_there_is_waits_for_all_of_it(void **state)
 	gate_done(&gate);
 }
 
+static void no_more_are_inside_than_may_be(void **state)
+{
+	struct gate gate;
+	uint64_t taken[3] = { 0 };
+
+	(void)state;
+	gate_init(&gate, SIZE, 2);
+	assert_int_equal(gate_enter(&gate, 1, 0, &taken[0]), 0);
+	assert_int_equal(gate_enter(&gate, 0, 0, &taken[1]), 0);
+	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &taken[2]),
+			 -ETIMEDOUT);
+	gate_leave(&gate, taken[1]);
+	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &taken[2]), 0);
+	gate_leave(&gate, taken[0]);
+	gate_leave(&gate, taken[2]);
+	gate_done(&gate);
+}
+
 struct crowd {
 	struct gate gate;
-	_Atomic uint64_t inside;
+	_Atomic uint64_t inside; /* what they take */
+	_Atomic uint32_t count;	 /* how many there are */
 	_Atomic uint64_t too_many;
 	_Atomic uint64_t entered;
 	_Atomic uint64_t seed;
@@ -64,10 +83,13 @@ static void *come_and_go(void *context)
 			continue;
 		if ((crowd->inside += taken) > SIZE)
 			crowd->too_many++;
+		if (++crowd->count > COUNT_MAX)
+			crowd->too_many++;
 		crowd->entered++;
 		if (seed >> 63)
 			(void)nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
 		crowd->inside -= taken;
+		crowd->count--;
 		gate_leave(&crowd->gate, taken);
 	}
 	return NULL;
@@ -79,7 +101,7 @@ static void those_inside_never_take_more_than_there_is(void **state)
 	pthread_t threads[THREADS];
 
 	(void)state;
-	gate_init(&crowd.gate, SIZE);
+	gate_init(&crowd.gate, SIZE, COUNT_MAX);
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowd), 0);
 	for (int i = 0; i < THREADS; i++)
@@ -93,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(more_than_there_is_waits_for_all_of_it),
+		cmocka_unit_test(no_more_are_inside_than_may_be),
 		cmocka_unit_test(those_inside_never_take_more_than_there_is),
 	};
 

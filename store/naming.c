@@ -787,6 +787,29 @@ static int add_location(struct naming *naming, const struct catalog *catalog,
 	return 0;
 }
 
+/* Where its function begins, if that is all that will be known of it; else the address itself. */
+static uint64_t function_address(struct naming *naming, uint32_t number, uint64_t address)
+{
+	struct naming_build build = ask_build(naming, number);
+	uint32_t function;
+	uint64_t start;
+
+	if (!build.module || build.identity.kind == IDENTITY_PROCESS_CODE ||
+	    symbols_has_lines(build.module))
+		return address;
+	function = symbol_module_find(build.module, address);
+	if (function == SYMBOL_NONE)
+		return address;
+	start = symbol_module_start(build.module, function);
+	/* Functions may overlap. */
+	return symbol_module_find(build.module, start) == function ? start : address;
+}
+
+static uint32_t find_location(const struct naming *naming, struct location_key key)
+{
+	return table_find(&naming->locations, location_hash(key), &key, location_equals, naming);
+}
+
 int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t build,
 		uint64_t address, struct frame_names *ret)
 {
@@ -804,9 +827,14 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		key.is_named = 0;
 	}
 
-	uint32_t found =
-		table_find(&naming->locations, location_hash(key), &key, location_equals, naming);
+	uint32_t found = find_location(naming, key);
 
+	/* A leaf may be anywhere in its function: half a million places of a busy host's ten
+	 * minutes. */
+	if (found == TABLE_NONE && !key.is_named && !is_folded) {
+		key.address = function_address(naming, key.build, address);
+		found = find_location(naming, key);
+	}
 	if (found == TABLE_NONE)
 		return add_location(naming, catalog, key, ret);
 	*ret = naming->location_items.items[found].found;

@@ -642,14 +642,25 @@ uint64_t symbol_module_start(const struct symbol_module *module, uint32_t functi
 static_assert(LINE_SCOPE_NONE == SYMBOL_NONE, "handed on as it is");
 static_assert((int)LINE_DEPTH_MAX == (int)SYMBOL_CALL_DEPTH_MAX, "one limit");
 
+/* Lines can be read of it. */
+static bool has_source(const struct symbol_module *module)
+{
+	enum { ANYWHERE = SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_LINES_IN_DEBUG_FILE };
+
+	return symbol_file_header(module->file)->sources & ANYWHERE;
+}
+
+bool symbols_has_lines(const struct symbol_module *module)
+{
+	return has_source(module) || symbol_file_lines(module->file)->block_count > 0;
+}
+
 /* There are some, and they were not read yet. */
 static bool awaits_line(const struct symbol_module *module, uint64_t address)
 {
-	enum { ANYWHERE = SYMBOL_FILE_LINES_IN_ELF | SYMBOL_FILE_LINES_IN_DEBUG_FILE };
 	uint64_t vaddr;
 
-	return (symbol_file_header(module->file)->sources & ANYWHERE) &&
-	       symbol_file_vaddr(module->file, address, &vaddr) &&
+	return has_source(module) && symbol_file_vaddr(module->file, address, &vaddr) &&
 	       !line_rows_cover(symbol_file_lines(module->file), vaddr);
 }
 

@@ -229,6 +229,9 @@ bool symbol_module_place(const struct symbol_module *module, uint64_t address,
  */
 bool symbols_wish_lines(struct symbols *symbols, struct symbol_module *module, uint64_t address);
 
+/* Whether lines are known of any address, or may be: if not, all of a function is one place. */
+bool symbols_has_lines(const struct symbol_module *module);
+
 /* Whether lines are known of an address, or may be when they are wished for. */
 bool symbols_may_have_lines(const struct symbol_module *module, uint64_t address);
 

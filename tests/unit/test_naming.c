@@ -11,9 +11,8 @@
 
 #include <cmocka.h>
 
-#include <ftw.h>
-
 #include "base/clock.h"
+#include "base/folder.h"
 #include "store/catalog.h"
 #include "store/naming.h"
 #include "symbols/symbols.h"
@@ -36,14 +35,6 @@ struct host {
 	struct catalog catalog;
 	uint32_t builds[MODULE_COUNT];
 };
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
 
 static struct identity identity_of(uint32_t module)
 {
@@ -111,7 +102,7 @@ static int tear_down(void **state)
 
 	catalog_done(&host->catalog);
 	symbols_close(host->symbols);
-	nftw(host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	folder_remove(host->folder);
 	free(host);
 	return 0;
 }
@@ -162,10 +153,36 @@ static void names_more_modules_than_it_holds(void **state)
 	assert_int_equal(open_files(host), 0);
 }
 
+/* A leaf may be anywhere in its function: where no lines are known, all of it is one place. */
+static void a_function_without_lines_is_one_place(void **state)
+{
+	struct host *host = *state;
+	struct naming *naming = NULL;
+
+	assert_int_equal(naming_new(host->symbols, &naming), 0);
+	for (uint32_t function = 0; function < FUNCTION_COUNT; function++) {
+		uint64_t start = ELF_MAKER_TEXT_OFFSET + function * FUNCTION_BYTES;
+
+		/* From the last to the first: the start is not what is asked for first. */
+		for (uint64_t at = FUNCTION_BYTES; at-- > 0;) {
+			struct frame_names frames;
+
+			assert_int_equal(naming_find(naming, &host->catalog, host->builds[0],
+						     start + at, &frames),
+					 0);
+			assert_int_equal(frames.count, 1);
+			assert_int_equal(frames.first, function);
+		}
+	}
+	naming_free(naming);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names_more_modules_than_it_holds, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_function_without_lines_is_one_place, set_up,
 						tear_down),
 	};
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "store/store.h"
 #include "symbols/symbol_folder.h"
 #include "symbols/symbols.h"
@@ -228,7 +229,7 @@ int main(void)
 		err = find_modules(&bench);
 	if (!err)
 		err = measure(&bench);
-	remove_folder(bench.root);
+	folder_remove(bench.root);
 	if (err)
 		fprintf(stderr, "%s\n", strerror(-err));
 	return err != 0;

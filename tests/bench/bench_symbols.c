@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "symbols/debug_folder.h"
 #include "symbols/elf_file.h"
 #include "symbols/symbol_maker.h"

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "collector/sampler.h"
 #include "tests/support/hearth.h"
 #include "tests/support/profiler.h"
@@ -423,6 +424,6 @@ int main(int argument_count, char **arguments)
 		make_programs(&loads[i]);
 		measure_load(&loads[i], name, seconds ? strtod(seconds, NULL) : 60);
 	}
-	remove_folder(folder);
+	folder_remove(folder);
 	return 0;
 }

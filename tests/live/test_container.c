@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 /* No library of the host's is there: static, and without any name. */
@@ -121,7 +122,7 @@ static void names_appear_with_a_debug_file_in_a_container(void **state)
 	wait_for_name(pid, "hidden_work", 35, "the debug file");
 	assert_int_equal(kill(pid, SIGTERM), 0);
 	(void)pclose(pipe);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void inlined_calls_appear_with_what_debug_files_share(void **state)
@@ -150,7 +151,7 @@ static void inlined_calls_appear_with_what_debug_files_share(void **state)
 	wait_for_name(pid, "inlined_step", 60, "the file of dwz");
 	assert_int_equal(kill(pid, SIGTERM), 0);
 	(void)pclose(pipe);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/folder.h"
 #include "base/verdict.h"
 #include "collector/sampler.h"
 #include "tests/support/hearth.h"
@@ -140,7 +141,7 @@ static void set_up(struct profiler *profiler, const char *more_source)
 static void tear_down(struct profiler *profiler)
 {
 	profiler_stop(profiler);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void assert_walked_in_the_kernel(struct profiler *profiler)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 /* Asks until so much CPU time is there. */
@@ -63,7 +64,7 @@ static void try_own(const char *kind, double least)
 	json_decref(wait_for_flame("from=now-5m", pid, 9.5));
 	snprintf(range, sizeof(range), "/tmp/perf-%d.map", pid);
 	(void)unlink(range);
-	remove_folder(folder);
+	folder_remove(folder);
 
 	for (int i = 0; i < 2; i++) {
 		/* Apart from the change by more than a window. */
@@ -164,7 +165,7 @@ static void node_is_named_by_its_perf_map(void **state)
 	assert_true(flame_has_below(flame, "JS:*leafwork", 4, "JS:~Module.load") ||
 		    flame_has_below(flame, "LazyCompile:*leafwork", 4, "LazyCompile:~Module.load"));
 	json_decref(flame);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* It writes its dump when 2 MB are full, and when it ends: until then nothing has a name. */
@@ -194,7 +195,7 @@ static void node_is_named_by_its_jitdump_afterwards(void **state)
 	}
 	print_message("# node, by its jitdump: %.1f %% in leafwork\n", 100 * named);
 	assert_true(named > 0.7);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static const char java_program[] = "public class Work {\n"
@@ -235,7 +236,7 @@ static void java_is_named_once_it_wrote_its_map(void **state)
 	print_message("# java: %.1f %% in Work\n", 100 * named);
 	assert_true(named > 0.7);
 	json_decref(flame);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

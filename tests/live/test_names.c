@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 static json_t *flame_of(pid_t pid, const char *from)
@@ -160,7 +161,7 @@ static void try_program(const struct program *program)
 	assert_true(flame_has_below(flame, program->functions[2], -1, program->functions[1]));
 	json_decref(flame);
 	end_program(pid);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void inlined_calls_are_frames(void **state)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/parse.h"
 #include "base/window.h"
 #include "collector/sampler.h"
@@ -551,7 +552,7 @@ static int tear_down(void **state)
 	}
 	profiler_stop(&profiler);
 	if (folder[0])
-		remove_folder(folder);
+		folder_remove(folder);
 	return 0;
 }
 

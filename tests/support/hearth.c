@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/hearth.h"
+#include "base/folder.h"
 #include "tests/support/tier.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -147,19 +147,6 @@ int shell_output(char *output, size_t size, const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-	(void)status;
-	(void)kind;
-	(void)place;
-	return remove(path);
-}
-
-void remove_folder(const char *path)
-{
-	(void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 void skip_without(const char *what, const char *output)
 {
 	const char *required = getenv("HEARTH_REQUIRE_CLIENTS");
@@ -242,7 +229,7 @@ int hearth_stop(struct hearth *hearth)
 {
 	int code = hearth->child.pid ? child_stop(&hearth->child, 20) : 0;
 
-	remove_folder(hearth->folder);
+	folder_remove(hearth->folder);
 	return code;
 }
 

@@ -82,9 +82,6 @@ extern struct hearth shared_hearth;
 int shared_hearth_start(void **state);
 int shared_hearth_stop(void **state);
 
-/* Removes a folder and what is in it. */
-void remove_folder(const char *path);
-
 /* The pid of the program of that name among hearth's children, 0 when there is none. */
 pid_t hearth_program(const struct hearth *hearth, const char *name);
 

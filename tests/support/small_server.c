@@ -2,12 +2,12 @@
 #include "tests/support/small_server.h"
 
 #include <assert.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/limits.h"
 #include "store/records.h"
 #include "store/store.h"
@@ -16,8 +16,6 @@
 #include "symbols/unwind_tables.h"
 #include "web/kept.h"
 #include "web/otlp_kits.h"
-
-enum { WALK_DESCRIPTORS = 8 };
 
 static void open_parts(struct small_server *small)
 {
@@ -82,19 +80,11 @@ void small_server_restart(struct small_server *small)
 	open_parts(small);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
 void small_server_close(struct small_server *small)
 {
 	close_parts(small);
 	small->server.otlp_kits = otlp_kits_free(small->server.otlp_kits);
-	(void)nftw(small->folder, remove_one, WALK_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+	folder_remove(small->folder);
 }
 
 struct window *window_copy(const struct window *window)

@@ -3,12 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "tests/support/call_graph.h"
 
 enum { BATCH_SIZE_MAX = 64 << 20, SERVICE_COUNT = 4 };
@@ -26,19 +26,11 @@ void store_scene_init(struct store_scene *scene, const char *below)
 		abort();
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
 void store_scene_done(struct store_scene *scene)
 {
 	scene->store = store_close(scene->store);
 	scene->batch = batch_free(scene->batch);
-	(void)nftw(scene->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	folder_remove(scene->folder);
 }
 
 int store_scene_open(struct store_scene *scene)

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/window.h"
 #include "tests/support/hearth.h"
 #include "web/recording.h"
@@ -210,7 +211,7 @@ static int stop(void **state)
 	struct scene *scene = *state;
 	int code = hearth_stop(&scene->hearth);
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	free(scene);
 	return code;
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 #include "tests/support/otlp_maker.h"
 #include "web/compression.h"
@@ -37,7 +38,7 @@ static int stop(void **state)
 {
 	struct scene *scene = *state;
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	free(scene);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 #include "tests/support/tier.h"
 
@@ -242,7 +243,7 @@ static void what_is_deleted_stays_away_and_all_else_stays(void **state)
 	}
 	assert_int_equal(child_stop(&scene.hearth.child, 20), 0);
 	check_files(&scene);
-	remove_folder(scene.hearth.folder);
+	folder_remove(scene.hearth.folder);
 	(void)unlink(scene.socket);
 }
 

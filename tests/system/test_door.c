@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/descriptors.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 enum { ANSWER_SIZE = 65536 };
@@ -43,7 +44,7 @@ static int close_scene(void **state)
 {
 	struct door_scene *scene = *state;
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	free(scene);
 	return 0;
 }

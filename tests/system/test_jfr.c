@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "store/batch_private.h"
 #include "tests/support/hearth.h"
 #include "web/jfr_names.h"
@@ -489,7 +490,7 @@ static int make_folder(void **state)
 static int drop_folder(void **state)
 {
 	(void)state;
-	remove_folder(folder);
+	folder_remove(folder);
 	return 0;
 }
 

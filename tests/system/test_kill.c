@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/parse.h"
 #include "tests/support/hearth.h"
 #include "tests/support/tier.h"
@@ -187,7 +188,7 @@ static void survives_being_killed_at_any_moment(void **state)
 	check_files(hearth.folder);
 	kill(burn.pid, SIGKILL);
 	(void)child_wait(&burn, 5);
-	remove_folder(hearth.folder);
+	folder_remove(hearth.folder);
 }
 
 int main(void)

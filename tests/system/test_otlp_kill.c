@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 #include "tests/support/tier.h"
 
@@ -211,7 +212,7 @@ static void keeps_what_it_acknowledged(void **state)
 	if (shell_output(output, sizeof(output), "%s store verify --data %s 2>&1",
 			 build_path("hearth", program, sizeof(program)), hearth.folder))
 		fail_msg("%s", output);
-	remove_folder(hearth.folder);
+	folder_remove(hearth.folder);
 }
 
 int main(void)

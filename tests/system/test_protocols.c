@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 enum { OUTPUT_SIZE = 1 << 17 };
@@ -53,7 +54,7 @@ static int stop(void **state)
 
 	int code = hearth_stop(&scene->hearth);
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	free(scene);
 	return code;
 }

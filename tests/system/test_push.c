@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "symbols/elf_file.h"
 #include "tests/support/elf_maker.h"
 #include "tests/support/hearth.h"
@@ -223,7 +224,7 @@ static void names_come_after_the_profile(void **state)
 	ask_of_symbols(&scene, "DeleteDebuginfo", "{\"gnuBuildId\":\"xyz!", "\"}");
 	assert_said("400 ");
 	assert_int_equal(hearth_stop(&scene.hearth), 0);
-	remove_folder(scene.folder);
+	folder_remove(scene.folder);
 }
 
 /* ---- clients that go --------------------------------------------------------------------------
@@ -341,7 +342,7 @@ static void who_goes_midway_is_stored_once(void **state)
 			fail_msg("%d: %.0f samples", leaver, samples_of(&scene, leaver));
 	}
 	assert_int_equal(hearth_stop(&scene.hearth), 0);
-	remove_folder(scene.folder);
+	folder_remove(scene.folder);
 }
 
 int main(void)

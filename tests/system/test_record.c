@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 enum { OUTPUT_SIZE = 1 << 20 };
@@ -50,7 +51,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	remove_folder(folder);
+	folder_remove(folder);
 	return 0;
 }
 

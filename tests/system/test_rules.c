@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 #include "tests/support/otlp_maker.h"
 
@@ -102,7 +103,7 @@ static void open_scene(struct scene *scene, const char *rules)
 static void close_scene(struct scene *scene)
 {
 	assert_int_equal(hearth_stop(&scene->hearth), 0);
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 }
 
 static void need_curl(void)

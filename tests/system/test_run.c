@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 enum { NOBODY = 65534 };
@@ -81,7 +82,7 @@ static void refuses_to_listen_for_strangers(void **state)
 	says(&child, "0.0.0.0");
 	says(&child, "ssh -L");
 	assert_int_equal(RUN(&child, "serve", "--data", folder, "--http", "127.0.0.1"), EX_CONFIG);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void names_who_has_its_port(void **state)
@@ -104,7 +105,7 @@ static void names_who_has_its_port(void **state)
 	snprintf(owner, sizeof(owner), "port %u is taken by pid %d (test_run)",
 		 ntohs(address.sin_port), (int)getpid());
 	says(&child, owner);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* Beside a Pyroscope that has the port, the other addresses are served, and it is said. */
@@ -158,7 +159,7 @@ static void serves_and_stops_cleanly(void **state)
 	hearth_start(&hearth, "serve", NULL);
 	assert_int_equal(child_stop(&hearth.child, 10), 0);
 	/* The folder is made, with those above it. */
-	remove_folder(hearth.folder);
+	folder_remove(hearth.folder);
 	hearth_start_again(&hearth, "serve", NULL);
 	assert_int_equal(http_ask(hearth.port, "/ready", NULL, &body), 200);
 	assert_memory_equal(body, "ready", 5);
@@ -204,7 +205,7 @@ static void serves_without_the_rights_for_bpf(void **state)
 	says(&child, "serving all the same");
 	assert_int_equal(child_stop(&child, 10), 0);
 	unlink(copy);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* What runs before the program is in the kernel is not seen. */
@@ -297,7 +298,7 @@ static void replays_what_it_recorded(void **state)
 	assert_true(flame_total(flame, "spend_seventy") > 0.6 * recorded);
 	json_decref(flame);
 	assert_int_equal(hearth_stop(&hearth), 0);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 /* What the programs tell a service manager: we are one, at an abstract address. */
@@ -88,7 +89,7 @@ static void the_server_tells_its_manager(void **state)
 	assert_true(hears(&manager, "STOPPING=1\n", 20));
 	/* A second signal would end it at once. */
 	assert_int_equal(child_wait(&hearth.child, 20), 0);
-	remove_folder(hearth.folder);
+	folder_remove(hearth.folder);
 	manager_stop(&manager);
 }
 
@@ -127,7 +128,7 @@ static void the_collector_tells_its_manager(void **state)
 		assert_true(hears(&manager, "WATCHDOG=1", 20));
 	assert_int_equal(child_stop(&collector, 20), 0);
 	manager_stop(&manager);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 struct fixture {
@@ -43,7 +44,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	remove_folder(f->folder);
+	folder_remove(f->folder);
 	free(f);
 	return 0;
 }
@@ -295,7 +296,7 @@ static void ends_with_its_terminal(void **state)
 	}
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 /* The parent-death signal of who started it is in force to the end: no test leaves one behind. */
@@ -357,7 +358,7 @@ static void dies_with_who_started_it(void **state)
 		fail_msg("hearth run outlived who started it");
 	}
 	sleep_seconds(0.5); /* its programs leave the folder */
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/limits.h"
 #include "base/link.h"
 #include "tests/support/generator.h"
@@ -124,7 +125,7 @@ static int tear_down(void **state)
 {
 	struct tool_scene *scene = *state;
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	free(scene);
 	return 0;
 }
@@ -177,7 +178,7 @@ static void looks_at_a_store_in_use_and_one_that_is_not(void **state)
 	says(scene, "sound");
 	says(scene, "6000 samples");
 	says(scene, "1 files, 0 damaged");
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 #define SETTINGS "/settings.v1.SettingsService/"
@@ -242,7 +243,7 @@ static void a_stopped_store_is_backed_up_with_its_logs(void **state)
 	(void)child_wait(&scene->hearth.child, 10);
 	snprintf(arguments, sizeof(arguments), "backup %s", scene->backup);
 	assert_int_equal(tool(scene, arguments, folder), 0);
-	remove_folder(folder);
+	folder_remove(folder);
 	snprintf(scene->hearth.folder, sizeof(scene->hearth.folder), "%s", scene->backup);
 	hearth_start_again(&scene->hearth, "serve", (const char *[]){ NULL });
 	/* The last seconds may not have been committed. */
@@ -274,7 +275,7 @@ static void damage_is_told_and_left_alone(void **state)
 	for (int i = 0; i < count; i++)
 		free(entries[i]);
 	free(entries);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 static void says_what_it_wants(void **state)

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/limits.h"
 #include "base/link.h"
 #include "base/window.h"
@@ -208,7 +209,7 @@ static int tear_down(void **state)
 	struct scene *scene = *state;
 	int code = hearth_stop(&scene->hearth);
 
-	remove_folder(scene->folder);
+	folder_remove(scene->folder);
 	return code == 0 ? 0 : -1;
 }
 

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/folder.h"
 #include "tests/support/hearth.h"
 
 enum { OUTPUT_SIZE = 1 << 16 };
@@ -68,7 +69,7 @@ static int tear_down(void **state)
 	struct top_scene *scene = *state;
 
 	child_stop(&scene->rude, 10);
-	remove_folder(scene->rude_folder);
+	folder_remove(scene->rude_folder);
 	child_stop(&scene->burner, 10);
 	assert_int_equal(hearth_stop(&scene->hearth), 0);
 	free(scene);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "symbols/elf_file.h"
 #include "symbols/file_hash.h"
 #include "symbols/symbols.h"
@@ -87,7 +88,7 @@ static void files_are_found_by_it(void **state)
 	assert_int_equal(symbols_open(folder, "", &symbols), 0);
 	own_file_has_name(symbols, &hash, offset, "is_named_by_the_hash");
 	symbols_close(symbols);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "store/selector.h"
 #include "store/store.h"
 #include "tests/support/hearth.h"
@@ -189,7 +190,7 @@ static int tear_down(void **state)
 	store_close(fixture->store);
 	batch_free(fixture->batch);
 	free(fixture->stacks);
-	remove_folder(fixture->folder);
+	folder_remove(fixture->folder);
 	free(fixture);
 	return 0;
 }

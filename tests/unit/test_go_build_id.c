@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "base/identity.h"
 #include "symbols/elf_file.h"
 #include "symbols/symbols.h"
@@ -102,7 +103,7 @@ static void files_are_found_by_it(void **state)
 	assert_null(symbols_acquire(symbols, &go));
 	assert_int_not_equal(elf_file_identify(elf, &go, &found), 0);
 	symbols_close(symbols);
-	remove_folder(folder);
+	folder_remove(folder);
 }
 
 int main(void)

@@ -7,7 +7,6 @@
  * program's clocks are replaced when it is linked (--wrap): they go with the batches.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "store/batch.h"
 #include "store/selector.h"
 #include "store/store.h"
@@ -403,14 +403,6 @@ static void assert_answers(struct store *store, uint64_t seed, uint64_t last,
 /* ---- lives ------------------------------------------------------------------------------------
  */
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
 /* The last batch that the child was told is on disk. */
 static uint64_t let_live_and_kill(const char *folder, uint64_t seed, uint64_t *luck,
 				  uint64_t before)
@@ -536,7 +528,7 @@ static void what_was_acknowledged_is_there_once(void **state)
 			lives++;
 		} while (last < BATCHES_MAX && real_ns() < end_ns);
 		batches += last;
-		assert_int_equal(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+		folder_remove(folder);
 	} while (real_ns() < end_ns);
 	printf("# %u lives, %llu batches; at most %u spans written anew, %llu pieces\n", lives,
 	       (unsigned long long)batches, seen.compact, (unsigned long long)seen.pieces);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/folder.h"
 #include "base/parse.h"
 #include "base/settings_file.h"
 #include "tests/support/hearth.h"
@@ -40,7 +41,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	remove_folder(f->folder);
+	folder_remove(f->folder);
 	buf_done(&f->errors);
 	free(f);
 	return 0;

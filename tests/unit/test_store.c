@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/folder.h"
 #include "store/database.h"
 #include "store/pool.h"
 #include "store/selector.h"
@@ -97,14 +97,6 @@ static void reopen(struct fixture *fixture)
 	open_store(fixture);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
 /* Everything that is committed, as it would be found after kill -9: files and their logs. */
 static void crash(struct fixture *fixture)
 {
@@ -116,7 +108,7 @@ static void crash(struct fixture *fixture)
 	snprintf(command, sizeof(command), "cp -a %s/. %s", fixture->folder, folder);
 	assert_int_equal(system(command), 0);
 	fixture->store = store_close(fixture->store);
-	assert_int_equal(nftw(fixture->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	folder_remove(fixture->folder);
 	memcpy(fixture->folder, folder, sizeof(folder));
 	open_store(fixture);
 }
@@ -142,7 +134,7 @@ static int tear_down(void **state)
 
 	store_close(fixture->store);
 	batch_free(fixture->batch);
-	assert_int_equal(nftw(fixture->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	folder_remove(fixture->folder);
 	free(fixture);
 	return 0;
 }
@@ -672,7 +664,7 @@ static void a_segment_is_settled_alike_from_memory_and_from_its_file(void **stat
 			 "cells");
 	assert_same_rows(database, "segment", "id, first_ms, end_ms, samples, pairs, runs");
 	database_close(database);
-	assert_int_equal(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	folder_remove(folder);
 	free(model.samples);
 }
 

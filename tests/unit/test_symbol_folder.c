@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,20 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "symbols/symbol_folder.h"
 
 struct context {
 	char path[64];
 	struct symbol_folder *folder;
 };
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
@@ -45,7 +37,7 @@ static int teardown(void **state)
 	struct context *context = *state;
 
 	symbol_folder_close(context->folder);
-	nftw(context->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	folder_remove(context->path);
 	free(context);
 	return 0;
 }

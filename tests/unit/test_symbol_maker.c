@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/folder.h"
 #include "symbols/debug_folder.h"
 #include "symbols/elf_file.h"
 #include "symbols/symbol_maker.h"

@@ -7,7 +7,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/parse.h"
 #include "symbols/elf_file.h"
 #include "symbols/own_vdso.h"
@@ -29,14 +29,6 @@ struct context {
 	char folder[64];
 	struct symbols *symbols;
 };
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-	(void)status;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
@@ -55,7 +47,7 @@ static int teardown(void **state)
 	struct context *context = *state;
 
 	symbols_close(context->symbols);
-	nftw(context->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	folder_remove(context->folder);
 	free(context);
 	return 0;
 }

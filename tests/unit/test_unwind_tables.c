@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +15,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "symbols/elf_file.h"
 #include "symbols/unwind_maker.h"
 #include "symbols/symbols.h"
 #include "symbols/unwind_tables.h"
 #include "tests/support/descriptors.h"
 
-enum { PATIENCE_MS = 20000, WALK_DESCRIPTORS = 8 };
+enum { PATIENCE_MS = 20000 };
 
 struct scene {
 	char folder[64];
@@ -58,21 +58,13 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	struct scene *scene = *state;
 
 	unwind_tables_close(scene->tables);
 	close(scene->wakeup);
-	nftw(scene->folder, remove_entry, WALK_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+	folder_remove(scene->folder);
 	assert_int_equal(open_descriptors(), scene->descriptors);
 	free(scene);
 	return 0;

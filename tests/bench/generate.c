@@ -263,6 +263,13 @@ static int fill_store(const struct task *task)
 	return 0;
 }
 
+/* Whether all that was asked for is of what is written. */
+static bool fits(const struct task *task)
+{
+	return task->to_store ? !task->pace && !task->has_files
+			      : !task->has_functions && !task->is_seldom && !task->is_sparse;
+}
+
 static int parse_arguments(struct task *task, int argument_count, char **arguments)
 {
 	int place = -1; /* of the next number; -1: the target comes first */
@@ -293,7 +300,7 @@ static int parse_arguments(struct task *task, int argument_count, char **argumen
 	}
 	if (!task->numbers[PROCESSES])
 		task->numbers[PROCESSES] = task->numbers[SERVICES] * 15 / 2;
-	return task->target && task->numbers[SAMPLES] && task->numbers[SERVICES] &&
+	return task->target && fits(task) && task->numbers[SAMPLES] && task->numbers[SERVICES] &&
 			       task->numbers[PROCESSES] >= task->numbers[SERVICES]
 		       ? 0
 		       : -EINVAL;

@@ -8,17 +8,24 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/table.h"
+
 /*
  * What is small and dear, sums of many segments, has a share of its own, so that what is large and
  * cheap, such as the catalogs of a week, does not drive it out.
  */
+static_assert(sizeof(struct cache_key) == 48, "hashed as bytes: no padding");
+
 enum share {
 	SHARE_PARTS,
 	SHARE_SUMS,
 	SHARE_COUNT,
 };
 
-enum { PLACE_COUNT = 256 };
+enum {
+	PLACE_COUNT = 256,
+	ASKED_COUNT = 64, /* two people ask for as many in ten minutes */
+};
 
 /*
  * Whoever asks for more spans than there is room for the sums of, and asks again, would find none
@@ -30,7 +37,6 @@ struct place {
 	struct cached *cached; /* NULL: free */
 	struct cache_key key;
 	uint64_t used_ns; /* monotonic */
-	bool was_found;
 };
 
 struct cache {
@@ -38,6 +44,8 @@ struct cache {
 	struct place places[PLACE_COUNT];
 	size_t sizes[SHARE_COUNT];
 	size_t sizes_max[SHARE_COUNT];
+	uint64_t asked[ASKED_COUNT]; /* hashes of times that were asked for once */
+	uint32_t asked_next;
 };
 
 static enum share share_of(struct cache_key key)
@@ -166,7 +174,6 @@ struct cached *cache_find(struct cache *cache, struct cache_key key)
 
 	if (place) {
 		place->used_ns = clock_monotonic_ns();
-		place->was_found = true;
 		cached = place->cached;
 		atomic_fetch_add(&cached->references, 1);
 	}
@@ -212,11 +219,31 @@ static struct place *make_room(struct cache *cache, enum share share, size_t siz
 	}
 }
 
+/*
+ * A page that follows the last hour asks for other times every few seconds: each of them, kept for
+ * a minute, took thirteen MiB that nobody finds. What is asked for again is kept from then on.
+ */
+static bool is_asked_once(struct cache *cache, struct cache_key key)
+{
+	uint64_t hash = table_hash_bytes(&key, sizeof(key), 0);
+	bool is_first = true;
+
+	if (key.from_ms == 0 && key.to_ms == 0)
+		return false;
+	pthread_mutex_lock(&cache->lock);
+	for (uint32_t i = 0; i < ASKED_COUNT; i++)
+		is_first = is_first && cache->asked[i] != hash;
+	if (is_first)
+		cache->asked[cache->asked_next++ % ASKED_COUNT] = hash;
+	pthread_mutex_unlock(&cache->lock);
+	return is_first;
+}
+
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 {
 	enum share share = share_of(key);
 
-	if (cached->size > cache->sizes_max[share])
+	if (cached->size > cache->sizes_max[share] || is_asked_once(cache, key))
 		return;
 	if (!cached->pages)
 		settle_down(cached);
@@ -249,24 +276,13 @@ void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment)
 	pthread_mutex_unlock(&cache->lock);
 }
 
-/*
- * A page that follows the last hour asks for other times every few seconds: each of them would be
- * kept as long as what is asked for again, eleven MiB that nobody finds.
- */
-static uint64_t rest_of(const struct place *place)
-{
-	bool has_times = place->key.from_ms || place->key.to_ms;
-
-	return has_times && !place->was_found ? CACHE_UNUSED_ONCE_NS : CACHE_UNUSED_NS;
-}
-
 void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns)
 {
 	pthread_mutex_lock(&cache->lock);
 	for (size_t i = 0; i < PLACE_COUNT; i++) {
 		struct place *place = &cache->places[i];
 
-		if (place->cached && now_monotonic_ns > place->used_ns + rest_of(place))
+		if (place->cached && now_monotonic_ns > place->used_ns + CACHE_UNUSED_NS)
 			let_go(cache, place);
 	}
 	pthread_mutex_unlock(&cache->lock);

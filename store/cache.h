@@ -60,8 +60,6 @@ struct cache_key {
 
 /* As long as somebody may read one flame graph before the next click. */
 #define CACHE_UNUSED_NS (UINT64_C(300) * CLOCK_NS_PER_S)
-/* Of times within a span that nobody asked for again. */
-#define CACHE_UNUSED_ONCE_NS (UINT64_C(60) * CLOCK_NS_PER_S)
 
 int cache_new(size_t size_max, struct cache **ret);
 struct cache *cache_free(struct cache *cache);
@@ -70,7 +68,8 @@ struct cache *cache_free(struct cache *cache);
 struct cached *cache_find(struct cache *cache, struct cache_key key);
 
 /* Keeps a thing that the caller made by cached_new(), and that nobody else has yet, if there is
- * room that others do not need more; the caller keeps its reference. It can't change any more. */
+ * room that others do not need more; of times within a span when it is asked for the second time.
+ * The caller keeps its reference. It can't change any more. */
 void cache_add(struct cache *cache, struct cache_key key, struct cached *cached);
 
 /* Lets go what it has of a span's segments before this one, but sums of several: a chronicle's
@@ -80,8 +79,8 @@ void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment);
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);
 
-/* Lets go what nobody has asked for since CACHE_UNUSED_NS, or since CACHE_UNUSED_ONCE_NS: what it
- * held for a question about a month need not lie in memory for ever. */
+/* Lets go what nobody has asked for since CACHE_UNUSED_NS: what it held for a question about a
+ * month need not lie in memory for ever. */
 void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns);
 
 /* What it holds now. */

@@ -84,6 +84,8 @@ static void sums_of_what_is_left_are_told_apart(void **state)
 	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
 	cached->size = 1;
 	cache_add(cache, sum, cached);
+	assert_null(cache_find(cache, sum));
+	cache_add(cache, sum, cached);
 	assert_ptr_equal(cache_find(cache, sum), cached);
 	cached_release(cached);
 	sum.left = 12;
@@ -185,39 +187,39 @@ static void what_nobody_asks_for_goes(void **state)
 	cache_free(cache);
 }
 
-/* Times that are other ones each time go sooner, unless somebody asked for them again. */
-static void times_that_nobody_asks_for_again_go_sooner(void **state)
+/* Times that are other ones each time are not kept until somebody asks for them again. */
+static void times_are_kept_when_they_are_asked_for_again(void **state)
 {
-	const struct cache_key keys[] = {
-		{ .span = 1 },
-		{ .span = 2, .from_ms = 1000, .to_ms = 2000 },
-		{ .span = 2, .from_ms = 1001, .to_ms = 2001 },
-		{ .span = 2, .segment = 1, .last_segment = 9, .type = 4, .from_ms = 1001 },
-	};
-	const bool stays[] = { true, true, false, false };
+	enum { OTHERS = 100 };
+	struct cache_key key = { .span = 2, .segment = 1, .last_segment = 9, .type = 4 };
+	struct cached *cached = cached_new();
 	struct cache *cache;
 
 	(void)state;
+	assert_non_null(cached);
 	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
-	for (size_t i = 0; i < 4; i++) {
-		struct cached *cached = cached_new();
-
-		assert_non_null(cached);
-		cached->size = 100;
-		cache_add(cache, keys[i], cached);
-		cached_release(cached);
+	cached->size = 10;
+	for (int64_t i = 1; i <= OTHERS; i++) {
+		key.from_ms = i;
+		key.to_ms = 1000 + i;
+		cache_add(cache, key, cached);
 	}
-	cached_release(cache_find(cache, keys[1]));
-	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_ONCE_NS / 2);
-	assert_int_equal(cache_size(cache), 400);
-	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_ONCE_NS + 1);
-	assert_int_equal(cache_size(cache), 200);
-	for (size_t i = 0; i < 4; i++) {
-		struct cached *found = cache_find(cache, keys[i]);
-
-		assert_int_equal(found != NULL, stays[i]);
-		cached_release(found);
-	}
+	assert_int_equal(cache_size(cache), 0);
+	/* The last ones are known; the first ones were too long ago. */
+	cache_add(cache, key, cached);
+	assert_int_equal(cache_size(cache), 10);
+	assert_ptr_equal(cache_find(cache, key), cached);
+	cached_release(cached);
+	key.from_ms = 1;
+	key.to_ms = 1001;
+	cache_add(cache, key, cached);
+	assert_int_equal(cache_size(cache), 10);
+	cache_add(cache, key, cached);
+	assert_int_equal(cache_size(cache), 20);
+	/* Without times at once. */
+	cache_add(cache, (struct cache_key){ .span = 1 }, cached);
+	assert_int_equal(cache_size(cache), 30);
+	cached_release(cached);
 	cache_free(cache);
 }
 
@@ -329,7 +331,7 @@ int main(void)
 		cmocka_unit_test(sums_of_what_is_left_are_told_apart),
 		cmocka_unit_test(what_a_later_generation_replaces_goes),
 		cmocka_unit_test(what_nobody_asks_for_goes),
-		cmocka_unit_test(times_that_nobody_asks_for_again_go_sooner),
+		cmocka_unit_test(times_are_kept_when_they_are_asked_for_again),
 		cmocka_unit_test(what_is_kept_has_pages_of_its_own),
 	};
 

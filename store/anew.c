@@ -59,6 +59,17 @@ int anew_copy_sides(sqlite3 *from, sqlite3 *to)
 				    "INSERT INTO gap VALUES (?, ?, ?, ?)");
 }
 
+void anew_close(struct anew_files *files)
+{
+	statement_cleanup(&files->select_tree);
+	statement_cleanup(&files->insert_tree);
+	statement_cleanup(&files->select_blocks);
+	statement_cleanup(&files->insert_block);
+	database_close(files->from);
+	database_close(files->to);
+	*files = (struct anew_files){ 0 };
+}
+
 int anew_sync(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -29,5 +29,14 @@ int anew_copy_rows(sqlite3 *from, sqlite3 *to, const char *select, const char *i
 /* What senders and gaps there were, which goes with a span whatever becomes of its samples. */
 int anew_copy_sides(sqlite3 *from, sqlite3 *to);
 
+/* The closed file and the new one, and what is kept from one service's stacks to the next. */
+struct anew_files {
+	sqlite3 *from, *to;
+	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
+};
+
+/* Closes what is open of it. */
+void anew_close(struct anew_files *files);
+
 /* All of the file is on disk; not its name. */
 int anew_sync(const char *path);

@@ -14,8 +14,6 @@
  * What is small and dear, sums of many segments, has a share of its own, so that what is large and
  * cheap, such as the catalogs of a week, does not drive it out.
  */
-static_assert(sizeof(struct cache_key) == 48, "hashed as bytes: no padding");
-
 enum share {
 	SHARE_PARTS,
 	SHARE_SUMS,
@@ -24,7 +22,8 @@ enum share {
 
 enum {
 	PLACE_COUNT = 256,
-	ASKED_COUNT = 64, /* two people ask for as many in ten minutes */
+	/* A page and Grafana that follow the last hour ask for as many in ten minutes. */
+	ASKED_COUNT = 256,
 };
 
 /*
@@ -218,6 +217,8 @@ static struct place *make_room(struct cache *cache, enum share share, size_t siz
 		let_go(cache, oldest);
 	}
 }
+
+static_assert(sizeof(struct cache_key) == 48, "hashed as bytes: no padding");
 
 /*
  * A page that follows the last hour asks for other times every few seconds: each of them, kept for

@@ -64,9 +64,7 @@ struct item {
 
 struct compacting {
 	const struct compact_options *options;
-	sqlite3 *from, *to;
-	/* Kept from one service to the next. */
-	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
+	struct anew_files files;
 	bool is_joined; /* in from, segments share trees already (store/join.h) */
 	struct word_map words;
 	uint32_t *process_sets; /* of samples, without threads: by old number the new one, + 1 */
@@ -98,21 +96,9 @@ static void part_detail_cleanup(struct part_detail *detail)
 	activity_done(&detail->activity);
 }
 
-static void close_databases(struct compacting *compacting)
-{
-	statement_cleanup(&compacting->select_tree);
-	statement_cleanup(&compacting->insert_tree);
-	statement_cleanup(&compacting->select_blocks);
-	statement_cleanup(&compacting->insert_block);
-	compacting->select_tree = compacting->insert_tree = NULL;
-	compacting->select_blocks = compacting->insert_block = NULL;
-	compacting->from = database_close(compacting->from);
-	compacting->to = database_close(compacting->to);
-}
-
 static void compacting_cleanup(struct compacting *compacting)
 {
-	close_databases(compacting);
+	anew_close(&compacting->files);
 	word_map_done(&compacting->words);
 	free(compacting->process_sets);
 	codec_free(compacting->codec);
@@ -211,8 +197,8 @@ static int copy_names(struct compacting *compacting)
 static int find_joined(struct compacting *compacting)
 {
 	int64_t number = 0;
-	int err = database_number(compacting->from, "SELECT value FROM meta WHERE key = 'joined'",
-				  &number);
+	int err = database_number(compacting->files.from,
+				  "SELECT value FROM meta WHERE key = 'joined'", &number);
 
 	compacting->is_joined = !err && number != 0;
 	return err == -ENODATA ? 0 : err;
@@ -224,7 +210,7 @@ static int read_words(struct compacting *compacting)
 	int err = word_map_init(words);
 
 	if (!err)
-		err = catalog_read_closed(&words->from, compacting->from);
+		err = catalog_read_closed(&words->from, compacting->files.from);
 	if (err)
 		return err;
 	catalog_trim(&words->from);
@@ -355,13 +341,13 @@ static int write_parts(struct compacting *compacting)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
 	autoclean(statement) sqlite3_stmt *insert = NULL;
-	int err = database_prepare(compacting->from,
+	int err = database_prepare(compacting->files.from,
 				   "SELECT id, first_window, last_window, first_ms, last_ms, "
 				   "end_ms, samples, pairs, runs FROM segment ORDER BY id",
 				   &row);
 
 	if (!err)
-		err = database_prepare(compacting->to,
+		err = database_prepare(compacting->files.to,
 				       "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 				       &insert);
 	while (!err && (err = database_step(row)) > 0) {
@@ -418,7 +404,7 @@ static int add_samples(struct compacting *compacting, struct strand *strand, sql
 /* What a service's blocks of a part say that its tree's nodes weigh. */
 static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t service)
 {
-	sqlite3_stmt *block = compacting->select_blocks;
+	sqlite3_stmt *block = compacting->files.select_blocks;
 	struct strand *strand =
 		&compacting->braid.strands.items[compacting->strand_of.items[number]];
 	int err = 0;
@@ -435,7 +421,7 @@ static int weigh_strand(struct compacting *compacting, uint32_t number, uint32_t
 static int find_strand(struct compacting *compacting, uint32_t number, uint32_t service,
 		       int64_t *last_tree)
 {
-	sqlite3_stmt *tree = compacting->select_tree;
+	sqlite3_stmt *tree = compacting->files.select_tree;
 	struct braid *braid = &compacting->braid;
 	struct strand *strand = NULL;
 	int err;
@@ -463,13 +449,13 @@ static int find_strand(struct compacting *compacting, uint32_t number, uint32_t 
 static int read_strands(struct compacting *compacting, uint32_t service)
 {
 	int64_t last_tree = -1;
-	int err = database_prepare_once(compacting->from,
+	int err = database_prepare_once(compacting->files.from,
 					compacting->is_joined ? select_shared_tree : select_tree,
-					&compacting->select_tree);
+					&compacting->files.select_tree);
 
 	if (!err)
-		err = database_prepare_once(compacting->from, select_blocks,
-					    &compacting->select_blocks);
+		err = database_prepare_once(compacting->files.from, select_blocks,
+					    &compacting->files.select_blocks);
 	braid_clear(&compacting->braid);
 	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
 		err = find_strand(compacting, i, service, &last_tree);
@@ -688,16 +674,16 @@ static int write_block(struct compacting *compacting, uint32_t number, uint32_t 
 static int write_blocks(struct compacting *compacting, uint32_t old_service, uint32_t service)
 {
 	sqlite3_stmt *row;
-	int err =
-		database_prepare_once(compacting->from, select_blocks, &compacting->select_blocks);
+	int err = database_prepare_once(compacting->files.from, select_blocks,
+					&compacting->files.select_blocks);
 
 	if (!err)
 		err = database_prepare_once(
-			compacting->to,
+			compacting->files.to,
 			"INSERT INTO block (segment, service, type, period, valued, samples, "
 			"entry_count, entries, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			&compacting->insert_block);
-	row = compacting->select_blocks;
+			&compacting->files.insert_block);
+	row = compacting->files.select_blocks;
 	for (uint32_t i = 0; !err && i < compacting->parts.count; i++) {
 		if (compacting->strand_of.items[i] == NONE)
 			continue;
@@ -705,7 +691,8 @@ static int write_blocks(struct compacting *compacting, uint32_t old_service, uin
 		sqlite3_bind_int64(row, 1, compacting->parts.items[i].row.number);
 		sqlite3_bind_int64(row, 2, old_service);
 		while (!err && (err = database_step(row)) > 0)
-			err = write_block(compacting, i, service, row, compacting->insert_block);
+			err = write_block(compacting, i, service, row,
+					  compacting->files.insert_block);
 	}
 	return err;
 }
@@ -719,13 +706,13 @@ static int write_tree(struct compacting *compacting, uint32_t service)
 	codec_set_level(compacting->packer, LEVEL_TREE);
 	err = braid_pack(&compacting->braid, compacting->packer, blob);
 	if (!err)
-		err = database_prepare_once(compacting->to,
+		err = database_prepare_once(compacting->files.to,
 					    "INSERT INTO tree (segment, service, node_count, "
 					    "nodes) VALUES (0, ?, ?, ?)",
-					    &compacting->insert_tree);
+					    &compacting->files.insert_tree);
 	if (err)
 		return err;
-	insert = compacting->insert_tree;
+	insert = compacting->files.insert_tree;
 	sqlite3_bind_int64(insert, 1, service);
 	sqlite3_bind_int64(insert, 2, compacting->braid.nodes.count);
 	database_bind_bytes(insert, 3, blob->bytes, blob->size);
@@ -736,7 +723,7 @@ static int write_tree(struct compacting *compacting, uint32_t service)
 static int write_services(struct compacting *compacting)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(compacting->from,
+	int err = database_prepare(compacting->files.from,
 				   "SELECT DISTINCT service FROM tree ORDER BY service", &row);
 
 	if (!err)
@@ -764,14 +751,14 @@ static int write_meta(struct compacting *compacting)
 {
 	autoclean(buf) struct buf sql = BUF(1024);
 	int err = anew_copy_rows(
-		compacting->from, compacting->to,
+		compacting->files.from, compacting->files.to,
 		"SELECT key, value FROM meta WHERE key NOT IN ('finished', 'joined')",
 		"INSERT INTO meta VALUES (?, ?)");
 
 	if (!err)
-		err = anew_copy_sides(compacting->from, compacting->to);
+		err = anew_copy_sides(compacting->files.from, compacting->files.to);
 	if (!err)
-		err = span_note_nodes(compacting->to);
+		err = span_note_nodes(compacting->files.to);
 	if (err)
 		return err;
 	buf_printf(&sql,
@@ -780,7 +767,8 @@ static int write_meta(struct compacting *compacting)
 		   compacting->options->fold, compacting->folded_samples & INT64_MAX,
 		   compacting->options->finished_ms);
 	buf_add_u8(&sql, 0);
-	return sql.error ? sql.error : database_execute(compacting->to, (const char *)sql.bytes);
+	return sql.error ? sql.error
+			 : database_execute(compacting->files.to, (const char *)sql.bytes);
 }
 
 static int write_words(struct compacting *compacting)
@@ -796,9 +784,9 @@ static int write_words(struct compacting *compacting)
 
 	codec_set_level(compacting->packer, LEVEL);
 
-	int err = word_frames_write(words, compacting->packer, compacting->to);
+	int err = word_frames_write(words, compacting->packer, compacting->files.to);
 
-	return err ? err : catalog_write(words, written, compacting->to);
+	return err ? err : catalog_write(words, written, compacting->files.to);
 }
 
 static int write_all(struct compacting *compacting)
@@ -815,7 +803,7 @@ static int write_all(struct compacting *compacting)
 		err = write_words(compacting);
 	if (!err)
 		err = write_meta(compacting);
-	return err ? err : database_execute(compacting->to, "COMMIT");
+	return err ? err : database_execute(compacting->files.to, "COMMIT");
 }
 
 int compact_span(const struct compact_options *options)
@@ -832,11 +820,12 @@ int compact_span(const struct compact_options *options)
 	if (err)
 		return err;
 	codec_set_level(compacting.packer, LEVEL);
-	err = database_open(options->from, DATABASE_IMMUTABLE, &compacting.from);
+	err = database_open(options->from, DATABASE_IMMUTABLE, &compacting.files.from);
 	if (!err)
-		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE, &compacting.to);
+		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE,
+				  &compacting.files.to);
 	if (!err)
 		err = write_all(&compacting);
-	close_databases(&compacting);
+	anew_close(&compacting.files);
 	return err ? err : anew_sync(options->to);
 }

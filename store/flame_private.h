@@ -114,9 +114,6 @@ bool flame_wants_block(void *context, struct reader *reader, uint32_t service, u
 /* Roots name services, which a file may get wrong: -EBADMSG. */
 int flame_check_roots(const struct tree *tree, const struct catalog *catalog);
 
-/* Adds up from the leaves to the roots; the total from which on nodes are worth merging. */
-uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest);
-
 /* Of the question's tree, where it cuts, to *summary, as forest_summarize() does. */
 int flame_cut_tree(struct flame_question *question, struct cached **summary);
 

@@ -128,7 +128,11 @@ int flame_merge_rows(struct flame_question *question, const struct catalog *cata
 				 .total = question->total.items,
 				 .count = count };
 
-	uint64_t cut = flame_add_up(question, &forest);
+	uint64_t cut = 1;
 
+	if (flame_cuts(question))
+		cut = forest_add_up_and_cut(&forest, flame_keep_count(question));
+	else
+		forest_add_up(&forest);
 	return flame_merge_forest(question, catalog, &forest, cut);
 }

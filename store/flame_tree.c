@@ -14,14 +14,6 @@ uint64_t flame_keep_count(const struct flame_question *question)
 	return keep <= CUT_COUNT_LARGE ? CUT_COUNT_LARGE : keep;
 }
 
-uint64_t flame_add_up(const struct flame_question *question, const struct forest *forest)
-{
-	if (flame_cuts(question))
-		return forest_add_up_and_cut(forest, flame_keep_count(question));
-	forest_add_up(forest);
-	return 1;
-}
-
 int flame_cut_tree(struct flame_question *question, struct cached **summary)
 {
 	const struct tree *tree = question->tree;

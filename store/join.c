@@ -24,9 +24,7 @@ enum {
 
 struct joining {
 	const struct join_options *options;
-	sqlite3 *from, *to;
-	/* Kept from one service to the next. */
-	sqlite3_stmt *select_tree, *insert_tree, *select_blocks, *insert_block;
+	struct anew_files files;
 	uint32_t text_count, build_count; /* of its words */
 	struct codec *codec, *packer;
 	struct braid braid;
@@ -36,21 +34,9 @@ struct joining {
 	struct buf blob;
 };
 
-static void close_databases(struct joining *joining)
-{
-	statement_cleanup(&joining->select_tree);
-	statement_cleanup(&joining->insert_tree);
-	statement_cleanup(&joining->select_blocks);
-	statement_cleanup(&joining->insert_block);
-	joining->select_tree = joining->insert_tree = NULL;
-	joining->select_blocks = joining->insert_block = NULL;
-	joining->from = database_close(joining->from);
-	joining->to = database_close(joining->to);
-}
-
 static void joining_cleanup(struct joining *joining)
 {
-	close_databases(joining);
+	anew_close(&joining->files);
 	codec_free(joining->codec);
 	codec_free(joining->packer);
 	braid_done(&joining->braid);
@@ -63,7 +49,7 @@ static void joining_cleanup(struct joining *joining)
 static int read_segments(struct joining *joining)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(joining->from,
+	int err = database_prepare(joining->files.from,
 				   "SELECT id, pairs IS NULL FROM segment ORDER BY id", &row);
 
 	while (!err && (err = database_step(row)) > 0) {
@@ -87,10 +73,10 @@ static int read_strands(struct joining *joining, uint32_t service, uint32_t *pla
 	uint32_t build_count = joining->build_count;
 	int64_t node_count = 0;
 	int err = database_prepare_once(
-		joining->from,
+		joining->files.from,
 		"SELECT node_count, nodes FROM tree WHERE segment = ? AND service = ?",
-		&joining->select_tree);
-	sqlite3_stmt *row = joining->select_tree;
+		&joining->files.select_tree);
+	sqlite3_stmt *row = joining->files.select_tree;
 
 	braid_clear(&joining->braid);
 	joining->run.count = 0;
@@ -125,13 +111,13 @@ static int write_tree(struct joining *joining, uint32_t service, uint32_t segmen
 	codec_set_level(joining->packer, LEVEL_TREE);
 	err = braid_pack(&joining->braid, joining->packer, &joining->blob);
 	if (!err)
-		err = database_prepare_once(joining->to,
+		err = database_prepare_once(joining->files.to,
 					    "INSERT INTO tree (segment, service, node_count, "
 					    "nodes) VALUES (?, ?, ?, ?)",
-					    &joining->insert_tree);
+					    &joining->files.insert_tree);
 	if (err)
 		return err;
-	insert = joining->insert_tree;
+	insert = joining->files.insert_tree;
 	sqlite3_bind_int64(insert, 1, segment);
 	sqlite3_bind_int64(insert, 2, service);
 	sqlite3_bind_int64(insert, 3, joining->braid.nodes.count);
@@ -188,25 +174,25 @@ static int write_blocks(struct joining *joining, uint32_t service)
 {
 	sqlite3_stmt *row;
 	int err = database_prepare_once(
-		joining->from,
+		joining->files.from,
 		"SELECT service, type, period, valued, samples, entry_count, entries, detail, "
 		"cells FROM block WHERE segment = ? AND service = ? ORDER BY id",
-		&joining->select_blocks);
+		&joining->files.select_blocks);
 
 	if (!err)
 		err = database_prepare_once(
-			joining->to,
+			joining->files.to,
 			"INSERT INTO block (segment, service, type, period, valued, samples, "
 			"entry_count, entries, detail, cells) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
 			"?)",
-			&joining->insert_block);
-	row = joining->select_blocks;
+			&joining->files.insert_block);
+	row = joining->files.select_blocks;
 	for (uint32_t i = 0; !err && i < joining->run.count; i++) {
 		sqlite3_reset(row);
 		sqlite3_bind_int64(row, 1, joining->run.items[i]);
 		sqlite3_bind_int64(row, 2, service);
 		while (!err && (err = database_step(row)) > 0)
-			err = write_block(joining, i, row, joining->insert_block);
+			err = write_block(joining, i, row, joining->files.insert_block);
 	}
 	return err;
 }
@@ -238,7 +224,7 @@ static int join_service(struct joining *joining, uint32_t service)
 static int write_services(struct joining *joining)
 {
 	autoclean(statement) sqlite3_stmt *row = NULL;
-	int err = database_prepare(joining->from,
+	int err = database_prepare(joining->files.from,
 				   "SELECT DISTINCT service FROM tree ORDER BY service", &row);
 
 	while (!err && (err = database_step(row)) > 0) {
@@ -259,10 +245,10 @@ static int copy_words(struct joining *joining)
 	int err = catalog_init(&words);
 
 	if (!err)
-		err = catalog_read_closed(&words, joining->from);
+		err = catalog_read_closed(&words, joining->files.from);
 	codec_set_level(joining->packer, LEVEL);
 	if (!err)
-		err = word_frames_write(&words, joining->packer, joining->to);
+		err = word_frames_write(&words, joining->packer, joining->files.to);
 	if (!err) {
 		joining->text_count = catalog_count(&words, CATALOG_TEXT);
 		joining->build_count = catalog_count(&words, CATALOG_BUILD);
@@ -271,7 +257,7 @@ static int copy_words(struct joining *joining)
 			written[kind] = 1;
 		written[CATALOG_TEXT] = joining->text_count;
 		written[CATALOG_LABELS] = catalog_count(&words, CATALOG_LABELS);
-		err = catalog_write(&words, written, joining->to);
+		err = catalog_write(&words, written, joining->files.to);
 	}
 	catalog_done(&words);
 	return err;
@@ -293,18 +279,18 @@ static int write_rest(struct joining *joining)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < sizeof(rows_that_stay) / sizeof(rows_that_stay[0]); i++)
-		err = anew_copy_rows(joining->from, joining->to, rows_that_stay[i].select,
-				     rows_that_stay[i].insert);
+		err = anew_copy_rows(joining->files.from, joining->files.to,
+				     rows_that_stay[i].select, rows_that_stay[i].insert);
 	if (!err)
-		err = anew_copy_sides(joining->from, joining->to);
+		err = anew_copy_sides(joining->files.from, joining->files.to);
 	if (!err)
-		err = span_note_nodes(joining->to);
+		err = span_note_nodes(joining->files.to);
 	if (err)
 		return err;
 	snprintf(sql, sizeof(sql),
 		 "INSERT INTO meta VALUES ('joined', 1), ('finished', %" PRId64 "); COMMIT",
 		 joining->options->finished_ms);
-	return database_execute(joining->to, sql);
+	return database_execute(joining->files.to, sql);
 }
 
 int join_span(const struct join_options *options)
@@ -318,18 +304,18 @@ int join_span(const struct join_options *options)
 		err = codec_new(&joining.packer);
 	if (err)
 		return err;
-	err = database_open(options->from, DATABASE_IMMUTABLE, &joining.from);
+	err = database_open(options->from, DATABASE_IMMUTABLE, &joining.files.from);
 	if (!err)
 		err = read_segments(&joining);
 	if (!err)
 		err = anew_create(options->to, store_schema_span, ANEW_PAGE_SIZE_SMALL,
-				  &joining.to);
+				  &joining.files.to);
 	if (!err)
 		err = copy_words(&joining);
 	if (!err)
 		err = write_services(&joining);
 	if (!err)
 		err = write_rest(&joining);
-	close_databases(&joining);
+	anew_close(&joining.files);
 	return err ? err : anew_sync(options->to);
 }

@@ -833,7 +833,7 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 	 * minutes. */
 	if (found == TABLE_NONE && !key.is_named && !is_folded) {
 		key.address = function_address(naming, key.build, address);
-		found = find_location(naming, key);
+		found = key.address == address ? TABLE_NONE : find_location(naming, key);
 	}
 	if (found == TABLE_NONE)
 		return add_location(naming, catalog, key, ret);

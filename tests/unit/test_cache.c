@@ -190,7 +190,7 @@ static void what_nobody_asks_for_goes(void **state)
 /* Times that are other ones each time are not kept until somebody asks for them again. */
 static void times_are_kept_when_they_are_asked_for_again(void **state)
 {
-	enum { OTHERS = 100 };
+	enum { OTHERS = 300 };
 	struct cache_key key = { .span = 2, .segment = 1, .last_segment = 9, .type = 4 };
 	struct cached *cached = cached_new();
 	struct cache *cache;

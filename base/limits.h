@@ -121,7 +121,7 @@ enum {
 	QUESTION_WAITING_MAX = 8,
 	ANSWER_SECONDS_MAX = 30,
 	/* What the questions that run take together, by estimate: two for the flame graph of the
-	 * last minutes of a busy 64-core host, or five for an hour or a month of it. */
+	 * last hour of a busy 64-core host, or five for what roll-ups know of it. */
 	QUESTION_MEMORY_MAX = 64 << 20,
 	/* A span file that is made or taken: a day of a busy 64-core host, at a million samples a
 	 * second, in ten. One is made and one taken at a time. */

@@ -42,14 +42,14 @@ static uint64_t bucket_start(unsigned bucket)
 	return (uint64_t)((bucket & ((1 << BUCKET_BITS) - 1)) | 1 << BUCKET_BITS) << shift;
 }
 
-/* counts: of nodes by what they weigh, or NULL; what a node weighs is known once its children,
- * which stand after it, were looked at. */
-static inline void add_up(const struct forest *forest, uint32_t *counts)
+/* In place: of each node its own becomes its total, which is known once its children, which stand
+ * after it, were looked at. counts: of nodes by what they weigh, or NULL. */
+static inline void add_up(const struct tree_node *nodes, uint64_t *values, uint32_t count,
+			  uint32_t *counts)
 {
-	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
-	for (uint32_t i = forest->count; i-- > 0;) {
-		uint32_t parent = forest->nodes[i].parent;
-		uint64_t total = forest->total[i];
+	for (uint32_t i = count; i-- > 0;) {
+		uint32_t parent = nodes[i].parent;
+		uint64_t total = values[i];
 
 		assert(parent == TREE_NO_PARENT || parent < i);
 		if (!total)
@@ -57,13 +57,14 @@ static inline void add_up(const struct forest *forest, uint32_t *counts)
 		if (counts)
 			counts[bucket_of(total)]++;
 		if (parent != TREE_NO_PARENT)
-			forest->total[parent] = saturated_sum(forest->total[parent], total);
+			values[parent] = saturated_sum(values[parent], total);
 	}
 }
 
 void forest_add_up(const struct forest *forest)
 {
-	add_up(forest, NULL);
+	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
+	add_up(forest->nodes, forest->total, forest->count, NULL);
 }
 
 static uint64_t cut_after(const uint32_t *counts, uint64_t keep)
@@ -76,33 +77,28 @@ static uint64_t cut_after(const uint32_t *counts, uint64_t keep)
 	return bucket > 0 ? bucket_start(bucket) : 1;
 }
 
-uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep)
+static uint64_t weigh(const struct tree_node *nodes, uint64_t *values, uint32_t count,
+		      uint64_t keep)
 {
 	uint32_t counts[BUCKET_COUNT] = { 0 };
 
-	if (forest->count <= keep) {
-		add_up(forest, NULL);
+	if (count <= keep) {
+		add_up(nodes, values, count, NULL);
 		return 1;
 	}
-	add_up(forest, counts);
+	add_up(nodes, values, count, counts);
 	return cut_after(counts, keep);
+}
+
+uint64_t forest_add_up_and_cut(const struct forest *forest, uint64_t keep)
+{
+	memcpy(forest->total, forest->self, forest->count * sizeof(forest->self[0]));
+	return weigh(forest->nodes, forest->total, forest->count, keep);
 }
 
 uint64_t forest_weigh_tree(const struct tree *tree, uint64_t *values, uint64_t keep)
 {
-	uint32_t counts[BUCKET_COUNT] = { 0 };
-
-	for (uint32_t i = tree->nodes.count; i-- > 0;) {
-		uint32_t parent = tree->nodes.items[i].parent;
-
-		assert(parent == TREE_NO_PARENT || parent < i);
-		if (!values[i])
-			continue;
-		counts[bucket_of(values[i])]++;
-		if (parent != TREE_NO_PARENT)
-			values[parent] = saturated_sum(values[parent], values[i]);
-	}
-	return tree->nodes.count <= keep ? 1 : cut_after(counts, keep);
+	return weigh(tree->nodes.items, values, tree->nodes.count, keep);
 }
 
 /* The same, where totals are known. */

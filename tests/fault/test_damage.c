@@ -511,6 +511,17 @@ static void make_three(struct store_scene *scene, int64_t start_ms)
 	}
 }
 
+/* The first one says what can't be, with checksums that are right. */
+static void make_three_with_a_wrong_one(struct store_scene *scene, int64_t start_ms,
+					char name[static 256], char path[static 600])
+{
+	make_three(scene, start_ms);
+	scene->store = store_close(scene->store);
+	name_of_first(scene, name, path);
+	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
+	assert_int_equal(store_scene_open(scene), 0);
+}
+
 /* What looks like damage may be a mistake of ours, for which nobody is to lose a file. */
 static void what_fails_and_is_sound_is_left_out_and_keeps_its_name(void **state)
 {
@@ -522,11 +533,7 @@ static void what_fails_and_is_sound_is_left_out_and_keeps_its_name(void **state)
 	struct store_status status;
 	char name[256], path[600];
 
-	make_three(&scene, start_ms);
-	scene.store = store_close(scene.store);
-	name_of_first(&scene, name, path);
-	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
-	assert_int_equal(store_scene_open(&scene), 0);
+	make_three_with_a_wrong_one(&scene, start_ms, name, path);
 
 	/* Doubted, and not asked any more. */
 	(void)store_scene_flame_count(&scene, start_ms, end_ms);
@@ -566,11 +573,7 @@ static void what_fails_is_read_through_at_once(void **state)
 	struct scrubber *scrubber = NULL;
 	char name[256], path[600];
 
-	make_three(&scene, start_ms);
-	scene.store = store_close(scene.store);
-	name_of_first(&scene, name, path);
-	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
-	assert_int_equal(store_scene_open(&scene), 0);
+	make_three_with_a_wrong_one(&scene, start_ms, name, path);
 	/* Which rests for a minute first; it is to be at rest when the question fails. */
 	assert_int_equal(scrubber_start(scene.store, &scrubber), 0);
 	usleep(300000);

@@ -401,25 +401,40 @@ static const char *name_at(const struct flame_columns *columns, size_t index)
 	return name ? name : "";
 }
 
-static bool lies_below(const struct flame_columns *columns, size_t index, const char *name)
+static bool is_one_of(const char *const *names, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static bool lies_below(const struct flame_columns *columns, size_t index, const char *const *names,
+		       size_t count)
 {
 	while (index > 0) {
 		index = (size_t)at(columns->parent, index);
-		if (!strcmp(name_at(columns, index), name))
+		if (is_one_of(names, count, name_at(columns, index)))
 			return true;
 	}
 	return false;
 }
 
-double flame_total(json_t *flame, const char *function)
+double flame_total_of_any(json_t *flame, const char *const *functions, size_t count)
 {
 	struct flame_columns columns = columns_of(flame);
 	double total = 0;
 
 	for (size_t i = 0; i < json_array_size(columns.name); i++)
-		if (!strcmp(name_at(&columns, i), function) && !lies_below(&columns, i, function))
+		if (is_one_of(functions, count, name_at(&columns, i)) &&
+		    !lies_below(&columns, i, functions, count))
 			total += json_number_value(json_array_get(columns.total, i));
 	return total;
+}
+
+double flame_total(json_t *flame, const char *function)
+{
+	return flame_total_of_any(flame, &function, 1);
 }
 
 bool flame_has_below(json_t *flame, const char *function, int kind, const char *below)
@@ -428,7 +443,7 @@ bool flame_has_below(json_t *flame, const char *function, int kind, const char *
 
 	for (size_t i = 0; i < json_array_size(columns.name); i++)
 		if (!strcmp(name_at(&columns, i), function) &&
-		    (kind < 0 || at(columns.kind, i) == kind) && lies_below(&columns, i, below))
+		    (kind < 0 || at(columns.kind, i) == kind) && lies_below(&columns, i, &below, 1))
 			return true;
 	return false;
 }

@@ -98,6 +98,8 @@ json_t *find_process(json_t *answer, long pid, const char *name);
 
 /* Of an answer of /api/v1/flame: nanoseconds in this function anywhere, each stack counted once. */
 double flame_total(json_t *flame, const char *function);
+/* The same of several: in any of them. */
+double flame_total_of_any(json_t *flame, const char *const *functions, size_t count);
 
 /* Whether a node of this name and kind (-1: any) lies below one of that name. */
 bool flame_has_below(json_t *flame, const char *function, int kind, const char *below);

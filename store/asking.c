@@ -12,8 +12,8 @@ enum {
 	/* A node while it is read: itself, its own and its total, what it became; and its location.
 	 */
 	NODE_BYTES = 32,
-	/* Of the running segment's own tree, where light nodes are left out: what it has, and of
-	 * its location what it is called. */
+	/* Of the running segment's own tree, which is there for all services, where light nodes
+	 * are left out: what it has, and of its location what it is called. */
 	RUNNING_BYTES = 16,
 	NODES_PER_SAMPLE = 2,
 	/* A node that is kept, with its share of names and tables. */
@@ -178,7 +178,7 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 	uint64_t nodes = whole;
 	uint64_t kept = 0;
 
-	if (!way.walks && !way.keeps_all)
+	if (way.in_parts && !way.walks && !way.keeps_all)
 		nodes = least(whole, reader_nodes_together(store));
 	nodes = most(nodes, extent.shared);
 	if (way.walks)
@@ -193,7 +193,6 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		       KEPT_BYTES;
 	if (is_selected(asked)) {
 		nodes /= SELECTED_PART;
-		whole /= SELECTED_PART;
 		kept /= SELECTED_PART;
 	}
 	return BASE_BYTES + kept +

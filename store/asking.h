@@ -11,6 +11,7 @@
 struct asking_way {
 	bool keeps_all;		/* nothing is cut before it is merged */
 	bool walks;		/* all of it is seen, and summed by function */
+	bool in_parts;		/* large settled segments some services after the others */
 	enum chronicle_use use; /* of roll-ups */
 };
 

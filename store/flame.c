@@ -587,6 +587,12 @@ static void give_scratch(struct flame_question *question)
 	scratches_give(&question->store->scratches, &scratch, clock_monotonic_ns());
 }
 
+/* Rows by a label are cut when all that they touch is known. */
+static bool reads_in_parts(const struct flame_question *question)
+{
+	return question->rows != ROWS_LABEL || question->is_exact || question->walk;
+}
+
 static int question_start(struct flame_question *question)
 {
 	const struct store_question *asked = question->asked;
@@ -608,6 +614,7 @@ static int question_start(struct flame_question *question)
 
 	struct asking_way way = { .keeps_all = question->is_exact,
 				  .walks = question->walk,
+				  .in_parts = reads_in_parts(question),
 				  .use = view_wish(asked, question->wish).use };
 	int err = asking_enter(question->store, asked, way, &question->memory);
 
@@ -627,26 +634,26 @@ static int question_start(struct flame_question *question)
 
 static int question_read(struct flame_question *question)
 {
-	struct reader_question reader_question = {
-		.context = question,
-		.asked = question->asked,
-		.wants_entries = true,
-		.in_parts = question->rows != ROWS_LABEL || question->is_exact || question->walk,
-		.parts = flame_start_parts,
-		.parts_end = flame_end_parts,
-		.group = find_row,
-		.wants_service = question->asked->selector ? flame_wants_service : NULL,
-		.span = flame_find_span,
-		.segment = start_segment,
-		.run = add_run,
-		.whole = add_whole,
-		.block = start_block,
-		.entry = add_entry,
-		.segment_end = end_segment,
-		.span_end = flame_end_span,
-		.chronicle_wish = question->wish,
-		.chronicle = flame_add_chronicle
-	};
+	struct reader_question reader_question = { .context = question,
+						   .asked = question->asked,
+						   .wants_entries = true,
+						   .in_parts = reads_in_parts(question),
+						   .parts = flame_start_parts,
+						   .parts_end = flame_end_parts,
+						   .group = find_row,
+						   .wants_service = question->asked->selector
+									    ? flame_wants_service
+									    : NULL,
+						   .span = flame_find_span,
+						   .segment = start_segment,
+						   .run = add_run,
+						   .whole = add_whole,
+						   .block = start_block,
+						   .entry = add_entry,
+						   .segment_end = end_segment,
+						   .span_end = flame_end_span,
+						   .chronicle_wish = question->wish,
+						   .chronicle = flame_add_chronicle };
 
 	int err = reader_ask(question->store, &reader_question);
 

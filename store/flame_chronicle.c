@@ -316,6 +316,14 @@ static int add_services(struct flame_question *question, struct reader *reader,
 	return err;
 }
 
+static bool has_level(const struct pick *picks, uint32_t count, uint32_t level)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (picks[i].piece.level == level)
+			return true;
+	return false;
+}
+
 int flame_add_chronicle(void *context, struct reader *reader, const struct pick *picks,
 			uint32_t count)
 {
@@ -332,7 +340,8 @@ int flame_add_chronicle(void *context, struct reader *reader, const struct pick 
 		err = add_host(question, reader, type, picks, count);
 	} else {
 		err = add_services(question, reader, picks, count);
-		if (!err)
+		/* The host's tree may be large. */
+		if (!err && has_level(picks, count, CHRONICLE_SEGMENT))
 			err = add_scope(question, reader, CHRONICLE_HOST, CHRONICLE_SEGMENT, picks,
 					count);
 	}

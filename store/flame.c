@@ -634,26 +634,26 @@ static int question_start(struct flame_question *question)
 
 static int question_read(struct flame_question *question)
 {
-	struct reader_question reader_question = { .context = question,
-						   .asked = question->asked,
-						   .wants_entries = true,
-						   .in_parts = reads_in_parts(question),
-						   .parts = flame_start_parts,
-						   .parts_end = flame_end_parts,
-						   .group = find_row,
-						   .wants_service = question->asked->selector
-									    ? flame_wants_service
-									    : NULL,
-						   .span = flame_find_span,
-						   .segment = start_segment,
-						   .run = add_run,
-						   .whole = add_whole,
-						   .block = start_block,
-						   .entry = add_entry,
-						   .segment_end = end_segment,
-						   .span_end = flame_end_span,
-						   .chronicle_wish = question->wish,
-						   .chronicle = flame_add_chronicle };
+	struct reader_question reader_question = {
+		.context = question,
+		.asked = question->asked,
+		.wants_entries = true,
+		.in_parts = reads_in_parts(question),
+		.parts = flame_start_parts,
+		.parts_end = flame_end_parts,
+		.group = find_row,
+		.wants_service = question->asked->selector ? flame_wants_service : NULL,
+		.span = flame_find_span,
+		.segment = start_segment,
+		.run = add_run,
+		.whole = add_whole,
+		.block = start_block,
+		.entry = add_entry,
+		.segment_end = end_segment,
+		.span_end = flame_end_span,
+		.chronicle_wish = question->wish,
+		.chronicle = flame_add_chronicle,
+	};
 
 	int err = reader_ask(question->store, &reader_question);
 

@@ -37,7 +37,7 @@ static int add_value(struct flame_question *question, uint32_t row, uint32_t nod
 	if (node >= question->node_count)
 		return -EBADMSG;
 	node += question->first_node;
-	question->merge.sample_count = saturated_sum(question->merge.sample_count, count);
+	question->read_count = saturated_sum(question->read_count, count);
 	if (question->rows != ROWS_LABEL) {
 		question->self.items[node] = saturated_sum(question->self.items[node], value);
 		return 0;
@@ -447,7 +447,7 @@ static int start_tree(struct flame_question *question, struct reader *reader,
 	question->cached = cached_release(question->cached);
 	question->touches.count = 0;
 	if (!reading->is_part)
-		question->samples_before = question->merge.sample_count;
+		question->read_count = 0;
 	if (flame_may_summarize(question, reading) && !reading->is_part)
 		question->cached = cache_find(question->store->cache,
 					      flame_summary_key(question, reader, reading));
@@ -475,8 +475,7 @@ static int start_segment(void *context, struct reader *reader, const struct read
 	if (err || question->rows == ROWS_LABEL)
 		return err;
 	if (question->cached && question->cached->self) {
-		question->merge.sample_count =
-			saturated_sum(question->merge.sample_count, question->cached->sample_count);
+		question->read_count = question->cached->sample_count;
 		return 1;
 	}
 	memset(question->self.items, 0, question->tree->nodes.count * sizeof(uint64_t));
@@ -512,13 +511,19 @@ int flame_check_roots(const struct tree *tree, const struct catalog *catalog)
 	return 0;
 }
 
+/* Whether it is a part of a segment, and the cut of all of it is yet to come. */
+static bool is_gathered(const struct flame_question *question, const struct reading *reading)
+{
+	return reading->is_part && flame_cuts(question);
+}
+
 static int merge_segment(struct flame_question *question, struct reader *reader,
 			 const struct reading *reading)
 {
 	struct cached *summary = NULL;
 	int err;
 
-	if (reading->is_part && flame_cuts(question))
+	if (is_gathered(question, reading))
 		return flame_gather_part(question);
 	if (!flame_may_summarize(question, reading) || question->tree->nodes.count == 0)
 		return flame_merge_tree(question, reader);
@@ -540,6 +545,8 @@ static int end_segment(void *context, struct reader *reader, const struct readin
 		err = question->rows == ROWS_LABEL ? flame_merge_rows(question, reader->catalog)
 						   : merge_segment(question, reader, reading);
 	}
+	if (!err && !is_gathered(question, reading))
+		flame_count_read(question);
 	reader_unlock(reader, was_taken);
 	question->cached = cached_release(question->cached);
 	question->tree = NULL;

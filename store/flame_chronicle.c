@@ -86,8 +86,7 @@ static int add_list(void *context, struct reader *reader, struct block *block)
 			continue;
 		if (!block->is_valued)
 			entry.value = saturated_product(entry.count, block->period);
-		question->merge.sample_count =
-			saturated_sum(question->merge.sample_count, entry.count);
+		question->read_count = saturated_sum(question->read_count, entry.count);
 		question->sums[entry.node] = saturated_sum(question->sums[entry.node], entry.value);
 		if (question->marked)
 			node_map_add(question->marked, entry.node);
@@ -213,6 +212,7 @@ static int sum_scope(struct flame_question *question, struct reader *reader, int
 	uint32_t node_count;
 	int err = count_to_pick_from(question, reader, scope, &node_count);
 
+	question->read_count = 0;
 	if (!err && node_count)
 		return sum_part(question, reader, node_count, level, picks, count);
 	if (!err)
@@ -244,6 +244,8 @@ static int add_scope(struct flame_question *question, struct reader *reader, int
 
 	if (!err)
 		err = flame_merge_tree(question, reader);
+	if (!err)
+		flame_count_read(question);
 	end_scope(question);
 	return err;
 }
@@ -267,11 +269,9 @@ static int summarize_host(struct flame_question *question, struct reader *reader
 
 	*ret = cache_find(question->store->cache, key);
 	if (*ret) {
-		question->merge.sample_count =
-			saturated_sum(question->merge.sample_count, (*ret)->sample_count);
+		question->read_count = (*ret)->sample_count;
 		return 0;
 	}
-	question->samples_before = question->merge.sample_count;
 	err = sum_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
 	if (!err)
 		err = flame_summarize(question, key, ret);
@@ -288,7 +288,11 @@ static int add_host(struct flame_question *question, struct reader *reader, uint
 	if (type == 0)
 		return add_scope(question, reader, CHRONICLE_HOST, UINT32_MAX, picks, count);
 	err = summarize_host(question, reader, type, picks, count, &summary);
-	return err ? err : flame_merge_summary(question, reader, summary);
+	if (!err)
+		err = flame_merge_summary(question, reader, summary);
+	if (!err)
+		flame_count_read(question);
+	return err;
 }
 
 static int note_service(void *context, struct reader *reader, uint32_t service)

@@ -63,7 +63,7 @@ struct flame_question {
 	/* of the segment that is read */
 	const struct tree *tree;
 	struct cached *cached;
-	uint64_t samples_before;
+	uint64_t read_count; /* samples in it, which count once it is merged */
 	struct cached *gathered; /* of a segment in parts: what of those so far passed their cut */
 	uint32_t gathered_count; /* of how many */
 	/* Summaries of the span's segments, some in one, which are merged together at its end. */
@@ -96,6 +96,15 @@ struct flame_question {
 static inline bool flame_cuts(const struct flame_question *question)
 {
 	return !question->is_exact && !question->walk;
+}
+
+/* What was read is merged, or will be: its samples count. Of what turned out to be damaged on the
+ * way they do not. */
+static inline void flame_count_read(struct flame_question *question)
+{
+	question->merge.sample_count =
+		saturated_sum(question->merge.sample_count, question->read_count);
+	question->read_count = 0;
 }
 
 /* Of the question's tree: makes room for its nodes. */

@@ -47,7 +47,7 @@ int flame_summarize(struct flame_question *question, struct cache_key key, struc
 	err = flame_cut_tree(question, ret);
 	if (err)
 		return err;
-	(*ret)->sample_count = question->merge.sample_count - question->samples_before;
+	(*ret)->sample_count = question->read_count;
 	/* All of a sealed span is kept in one, beside which its parts would find no room. */
 	if (!question->is_sealed)
 		cache_add(question->store->cache, key, *ret);
@@ -80,17 +80,19 @@ int flame_start_parts(void *context, struct reader *reader, const struct reading
 	/* A segment that was damaged has no end. */
 	question->gathered = cached_release(question->gathered);
 	question->gathered_count = 0;
-	question->samples_before = question->merge.sample_count;
+	question->read_count = 0;
 	flame_start_span(question, reader);
 	if (flame_may_summarize(question, reading))
 		known = cache_find(question->store->cache,
 				   flame_summary_key(question, reader, reading));
 	if (!known)
 		return 0;
-	question->merge.sample_count =
-		saturated_sum(question->merge.sample_count, known->sample_count);
+	question->read_count = known->sample_count;
 	err = flame_add_part(question, reading->number, known);
-	return err ? err : 1;
+	if (err)
+		return err;
+	flame_count_read(question);
+	return 1;
 }
 
 int flame_gather_part(struct flame_question *question)
@@ -112,7 +114,8 @@ int flame_end_parts(void *context, struct reader *reader, const struct reading *
 	summary = TAKE(question->gathered);
 	if (err || !summary)
 		return err;
-	summary->sample_count = question->merge.sample_count - question->samples_before;
+	summary->sample_count = question->read_count;
+	flame_count_read(question);
 	if (flame_may_summarize(question, reading)) {
 		/* All of a sealed span is kept in one, beside which its parts would find no room.
 		 */
@@ -162,12 +165,14 @@ int flame_find_span(void *context, struct reader *reader, const struct segment_r
 
 	if (!sum)
 		return 0;
-	question->merge.sample_count =
-		saturated_sum(question->merge.sample_count, sum->sample_count);
+	question->read_count = sum->sample_count;
 
 	int err = flame_add_part(question, rows[0].number, sum);
 
-	return err ? err : 1;
+	if (err)
+		return err;
+	flame_count_read(question);
+	return 1;
 }
 
 static int join(struct flame_question *question, struct cached **ret)

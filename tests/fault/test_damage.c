@@ -504,6 +504,8 @@ static void make_three(struct store_scene *scene, int64_t start_ms)
 {
 	store_scene_init(scene, place());
 	scene->options.span_ms = SPAN_MS;
+	/* A question reads each service as a part of its own. */
+	scene->options.nodes_together = 1;
 	assert_int_equal(store_scene_open(scene), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(store_scene_append(scene, start_ms + i * SPAN_MS, SAMPLES), 0);
@@ -511,14 +513,19 @@ static void make_three(struct store_scene *scene, int64_t start_ms)
 	}
 }
 
-/* The first one says what can't be, with checksums that are right. */
+/* The first one says what can't be, with checksums that are right: in these blocks. */
 static void make_three_with_a_wrong_one(struct store_scene *scene, int64_t start_ms,
-					char name[static 256], char path[static 600])
+					const char *which, char name[static 256],
+					char path[static 600])
 {
+	char sql[128];
+
 	make_three(scene, start_ms);
 	scene->store = store_close(scene->store);
 	name_of_first(scene, name, path);
-	alter(path, "UPDATE block SET entry_count = entry_count + 100000");
+	snprintf(sql, sizeof(sql), "UPDATE block SET entry_count = entry_count + 100000 WHERE %s",
+		 which);
+	alter(path, sql);
 	assert_int_equal(store_scene_open(scene), 0);
 }
 
@@ -533,7 +540,7 @@ static void what_fails_and_is_sound_is_left_out_and_keeps_its_name(void **state)
 	struct store_status status;
 	char name[256], path[600];
 
-	make_three_with_a_wrong_one(&scene, start_ms, name, path);
+	make_three_with_a_wrong_one(&scene, start_ms, "true", name, path);
 
 	/* Doubted, and not asked any more. */
 	(void)store_scene_flame_count(&scene, start_ms, end_ms);
@@ -573,7 +580,7 @@ static void what_fails_is_read_through_at_once(void **state)
 	struct scrubber *scrubber = NULL;
 	char name[256], path[600];
 
-	make_three_with_a_wrong_one(&scene, start_ms, name, path);
+	make_three_with_a_wrong_one(&scene, start_ms, "true", name, path);
 	/* Which rests for a minute first; it is to be at rest when the question fails. */
 	assert_int_equal(scrubber_start(scene.store, &scrubber), 0);
 	usleep(300000);
@@ -589,6 +596,21 @@ static void what_fails_is_read_through_at_once(void **state)
 	store_scene_done(&scene);
 }
 
+/* A segment of several parts, of which the last is wrong: none of it is in the graph, nor counted. */
+static void what_fails_in_its_last_part_is_not_counted(void **state)
+{
+	(void)state;
+	const int64_t start_ms = (clock_unix_ms() / SPAN_MS - 100) * SPAN_MS;
+	struct store_scene scene;
+	char name[256], path[600];
+
+	make_three_with_a_wrong_one(&scene, start_ms, "service = (SELECT max(service) FROM block)",
+				    name, path);
+	assert_int_equal(store_scene_flame_count(&scene, start_ms, start_ms + 3 * SPAN_MS),
+			 2 * SAMPLES);
+	store_scene_done(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -597,6 +619,7 @@ int main(void)
 		cmocka_unit_test(what_rotted_in_a_file_that_was_left_open_is_found),
 		cmocka_unit_test(what_fails_and_is_sound_is_left_out_and_keeps_its_name),
 		cmocka_unit_test(what_fails_is_read_through_at_once),
+		cmocka_unit_test(what_fails_in_its_last_part_is_not_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,7 @@ int64_t store_scene_flame_count(struct store_scene *scene, int64_t from_ms, int6
 
 	int64_t total = flame.node_count ? (int64_t)flame.nodes[0].total : 0;
 
+	assert(flame.sample_count == (uint64_t)total);
 	flame_done(&flame);
 	return total;
 }

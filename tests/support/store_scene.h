@@ -39,5 +39,5 @@ int store_scene_commit(struct store_scene *scene);
 /* Samples from … to, as a question counts them; a negative errno. */
 int64_t store_scene_count(struct store_scene *scene, int64_t from_ms, int64_t to_ms);
 
-/* The same of a flame graph's root. */
+/* The same of a flame graph's root, which has what its samples are worth together. */
 int64_t store_scene_flame_count(struct store_scene *scene, int64_t from_ms, int64_t to_ms);

@@ -620,7 +620,7 @@ static int question_start(struct flame_question *question)
 	question->wish = flame_chronicle_wish(question);
 
 	struct asking_way way = { .keeps_all = question->is_exact,
-				  .walks = question->walk,
+				  .walks = question->walk && question->walk->keeps_functions,
 				  .in_parts = reads_in_parts(question),
 				  .use = view_wish(asked, question->wish).use };
 	int err = asking_enter(question->store, asked, way, &question->memory);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+
 #include "store/forest.h"
 #include "store/naming.h"
 #include "store/store.h"
@@ -17,6 +19,7 @@ struct forest_walk {
 		   const struct forest *forest);
 	/* All is there; the naming goes afterwards. */
 	int (*finish)(void *context);
+	bool keeps_functions; /* has a sum for each function: there may be half a million */
 	void *context;
 };
 

@@ -501,6 +501,7 @@ int store_functions(struct store *store, const struct store_question *asked,
 				     &(struct forest_walk){ .start = start_question,
 							    .add = add_forest,
 							    .finish = finish_question,
+							    .keeps_functions = true,
 							    .context = &question });
 
 	function_table_done(&question.table);

@@ -89,20 +89,14 @@ static int find_place(struct module_table *modules, const struct catalog *catalo
 {
 	uint32_t build = tree->builds.items[location];
 	int64_t sum = find_build(modules, catalog, build);
-	struct frame_names frames = { 0 };
-	struct naming_bare bare;
 	int err = sum < 0 ? (int)sum
-			  : naming_find_or_bare(modules->naming, catalog, build,
-						tree->addresses.items[location], &frames, &bare);
+			  : naming_has_name(modules->naming, catalog, build,
+					    tree->addresses.items[location], &ret->is_named);
 
 	if (err)
 		return err;
-	*ret = (struct place){
-		.sum = (uint32_t)sum,
-		.is_named = frames.count > 0 &&
-			    naming_frame(modules->naming, frames.first).kind != FLAME_UNNAMED,
-		.is_known = true,
-	};
+	ret->sum = (uint32_t)sum;
+	ret->is_known = true;
 	return 0;
 }
 

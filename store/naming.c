@@ -607,12 +607,20 @@ static struct naming_build ask_build(struct naming *naming, uint32_t number)
 	return *build;
 }
 
+/* Where its symbols have it, or SYMBOL_NONE. */
+static uint32_t find_function(const struct naming_build *build, uint64_t address)
+{
+	if (!build->module)
+		return SYMBOL_NONE;
+	if (build->identity.kind == IDENTITY_PROCESS_CODE)
+		address = late_code_number(address);
+	return symbol_module_find(build->module, address);
+}
+
 /* Of code that a process made and named later: as if it had been named at once. */
 static int add_late(struct naming *naming, const struct naming_build *build, uint64_t place)
 {
-	uint32_t function = build->module
-				    ? symbol_module_find(build->module, late_code_number(place))
-				    : SYMBOL_NONE;
+	uint32_t function = find_function(build, place);
 
 	if (function == SYMBOL_NONE)
 		return add_unnamed(naming, build, late_code_address(place));
@@ -633,7 +641,7 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	if (build.kind == BUILD_TRUNCATED)
 		return add_truncation(naming, address);
 
-	uint32_t function = build.module ? symbol_module_find(build.module, address) : SYMBOL_NONE;
+	uint32_t function = find_function(&build, address);
 	struct symbol_place place;
 	int err = add_function(naming, &build, function, address);
 
@@ -860,5 +868,25 @@ int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, ui
 		return naming_find(naming, catalog, build, address, ret);
 	*ret_bare = bare_place(found, unnamed_address(naming, found, address));
 	*ret = (struct frame_names){ 0 };
+	return 0;
+}
+
+int naming_has_name(struct naming *naming, const struct catalog *catalog, uint32_t build,
+		    uint64_t address, bool *ret)
+{
+	int64_t number = 0;
+
+	*ret = true;
+	if (build == TREE_BUILD_NAMED)
+		return address && address < catalog_count(catalog, CATALOG_NAME) ? 0 : -EBADMSG;
+	if (build == TREE_BUILD_RESERVED)
+		return 0;
+	number = find_build(naming, catalog, build);
+	if (number < 0)
+		return (int)number;
+
+	struct naming_build asked = ask_build(naming, (uint32_t)number);
+
+	*ret = asked.kind == BUILD_TRUNCATED || find_function(&asked, address) != SYMBOL_NONE;
 	return 0;
 }

@@ -88,6 +88,13 @@ struct naming_bare {
 int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, uint32_t build,
 			uint64_t address, struct frame_names *ret, struct naming_bare *ret_bare);
 
+/*
+ * Whether naming_find() knows more of it than binary and address. Nothing is kept of it: a list of
+ * modules asks for half a million, and shows none of them.
+ */
+int naming_has_name(struct naming *naming, const struct catalog *catalog, uint32_t build,
+		    uint64_t address, bool *ret);
+
 enum { NAMING_BARE_TEXT_SIZE_MAX = 276 };
 
 /* What naming_find() calls it, written into text: "prog+0x1a2b". */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of a host with more binaries than a question may hold at once. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,8 @@
 #include "base/folder.h"
 #include "store/catalog.h"
 #include "store/naming.h"
+#include "store/store.h"
+#include "store/tree.h"
 #include "symbols/symbols.h"
 #include "tests/support/elf_maker.h"
 
@@ -177,12 +180,63 @@ static void a_function_without_lines_is_one_place(void **state)
 	naming_free(naming);
 }
 
+/* As naming_find() would say, which keeps what it finds. */
+static void knows_what_has_a_name_and_keeps_none(void **state)
+{
+	struct host *host = *state;
+	struct catalog_line line = { .function = 0 };
+	int64_t known = catalog_add(&host->catalog, CATALOG_NAME, &line, sizeof(line));
+	struct naming *naming = NULL;
+	uint32_t texts;
+	bool has_name = false;
+
+	assert_int_equal(naming_new(host->symbols, &naming), 0);
+	assert_int_equal(naming_has_name(naming, &host->catalog, host->builds[0], 0, &has_name), 0);
+	texts = naming_count(naming);
+	for (uint64_t at = 0; at < TEXT_BYTES; at += 8) {
+		assert_int_equal(naming_has_name(naming, &host->catalog, host->builds[0],
+						 ELF_MAKER_TEXT_OFFSET + at, &has_name),
+				 0);
+		assert_int_equal(has_name, at < FUNCTION_COUNT * FUNCTION_BYTES);
+	}
+	assert_int_equal(naming_count(naming), texts);
+	for (uint64_t at = 0; at < TEXT_BYTES; at += 8) {
+		uint64_t address = ELF_MAKER_TEXT_OFFSET + at;
+		struct frame_names frames;
+
+		assert_int_equal(
+			naming_find(naming, &host->catalog, host->builds[0], address, &frames), 0);
+		assert_int_equal(naming_has_name(naming, &host->catalog, host->builds[0], address,
+						 &has_name),
+				 0);
+		assert_int_equal(naming_frame(naming, frames.first).kind != FLAME_UNNAMED,
+				 has_name);
+	}
+
+	/* What came with its name, and what did not come. */
+	assert_int_equal(naming_has_name(naming, &host->catalog, TREE_BUILD_NAMED, (uint64_t)known,
+					 &has_name),
+			 0);
+	assert_true(has_name);
+	assert_int_equal(naming_has_name(naming, &host->catalog, TREE_BUILD_NAMED,
+					 (uint64_t)known + 1, &has_name),
+			 -EBADMSG);
+	assert_int_equal(naming_has_name(naming, &host->catalog, TREE_BUILD_NAMED, 0, &has_name),
+			 -EBADMSG);
+	assert_int_equal(naming_has_name(naming, &host->catalog, host->builds[MODULE_COUNT - 1] + 1,
+					 0, &has_name),
+			 -EBADMSG);
+	naming_free(naming);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names_more_modules_than_it_holds, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_function_without_lines_is_one_place, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(knows_what_has_a_name_and_keeps_none, set_up,
 						tear_down),
 	};
 

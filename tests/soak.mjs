@@ -12,9 +12,9 @@ import { build, programs, sleep, startIn } from "./bench/hearth.mjs";
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 300);
 const LONG = 2 * 3600; // from here on what grows is told from what settles
 const IS_LONG = SECONDS >= LONG;
-// Questions are of the last hour (changes: of half an hour and the one before): until there is one, their answers, and what is kept
-// of them, grow.
-const WARM_UP = IS_LONG ? SECONDS / 2 : SECONDS / 3;
+// Questions are of the last hour (changes: of half an hour and the one before), of which the first ten minutes are settled as one:
+// until there is all of it, their answers, and what is kept of them, grow.
+const WARM_UP = IS_LONG ? 3600 + 600 : SECONDS / 3;
 // Seldom, what comes and goes with each question is seen now more and now less often than it is there.
 const EVERY = 1;
 // The server knows the names and stacks of the running span by heart, and forgets them with it: six hours as a rule, so that a run
@@ -60,12 +60,14 @@ function bySpan(points) {
   return full.length < 3 ? points : full.map((group) => [0, 1].map((of) => group.reduce((sum, point) => sum + point[of], 0) / group.length));
 }
 
-/** Of [seconds, value] points: the mean, and the least-squares slope a second. */
+/** Of [seconds, value] points: the mean, the least-squares slope a second, and that one's standard error. */
 function trend(points) {
   const mean = (of) => points.reduce((sum, point) => sum + point[of], 0) / points.length;
   const x = mean(0), y = mean(1);
   const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
-  return { mean: y, slope: points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread };
+  const slope = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread;
+  const left = points.reduce((sum, point) => sum + (point[1] - y - slope * (point[0] - x)) ** 2, 0);
+  return { mean: y, slope, error: Math.sqrt(left / (points.length - 2) / spread) };
 }
 
 const data = mkdtempSync(join(tmpdir(), "hearth-bench-"));
@@ -102,9 +104,6 @@ async function ask(path, options) {
     if (answer.status !== 200) { counts.failed++; console.log(`# ${path}: ${answer.status}`); }
   } catch (error) { counts.failed++; console.log(`# ${path}: ${error}`); }
 }
-async function again(seconds, task) {
-  while (!isOver) { await task(); await sleep(seconds); }
-}
 const pages = ["flame?from=now-1h", "processes?from=now-1h", "timeline?from=now-1h", "functions?from=now-15m", "modules?from=now-1h", "changes?from=now-30m", "status"];
 const selector = JSON.stringify({ profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: "{}", start: 0, end: 0, maxNodes: 4096 });
 const grafana = () => {
@@ -135,9 +134,24 @@ async function leave() {
   }
 }
 
+/** What falls due in this second, all of it at once: by the clock, so that each span has the same load, and two questions meet as often. */
+function tick(second) {
+  const due = [ask("/api/v1/" + pages[second % pages.length])];
+  if (second % 5 === 0) due.push(grafana());
+  if (second % 2 === 0) due.push(push());
+  if (second % 3 === 0) due.push(leave());
+  return Promise.all(due);
+}
+async function askOn() {
+  const began = Date.now();
+  for (let second = 0; !isOver; second = Math.max(second + 1, Math.ceil((Date.now() - began) / 1000))) {
+    await sleep((began + second * 1000 - Date.now()) / 1000);
+    await tick(second);
+  }
+}
+
 try {
-  let page = 0;
-  const tasks = [again(1, () => ask("/api/v1/" + pages[page++ % pages.length])), again(5, grafana), again(2, push), again(3, leave), again(15, () => ask("/metrics"))];
+  const asking = askOn();
   await sleep(3);
   const running = programs(hearth.child.pid);
   const ids = { collector: running["hearth-collect"], server: running["hearth-serve"] };
@@ -155,30 +169,31 @@ try {
     }
     note("files", files(hearth.data));
     // What something holds, what lies free in between, and what of it are caches, which have an end.
-    const isDue = (seconds) => Math.floor(at / seconds) !== Math.floor(before / seconds);
-    const isToBeTold = isDue(TOLD_EVERY), isToBeAsked = isDue(15);
-    before = at;
-    if (!isToBeAsked) continue;
     const metrics = await (await fetch(`${hearth.address}/metrics`)).text();
     const gauge = (name) => Number(new RegExp(`^hearth_${name}_bytes (\\S+)`, "m").exec(metrics)[1]) / 1024;
     note("server heap held", gauge("heap_used"));
     note("server heap free", gauge("heap_free"));
-    note("server caches", gauge("question_kept") + gauge("store_cache"));
-    if (!isToBeTold) continue;
+    const caches = gauge("question_kept") + gauge("store_cache");
     const { anonymous, file } = state(ids.server);
+    note("server caches", caches);
+    note("server but caches", anonymous - caches);
+    const isToBeTold = Math.floor(at / TOLD_EVERY) !== Math.floor(before / TOLD_EVERY);
+    before = at;
+    if (!isToBeTold) continue;
     console.log(`# ${Math.round(at)} s: server anonymous ${anonymous}, of files ${file}, heap ${gauge("heap_used").toFixed(0)} and free ${gauge("heap_free").toFixed(0)}, caches ${gauge("question_kept").toFixed(0)} and ${gauge("store_cache").toFixed(0)} KiB; collector ${state(ids.collector).anonymous} KiB`);
   }
   isOver = true;
-  await Promise.all(tasks);
+  await asking;
 
   console.log(`# ${SECONDS} s, the first ${Math.round(WARM_UP)} to warm up; ${JSON.stringify(counts)}`);
   for (const [name, points] of Object.entries(series)) {
-    const { mean, slope } = trend(IS_LONG ? bySpan(points) : points);
-    console.log(`# ${name.padEnd(22)} mean ${mean.toFixed(1).padStart(9)}${/file$|anonymous|heap|caches/.test(name) ? " KiB" : "    "}  slope ${(slope * 3600).toFixed(1).padStart(8)} an hour = ${(slope * 360000 / mean).toFixed(2)} %`);
+    const { mean, slope, error } = trend(IS_LONG ? bySpan(points) : points);
+    const percent = (value) => (value * 360000 / mean).toFixed(2);
+    console.log(`# ${name.padEnd(22)} mean ${mean.toFixed(1).padStart(9)}${/file$|anonymous|heap|caches/.test(name) ? " KiB" : "    "}  slope ${(slope * 3600).toFixed(1).padStart(8)} an hour = ${percent(slope)} ± ${percent(error)} %`);
     // Files of the store come with the data, which age takes away again; of memory it counts what the host can't take back.
     if (!/anonymous|threads|descriptors/.test(name)) continue;
     if (IS_LONG) {
-      check(`${name} does not grow`, slope * 3600 / mean <= GROWTH_MAX, `${(slope * 360000 / mean).toFixed(2)} % an hour`);
+      check(`${name} does not grow`, slope * 3600 / mean <= GROWTH_MAX, `${percent(slope)} % an hour`);
       continue;
     }
     const values = points.map((point) => point[1]), third = Math.ceil(values.length / 3);

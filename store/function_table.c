@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "store/forest_walk.h"
 #include "store/reader.h"
 
@@ -14,35 +16,65 @@ enum { FUNCTION_COUNT_MAX = 4 << 20 };
 
 #define NOBODY UINT32_MAX
 /* Stands for the count of a location's frames: first is its function itself. */
-#define BARE UINT32_MAX
+#define PLACE UINT32_MAX
 
 void function_table_init(struct function_table *functions, struct naming *naming, struct str search)
 {
 	*functions = (struct function_table){ .naming = naming, .search = search };
 	table_init(&functions->table, FUNCTION_COUNT_MAX);
+	table_init(&functions->place_table, FUNCTION_COUNT_MAX);
 }
 
 void function_table_done(struct function_table *functions)
 {
 	array_done(&functions->sums);
+	array_done(&functions->places);
 	array_done(&functions->by_frame);
 	table_done(&functions->table);
+	table_done(&functions->place_table);
 }
 
 /* ---- which functions ------------------------------------------------------------------------- */
 
-static struct str name_of(const struct function_table *functions, const struct function_sum *sum,
-			  char text[static NAMING_BARE_TEXT_SIZE_MAX])
+static bool is_bare(const struct function_sum *sum)
 {
-	struct naming_bare bare = { sum->kind, sum->module, sum->address };
+	return sum->is_place && sum->kind == FLAME_UNNAMED;
+}
 
-	return sum->is_bare ? naming_bare_text(functions->naming, &bare, text)
-			    : naming_get(functions->naming, sum->name);
+static struct naming_place place_of(const struct function_table *functions,
+				    const struct function_sum *sum)
+{
+	struct naming_place place = { .module = sum->module, .kind = sum->kind };
+
+	if (is_bare(sum)) {
+		place.address = sum->key;
+		place.of = (uint8_t)sum->file;
+	} else {
+		place.address = functions->places.items[sum->name].address;
+		place.build = functions->places.items[sum->name].build;
+	}
+	return place;
+}
+
+static struct str name_of(const struct function_table *functions, const struct function_sum *sum,
+			  char text[static NAMING_PLACE_TEXT_SIZE_MAX])
+{
+	if (!sum->is_place)
+		return naming_get(functions->naming, sum->name);
+
+	struct naming_place place = place_of(functions, sum);
+
+	return naming_place_text(functions->naming, &place, text);
+}
+
+static struct str file_of(const struct function_table *functions, const struct function_sum *sum)
+{
+	return is_bare(sum) ? (struct str){ 0 } : naming_get(functions->naming, sum->file);
 }
 
 static bool is_match(const struct function_table *functions, const struct function_sum *sum)
 {
-	char text[NAMING_BARE_TEXT_SIZE_MAX];
+	char text[NAMING_PLACE_TEXT_SIZE_MAX];
 
 	return functions->search.size == 0 ||
 	       str_holds_caseless(name_of(functions, sum, text), functions->search) ||
@@ -55,16 +87,13 @@ static bool equals(const void *context, uint32_t number, const void *key)
 		&((const struct function_table *)context)->sums.items[number];
 	const struct function_sum *wanted = key;
 
-	if (sum->is_bare != wanted->is_bare || sum->module != wanted->module)
-		return false;
-	return sum->is_bare ? sum->address == wanted->address && sum->kind == wanted->kind
-			    : sum->name == wanted->name;
+	return sum->key == wanted->key && sum->module == wanted->module &&
+	       is_bare(sum) == is_bare(wanted) && (!is_bare(sum) || sum->file == wanted->file);
 }
 
 static uint64_t hash_of(const struct function_sum *sum)
 {
-	uint64_t hash =
-		(sum->is_bare ? sum->address : ~(uint64_t)sum->name) * UINT64_C(0xff51afd7ed558ccd);
+	uint64_t hash = sum->key * UINT64_C(0xff51afd7ed558ccd);
 
 	hash = (hash ^ hash >> 32 ^ sum->module) * UINT64_C(0x9e3779b97f4a7c15);
 	return hash ^ hash >> 32;
@@ -90,14 +119,67 @@ static int64_t enter_sum(struct function_table *functions, const struct function
 	return number;
 }
 
-static int64_t find_bare(struct function_table *functions, const struct naming_bare *bare)
+static uint64_t key_of(struct str name)
 {
-	struct function_sum wanted = { .address = bare->address,
-				       .module = bare->module,
-				       .kind = bare->kind,
-				       .is_bare = true };
+	return table_hash_bytes(name.text, name.size, 0);
+}
 
-	return enter_sum(functions, &wanted);
+static bool place_equals(const void *context, uint32_t number, const void *key)
+{
+	const struct function_place *place =
+		&((const struct function_table *)context)->places.items[number];
+	const struct naming_place *wanted = key;
+
+	return place->address == wanted->address && place->build == wanted->build;
+}
+
+/* Of a function that is there for the first time: its name says which one it is. */
+static int64_t add_place(struct function_table *functions, const struct naming_place *place,
+			 uint64_t hash)
+{
+	char text[NAMING_PLACE_TEXT_SIZE_MAX];
+	uint32_t number = functions->places.count;
+	struct function_sum wanted = { .key = key_of(
+					       naming_place_text(functions->naming, place, text)),
+				       .name = number,
+				       .module = place->module,
+				       .kind = place->kind,
+				       .is_place = true };
+
+	if (array_reserve(&functions->places, 1) < 0)
+		return -ENOMEM;
+
+	int err = table_add(&functions->place_table, hash);
+
+	if (err)
+		return err == -ENOSPC ? -E2BIG : err;
+	functions->places.items[functions->places.count++] =
+		(struct function_place){ place->address, place->build, 0 };
+
+	int64_t sum = enter_sum(functions, &wanted);
+
+	if (sum >= 0)
+		functions->places.items[number].sum = (uint32_t)sum;
+	return sum;
+}
+
+static int64_t find_place(struct function_table *functions, const struct naming_place *place)
+{
+	if (place->kind == FLAME_UNNAMED) {
+		struct function_sum wanted = { .key = place->address,
+					       .file = place->of,
+					       .module = place->module,
+					       .kind = FLAME_UNNAMED,
+					       .is_place = true };
+
+		return enter_sum(functions, &wanted);
+	}
+
+	uint64_t hash = table_hash_bytes(&place->address, sizeof(place->address), place->build);
+	uint32_t number = table_find(&functions->place_table, hash, place, place_equals, functions);
+
+	return number == TABLE_NONE ? add_place(functions, place, hash)
+				    : functions->places.items[number].sum;
 }
 
 /* The sum of a frame's function. */
@@ -109,9 +191,11 @@ static int64_t find_sum(struct function_table *functions, uint32_t frame)
 		return functions->by_frame.items[frame] - 1;
 
 	struct frame_name name = naming_frame(functions->naming, frame);
-	struct function_sum wanted = {
-		.name = name.name, .file = name.file, .module = name.module, .kind = name.kind
-	};
+	struct function_sum wanted = { .key = key_of(naming_get(functions->naming, name.name)),
+				       .name = name.name,
+				       .file = name.file,
+				       .module = name.module,
+				       .kind = name.kind };
 	int64_t number = enter_sum(functions, &wanted);
 
 	if (number < 0)
@@ -130,7 +214,7 @@ struct walk {
 	const struct catalog *catalog;
 	const struct tree *tree;
 	const struct forest *forest;
-	struct frame_names *named; /* of the tree's locations; no frames: not asked yet; or BARE */
+	struct frame_names *named; /* of the tree's locations; no frames: not asked yet; or PLACE */
 	uint32_t *first_child;
 	uint32_t *next_sibling;
 	uint32_t match_depth;
@@ -139,18 +223,18 @@ struct walk {
 static int ask(struct walk *walk, uint32_t location)
 {
 	struct frame_names *named = &walk->named[location];
-	struct naming_bare bare;
+	struct naming_place place;
 	int64_t number = 0;
-	int err = naming_find_or_bare(walk->functions->naming, walk->catalog,
-				      walk->tree->builds.items[location],
-				      walk->tree->addresses.items[location], named, &bare);
+	int err = naming_find_or_place(walk->functions->naming, walk->catalog,
+				       walk->tree->builds.items[location],
+				       walk->tree->addresses.items[location], named, &place);
 
 	if (err || named->count > 0)
 		return err;
-	number = find_bare(walk->functions, &bare);
+	number = find_place(walk->functions, &place);
 	if (number < 0)
 		return (int)number;
-	*named = (struct frame_names){ (uint32_t)number, BARE };
+	*named = (struct frame_names){ (uint32_t)number, PLACE };
 	return 0;
 }
 
@@ -166,7 +250,7 @@ static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret
 	if (walk->named[location].count == 0)
 		err = ask(walk, location);
 	/* What stands where callers are missing is no function. */
-	if (!err && (walk->named[location].count == BARE ||
+	if (!err && (walk->named[location].count == PLACE ||
 		     naming_frame(walk->functions->naming, walk->named[location].first).kind !=
 			     FLAME_TRUNCATED))
 		*ret = walk->named[location];
@@ -175,13 +259,13 @@ static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret
 
 static uint32_t count_of(struct frame_names frames)
 {
-	return frames.count == BARE ? 1 : frames.count;
+	return frames.count == PLACE ? 1 : frames.count;
 }
 
 static int64_t function_of(struct walk *walk, struct frame_names frames, uint32_t index)
 {
-	return frames.count == BARE ? frames.first
-				    : find_sum(walk->functions, frames.first + index);
+	return frames.count == PLACE ? frames.first
+				     : find_sum(walk->functions, frames.first + index);
 }
 
 static int enter(struct walk *walk, uint32_t node)
@@ -304,8 +388,8 @@ static int compare_texts(const struct function_table *functions, const struct fu
 			 const struct function_sum *b)
 {
 	const struct naming *naming = functions->naming;
-	char a_text[NAMING_BARE_TEXT_SIZE_MAX];
-	char b_text[NAMING_BARE_TEXT_SIZE_MAX];
+	char a_text[NAMING_PLACE_TEXT_SIZE_MAX];
+	char b_text[NAMING_PLACE_TEXT_SIZE_MAX];
 	int difference = str_compare(name_of(functions, a, a_text), name_of(functions, b, b_text));
 
 	return difference
@@ -377,52 +461,53 @@ static void offer(struct first *first, uint32_t number)
 		swap(first, i, (i - 1) / 2);
 }
 
-static struct str copy(struct str text, char **next)
+static struct str put(struct buf *texts, struct str text)
 {
-	struct str result = { *next, text.size };
-
-	if (text.size)
-		memcpy(*next, text.text, text.size);
-	*next += text.size;
-	return result;
+	buf_add(texts, text.text, text.size);
+	return (struct str){ .size = text.size };
 }
 
-/* Rows and their texts in one piece of memory. */
+/* What was put next. */
+static void point_to(struct str *text, const char **next)
+{
+	text->text = *next;
+	*next += text->size;
+}
+
+/* A name is made once: symbols that come meanwhile may know another. */
 static int write_rows(const struct function_table *functions, const uint32_t *order, uint32_t count,
 		      struct functions *ret)
 {
-	char text[NAMING_BARE_TEXT_SIZE_MAX];
-	size_t size = 0;
+	autoclean(buf) struct buf texts = BUF(REPLY_SIZE_MAX);
+	autofree struct function_row *rows = calloc((size_t)count + 1, sizeof(rows[0]));
 
-	for (uint32_t i = 0; i < count; i++) {
-		const struct function_sum *sum = &functions->sums.items[order[i]];
-
-		size += name_of(functions, sum, text).size +
-			naming_get(functions->naming, sum->module).size;
-		if (!sum->is_bare)
-			size += naming_get(functions->naming, sum->file).size;
-	}
-	ret->memory = malloc(count * sizeof(ret->rows[0]) + size + 1);
-	if (!ret->memory)
+	if (!rows)
 		return -ENOMEM;
-	ret->rows = ret->memory;
-	ret->count = count;
-
-	char *next = (char *)(ret->rows + count);
-
 	for (uint32_t i = 0; i < count; i++) {
 		const struct function_sum *sum = &functions->sums.items[order[i]];
+		char text[NAMING_PLACE_TEXT_SIZE_MAX];
 
-		ret->rows[i] = (struct function_row){
-			.name = copy(name_of(functions, sum, text), &next),
-			.module = copy(naming_get(functions->naming, sum->module), &next),
-			.kind = sum->is_bare ? FLAME_UNNAMED : sum->kind,
-			.self = sum->self,
-			.total = sum->total,
-		};
-		if (!sum->is_bare)
-			ret->rows[i].file = copy(naming_get(functions->naming, sum->file), &next);
+		rows[i].name = put(&texts, name_of(functions, sum, text));
+		rows[i].module = put(&texts, naming_get(functions->naming, sum->module));
+		rows[i].file = put(&texts, file_of(functions, sum));
+		rows[i].kind = sum->kind;
+		rows[i].self = sum->self;
+		rows[i].total = sum->total;
 	}
+	buf_add_u8(&texts, '\0'); /* never NULL */
+	if (texts.error)
+		return texts.error;
+
+	const char *next = (const char *)texts.bytes;
+
+	for (uint32_t i = 0; i < count; i++) {
+		point_to(&rows[i].name, &next);
+		point_to(&rows[i].module, &next);
+		point_to(&rows[i].file, &next);
+	}
+	ret->rows = TAKE(rows);
+	ret->count = count;
+	ret->texts = TAKE(texts.bytes);
 	return 0;
 }
 
@@ -459,7 +544,8 @@ int function_table_lay_out(const struct function_table *functions,
 
 void functions_done(struct functions *functions)
 {
-	free(functions->memory);
+	free(functions->rows);
+	free(functions->texts);
 	*functions = (struct functions){ 0 };
 }
 

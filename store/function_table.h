@@ -20,19 +20,24 @@ enum { FUNCTION_DEPTH_MAX = (1 << 24) - 1 }; /* four times what a tree has nodes
 struct function_sum {
 	uint64_t self;
 	uint64_t total;
-	union {
-		struct {
-			uint32_t name; /* texts of the naming */
-			uint32_t file;
-		};
-		uint64_t address; /* of one that is bare */
-	};
-	uint32_t module; /* text, of both */
+	/* What tells it from the others of its module: the hash of its name, of which four million
+	 * are equal by chance once in a million times; of what has no name, the address. */
+	uint64_t key;
+	uint32_t name;	 /* text of the naming; or number of a place */
+	uint32_t file;	 /* text of the naming; of what has no name, enum build_kind */
+	uint32_t module; /* text of the naming */
 	/* While a tree is walked: how many frames above are this function; FUNCTION_DEPTH_MAX. */
 	uint32_t on_path : 24;
-	uint32_t kind : 6;     /* enum flame_kind; of one that is bare, enum build_kind */
-	uint32_t is_bare : 1;  /* struct naming_bare: its name is made when it is shown */
+	uint32_t kind : 6;     /* enum flame_kind */
+	uint32_t is_place : 1; /* struct naming_place: its name is made when it is shown */
 	uint32_t is_match : 1; /* of the search */
+};
+
+/* A function that is known by its place: which one it is, as told by its name when it was new. */
+struct function_place {
+	uint64_t address;
+	uint32_t build; /* of the naming */
+	uint32_t sum;
 };
 
 struct function_table {
@@ -40,6 +45,8 @@ struct function_table {
 	struct str search; /* part of a name or a module, in either case; empty: all match */
 	ARRAY(struct function_sum) sums;
 	struct table table;
+	ARRAY(struct function_place) places;
+	struct table place_table;
 	ARRAY(uint32_t) by_frame; /* the naming's frame to its sum, + 1; 0: not looked up yet */
 	uint64_t matched_total;	  /* of stacks that hold a match */
 	uint64_t total;		  /* of all stacks */

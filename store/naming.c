@@ -19,7 +19,8 @@ enum {
 	TEXT_COUNT_MAX = 4 << 20,
 	BUILD_COUNT_MAX = 1 << 20,
 	LOCATION_COUNT_MAX = 8 << 20,
-	BASE_NAME_SIZE_MAX = NAMING_BARE_TEXT_SIZE_MAX - 20, /* +0x and 16 digits */
+	BASE_NAME_SIZE_MAX = 256,
+	BARE_TEXT_SIZE_MAX = BASE_NAME_SIZE_MAX + 20, /* +0x and 16 digits */
 };
 
 /* Texts of all names of one question. */
@@ -35,7 +36,9 @@ struct build_key {
 static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_detail) == 24, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_binary) == 40, "hashed as bytes: no padding");
-static_assert(sizeof(struct naming_bare) == 16, "compared as a whole: no padding");
+static_assert((int)NAMING_PLACE_TEXT_SIZE_MAX >= (int)DEMANGLE_TEXT_SIZE_MAX &&
+		      (int)NAMING_PLACE_TEXT_SIZE_MAX >= (int)BARE_TEXT_SIZE_MAX,
+	      "one of either fits");
 
 struct naming_build {
 	struct symbol_module *module; /* NULL when there are no names for it */
@@ -371,7 +374,7 @@ static int set_place(struct naming *naming, struct str file, uint32_t line)
 
 /* "prog+0x1a2b"; there may be a hundred thousand in one answer, too many for snprintf(). */
 static struct str write_unnamed(struct str module, uint64_t address,
-				char text[static NAMING_BARE_TEXT_SIZE_MAX])
+				char text[static BARE_TEXT_SIZE_MAX])
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned shift = address ? (63 - (unsigned)__builtin_clzll(address)) / 4 * 4 : 0;
@@ -391,12 +394,12 @@ static struct str write_unnamed(struct str module, uint64_t address,
 	return (struct str){ text, (size_t)(next - text) };
 }
 
-struct str naming_bare_text(const struct naming *naming, const struct naming_bare *bare,
-			    char text[static NAMING_BARE_TEXT_SIZE_MAX])
+static struct str bare_text(const struct naming *naming, const struct naming_place *bare,
+			    char text[static BARE_TEXT_SIZE_MAX])
 {
 	struct str module = naming_get(naming, bare->module);
 
-	switch (bare->kind) {
+	switch (bare->of) {
 	case BUILD_KERNEL:
 		module = STR("kernel");
 		break;
@@ -416,24 +419,24 @@ struct str naming_bare_text(const struct naming *naming, const struct naming_bar
 }
 
 /* What has the same text is the same. */
-static struct naming_bare bare_place(const struct naming_build *build, uint64_t address)
+static struct naming_place bare_place(const struct naming_build *build, uint64_t address)
 {
 	bool says_kind = build->kind == BUILD_KERNEL || build->kind == BUILD_ANONYMOUS ||
 			 build->kind == BUILD_UNMAPPED;
 
-	return (struct naming_bare){ .kind = says_kind ? build->kind : BUILD_FILE,
-				     .module = build->module_name,
-				     .address = address };
+	return (struct naming_place){ .address = address,
+				      .module = build->module_name,
+				      .kind = FLAME_UNNAMED,
+				      .of = says_kind ? build->kind : BUILD_FILE };
 }
 
 /* Binary and address. */
 static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
 {
-	char text[NAMING_BARE_TEXT_SIZE_MAX];
-	struct naming_bare bare = bare_place(build, address);
+	char text[BARE_TEXT_SIZE_MAX];
+	struct naming_place bare = bare_place(build, address);
 
-	return add_frame(naming, naming_bare_text(naming, &bare, text), build->module_name,
-			 FLAME_UNNAMED);
+	return add_frame(naming, bare_text(naming, &bare, text), build->module_name, FLAME_UNNAMED);
 }
 
 static int add_truncation(struct naming *naming, uint64_t reason)
@@ -795,22 +798,29 @@ static int add_location(struct naming *naming, const struct catalog *catalog,
 	return 0;
 }
 
+/* Symbols that tell of no line: all of a function is one place, and one frame. */
+static bool has_functions_only(const struct naming_build *build)
+{
+	return build->module && build->identity.kind != IDENTITY_PROCESS_CODE &&
+	       !symbols_has_lines(build->module);
+}
+
+/* Where the address's function begins; functions may overlap: or the address itself. */
+static uint64_t start_of(const struct naming_build *build, uint32_t function, uint64_t address)
+{
+	uint64_t start = symbol_module_start(build->module, function);
+
+	return symbol_module_find(build->module, start) == function ? start : address;
+}
+
 /* Where its function begins, if that is all that will be known of it; else the address itself. */
 static uint64_t function_address(struct naming *naming, uint32_t number, uint64_t address)
 {
 	struct naming_build build = ask_build(naming, number);
-	uint32_t function;
-	uint64_t start;
+	uint32_t function =
+		has_functions_only(&build) ? find_function(&build, address) : SYMBOL_NONE;
 
-	if (!build.module || build.identity.kind == IDENTITY_PROCESS_CODE ||
-	    symbols_has_lines(build.module))
-		return address;
-	function = symbol_module_find(build.module, address);
-	if (function == SYMBOL_NONE)
-		return address;
-	start = symbol_module_start(build.module, function);
-	/* Functions may overlap. */
-	return symbol_module_find(build.module, start) == function ? start : address;
+	return function == SYMBOL_NONE ? address : start_of(&build, function, address);
 }
 
 static uint32_t find_location(const struct naming *naming, struct location_key key)
@@ -849,8 +859,34 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 	return 0;
 }
 
-int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, uint32_t build,
-			uint64_t address, struct frame_names *ret, struct naming_bare *ret_bare)
+/* False: there is more to say of it than its name, or its name is too long. */
+static bool find_place(struct naming *naming, uint32_t number, uint64_t address,
+		       struct naming_place *ret)
+{
+	struct naming_build build = naming->build_items.items[number];
+
+	if (!build.is_known || !build.is_bare) {
+		build = ask_build(naming, number);
+		if (!build.is_bare && !has_functions_only(&build))
+			return false;
+	}
+
+	uint32_t function = build.is_bare ? SYMBOL_NONE : find_function(&build, address);
+	bool is_kernel = build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE;
+
+	if (function == SYMBOL_NONE) {
+		*ret = bare_place(&build, unnamed_address(naming, &build, address));
+		return true;
+	}
+	*ret = (struct naming_place){ .address = start_of(&build, function, address),
+				      .build = number,
+				      .module = build.module_name,
+				      .kind = is_kernel ? FLAME_KERNEL : FLAME_NATIVE };
+	return symbol_module_name(build.module, function).size <= NAMING_PLACE_TEXT_SIZE_MAX;
+}
+
+int naming_find_or_place(struct naming *naming, const struct catalog *catalog, uint32_t build,
+			 uint64_t address, struct frame_names *ret, struct naming_place *ret_place)
 {
 	int64_t number = 0;
 
@@ -859,16 +895,38 @@ int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, ui
 	number = find_build(naming, catalog, build);
 	if (number < 0)
 		return (int)number;
-	if (!naming->build_items.items[number].is_known)
-		(void)ask_build(naming, (uint32_t)number);
-
-	const struct naming_build *found = &naming->build_items.items[number];
-
-	if (!found->is_bare)
-		return naming_find(naming, catalog, build, address, ret);
-	*ret_bare = bare_place(found, unnamed_address(naming, found, address));
 	*ret = (struct frame_names){ 0 };
-	return 0;
+	return find_place(naming, (uint32_t)number, address, ret_place)
+		       ? 0
+		       : naming_find(naming, catalog, build, address, ret);
+}
+
+struct str naming_place_text(struct naming *naming, const struct naming_place *place,
+			     char text[static NAMING_PLACE_TEXT_SIZE_MAX])
+{
+	if (place->kind == FLAME_UNNAMED)
+		return bare_text(naming, place, text);
+
+	struct naming_build build = ask_build(naming, place->build);
+	uint32_t function = find_function(&build, place->address);
+
+	/* Other symbols took their place since. */
+	if (function == SYMBOL_NONE) {
+		struct naming_place bare = bare_place(&build, place->address);
+
+		return bare_text(naming, &bare, text);
+	}
+
+	struct str name = symbol_module_name(build.module, function);
+
+	if (place->kind == FLAME_NATIVE)
+		name = readable(naming, name, text);
+	if (name.size > NAMING_PLACE_TEXT_SIZE_MAX)
+		name.size = NAMING_PLACE_TEXT_SIZE_MAX;
+	/* Its module may go with the next one that is asked. */
+	if (name.text != text)
+		memcpy(text, name.text, name.size);
+	return (struct str){ text, name.size };
 }
 
 int naming_has_name(struct naming *naming, const struct catalog *catalog, uint32_t build,

@@ -76,17 +76,19 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 		uint64_t address, struct frame_names *ret);
 
 /*
- * As naming_find(), but of binaries without symbols nothing is kept: ret->count is 0 then, and
- * ret_bare tells the place. They are most places of a host that has none, and 200 bytes each with
- * their texts, of which a list shows a few hundred.
+ * As naming_find(), but of what has one frame and no line, nothing is kept: ret->count is 0 then,
+ * and ret_place tells it. Functions without lines, and what has no name, are most places of a host,
+ * and 300 bytes each with their texts and tables, of which a list shows a few hundred.
  */
-struct naming_bare {
-	uint32_t kind;	 /* enum build_kind, as far as its text shows it */
-	uint32_t module; /* text */
-	uint64_t address;
+struct naming_place {
+	uint64_t address; /* where its function begins, if that is known */
+	uint32_t build;	  /* of the naming */
+	uint32_t module;  /* text */
+	uint8_t kind;	  /* enum flame_kind; FLAME_UNNAMED: binary and address are all of it, */
+	uint8_t of; /* and this is the binary's enum build_kind, as far as its text shows it */
 };
-int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, uint32_t build,
-			uint64_t address, struct frame_names *ret, struct naming_bare *ret_bare);
+int naming_find_or_place(struct naming *naming, const struct catalog *catalog, uint32_t build,
+			 uint64_t address, struct frame_names *ret, struct naming_place *ret_place);
 
 /*
  * Whether naming_find() knows more of it than binary and address. Nothing is kept of it: a list of
@@ -95,11 +97,11 @@ int naming_find_or_bare(struct naming *naming, const struct catalog *catalog, ui
 int naming_has_name(struct naming *naming, const struct catalog *catalog, uint32_t build,
 		    uint64_t address, bool *ret);
 
-enum { NAMING_BARE_TEXT_SIZE_MAX = 276 };
+enum { NAMING_PLACE_TEXT_SIZE_MAX = 4096 }; /* DEMANGLE_TEXT_SIZE_MAX */
 
-/* What naming_find() calls it, written into text: "prog+0x1a2b". */
-struct str naming_bare_text(const struct naming *naming, const struct naming_bare *bare,
-			    char text[static NAMING_BARE_TEXT_SIZE_MAX]);
+/* What naming_find() calls it, written into text: "main", or "prog+0x1a2b". */
+struct str naming_place_text(struct naming *naming, const struct naming_place *place,
+			     char text[static NAMING_PLACE_TEXT_SIZE_MAX]);
 
 struct frame_name naming_frame(const struct naming *naming, uint32_t index);
 

@@ -466,7 +466,7 @@ struct functions {
 	uint64_t matched_self;	/* their self together */
 	uint64_t matched_total; /* of stacks that hold one of them */
 	uint64_t total;		/* of all stacks */
-	void *memory;
+	void *texts;		/* of the rows */
 };
 
 int store_functions(struct store *store, const struct store_question *question,

@@ -12,18 +12,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/folder.h"
 #include "store/selector.h"
 #include "store/store.h"
+#include "symbols/symbols.h"
+#include "tests/support/elf_maker.h"
 #include "tests/support/hearth.h"
 
 #define CPU	 "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 #define START_MS INT64_C(1700006400000)
 
 enum {
-	FUNCTION_COUNT = 7,
-	LOCATION_COUNT = 8,
+	FUNCTION_COUNT = 10,
+	LOCATION_COUNT = 12,
 	STACK_COUNT = 600,
 	FRAME_COUNT_MAX_HERE = 16,
 	PATH_COUNT_MAX = 40000,
@@ -31,18 +34,22 @@ enum {
 	SERVICE_COUNT = 2,
 };
 
-/* Two of one name in different modules, as only code without names of its own can have here. */
+/* Two of one name in different modules; and what symbols know of two files of one name. */
 static const struct {
 	const char *name;
 	const char *module;
+	enum flame_kind kind;
 } functions[FUNCTION_COUNT] = {
-	{ "Main", "" },
-	{ "parse", "" },
-	{ "malloc", "" },
-	{ "a", "" },
-	{ "other", "" },
-	{ "[anonymous]+0x10", "one" },
-	{ "[anonymous]+0x10", "two" },
+	{ "Main", "", FLAME_NAMED },
+	{ "parse", "", FLAME_NAMED },
+	{ "malloc", "", FLAME_NAMED },
+	{ "a", "", FLAME_NAMED },
+	{ "other", "", FLAME_NAMED },
+	{ "[anonymous]+0x10", "one", FLAME_UNNAMED },
+	{ "[anonymous]+0x10", "two", FLAME_UNNAMED },
+	{ "work(int)", "libx.so", FLAME_NATIVE },
+	{ "parse", "libx.so", FLAME_NATIVE },
+	{ "libx.so+0x1800", "libx.so", FLAME_UNNAMED },
 };
 
 /* The functions of each location, outermost first: the last two are one inlined into another. */
@@ -50,7 +57,23 @@ static const struct {
 	uint8_t count;
 	uint8_t functions[2];
 } locations[LOCATION_COUNT] = { { 1, { 0 } }, { 1, { 1 } }, { 1, { 2 } },    { 1, { 3 } },
-				{ 1, { 5 } }, { 1, { 6 } }, { 2, { 3, 4 } }, { 2, { 2, 2 } } };
+				{ 1, { 5 } }, { 1, { 6 } }, { 2, { 3, 4 } }, { 2, { 2, 2 } },
+				{ 1, { 7 } }, { 1, { 7 } }, { 1, { 8 } },    { 1, { 9 } } };
+
+/* The last of them, in files with symbols, at a place within the function. */
+enum { FIRST_IN_FILE = 8, FILE_COUNT = 2, TEXT_SIZE = 4096, ELF_SIZE_MAX = 64 << 10 };
+static const struct {
+	uint8_t file;
+	uint64_t address; /* from the start of its text */
+} in_files[LOCATION_COUNT - FIRST_IN_FILE] = {
+	{ 0, 0x48 }, { 1, 0x104 }, { 1, 0x20 }, { 0, 0x800 }
+};
+static const struct elf_maker_symbol file_symbols[FILE_COUNT][2] = {
+	{ { "parse", 0, 0x40, STT_FUNC, STB_GLOBAL },
+	  { "_Z4worki", 0x40, 0x40, STT_FUNC, STB_GLOBAL } },
+	{ { "parse", 0, 0x40, STT_FUNC, STB_GLOBAL },
+	  { "_Z4worki", 0x100, 0x20, STT_FUNC, STB_GLOBAL } },
+};
 
 struct stack {
 	uint32_t service;
@@ -61,6 +84,7 @@ struct stack {
 
 struct fixture {
 	char folder[64];
+	struct symbols *symbols;
 	struct store *store;
 	struct batch *batch;
 	uint64_t seed;
@@ -83,9 +107,52 @@ static uint32_t number(int64_t result)
 	return (uint32_t)result;
 }
 
+static struct identity identity_of(uint8_t file)
+{
+	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
+				     .size = ELF_MAKER_BUILD_ID_SIZE };
+
+	identity.bytes[0] = file + 1;
+	return identity;
+}
+
+static void bring_symbols(struct fixture *fixture)
+{
+	char folder[80];
+
+	snprintf(folder, sizeof(folder), "%s/symbols", fixture->folder);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	assert_int_equal(symbols_open(folder, "", &fixture->symbols), 0);
+	for (uint8_t i = 0; i < FILE_COUNT; i++) {
+		struct identity identity = identity_of(i);
+		struct buf elf = BUF(ELF_SIZE_MAX);
+
+		elf_maker_make_large(&elf, identity.bytes, TEXT_SIZE, file_symbols[i], 2);
+		assert_int_equal(symbols_bring_file(fixture->symbols, &identity,
+						    elf_maker_memfd(elf.bytes, elf.size)),
+				 0);
+		buf_done(&elf);
+	}
+	assert_int_equal(symbols_settle(fixture->symbols, 30000), 0);
+}
+
+static uint32_t add_in_file(struct batch *batch, uint32_t location)
+{
+	uint8_t file = in_files[location - FIRST_IN_FILE].file;
+	struct identity identity = identity_of(file);
+	uint32_t build =
+		number(batch_add_build(batch, BUILD_FILE, &identity,
+				       file ? STR("/opt/new/libx.so") : STR("/usr/lib/libx.so")));
+
+	return number(batch_add_location(
+		batch, build, ELF_MAKER_TEXT_OFFSET + in_files[location - FIRST_IN_FILE].address));
+}
+
 static void add_locations(struct batch *batch, uint32_t numbers[static LOCATION_COUNT])
 {
-	for (uint32_t i = 0; i < LOCATION_COUNT; i++) {
+	for (uint32_t i = FIRST_IN_FILE; i < LOCATION_COUNT; i++)
+		numbers[i] = add_in_file(batch, i);
+	for (uint32_t i = 0; i < FIRST_IN_FILE; i++) {
 		struct named_line lines[2];
 		struct identity identity = { .kind = IDENTITY_INODE, .size = 1 };
 		uint32_t count = locations[i].count;
@@ -173,6 +240,8 @@ static int set_up(void **state)
 	assert_non_null(fixture);
 	snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/hearth-functions-XXXXXX");
 	assert_non_null(mkdtemp(fixture->folder));
+	bring_symbols(fixture);
+	options.symbols = fixture->symbols;
 	assert_int_equal(store_open(&options, &fixture->store), 0);
 	assert_int_equal(batch_new(16 << 20, &fixture->batch), 0);
 	fixture->stacks = calloc(STACK_COUNT, sizeof(fixture->stacks[0]));
@@ -188,6 +257,7 @@ static int tear_down(void **state)
 	struct fixture *fixture = *state;
 
 	store_close(fixture->store);
+	symbols_close(fixture->symbols);
 	batch_free(fixture->batch);
 	free(fixture->stacks);
 	folder_remove(fixture->folder);
@@ -261,7 +331,7 @@ static void functions_weigh_what_their_stacks_weigh(void **state)
 
 			assert_int_equal(row->self, weight.self);
 			assert_int_equal(row->total, weight.total);
-			assert_int_equal(row->kind, row->module.size ? FLAME_UNNAMED : FLAME_NAMED);
+			assert_int_equal(row->kind, functions[function].kind);
 			if (i > 0 && by_total)
 				assert_true(row->total <= row[-1].total);
 			if (i > 0 && !by_total)
@@ -327,6 +397,14 @@ static void a_search_counts_each_stack_once(void **state)
 	assert_int_equal(answer.matched_count, 1);
 	assert_true(is_function(answer.rows[0].name, answer.rows[0].module, 6));
 	assert_int_equal(answer.matched_total, weigh(fixture, 6).total);
+	functions_done(&answer);
+
+	/* As it is shown, not as its symbols have it. */
+	options.search = STR("work(INT");
+	assert_int_equal(store_functions(fixture->store, &question, &options, &answer), 0);
+	assert_int_equal(answer.matched_count, 1);
+	assert_true(is_function(answer.rows[0].name, answer.rows[0].module, 7));
+	assert_int_equal(answer.matched_total, weigh(fixture, 7).total);
 	functions_done(&answer);
 
 	options.search = STR("nothing of that name");
@@ -597,8 +675,7 @@ static void sandwiches_show_both_sides(void **state)
 		assert_true(is_function(sandwich.callers.names[sandwich.callers.nodes[0].name],
 					sandwich.callers.names[sandwich.callers.nodes[0].module],
 					function));
-		assert_int_equal(sandwich.callees.nodes[0].kind,
-				 function < 5 ? FLAME_NAMED : FLAME_UNNAMED);
+		assert_int_equal(sandwich.callees.nodes[0].kind, functions[function].kind);
 		assert_graph(&sandwich.callers, &callers);
 		assert_graph(&sandwich.callees, &callees);
 		sandwich_done(&sandwich);

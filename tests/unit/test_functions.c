@@ -444,7 +444,7 @@ static void paths_add(struct paths *paths, const char *text, uint64_t total, uin
 	struct path *path = &paths->items[paths->count++];
 
 	assert_true(paths->count <= PATH_COUNT_MAX && strlen(text) < PATH_SIZE_MAX);
-	strncpy(path->text, text, PATH_SIZE_MAX - 1);
+	memcpy(path->text, text, strlen(text)); /* zeroed */
 	path->total = total;
 	path->self = self;
 }

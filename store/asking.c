@@ -49,23 +49,6 @@ static bool overlaps(const struct span *span, const struct store_question *asked
 	       span->last_ms >= asked->from_unix_ms;
 }
 
-/* Nodes of the largest tree of the host in the chronicles of the range. */
-static uint64_t rolled_nodes(const struct store *store, const struct store_question *asked)
-{
-	uint64_t largest = 0;
-
-	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
-		const struct span *span = store->chronicles.spans.items[i];
-		const struct pieces *pieces = &span->pieces;
-
-		if (!overlaps(span, asked))
-			continue;
-		/* The tree grows: the last piece knows all of it. */
-		largest = most(largest, pieces->pieces.items[pieces->pieces.count - 1].nodes);
-	}
-	return largest;
-}
-
 /* Of a compact span that are read together. */
 static uint64_t compact_nodes(const struct store *store, const struct span *span)
 {
@@ -81,7 +64,35 @@ struct extent {
 	uint64_t segment;  /* samples of their largest segment that has a tree of its own */
 	uint64_t shared;   /* nodes that are read together of trees that segments share */
 	uint64_t rolled;   /* nodes of the largest tree of the host in chronicles */
+	uint64_t whole;	   /* the same of those with pieces that have no trees of services */
 };
+
+static bool has_segments(const struct pieces *pieces)
+{
+	for (uint32_t i = 0; i < pieces->pieces.count; i++)
+		if (pieces->pieces.items[i].level == CHRONICLE_SEGMENT)
+			return true;
+	return false;
+}
+
+/* With the store's lock held. */
+static void include_chronicles(const struct store *store, const struct store_question *asked,
+			       struct extent *extent)
+{
+	for (uint32_t i = 0; i < store->chronicles.spans.count; i++) {
+		const struct span *span = store->chronicles.spans.items[i];
+		const struct pieces *pieces = &span->pieces;
+		uint64_t nodes;
+
+		if (!overlaps(span, asked))
+			continue;
+		/* The tree grows: the last piece knows all of it. */
+		nodes = pieces->pieces.items[pieces->pieces.count - 1].nodes;
+		extent->rolled = most(extent->rolled, nodes);
+		if (has_segments(pieces))
+			extent->whole = most(extent->whole, nodes);
+	}
+}
 
 /* Samples of a span within the range: by its segments; or by time, where these are its writer's. */
 static uint64_t samples_within(const struct span *span, const struct store_question *asked)
@@ -139,7 +150,7 @@ static struct extent find_extent(struct store *store, const struct store_questio
 		if (overlaps(span, asked))
 			include(store, span, asked, &extent);
 	}
-	extent.rolled = rolled_nodes(store, asked);
+	include_chronicles(store, asked, &extent);
 	pthread_mutex_unlock(&store->lock);
 	return extent;
 }
@@ -156,11 +167,14 @@ uint64_t asking_nodes(struct store *store, const struct store_question *asked)
 	return is_selected(asked) ? extent.nodes / SELECTED_PART : extent.nodes;
 }
 
-/* What reading a tree of so many takes; of services each has its own in a chronicle. */
-static uint64_t rolled_bytes(uint64_t nodes, bool of_services)
+/* What reading a chronicle's tree takes: who asks for services reads theirs, and that of the host,
+ * all of it, for pieces that have none. */
+static uint64_t rolled_bytes(const struct extent *extent, bool of_services)
 {
+	uint64_t nodes = extent->rolled;
+
 	if (of_services)
-		return nodes / SELECTED_PART * NODE_BYTES;
+		return most(nodes / SELECTED_PART, extent->whole) * NODE_BYTES;
 	if (nodes <= READER_WHOLE_TREE_NODE_COUNT_MAX)
 		return nodes * NODE_BYTES;
 	return nodes * SUM_BYTES + nodes / KEPT_ROLLED_PART * NODE_BYTES;
@@ -170,14 +184,19 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 			 struct asking_way way)
 {
 	struct extent extent = find_extent(store, asked);
+	bool some_gone = asked->from_unix_ms < extent.oldest_ms;
 	bool is_rolled = way.use == CHRONICLE_WHERE_POSSIBLE ||
-			 (way.use == CHRONICLE_WHEN_GONE && asked->from_unix_ms < extent.oldest_ms);
-	uint64_t rolled = is_rolled ? extent.rolled : 0;
+			 (way.use == CHRONICLE_WHEN_GONE && some_gone);
 	/* Where a segment ends, but for a window. */
 	uint64_t whole = least(extent.segment * NODES_PER_SAMPLE, TREE_NODE_COUNT_SOFT);
 	uint64_t nodes = whole;
 	uint64_t kept = 0;
 
+	if (!is_rolled)
+		extent.rolled = 0;
+	/* A service's own segments are asked for as long as they are there. */
+	if (!is_rolled || !some_gone)
+		extent.whole = 0;
 	if (way.in_parts && !way.walks && !way.keeps_all)
 		nodes = least(whole, reader_nodes_together(store));
 	nodes = most(nodes, extent.shared);
@@ -185,8 +204,8 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		kept = least(extent.samples / WALKED_PER_SAMPLE_PART * WALKED_BYTES,
 			     WALKED_BYTES_MAX);
 	else if (way.keeps_all)
-		kept = least(way.use == CHRONICLE_WHERE_POSSIBLE && rolled
-				     ? least(rolled / KEPT_ROLLED_PART + extent.running,
+		kept = least(way.use == CHRONICLE_WHERE_POSSIBLE && extent.rolled
+				     ? least(extent.rolled / KEPT_ROLLED_PART + extent.running,
 					     extent.nodes)
 				     : extent.nodes,
 			     MERGE_NODE_COUNT_MAX) *
@@ -196,7 +215,7 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 		kept /= SELECTED_PART;
 	}
 	return BASE_BYTES + kept +
-	       most(rolled_bytes(rolled, is_selected(asked)),
+	       most(rolled_bytes(&extent, is_selected(asked)),
 		    most(nodes * NODE_BYTES, whole * RUNNING_BYTES));
 }
 

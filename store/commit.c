@@ -215,12 +215,17 @@ static int keep_unsettled(struct span *span, const struct segment_row *row)
  */
 static int settle(struct span *span, struct segment_row *row, const struct segment *live)
 {
+	uint64_t memory = settle_memory(row, live);
 	int err = begin(span);
 
 	if (err)
 		return err;
+	if (span->gate)
+		gate_occupy(span->gate, memory);
 	err = settle_segment(span, row, live);
 	codec_rest(span->codec);
+	if (span->gate)
+		gate_vacate(span->gate, memory);
 	row->is_whole = !err;
 	if (err == -EFBIG) {
 		(void)end(span, err);

@@ -24,7 +24,8 @@ void gate_init(struct gate *gate, uint64_t size, uint32_t count_max)
 
 void gate_done(struct gate *gate)
 {
-	assert(gate->count == 0 && gate->taken == 0 && gate->serving == gate->next_ticket);
+	assert(gate->count == 0 && gate->taken == 0 && gate->occupied == 0);
+	assert(gate->serving == gate->next_ticket);
 	(void)pthread_cond_destroy(&gate->changed);
 	(void)pthread_mutex_destroy(&gate->lock);
 }
@@ -42,10 +43,11 @@ static int wait_for_change(struct gate *gate, uint64_t deadline_monotonic_ns)
 
 static bool has_room(const struct gate *gate, uint64_t bytes)
 {
+	uint64_t taken = gate->taken + gate->occupied;
+
 	if (gate->count == 0)
 		return true;
-	return gate->count < gate->count_max && gate->taken < gate->size &&
-	       bytes <= gate->size - gate->taken;
+	return gate->count < gate->count_max && taken < gate->size && bytes <= gate->size - taken;
 }
 
 /* Whoever came before has gone in, or gone away: those who gave up pass their turn on. */
@@ -81,6 +83,22 @@ void gate_leave(struct gate *gate, uint64_t taken)
 	assert(gate->count > 0 && taken <= gate->taken);
 	gate->count--;
 	gate->taken -= taken;
+	(void)pthread_cond_broadcast(&gate->changed);
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_occupy(struct gate *gate, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	gate->occupied += bytes;
+	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_vacate(struct gate *gate, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+	assert(bytes <= gate->occupied);
+	gate->occupied -= bytes;
 	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->lock);
 }

@@ -7,7 +7,8 @@
 /*
  * How much memory all questions that run may take together, and how many run. Each says what it
  * will take, and waits in its turn until there is so much; one that wants more than all there is
- * waits to be alone, and takes what it takes.
+ * waits to be alone, and takes what it takes. What works beside them, and can't wait, leaves them
+ * so much less; one of them always goes on.
  */
 struct gate {
 	pthread_mutex_t lock;
@@ -16,6 +17,7 @@ struct gate {
 	uint32_t count_max;
 	uint32_t count; /* that are in; guarded by lock, as are these: */
 	uint64_t taken;
+	uint64_t occupied; /* beside them */
 	uint64_t peak;
 	uint64_t next_ticket;
 	uint64_t serving; /* the ticket whose turn it is */
@@ -30,5 +32,9 @@ void gate_done(struct gate *gate);
 int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns, uint64_t *ret);
 void gate_leave(struct gate *gate, uint64_t taken);
 
-/* Now, and at most since the start. */
+/* By what works beside questions, for a while. */
+void gate_occupy(struct gate *gate, uint64_t bytes);
+void gate_vacate(struct gate *gate, uint64_t bytes);
+
+/* What questions take now, and took at most since the start. */
 void gate_figures(struct gate *gate, uint64_t *ret_taken, uint64_t *ret_peak);

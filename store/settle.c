@@ -25,6 +25,10 @@ enum {
 	MARK_BITS = 64,
 	AHEAD = 16, /* so many searches wait for memory together */
 	KEPT_SIZE_MAX = 5 * OCCURRENCE_COUNT_MAX,
+	/* Measured: 20 MB for 390,000 nodes and 360,000 samples. */
+	NODE_BYTES = 28,
+	SAMPLE_BYTES = 24,
+	NODES_PER_SAMPLE = 2, /* and no more than a segment has; of one that is not in memory */
 	RUN_VALUED = 1,
 	RUN_TIMED = 2,
 	RUN_BITS = 2,
@@ -774,4 +778,15 @@ int settle_segment(struct span *span, const struct segment_row *row, const struc
 	if (!err)
 		err = write_services(&settling);
 	return err ? err : write_segment(&settling);
+}
+
+uint64_t settle_memory(const struct segment_row *row, const struct segment *live)
+{
+	uint64_t nodes = row->samples * NODES_PER_SAMPLE;
+
+	if (live)
+		nodes = live->tree.nodes.count;
+	else if (nodes > TREE_NODE_COUNT_SOFT)
+		nodes = TREE_NODE_COUNT_SOFT;
+	return nodes * NODE_BYTES + row->samples * SAMPLE_BYTES;
 }

@@ -13,3 +13,6 @@
  * Within the caller's transaction. -EFBIG: more than fits, the windows should stay.
  */
 int settle_segment(struct span *span, const struct segment_row *row, const struct segment *live);
+
+/* About what that takes. */
+uint64_t settle_memory(const struct segment_row *row, const struct segment *live);

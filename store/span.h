@@ -107,6 +107,7 @@ struct span {
 
 	/* the writer's own */
 	const struct leaf_source *leaves; /* the store's; NULL: leaves stay as they are */
+	struct gate *gate; /* the store's, to which settling says what it takes; or NULL */
 	sqlite3 *writer;
 	sqlite3_stmt *insert_window;
 	struct codec *codec;

@@ -63,6 +63,7 @@ int store_list_span(struct store *store, struct span *span, struct span *replace
 	span->id = ++store->next_id;
 	span->is_listed = true;
 	span->leaves = &store->leaves;
+	span->gate = &store->gate;
 	for (uint32_t i = 0; replaced && i < list->spans.count; i++)
 		if (list->spans.items[i] == replaced) {
 			list->spans.items[i] = span;

@@ -64,6 +64,8 @@ struct compaction {
 	bool is_running;
 	atomic_bool is_done, cancel;
 	struct span *span;	/* with a reference */
+	struct gate *gate;	/* is told … */
+	uint64_t memory;	/* … what it takes, about */
 	struct span *chronicle; /* it is rolled up into this one; or NULL */
 	struct segment_row row; /* what is rolled up; number 0: all of the span */
 	bool is_joining;	/* the span is; else it is compacted, when it is not rolled up */

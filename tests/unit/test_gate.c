@@ -60,6 +60,39 @@ static void no_more_are_inside_than_may_be(void **state)
 	gate_done(&gate);
 }
 
+/* What can't wait leaves room for one, whatever that wants. */
+static void those_inside_make_room_for_what_works_beside_them(void **state)
+{
+	struct gate gate;
+	uint64_t taken[2] = { 0 };
+	uint64_t sum = 0;
+	uint64_t peak = 0;
+
+	(void)state;
+	gate_init(&gate, SIZE, THREADS);
+	gate_occupy(&gate, SIZE / 2);
+	assert_int_equal(gate_enter(&gate, SIZE / 4, 0, &taken[0]), 0);
+	assert_int_equal(gate_enter(&gate, SIZE / 2, clock_monotonic_ns() + 1000000, &taken[1]),
+			 -ETIMEDOUT);
+	assert_int_equal(gate_enter(&gate, SIZE / 4, clock_monotonic_ns() + 1000000, &taken[1]), 0);
+	gate_figures(&gate, &sum, &peak);
+	assert_int_equal(sum, SIZE / 2);
+	gate_leave(&gate, taken[1]);
+	gate_leave(&gate, taken[0]);
+	gate_occupy(&gate, SIZE);
+	assert_int_equal(gate_enter(&gate, SIZE, 0, &taken[0]), 0);
+	assert_int_equal(gate_enter(&gate, 0, clock_monotonic_ns() + 1000000, &taken[1]),
+			 -ETIMEDOUT);
+	gate_leave(&gate, taken[0]);
+	gate_vacate(&gate, SIZE);
+	gate_vacate(&gate, SIZE / 2);
+	assert_int_equal(gate_enter(&gate, SIZE / 2, 0, &taken[0]), 0);
+	assert_int_equal(gate_enter(&gate, SIZE / 2, clock_monotonic_ns() + 1000000, &taken[1]), 0);
+	gate_leave(&gate, taken[0]);
+	gate_leave(&gate, taken[1]);
+	gate_done(&gate);
+}
+
 struct crowd {
 	struct gate gate;
 	_Atomic uint64_t inside; /* what they take */
@@ -117,6 +150,7 @@ int main(void)
 		cmocka_unit_test(more_than_there_is_waits_for_all_of_it),
 		cmocka_unit_test(no_more_are_inside_than_may_be),
 		cmocka_unit_test(those_inside_never_take_more_than_there_is),
+		cmocka_unit_test(those_inside_make_room_for_what_works_beside_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

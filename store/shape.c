@@ -224,6 +224,37 @@ static int append_path(struct open_node *path, uint32_t level, uint32_t first_lo
 	return 0;
 }
 
+/* Of the locations from the first on, leaves those that the nodes after the root's have: a few
+ * segments know little of a tree that many share. */
+static int leave_used(struct tree *tree, uint32_t root, uint32_t first_location)
+{
+	uint32_t count = tree->builds.count - first_location;
+	uint32_t place = first_location;
+	autofree uint32_t *places = calloc((size_t)count + 1, sizeof(places[0]));
+
+	if (!places)
+		return -ENOMEM;
+	for (uint32_t i = root + 1; i < tree->nodes.count; i++)
+		if (tree->nodes.items[i].location >= first_location)
+			places[tree->nodes.items[i].location - first_location] = 1;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!places[i])
+			continue;
+		places[i] = place;
+		tree->builds.items[place] = tree->builds.items[first_location + i];
+		tree->addresses.items[place] = tree->addresses.items[first_location + i];
+		place++;
+	}
+	for (uint32_t i = root + 1; i < tree->nodes.count; i++) {
+		uint32_t *location = &tree->nodes.items[i].location;
+
+		if (*location >= first_location)
+			*location = places[*location - first_location];
+	}
+	tree->builds.count = tree->addresses.count = place;
+	return 0;
+}
+
 int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_t first_location,
 		      uint32_t service, struct tree *tree, uint32_t *ret_first)
 {
@@ -249,7 +280,7 @@ int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_
 	node_map_number(map);
 	tree->nodes.items[first].location = service;
 	*ret_first = first;
-	return 0;
+	return leave_used(tree, first, first_location);
 }
 
 int shape_unpack(struct codec *codec, const void *blob, size_t size, uint32_t build_count,

@@ -62,7 +62,8 @@ int shape_open(struct codec *codec, const void *blob, size_t size, uint32_t buil
 
 /*
  * Appends to the tree that the locations were unpacked into, from first_location on, the nodes of
- * the map and all that they lie below, and numbers the map by what was appended.
+ * the map and all that they lie below, and numbers the map by what was appended. Of the locations
+ * those that these have are left.
  */
 int shape_unpack_some(struct shape_reader *reader, struct node_map *map, uint32_t first_location,
 		      uint32_t service, struct tree *tree, uint32_t *ret_first);

@@ -57,8 +57,9 @@ int64_t catalog_add(struct catalog *catalog, enum catalog_kind kind, const void 
 {
 	struct pool *pool = &catalog->pools[kind];
 
-	return catalog->is_closed && kind != CATALOG_TEXT ? pool_append(pool, bytes, size)
-							  : pool_add(pool, bytes, size);
+	bool is_found = kind == CATALOG_TEXT ? !catalog->is_numbered : !catalog->is_closed;
+
+	return is_found ? pool_add(pool, bytes, size) : pool_append(pool, bytes, size);
 }
 
 struct catalog_series catalog_series(const struct catalog *catalog, uint32_t series)
@@ -439,4 +440,10 @@ int catalog_read_closed(struct catalog *catalog, sqlite3 *database)
 {
 	catalog->is_closed = true;
 	return catalog_read(catalog, database);
+}
+
+int catalog_read_numbered(struct catalog *catalog, sqlite3 *database)
+{
+	catalog->is_numbered = true;
+	return catalog_read_closed(catalog, database);
 }

@@ -210,7 +210,7 @@ static int read_words(struct compacting *compacting)
 	int err = word_map_init(words);
 
 	if (!err)
-		err = catalog_read_closed(&words->from, compacting->files.from);
+		err = catalog_read_numbered(&words->from, compacting->files.from);
 	if (err)
 		return err;
 	catalog_trim(&words->from);

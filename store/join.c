@@ -245,7 +245,7 @@ static int copy_words(struct joining *joining)
 	int err = catalog_init(&words);
 
 	if (!err)
-		err = catalog_read_closed(&words, joining->files.from);
+		err = catalog_read_numbered(&words, joining->files.from);
 	codec_set_level(joining->packer, LEVEL);
 	if (!err)
 		err = word_frames_write(&words, joining->packer, joining->files.to);

@@ -113,7 +113,7 @@ static int read_words(struct removing *removing)
 	int err = catalog_init(&removing->words);
 
 	if (!err)
-		err = catalog_read_closed(&removing->words, removing->from);
+		err = catalog_read_numbered(&removing->words, removing->from);
 	if (!err)
 		err = hiding_find(removing->options->rules, span->clean_until, span->first_ms,
 				  span->last_ms, &removing->words, &removing->hiding);

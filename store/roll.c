@@ -683,7 +683,7 @@ static int open_files(struct rolling *rolling)
 		err = database_execute(rolling->from, "BEGIN");
 	rolling->is_holding = !err;
 	if (!err)
-		err = catalog_read_closed(&rolling->words.from, rolling->from);
+		err = catalog_read_numbered(&rolling->words.from, rolling->from);
 	if (err)
 		return err;
 	rolling->in_chronicle = true;

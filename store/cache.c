@@ -26,12 +26,6 @@ enum {
 	ASKED_COUNT = 256,
 };
 
-/*
- * Whoever asks for more spans than there is room for the sums of, and asks again, would find none
- * of them if each took the place of one that is needed next: those of a moment ago stay.
- */
-#define FRESH_NS (UINT64_C(20) * CLOCK_NS_PER_S)
-
 struct place {
 	struct cached *cached; /* NULL: free */
 	struct cache_key key;
@@ -212,7 +206,13 @@ static struct place *make_room(struct cache *cache, enum share share, size_t siz
 		    (cache->sizes[share] + size <= cache->sizes_max[share] || !oldest))
 			return free_place;
 		oldest = oldest ? oldest : oldest_of_all;
-		if (share_of(oldest->key) == SHARE_SUMS && now_ns < oldest->used_ns + FRESH_NS)
+		/*
+		 * Whoever asks for more spans than there is room for the sums of, and asks again,
+		 * would find none of them if each took the place of one that is needed next: those
+		 * of a moment ago stay.
+		 */
+		if (share_of(oldest->key) == SHARE_SUMS &&
+		    now_ns < oldest->used_ns + CACHE_FRESH_NS)
 			return NULL;
 		let_go(cache, oldest);
 	}
@@ -277,13 +277,13 @@ void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment)
 	pthread_mutex_unlock(&cache->lock);
 }
 
-void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns)
+void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns, uint64_t unused_ns)
 {
 	pthread_mutex_lock(&cache->lock);
 	for (size_t i = 0; i < PLACE_COUNT; i++) {
 		struct place *place = &cache->places[i];
 
-		if (place->cached && now_monotonic_ns > place->used_ns + CACHE_UNUSED_NS)
+		if (place->cached && now_monotonic_ns > place->used_ns + unused_ns)
 			let_go(cache, place);
 	}
 	pthread_mutex_unlock(&cache->lock);

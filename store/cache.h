@@ -60,6 +60,8 @@ struct cache_key {
 
 /* As long as somebody may read one flame graph before the next click. */
 #define CACHE_UNUSED_NS (UINT64_C(300) * CLOCK_NS_PER_S)
+/* Somebody is at it. */
+#define CACHE_FRESH_NS (UINT64_C(20) * CLOCK_NS_PER_S)
 
 int cache_new(size_t size_max, struct cache **ret);
 struct cache *cache_free(struct cache *cache);
@@ -79,9 +81,9 @@ void cache_forget_before(struct cache *cache, uint32_t span, uint32_t segment);
 struct cached *cached_new(void);
 struct cached *cached_release(struct cached *cached);
 
-/* Lets go what nobody has asked for since CACHE_UNUSED_NS: what it held for a question about a
- * month need not lie in memory for ever. */
-void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns);
+/* Lets go what nobody has asked for for so long: what it held for a question about a month need not
+ * lie in memory for ever. */
+void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns, uint64_t unused_ns);
 
 /* What it holds now. */
 size_t cache_size(struct cache *cache);

@@ -254,6 +254,7 @@ static int start(struct store *store, struct span *span, struct span *chronicle,
 	pool_init(&compaction->labels, CHRONICLE_LABEL_COUNT_MAX, NULL);
 	atomic_store(&compaction->is_done, false);
 	atomic_store(&compaction->cancel, false);
+	store_make_way(store);
 	err = -pthread_create(&compaction->thread, NULL, run, compaction);
 	if (err) {
 		free(compaction->path);

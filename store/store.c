@@ -430,6 +430,11 @@ int store_seal(struct store *store, struct span *span)
 	return 0;
 }
 
+void store_make_way(struct store *store)
+{
+	cache_tidy(store->cache, clock_monotonic_ns(), CACHE_FRESH_NS);
+}
+
 int store_close_span(struct store *store, struct span **place)
 {
 	struct span *span = *place;
@@ -440,6 +445,7 @@ int store_close_span(struct store *store, struct span **place)
 	/* Damage took it out of its place already. */
 	if (*place != span)
 		return 0;
+	store_make_way(store);
 	err = span_finish_segment(span);
 	while (!err) {
 		err = span_settle_left(span);
@@ -575,6 +581,7 @@ static int ready_segment(struct store *store, struct span *span, int64_t time_ms
 		if (store->running == span)
 			err = store_commit(store);
 		if (!err) {
+			store_make_way(store);
 			err = span_finish_segment(span);
 			store_note_write(store, err);
 		}
@@ -843,7 +850,7 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 	uint64_t now_ns = clock_monotonic_ns();
 
 	scratches_tidy(&store->scratches, now_ns);
-	cache_tidy(store->cache, now_ns);
+	cache_tidy(store->cache, now_ns, CACHE_UNUSED_NS);
 	store_tidy_connections(&store->spans, now_ns);
 	store_tidy_connections(&store->chronicles, now_ns);
 	if (store->open && store->open->live)

@@ -148,6 +148,10 @@ void store_drop_span(struct store *store, struct span *span);
  * writer's. */
 int store_set_aside(struct store *store, struct span *span);
 
+/* Before what takes memory of its own, beside questions: what is kept for the next one, and was not
+ * asked for a moment ago, goes. */
+void store_make_way(struct store *store);
+
 /* Closes a span for writing and seals it; when it is read it is sealed by store_maintain(). */
 int store_close_span(struct store *store, struct span **span);
 

@@ -171,14 +171,18 @@ static void what_nobody_asks_for_goes(void **state)
 	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
 	add(cache, 1, 300);
 	then_ns = clock_monotonic_ns();
-	cache_tidy(cache, then_ns);
+	cache_tidy(cache, then_ns, CACHE_UNUSED_NS);
 	assert_int_equal(cache_size(cache), 300);
 	held = cache_find(cache, (struct cache_key){ .span = 1 });
 	assert_non_null(held);
-	/* It was used a moment later than this. */
-	cache_tidy(cache, then_ns + CACHE_UNUSED_NS);
+	/* It was used a moment later than these. */
+	cache_tidy(cache, then_ns + CACHE_FRESH_NS, CACHE_FRESH_NS);
 	assert_int_equal(cache_size(cache), 300);
-	cache_tidy(cache, clock_monotonic_ns() + CACHE_UNUSED_NS + 1);
+	cache_tidy(cache, then_ns + CACHE_UNUSED_NS, CACHE_UNUSED_NS);
+	assert_int_equal(cache_size(cache), 300);
+	cache_tidy(cache, clock_monotonic_ns() + CACHE_FRESH_NS + 1, CACHE_UNUSED_NS);
+	assert_int_equal(cache_size(cache), 300);
+	cache_tidy(cache, clock_monotonic_ns() + CACHE_FRESH_NS + 1, CACHE_FRESH_NS);
 	assert_int_equal(cache_size(cache), 0);
 	assert_false(has(cache, 1));
 	/* Who has it keeps it. */

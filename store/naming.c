@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/naming.h"
+#include "store/naming_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,8 +19,6 @@ enum {
 	TEXT_COUNT_MAX = 4 << 20,
 	BUILD_COUNT_MAX = 1 << 20,
 	LOCATION_COUNT_MAX = 8 << 20,
-	BASE_NAME_SIZE_MAX = 256,
-	BARE_TEXT_SIZE_MAX = BASE_NAME_SIZE_MAX + 20, /* +0x and 16 digits */
 };
 
 /* Texts of all names of one question. */
@@ -36,61 +34,6 @@ struct build_key {
 static_assert(sizeof(struct build_key) == 48, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_detail) == 24, "hashed as bytes: no padding");
 static_assert(sizeof(struct naming_binary) == 40, "hashed as bytes: no padding");
-static_assert((int)NAMING_PLACE_TEXT_SIZE_MAX >= (int)DEMANGLE_TEXT_SIZE_MAX &&
-		      (int)NAMING_PLACE_TEXT_SIZE_MAX >= (int)BARE_TEXT_SIZE_MAX,
-	      "one of either fits");
-
-struct naming_build {
-	struct symbol_module *module; /* NULL when there are no names for it */
-	struct identity identity;
-	uint32_t module_name;
-	uint32_t path;
-	uint32_t detail;      /* of what has names there; 0: not made yet */
-	uint32_t bare_binary; /* its binary + 1, of what has none; 0: not made yet */
-	uint8_t kind;	      /* enum build_kind */
-	bool has_names;
-	bool was_asked; /* for its module, by this question */
-	bool is_known;	/* whether it is bare, asked when it was asked for first */
-	bool is_bare;	/* there were no symbols */
-};
-
-struct location_key {
-	uint32_t build; /* of the naming; of locations that bring names, the span */
-	uint32_t is_named;
-	uint64_t address;
-};
-
-struct location {
-	struct location_key key;
-	struct frame_names found;
-};
-
-/*
- * Modules that a question holds at once: what it has read of their symbol files is in memory, and
- * on a host with hundreds of binaries a question may be about all of them.
- */
-enum { HELD_MODULE_COUNT_MAX = 32 };
-
-struct naming {
-	struct symbols *symbols;
-	uint32_t held[HELD_MODULE_COUNT_MAX]; /* builds whose module is, + 1; the oldest is next */
-	uint32_t held_next;
-	size_t room;
-	uint32_t span;
-	bool is_raw;
-	bool is_provisional; /* some of it will be known better in a moment */
-	uint64_t generation; /* of symbols, which all names are of */
-	uint64_t since_ns;   /* steady: when it knew nothing */
-	struct pool texts;
-	struct pool builds;
-	ARRAY(struct naming_build) build_items; /* one for each in builds */
-	struct table locations;
-	ARRAY(struct location) location_items; /* one for each in locations */
-	ARRAY(struct frame_name) frames;
-	struct pool details;	     /* struct naming_detail */
-	struct pool binaries;	     /* struct naming_binary */
-	ARRAY(uint32_t) span_builds; /* catalog's build to ours, + 1; 0: not seen yet */
-};
 
 /* Knowing nothing. */
 static int begin(struct naming *naming, uint64_t now_ns)
@@ -225,8 +168,7 @@ size_t naming_memory(const struct naming *naming)
 	       naming->span_builds.capacity * sizeof(naming->span_builds.items[0]);
 }
 
-/* What people read; or what the compiler wrote, if that is wanted. */
-static struct str readable(struct naming *naming, struct str name,
+struct str naming_readable(struct naming *naming, struct str name,
 			   char text[static DEMANGLE_TEXT_SIZE_MAX])
 {
 	return naming->is_raw ? name : symbols_demangle(naming->symbols, name, text);
@@ -320,7 +262,7 @@ static int64_t add_build(struct naming *naming, const struct catalog *catalog, u
 	return number;
 }
 
-static int64_t find_build(struct naming *naming, const struct catalog *catalog, uint32_t build)
+int64_t naming_find_build(struct naming *naming, const struct catalog *catalog, uint32_t build)
 {
 	uint32_t count = naming->span_builds.count;
 
@@ -372,71 +314,14 @@ static int set_place(struct naming *naming, struct str file, uint32_t line)
 	return 0;
 }
 
-/* "prog+0x1a2b"; there may be a hundred thousand in one answer, too many for snprintf(). */
-static struct str write_unnamed(struct str module, uint64_t address,
-				char text[static BARE_TEXT_SIZE_MAX])
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned shift = address ? (63 - (unsigned)__builtin_clzll(address)) / 4 * 4 : 0;
-	char *next = text;
-
-	assert(module.size <= BASE_NAME_SIZE_MAX);
-	memcpy(next, module.text, module.size);
-	next += module.size;
-	*next++ = '+';
-	*next++ = '0';
-	*next++ = 'x';
-	for (;; shift -= 4) {
-		*next++ = digits[address >> shift & 0xf];
-		if (shift == 0)
-			break;
-	}
-	return (struct str){ text, (size_t)(next - text) };
-}
-
-static struct str bare_text(const struct naming *naming, const struct naming_place *bare,
-			    char text[static BARE_TEXT_SIZE_MAX])
-{
-	struct str module = naming_get(naming, bare->module);
-
-	switch (bare->of) {
-	case BUILD_KERNEL:
-		module = STR("kernel");
-		break;
-	case BUILD_ANONYMOUS:
-		module = STR("[anonymous]");
-		break;
-	case BUILD_UNMAPPED:
-		module = STR("[unmapped]");
-		break;
-	default:
-		if (module.size == 0)
-			module = STR("[unknown]");
-		if (module.size > BASE_NAME_SIZE_MAX)
-			module.size = BASE_NAME_SIZE_MAX;
-	}
-	return write_unnamed(module, bare->address, text);
-}
-
-/* What has the same text is the same. */
-static struct naming_place bare_place(const struct naming_build *build, uint64_t address)
-{
-	bool says_kind = build->kind == BUILD_KERNEL || build->kind == BUILD_ANONYMOUS ||
-			 build->kind == BUILD_UNMAPPED;
-
-	return (struct naming_place){ .address = address,
-				      .module = build->module_name,
-				      .kind = FLAME_UNNAMED,
-				      .of = says_kind ? build->kind : BUILD_FILE };
-}
-
 /* Binary and address. */
 static int add_unnamed(struct naming *naming, const struct naming_build *build, uint64_t address)
 {
-	char text[BARE_TEXT_SIZE_MAX];
-	struct naming_place bare = bare_place(build, address);
+	char text[NAMING_BARE_TEXT_SIZE_MAX];
+	struct naming_place bare = naming_bare_place(naming, build, address);
 
-	return add_frame(naming, bare_text(naming, &bare, text), build->module_name, FLAME_UNNAMED);
+	return add_frame(naming, naming_bare_text(naming, &bare, text), build->module_name,
+			 FLAME_UNNAMED);
 }
 
 static int add_truncation(struct naming *naming, uint64_t reason)
@@ -535,28 +420,20 @@ static int describe(struct naming *naming, uint32_t build, uint64_t address, uin
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
-/* Addresses of one function stand together, named or not. */
-static uint64_t unnamed_address(const struct naming *naming, const struct naming_build *build,
-				uint64_t address)
-{
-	if (build->kind == BUILD_FILE && naming->symbols)
-		(void)symbols_function_start(naming->symbols, &build->identity, address, &address);
-	return address;
-}
-
 /* The function of the symbol table, or what stands for it. */
 static int add_function(struct naming *naming, const struct naming_build *build, uint32_t function,
 			uint64_t address)
 {
 	if (function == SYMBOL_NONE)
-		return add_unnamed(naming, build, unnamed_address(naming, build, address));
+		return add_unnamed(naming, build, address);
 
 	if (build->kind == BUILD_KERNEL || build->kind == BUILD_KERNEL_MODULE)
 		return add_frame(naming, symbol_module_name(build->module, function),
 				 build->module_name, FLAME_KERNEL);
 
 	char text[DEMANGLE_TEXT_SIZE_MAX];
-	struct str name = readable(naming, symbol_module_name(build->module, function), text);
+	struct str name =
+		naming_readable(naming, symbol_module_name(build->module, function), text);
 
 	return add_frame(naming, name, build->module_name, FLAME_NATIVE);
 }
@@ -578,7 +455,7 @@ static int add_calls(struct naming *naming, const struct naming_build *build,
 	for (size_t i = count; !err && i > 0; i--) {
 		const struct symbol_place *place = i > 1 ? &calls[i - 2].from : innermost;
 		char text[DEMANGLE_TEXT_SIZE_MAX];
-		struct str name = readable(naming, calls[i - 1].function, text);
+		struct str name = naming_readable(naming, calls[i - 1].function, text);
 
 		/* Its compiler did not say what it is called. */
 		if (name.size == 0)
@@ -592,8 +469,7 @@ static int add_calls(struct naming *naming, const struct naming_build *build,
 	return err;
 }
 
-/* Its module is held from the first name of the question that is new on, until others want room. */
-static struct naming_build ask_build(struct naming *naming, uint32_t number)
+struct naming_build naming_ask_build(struct naming *naming, uint32_t number)
 {
 	struct naming_build *build = &naming->build_items.items[number];
 
@@ -610,20 +486,10 @@ static struct naming_build ask_build(struct naming *naming, uint32_t number)
 	return *build;
 }
 
-/* Where its symbols have it, or SYMBOL_NONE. */
-static uint32_t find_function(const struct naming_build *build, uint64_t address)
-{
-	if (!build->module)
-		return SYMBOL_NONE;
-	if (build->identity.kind == IDENTITY_PROCESS_CODE)
-		address = late_code_number(address);
-	return symbol_module_find(build->module, address);
-}
-
 /* Of code that a process made and named later: as if it had been named at once. */
 static int add_late(struct naming *naming, const struct naming_build *build, uint64_t place)
 {
-	uint32_t function = find_function(build, place);
+	uint32_t function = naming_function(build, place);
 
 	if (function == SYMBOL_NONE)
 		return add_unnamed(naming, build, late_code_address(place));
@@ -636,7 +502,7 @@ static int add_late(struct naming *naming, const struct naming_build *build, uin
 
 static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 {
-	struct naming_build build = ask_build(naming, number);
+	struct naming_build build = naming_ask_build(naming, number);
 
 	if (build.identity.kind == IDENTITY_PROCESS_CODE)
 		return add_late(naming, &build, address);
@@ -644,7 +510,7 @@ static int add_symbol(struct naming *naming, uint32_t number, uint64_t address)
 	if (build.kind == BUILD_TRUNCATED)
 		return add_truncation(naming, address);
 
-	uint32_t function = find_function(&build, address);
+	uint32_t function = naming_function(&build, address);
 	struct symbol_place place;
 	int err = add_function(naming, &build, function, address);
 
@@ -798,29 +664,14 @@ static int add_location(struct naming *naming, const struct catalog *catalog,
 	return 0;
 }
 
-/* Symbols that tell of no line: all of a function is one place, and one frame. */
-static bool has_functions_only(const struct naming_build *build)
-{
-	return build->module && build->identity.kind != IDENTITY_PROCESS_CODE &&
-	       !symbols_has_lines(build->module);
-}
-
-/* Where the address's function begins; functions may overlap: or the address itself. */
-static uint64_t start_of(const struct naming_build *build, uint32_t function, uint64_t address)
-{
-	uint64_t start = symbol_module_start(build->module, function);
-
-	return symbol_module_find(build->module, start) == function ? start : address;
-}
-
 /* Where its function begins, if that is all that will be known of it; else the address itself. */
 static uint64_t function_address(struct naming *naming, uint32_t number, uint64_t address)
 {
-	struct naming_build build = ask_build(naming, number);
+	struct naming_build build = naming_ask_build(naming, number);
 	uint32_t function =
-		has_functions_only(&build) ? find_function(&build, address) : SYMBOL_NONE;
+		naming_has_functions_only(&build) ? naming_function(&build, address) : SYMBOL_NONE;
 
-	return function == SYMBOL_NONE ? address : start_of(&build, function, address);
+	return function == SYMBOL_NONE ? address : naming_function_start(&build, function, address);
 }
 
 static uint32_t find_location(const struct naming *naming, struct location_key key)
@@ -837,7 +688,7 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 	if (is_folded) {
 		key = (struct location_key){ .build = TREE_BUILD_RESERVED, .address = address };
 	} else if (build != TREE_BUILD_NAMED) {
-		int64_t number = find_build(naming, catalog, build);
+		int64_t number = naming_find_build(naming, catalog, build);
 
 		if (number < 0)
 			return (int)number;
@@ -856,95 +707,5 @@ int naming_find(struct naming *naming, const struct catalog *catalog, uint32_t b
 	if (found == TABLE_NONE)
 		return add_location(naming, catalog, key, ret);
 	*ret = naming->location_items.items[found].found;
-	return 0;
-}
-
-/* False: there is more to say of it than its name, or its name is too long. */
-static bool find_place(struct naming *naming, uint32_t number, uint64_t address,
-		       struct naming_place *ret)
-{
-	struct naming_build build = naming->build_items.items[number];
-
-	if (!build.is_known || !build.is_bare) {
-		build = ask_build(naming, number);
-		if (!build.is_bare && !has_functions_only(&build))
-			return false;
-	}
-
-	uint32_t function = build.is_bare ? SYMBOL_NONE : find_function(&build, address);
-	bool is_kernel = build.kind == BUILD_KERNEL || build.kind == BUILD_KERNEL_MODULE;
-
-	if (function == SYMBOL_NONE) {
-		*ret = bare_place(&build, unnamed_address(naming, &build, address));
-		return true;
-	}
-	*ret = (struct naming_place){ .address = start_of(&build, function, address),
-				      .build = number,
-				      .module = build.module_name,
-				      .kind = is_kernel ? FLAME_KERNEL : FLAME_NATIVE };
-	return symbol_module_name(build.module, function).size <= NAMING_PLACE_TEXT_SIZE_MAX;
-}
-
-int naming_find_or_place(struct naming *naming, const struct catalog *catalog, uint32_t build,
-			 uint64_t address, struct frame_names *ret, struct naming_place *ret_place)
-{
-	int64_t number = 0;
-
-	if (build == TREE_BUILD_NAMED || build == TREE_BUILD_RESERVED)
-		return naming_find(naming, catalog, build, address, ret);
-	number = find_build(naming, catalog, build);
-	if (number < 0)
-		return (int)number;
-	*ret = (struct frame_names){ 0 };
-	return find_place(naming, (uint32_t)number, address, ret_place)
-		       ? 0
-		       : naming_find(naming, catalog, build, address, ret);
-}
-
-struct str naming_place_text(struct naming *naming, const struct naming_place *place,
-			     char text[static NAMING_PLACE_TEXT_SIZE_MAX])
-{
-	if (place->kind == FLAME_UNNAMED)
-		return bare_text(naming, place, text);
-
-	struct naming_build build = ask_build(naming, place->build);
-	uint32_t function = find_function(&build, place->address);
-
-	/* Other symbols took their place since. */
-	if (function == SYMBOL_NONE) {
-		struct naming_place bare = bare_place(&build, place->address);
-
-		return bare_text(naming, &bare, text);
-	}
-
-	struct str name = symbol_module_name(build.module, function);
-
-	if (place->kind == FLAME_NATIVE)
-		name = readable(naming, name, text);
-	if (name.size > NAMING_PLACE_TEXT_SIZE_MAX)
-		name.size = NAMING_PLACE_TEXT_SIZE_MAX;
-	/* Its module may go with the next one that is asked. */
-	if (name.text != text)
-		memcpy(text, name.text, name.size);
-	return (struct str){ text, name.size };
-}
-
-int naming_has_name(struct naming *naming, const struct catalog *catalog, uint32_t build,
-		    uint64_t address, bool *ret)
-{
-	int64_t number = 0;
-
-	*ret = true;
-	if (build == TREE_BUILD_NAMED)
-		return address && address < catalog_count(catalog, CATALOG_NAME) ? 0 : -EBADMSG;
-	if (build == TREE_BUILD_RESERVED)
-		return 0;
-	number = find_build(naming, catalog, build);
-	if (number < 0)
-		return (int)number;
-
-	struct naming_build asked = ask_build(naming, (uint32_t)number);
-
-	*ret = asked.kind == BUILD_TRUNCATED || find_function(&asked, address) != SYMBOL_NONE;
 	return 0;
 }

@@ -101,7 +101,8 @@ bool symbols_wants_debug(struct symbols *symbols, const struct identity *identit
 	bool has = module && has_debug(module, debug.name);
 	bool lacks = module && lacks_shared(module, &shared);
 
-	symbols_release(symbols, module);
+	/* Nothing but its header was looked at, and of all modules of a host in turn. */
+	symbols_leave(symbols, module);
 	*ret = debug;
 	pthread_mutex_lock(&symbols->lock);
 	struct state *state = states_get(&symbols->states, identity);

@@ -17,6 +17,8 @@ enum { FUNCTION_COUNT_MAX = 4 << 20 };
 #define NOBODY UINT32_MAX
 /* Stands for the count of a location's frames: first is its function itself. */
 #define PLACE UINT32_MAX
+/* The same of a location that is to be asked for. */
+#define WANTED (UINT32_MAX - 1)
 
 void function_table_init(struct function_table *functions, struct naming *naming, struct str search)
 {
@@ -214,7 +216,8 @@ struct walk {
 	const struct catalog *catalog;
 	const struct tree *tree;
 	const struct forest *forest;
-	struct frame_names *named; /* of the tree's locations; no frames: not asked yet; or PLACE */
+	struct frame_names
+		*named; /* of the tree's locations; no frames: not asked for; or WANTED, or PLACE */
 	uint32_t *first_child;
 	uint32_t *next_sibling;
 	uint32_t match_depth;
@@ -238,23 +241,37 @@ static int ask(struct walk *walk, uint32_t location)
 	return 0;
 }
 
-/* Its frames, and what each is of. */
-static int find_frames(struct walk *walk, uint32_t node, struct frame_names *ret)
+static bool has_function(const struct walk *walk, uint32_t node)
 {
-	uint32_t location = walk->forest->nodes[node].location;
+	return walk->forest->nodes[node].parent != TREE_NO_PARENT &&
+	       walk->forest->nodes[node].location != TREE_CALLERS_MISSING;
+}
+
+/* In the order of locations, which is that of binaries: these are in memory one after the other. */
+static int ask_all(struct walk *walk)
+{
 	int err = 0;
 
-	*ret = (struct frame_names){ 0 };
-	if (walk->forest->nodes[node].parent == TREE_NO_PARENT || location == TREE_CALLERS_MISSING)
-		return 0;
-	if (walk->named[location].count == 0)
-		err = ask(walk, location);
-	/* What stands where callers are missing is no function. */
-	if (!err && (walk->named[location].count == PLACE ||
-		     naming_frame(walk->functions->naming, walk->named[location].first).kind !=
-			     FLAME_TRUNCATED))
-		*ret = walk->named[location];
+	for (uint32_t i = 0; i < walk->forest->count; i++)
+		if (walk->forest->total[i] > 0 && has_function(walk, i))
+			walk->named[walk->forest->nodes[i].location].count = WANTED;
+	for (uint32_t i = 0; !err && i < walk->tree->builds.count; i++)
+		if (walk->named[i].count == WANTED)
+			err = ask(walk, i);
 	return err;
+}
+
+/* Of what each is. What stands where callers are missing is no function. */
+static struct frame_names frames_of(const struct walk *walk, uint32_t node)
+{
+	struct frame_names named = { 0 };
+
+	if (has_function(walk, node))
+		named = walk->named[walk->forest->nodes[node].location];
+	if (named.count > 0 && named.count != PLACE &&
+	    naming_frame(walk->functions->naming, named.first).kind == FLAME_TRUNCATED)
+		return (struct frame_names){ 0 };
+	return named;
 }
 
 static uint32_t count_of(struct frame_names frames)
@@ -272,11 +289,10 @@ static int enter(struct walk *walk, uint32_t node)
 {
 	struct function_table *functions = walk->functions;
 	uint64_t total = walk->forest->total[node];
-	struct frame_names frames;
-	int err = find_frames(walk, node, &frames);
+	struct frame_names frames = frames_of(walk, node);
 	uint32_t count = count_of(frames);
 
-	for (uint32_t i = 0; !err && i < count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		int64_t number = function_of(walk, frames, i);
 
 		if (number < 0)
@@ -293,15 +309,14 @@ static int enter(struct walk *walk, uint32_t node)
 		if (i == count - 1)
 			sum->self = saturated_sum(sum->self, walk->forest->self[node]);
 	}
-	return err;
+	return 0;
 }
 
-static int leave(struct walk *walk, uint32_t node)
+static void leave(struct walk *walk, uint32_t node)
 {
-	struct frame_names frames;
-	int err = find_frames(walk, node, &frames);
+	struct frame_names frames = frames_of(walk, node);
 
-	for (uint32_t i = 0; !err && i < count_of(frames); i++) {
+	for (uint32_t i = 0; i < count_of(frames); i++) {
 		int64_t number = function_of(walk, frames, i);
 
 		assert(number >= 0);
@@ -311,7 +326,6 @@ static int leave(struct walk *walk, uint32_t node)
 		sum->on_path--;
 		walk->match_depth -= sum->is_match;
 	}
-	return err;
 }
 
 /* Depth first, without recursion: the depth is foreign. */
@@ -326,12 +340,12 @@ static int walk_tree(struct walk *walk, uint32_t root)
 			err = enter(walk, node);
 			continue;
 		}
-		err = leave(walk, node);
-		while (!err && node != root && walk->next_sibling[node] == NOBODY) {
+		leave(walk, node);
+		while (node != root && walk->next_sibling[node] == NOBODY) {
 			node = walk->forest->nodes[node].parent;
-			err = leave(walk, node);
+			leave(walk, node);
 		}
-		if (err || node == root)
+		if (node == root)
 			break;
 		node = walk->next_sibling[node];
 		err = enter(walk, node);
@@ -353,10 +367,11 @@ int function_table_add(struct function_table *functions, const struct catalog *c
 			     .named = named,
 			     .first_child = first_child,
 			     .next_sibling = next_sibling };
-	int err = 0;
+	int err;
 
 	if (!named || !first_child || !next_sibling)
 		return -ENOMEM;
+	err = ask_all(&walk);
 	memset(first_child, 0xff, forest->count * sizeof(uint32_t));
 	memset(next_sibling, 0xff, forest->count * sizeof(uint32_t));
 	for (uint32_t i = forest->count; i-- > 0;) {
@@ -563,6 +578,7 @@ static void start_question(void *context, struct naming *naming)
 
 	function_table_done(&question->table);
 	function_table_init(&question->table, naming, question->options->search);
+	naming_hold_few(naming);
 }
 
 static int add_forest(void *context, const struct catalog *catalog, const struct tree *tree,

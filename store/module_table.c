@@ -81,7 +81,7 @@ static int64_t find_build(struct module_table *modules, const struct catalog *ca
 struct place {
 	uint32_t sum;
 	bool is_named;
-	bool is_known;
+	bool is_wanted;
 };
 
 static int find_place(struct module_table *modules, const struct catalog *catalog,
@@ -96,39 +96,45 @@ static int find_place(struct module_table *modules, const struct catalog *catalo
 	if (err)
 		return err;
 	ret->sum = (uint32_t)sum;
-	ret->is_known = true;
 	return 0;
+}
+
+/* What was folded is no module's any more. */
+static bool has_module(const struct forest *forest, uint32_t node)
+{
+	return forest->self[node] > 0 && forest->nodes[node].parent != TREE_NO_PARENT &&
+	       forest->nodes[node].location >= TREE_RESERVED_COUNT;
 }
 
 int module_table_add(struct module_table *modules, const struct catalog *catalog,
 		     const struct tree *tree, const struct forest *forest)
 {
 	autofree struct place *places = calloc((size_t)tree->builds.count + 1, sizeof(places[0]));
+	int err = 0;
 
 	if (!places)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < forest->count; i++)
+		if (has_module(forest, i))
+			places[forest->nodes[i].location].is_wanted = true;
+	/* In their order, which is that of binaries: these are in memory one after the other. */
+	for (uint32_t i = 0; !err && i < tree->builds.count; i++)
+		if (places[i].is_wanted)
+			err = find_place(modules, catalog, tree, i, &places[i]);
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < forest->count; i++) {
-		uint32_t location = forest->nodes[i].location;
-		uint64_t self = forest->self[i];
-
 		if (forest->nodes[i].parent == TREE_NO_PARENT)
 			modules->total = saturated_sum(modules->total, forest->total[i]);
-		/* What was folded is no module's any more. */
-		if (self == 0 || forest->nodes[i].parent == TREE_NO_PARENT ||
-		    location < TREE_RESERVED_COUNT)
+		if (!has_module(forest, i))
 			continue;
-		if (!places[location].is_known) {
-			int err = find_place(modules, catalog, tree, location, &places[location]);
 
-			if (err)
-				return err;
-		}
+		const struct place *place = &places[forest->nodes[i].location];
+		struct module_sum *sum = &modules->sums.items[place->sum];
 
-		struct module_sum *sum = &modules->sums.items[places[location].sum];
-
-		sum->self = saturated_sum(sum->self, self);
-		if (places[location].is_named)
-			sum->named = saturated_sum(sum->named, self);
+		sum->self = saturated_sum(sum->self, forest->self[i]);
+		if (place->is_named)
+			sum->named = saturated_sum(sum->named, forest->self[i]);
 	}
 	return 0;
 }
@@ -205,6 +211,7 @@ static void start_question(void *context, struct naming *naming)
 
 	module_table_done(&question->table);
 	module_table_init(&question->table, naming);
+	naming_hold_few(naming);
 }
 
 static int add_forest(void *context, const struct catalog *catalog, const struct tree *tree,

@@ -80,7 +80,8 @@ int naming_new(struct symbols *symbols, struct naming **ret)
 /* The place of the one that is held next: whose it was, another one of this question, goes. */
 static uint32_t *make_held_place(struct naming *naming)
 {
-	uint32_t *place = &naming->held[naming->held_next++ % HELD_MODULE_COUNT_MAX];
+	uint32_t count = naming->holds_few ? HELD_MODULE_COUNT_FEW : HELD_MODULE_COUNT_MAX;
+	uint32_t *place = &naming->held[naming->held_next++ % count];
 
 	if (*place) {
 		struct naming_build *build = &naming->build_items.items[*place - 1];
@@ -127,9 +128,15 @@ void naming_keep_raw(struct naming *naming)
 	naming->is_raw = true;
 }
 
+void naming_hold_few(struct naming *naming)
+{
+	naming->holds_few = true;
+}
+
 bool naming_rest(struct naming *naming)
 {
 	release_modules(naming);
+	naming->holds_few = false;
 	return !naming->is_raw && !naming->is_provisional;
 }
 

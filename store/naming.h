@@ -49,6 +49,10 @@ struct naming *naming_free(struct naming *naming);
 /* Names as they are in symbol tables, mangled. Before any is asked for. */
 void naming_keep_raw(struct naming *naming);
 
+/* This question asks for places in the order of their binaries, and needs few of these at once.
+ * Before any is asked for. */
+void naming_hold_few(struct naming *naming);
+
 /*
  * The question is over. False: nothing of it is of use to another, and it is to be freed. And the
  * next begins, now (steady): 0 or -ENOMEM.

@@ -47,12 +47,17 @@ struct location {
  * Modules that a question holds at once: what it has read of their symbol files is in memory, and
  * on a host with hundreds of binaries a question may be about all of them.
  */
-enum { HELD_MODULE_COUNT_MAX = 32 };
+enum {
+	HELD_MODULE_COUNT_MAX = 32,
+	/* By a question that asks for them one after the other. */
+	HELD_MODULE_COUNT_FEW = 4,
+};
 
 struct naming {
 	struct symbols *symbols;
 	uint32_t held[HELD_MODULE_COUNT_MAX]; /* builds whose module is, + 1; the oldest is next */
 	uint32_t held_next;
+	bool holds_few;
 	size_t room;
 	uint32_t span;
 	bool is_raw;

@@ -216,8 +216,7 @@ struct walk {
 	const struct catalog *catalog;
 	const struct tree *tree;
 	const struct forest *forest;
-	struct frame_names
-		*named; /* of the tree's locations; no frames: not asked for; or WANTED, or PLACE */
+	struct frame_names *named; /* of the tree's locations: none, WANTED, or PLACE */
 	uint32_t *first_child;
 	uint32_t *next_sibling;
 	uint32_t match_depth;

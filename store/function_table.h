@@ -20,8 +20,8 @@ enum { FUNCTION_DEPTH_MAX = (1 << 24) - 1 }; /* four times what a tree has nodes
 struct function_sum {
 	uint64_t self;
 	uint64_t total;
-	/* What tells it from the others of its module: the hash of its name, of which four million
-	 * are equal by chance once in a million times; of what has no name, the address. */
+	/* What tells it from the others of its module: the hash of its name, of which two are equal
+	 * by chance once in two million lists of four million; of what has no name, the address. */
 	uint64_t key;
 	uint32_t name;	 /* text of the naming; or number of a place */
 	uint32_t file;	 /* text of the naming; of what has no name, enum build_kind */

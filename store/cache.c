@@ -26,10 +26,15 @@ enum {
 	ASKED_COUNT = 256,
 };
 
+/* Of a sum that was found, before another may take its place. */
+enum { MOMENT_INTERVALS = 4 };
+#define MOMENT_MIN_NS (UINT64_C(1) * CLOCK_NS_PER_S)
+
 struct place {
 	struct cached *cached; /* NULL: free */
 	struct cache_key key;
-	uint64_t used_ns; /* monotonic */
+	uint64_t used_ns;     /* monotonic */
+	uint64_t interval_ns; /* between the last two times; 0: it was not found yet */
 };
 
 struct cache {
@@ -166,7 +171,10 @@ struct cached *cache_find(struct cache *cache, struct cache_key key)
 	struct place *place = find_place(cache, key);
 
 	if (place) {
-		place->used_ns = clock_monotonic_ns();
+		uint64_t now_ns = clock_monotonic_ns();
+
+		place->interval_ns = now_ns - place->used_ns + 1;
+		place->used_ns = now_ns;
 		cached = place->cached;
 		atomic_fetch_add(&cached->references, 1);
 	}
@@ -179,8 +187,23 @@ static bool is_older(const struct place *place, const struct place *than)
 	return !than || place->used_ns < than->used_ns;
 }
 
-/* A free place and room for size, made by letting go what of the share was not used for longest;
- * or NULL. */
+/*
+ * Whoever asks for more spans than there is room for the sums of, and asks again, would find none
+ * of them if each took the place of one that is needed next: those of a moment ago stay. Of one
+ * that was found a moment is a few times as long as it took until then: who asked for it has gone
+ * on to something else.
+ */
+static bool is_needed_next(const struct place *place, uint64_t now_ns)
+{
+	uint64_t moment_ns = CACHE_FRESH_NS;
+
+	if (place->interval_ns && place->interval_ns < CACHE_FRESH_NS / MOMENT_INTERVALS)
+		moment_ns = place->interval_ns * MOMENT_INTERVALS + MOMENT_MIN_NS;
+	return share_of(place->key) == SHARE_SUMS && now_ns < place->used_ns + moment_ns;
+}
+
+/* A free place and room for size, made by letting go what of the share was not used for longest, or
+ * of all when there is no place; or NULL. */
 static struct place *make_room(struct cache *cache, enum share share, size_t size)
 {
 	uint64_t now_ns = clock_monotonic_ns();
@@ -197,22 +220,18 @@ static struct place *make_room(struct cache *cache, enum share share, size_t siz
 				free_place = place;
 				continue;
 			}
+			if (is_needed_next(place, now_ns))
+				continue;
 			if (is_older(place, oldest_of_all))
 				oldest_of_all = place;
 			if (share_of(place->key) == share && is_older(place, oldest))
 				oldest = place;
 		}
-		if (free_place &&
-		    (cache->sizes[share] + size <= cache->sizes_max[share] || !oldest))
+		if (free_place && cache->sizes[share] + size <= cache->sizes_max[share])
 			return free_place;
-		oldest = oldest ? oldest : oldest_of_all;
-		/*
-		 * Whoever asks for more spans than there is room for the sums of, and asks again,
-		 * would find none of them if each took the place of one that is needed next: those
-		 * of a moment ago stay.
-		 */
-		if (share_of(oldest->key) == SHARE_SUMS &&
-		    now_ns < oldest->used_ns + CACHE_FRESH_NS)
+		if (!oldest && !free_place)
+			oldest = oldest_of_all;
+		if (!oldest)
 			return NULL;
 		let_go(cache, oldest);
 	}

@@ -131,6 +131,55 @@ static void sums_have_a_share_of_their_own(void **state)
 	cache_free(cache);
 }
 
+static void add_sum(struct cache *cache, uint32_t span)
+{
+	struct cached *cached = cached_new();
+
+	assert_non_null(cached);
+	cached->size = SIZE_MAX_HELD / 4;
+	cache_add(cache,
+		  (struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 },
+		  cached);
+	cached_release(cached);
+}
+
+static bool has_sum(struct cache *cache, uint32_t span)
+{
+	struct cached *cached = cache_find(
+		cache,
+		(struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 });
+
+	cached_release(cached);
+	return cached != NULL;
+}
+
+/* Who asks again and again, and then for something else, does not need the first any more. */
+static void sums_make_way_when_what_is_asked_for_is_another(void **state)
+{
+	const uint64_t tenth_ns = CLOCK_NS_PER_S / 10;
+	struct cache *cache;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	add_sum(cache, 1);
+	add_sum(cache, 2);
+	for (int i = 0; i < 3; i++) {
+		later_ns += tenth_ns;
+		assert_true(has_sum(cache, 2));
+	}
+	/* Both may be needed next. */
+	later_ns += tenth_ns;
+	add_sum(cache, 3);
+	assert_false(has_sum(cache, 3));
+	later_ns += 20 * tenth_ns;
+	add_sum(cache, 3);
+	assert_true(has_sum(cache, 3));
+	assert_false(has_sum(cache, 2));
+	assert_true(has_sum(cache, 1));
+	later_ns = 0;
+	cache_free(cache);
+}
+
 static void what_a_later_generation_replaces_goes(void **state)
 {
 	struct cache_key keys[] = { { .span = 1, .segment = 4 },
@@ -297,12 +346,13 @@ static void assert_all(const struct cached *cached, uint32_t node_count)
 static void what_is_kept_has_pages_of_its_own(void **state)
 {
 	enum { NODE_COUNT = 3000 };
-	size_t before = mallinfo2().uordblks;
 	struct cached *cached;
 	struct cache *cache;
+	size_t before;
 
 	(void)state;
 	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	before = mallinfo2().uordblks;
 	cached = make_all(NODE_COUNT);
 	assert_null(cached->pages);
 	cache_add(cache, (struct cache_key){ .span = 1 }, cached);
@@ -333,6 +383,7 @@ int main(void)
 		cmocka_unit_test(the_latest_used_stay),
 		cmocka_unit_test(sums_have_a_share_of_their_own),
 		cmocka_unit_test(sums_of_what_is_left_are_told_apart),
+		cmocka_unit_test(sums_make_way_when_what_is_asked_for_is_another),
 		cmocka_unit_test(what_a_later_generation_replaces_goes),
 		cmocka_unit_test(what_nobody_asks_for_goes),
 		cmocka_unit_test(times_are_kept_when_they_are_asked_for_again),

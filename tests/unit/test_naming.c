@@ -123,6 +123,26 @@ static uint32_t open_files(const struct host *host)
 	return count;
 }
 
+/* Of which pages are in memory. */
+static uint32_t resident_files(const struct host *host)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[1024];
+	unsigned long size;
+	bool is_ours = false;
+	uint32_t count = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "Rss: %lu", &size) == 1)
+			count += is_ours && size > 0;
+		else if (strchr("0123456789abcdef", line[0]))
+			is_ours = strstr(line, host->folder) != NULL;
+	}
+	fclose(maps);
+	return count;
+}
+
 /* In turn, so that each was given back before it is asked again. */
 static void names_more_modules_than_it_holds(void **state)
 {
@@ -229,6 +249,51 @@ static void knows_what_has_a_name_and_keeps_none(void **state)
 	naming_free(naming);
 }
 
+/* Of binaries that are asked for one after the other a few are in memory. */
+static void holds_few_when_told_so(void **state)
+{
+	struct host *host = *state;
+
+	for (int few = 0; few < 2; few++) {
+		struct naming *naming = NULL;
+
+		assert_int_equal(naming_new(host->symbols, &naming), 0);
+		if (few)
+			naming_hold_few(naming);
+		for (uint32_t module = 0; module < MODULE_COUNT; module++) {
+			bool has_name = false;
+
+			assert_int_equal(naming_has_name(naming, &host->catalog,
+							 host->builds[module],
+							 ELF_MAKER_TEXT_OFFSET, &has_name),
+					 0);
+			assert_true(has_name);
+		}
+		if (few)
+			assert_in_range(resident_files(host), 1, 4);
+		else
+			assert_in_range(resident_files(host), 20, 32);
+		(void)naming_rest(naming);
+		naming_free(naming);
+		symbols_tidy(host->symbols, UINT64_MAX);
+	}
+}
+
+/* Which is done for all of a host's again and again. */
+static void looking_for_debug_files_leaves_nothing_in_memory(void **state)
+{
+	struct host *host = *state;
+
+	for (uint32_t module = 0; module < MODULE_COUNT; module++) {
+		struct identity identity = identity_of(module);
+		struct symbols_debug_wish wish;
+
+		assert_true(symbols_wants_debug(host->symbols, &identity, &wish));
+	}
+	assert_in_range(open_files(host), 1, OPEN_COUNT_MAX);
+	assert_int_equal(resident_files(host), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +303,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(knows_what_has_a_name_and_keeps_none, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(holds_few_when_told_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(looking_for_debug_files_leaves_nothing_in_memory,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

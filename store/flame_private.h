@@ -63,7 +63,7 @@ struct flame_question {
 	/* of the segment that is read */
 	const struct tree *tree;
 	struct cached *cached;
-	uint64_t read_count; /* samples in it, which count once it is merged */
+	uint64_t read_count;	 /* samples in it, which count once it is merged */
 	struct cached *gathered; /* of a segment in parts: what of those so far passed their cut */
 	uint32_t gathered_count; /* of how many */
 	/* Summaries of the span's segments, some in one, which are merged together at its end. */

@@ -596,7 +596,8 @@ static void what_fails_is_read_through_at_once(void **state)
 	store_scene_done(&scene);
 }
 
-/* A segment of several parts, of which the last is wrong: none of it is in the graph, nor counted. */
+/* A segment of several parts, of which the last is wrong: none of it is in the graph, nor counted.
+ */
 static void what_fails_in_its_last_part_is_not_counted(void **state)
 {
 	(void)state;

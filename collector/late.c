@@ -117,7 +117,7 @@ static bool try(struct late *late, const struct event *event, uint64_t age_ns, u
 			late->walked.verdict = VERDICT_CAME_EARLY;
 	}
 	late->stats.walked++;
-	late->options.done(late->options.context, &late->walked);
+	late->options.done(late->options.context, process, &late->walked);
 	return true;
 }
 

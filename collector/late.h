@@ -9,6 +9,7 @@
 #include "bpf/walk_layout.h"
 #include "collector/lines.h"
 
+struct process;
 struct processes;
 struct unwind_files;
 
@@ -32,8 +33,9 @@ struct late_options {
 	struct unwind_files *files;
 	struct walk_memory memory;
 	size_t size_max; /* of what waits, in bytes */
-	/* Takes a sample that was walked; valid during the call. */
-	void (*done)(void *context, const struct event *event);
+	/* Takes a sample that was walked; valid during the call. process: whose it is; NULL when it
+	 * is not known. */
+	void (*done)(void *context, const struct process *process, const struct event *event);
 	/* Asks for the table of a file, if it is to be had. */
 	void (*ask)(void *context, uint32_t file);
 	void *context;

@@ -608,7 +608,8 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns)
 enum route {
 	ROUTE_MAPPING, /* what is mapped, deleted or not: a link of the kernel's own in map_files */
 	ROUTE_ROOT,    /* by its path, as the process sees it */
-	ROUTE_OWN_ROOT, /* by its path, as we see it: who mapped it has ended */
+	ROUTE_PARENT_ROOT, /* as its parent sees it: who mapped it has ended */
+	ROUTE_OWN_ROOT,	   /* as we see it */
 	ROUTE_COUNT,
 };
 
@@ -645,7 +646,9 @@ static int open_through(const struct process *process, const struct mapping *map
 	char path[WINDOW_TEXT_SIZE_MAX + 64];
 	autoclose int fd = -1;
 
-	if (route != ROUTE_OWN_ROOT && has_ended)
+	if ((route == ROUTE_MAPPING || route == ROUTE_ROOT) && has_ended)
+		return -ENOENT;
+	if (route == ROUTE_PARENT_ROOT && (!has_ended || process->parent_pid == 0))
 		return -ENOENT;
 	if (route != ROUTE_MAPPING && mapping->file->path[0] != '/')
 		return -ENOENT;
@@ -656,7 +659,9 @@ static int open_through(const struct process *process, const struct mapping *map
 		fd = open(path, FLAGS);
 		break;
 	case ROUTE_ROOT:
-		snprintf(path, sizeof(path), "/proc/%u/root%s", process->key.pid,
+	case ROUTE_PARENT_ROOT:
+		snprintf(path, sizeof(path), "/proc/%u/root%s",
+			 route == ROUTE_ROOT ? process->key.pid : process->parent_pid,
 			 mapping->file->path);
 		fd = open(path, FLAGS | O_NOFOLLOW);
 		break;
@@ -704,6 +709,15 @@ int processes_open_file(struct processes *processes, const struct identity *iden
 	 * container means another file on the host. */
 	for (int route = 0; err && route < ROUTE_COUNT; route++)
 		err = open_by_route(processes, identity, (enum route)route, ret_fd);
+	return err;
+}
+
+int processes_open_mapped(const struct process *process, const struct mapping *mapping, int *ret_fd)
+{
+	int err = -ENOENT;
+
+	for (int route = 0; err && route < ROUTE_COUNT; route++)
+		err = open_through(process, mapping, (enum route)route, ret_fd);
 	return err;
 }
 

@@ -104,6 +104,10 @@ void processes_sweep(struct processes *processes, uint64_t now_boot_ns);
  */
 int processes_open_file(struct processes *processes, const struct identity *identity, int *ret_fd);
 
+/* The same of the copy of it that this process maps, whoever maps others. */
+int processes_open_mapped(const struct process *process, const struct mapping *mapping,
+			  int *ret_fd);
+
 /*
  * Shows each living process that maps the file of this identity, with the file, until visit returns
  * 0, which is returned; else what it returned last, -ENOENT when there is no such process.

@@ -14,6 +14,7 @@ enum {
 	BUCKET_COUNT = 4096, /* of files by identity; a power of two */
 	NO_NUMBER = WALK_FILE_NONE,
 	DELAY_SHIFT_MAX = 9, /* ROOM_NS times 512: eight minutes */
+	COPY_SHIFT_MAX = 5,
 };
 
 /* A table that could not be had is asked for again after this long. */
@@ -27,6 +28,9 @@ enum {
 #define ASK_NS ((uint64_t)CLOCK_NS_PER_S)
 /* One that stayed so long may come back at once. */
 #define STAY_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
+/* Copies are looked at no more often; doubled with each that was asked about, up to half a minute:
+ * an answer is a whole table. */
+#define COPY_NS ((uint64_t)CLOCK_NS_PER_S)
 /* The server has hundreds of files to read when it is new. */
 #define ANSWER_NS (UINT64_C(60) * (uint64_t)CLOCK_NS_PER_S)
 /* What was used so lately is not evicted: it would be asked for again at once. */
@@ -41,9 +45,12 @@ struct unwind_file {
 	uint64_t last_asked_ns;
 	uint64_t retry_ns; /* 0: never, or no need */
 	uint64_t put_ns;
-	uint64_t known_hash;  /* 0: the walk does not know it by itself */
-	uint64_t asked_hash;  /* of what was asked about, which may be another file; 0: none */
-	uint32_t delay_shift; /* how often in a row there was no room for it */
+	/* By which the walk knows it by itself, the one learnt last at the front; 0: none. */
+	uint64_t known_hashes[UNWIND_FILES_COPY_COUNT_MAX];
+	uint64_t asked_hash;   /* of what was asked about, which may be another file; 0: none */
+	uint64_t next_copy_ns; /* no copy is looked at before */
+	uint32_t copy_shift;   /* how many copies were asked about, up to COPY_SHIFT_MAX */
+	uint32_t delay_shift;  /* how often in a row there was no room for it */
 	/* Of one whose table is here. */
 	uint32_t words, words_line_count;
 	uint64_t line_count;	     /* all of it */
@@ -152,6 +159,15 @@ static bool is_of_use(const struct unwind_files *f, uint32_t number)
 	return f->shown[number].state == WALK_FILE_PRESENT && f->files[number].users > 0;
 }
 
+/* Whether the walk knows the file by this hash. */
+static bool has_hash(const struct unwind_file *file, uint64_t hash)
+{
+	for (unsigned i = 0; i < UNWIND_FILES_COPY_COUNT_MAX; i++)
+		if (file->known_hashes[i] == hash)
+			return true;
+	return false;
+}
+
 /*
  * The place for a newcomer with this hash: a free one, or that of a file that is of no use just
  * now, the coldest of several. The same file by two identities, as an image that was loaded anew
@@ -160,7 +176,8 @@ static bool is_of_use(const struct unwind_files *f, uint32_t number)
 static __u64 *find_place(struct unwind_files *f, uint64_t hash)
 {
 	struct walk_known_bucket *bucket = &f->known[walk_known_place(hash)];
-	uint32_t same = walk_known_find(bucket, hash), coldest = NO_NUMBER;
+	uint32_t same = walk_known_find(bucket, hash);
+	__u64 *coldest = NULL;
 
 	if (same != WALK_FILE_UNKNOWN)
 		return is_of_use(f, same) ? NULL : find_known(f, hash, walk_known_word(hash, same));
@@ -170,40 +187,65 @@ static __u64 *find_place(struct unwind_files *f, uint64_t hash)
 		if (number == NO_NUMBER)
 			return &bucket->files[i];
 		if (!is_of_use(f, number) &&
-		    (coldest == NO_NUMBER ||
-		     f->files[number].last_used_ns < f->files[coldest].last_used_ns))
-			coldest = number;
+		    (!coldest || f->files[number].last_used_ns <
+					 f->files[walk_known_number(*coldest)].last_used_ns))
+			coldest = &bucket->files[i];
 	}
-	return coldest == NO_NUMBER
-		       ? NULL
-		       : find_known(f, hash,
-				    walk_known_word(f->files[coldest].known_hash, coldest));
+	return coldest;
+}
+
+/* The walk no longer finds the file by its hash in this place of the list. */
+static void forget_hash(struct unwind_files *f, uint32_t number, unsigned place)
+{
+	uint64_t *hashes = f->files[number].known_hashes;
+	uint64_t hash = hashes[place];
+	__u64 *known = hash ? find_known(f, hash, walk_known_word(hash, number)) : NULL;
+
+	memmove(&hashes[place], &hashes[place + 1],
+		(UNWIND_FILES_COPY_COUNT_MAX - 1 - place) * sizeof(hashes[0]));
+	hashes[UNWIND_FILES_COPY_COUNT_MAX - 1] = 0;
+	if (known)
+		__atomic_store_n(known, 0, __ATOMIC_RELEASE);
 }
 
 static void forget(struct unwind_files *f, uint32_t number)
 {
-	uint64_t hash = f->files[number].known_hash;
-	__u64 *known = hash ? find_known(f, hash, walk_known_word(hash, number)) : NULL;
+	while (f->files[number].known_hashes[0])
+		forget_hash(f, number, 0);
+}
 
-	f->files[number].known_hash = 0;
-	if (known)
-		__atomic_store_n(known, 0, __ATOMIC_RELEASE);
+/* Whoever is there gives way. */
+static void clear_place(struct unwind_files *f, const __u64 *known)
+{
+	uint32_t number = walk_known_number(*known);
+	const uint64_t *hashes = f->files[number].known_hashes;
+	unsigned place = 0;
+
+	while (place < UNWIND_FILES_COPY_COUNT_MAX &&
+	       walk_known_word(hashes[place], number) != *known)
+		place++;
+	assert(place < UNWIND_FILES_COPY_COUNT_MAX);
+	forget_hash(f, number, place);
 }
 
 /* The kernel shows the file by this hash. */
 static void know(struct unwind_files *f, uint32_t number, uint64_t hash)
 {
-	if (f->files[number].known_hash == hash)
+	uint64_t *hashes = f->files[number].known_hashes;
+
+	if (hash == 0 || has_hash(&f->files[number], hash))
 		return;
-	forget(f, number);
+	forget_hash(f, number, UNWIND_FILES_COPY_COUNT_MAX - 1);
 
 	__u64 *known = find_place(f, hash);
 
 	if (!known)
 		return;
-	f->files[walk_known_number(*known)].known_hash = 0;
+	if (*known)
+		clear_place(f, known);
+	memmove(&hashes[1], &hashes[0], (UNWIND_FILES_COPY_COUNT_MAX - 1) * sizeof(hashes[0]));
+	hashes[0] = hash;
 	__atomic_store_n(known, walk_known_word(hash, number), __ATOMIC_RELEASE);
-	f->files[number].known_hash = hash;
 }
 
 /* ---- tables in memory ---------------------------------------------------------------------------
@@ -386,21 +428,24 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 
 	if (number == NO_NUMBER || number >= f->file_count)
 		return -EBADMSG;
-	file->asked_ns = 0;
-	file->asked_hash = 0;
-	/* Asked for twice, and refused the first time: the second answer is what counts. */
-	file->retry_ns = 0;
-	if (file->words) {
-		show(f, number, WALK_FILE_PRESENT);
-		return -EALREADY;
-	}
 
 	int err = unwind_table_check(bytes, size, &table);
 
 	if (!err && !identity_equal(&table.header->identity, &file->identity))
 		err = -EBADMSG;
-	if (err) {
+	file->asked_ns = 0;
+	file->asked_hash = 0;
+	/* Asked for twice, and refused the first time: the second answer is what counts. */
+	file->retry_ns = 0;
+	if (err)
 		f->stats.malformed++;
+	if (file->words) {
+		show(f, number, WALK_FILE_PRESENT);
+		if (!err)
+			know(f, number, hash);
+		return err ? err : -EALREADY;
+	}
+	if (err) {
 		put_off(f, number, RETRY_NS);
 		return err;
 	}
@@ -427,8 +472,7 @@ int unwind_files_put(struct unwind_files *f, uint32_t number, const void *bytes,
 	f->shown[number].page_first = table.header->page_first;
 	f->shown[number].page_count = table.header->page_count;
 	show(f, number, WALK_FILE_PRESENT);
-	if (hash)
-		know(f, number, hash);
+	know(f, number, hash);
 	f->stats.tables++;
 	f->stats.put++;
 	return 0;
@@ -459,8 +503,26 @@ bool unwind_files_knows(const struct unwind_files *f, const struct identity *ide
 {
 	uint32_t number = find(f, identity);
 
-	return number != NO_NUMBER && f->files[number].known_hash &&
+	return number != NO_NUMBER && f->files[number].known_hashes[0] &&
 	       f->shown[number].state == WALK_FILE_PRESENT;
+}
+
+uint32_t unwind_files_wants_copy(const struct unwind_files *f, const struct identity *identity)
+{
+	uint32_t number = find(f, identity);
+
+	if (number == NO_NUMBER || f->shown[number].state != WALK_FILE_PRESENT ||
+	    f->now_ns < f->files[number].next_copy_ns)
+		return NO_NUMBER;
+	return number;
+}
+
+bool unwind_files_saw_copy(struct unwind_files *f, uint32_t number, uint64_t hash)
+{
+	struct unwind_file *file = &f->files[number];
+
+	file->next_copy_ns = f->now_ns + (COPY_NS << file->copy_shift);
+	return hash && !has_hash(file, hash);
 }
 
 /* The number of a file that nobody maps any more, its table first let go of. */
@@ -537,8 +599,12 @@ void unwind_files_asked(struct unwind_files *f, uint32_t number, uint64_t hash)
 {
 	struct unwind_file *file = &f->files[number];
 
-	file->asked_ns = f->now_ns ? f->now_ns : 1;
-	file->last_asked_ns = file->asked_ns;
+	if (file->words) { /* about a copy: nothing waits for the answer */
+		file->copy_shift += file->copy_shift < COPY_SHIFT_MAX;
+	} else {
+		file->asked_ns = f->now_ns ? f->now_ns : 1;
+		file->last_asked_ns = file->asked_ns;
+	}
 	/* Nobody answered yet what was asked about another file: the answer would be to either. */
 	file->asked_hash = file->asked_hash && file->asked_hash != hash ? 0 : hash;
 	f->stats.asked++;
@@ -554,10 +620,12 @@ void unwind_files_refuse(struct unwind_files *f, uint32_t number, const struct i
 			 int err)
 {
 	if (number == NO_NUMBER || number >= f->file_count ||
-	    !identity_equal(&f->files[number].identity, identity) || f->files[number].words)
+	    !identity_equal(&f->files[number].identity, identity))
 		return;
 	f->files[number].asked_ns = 0;
 	f->files[number].asked_hash = 0;
+	if (f->files[number].words)
+		return;
 	f->stats.refused++;
 	put_off(f, number, RETRY_NS);
 	if (err == -ENODATA)

@@ -41,11 +41,28 @@ bool unwind_files_wants(const struct unwind_files *files, uint32_t number);
  *
  * The kernel shows what was asked about by this hash (walk_file_hash()); 0: that can't be told.
  * When the table has come, and it is certain that this is the file, a walk finds it by the hash
- * before it was told that a process maps it. Until the number is another file's.
+ * before it was told that a process maps it. Until the number is another file's, or
+ * UNWIND_FILES_COPY_COUNT_MAX others are known.
  */
 void unwind_files_asked(struct unwind_files *files, uint32_t number, uint64_t hash);
 
-/* Whether a walk finds the table of the file with this identity by its hash. */
+/*
+ * A file has copies: the host's C library and that of a container are one by their build id, and
+ * two for the kernel. Each is to be asked about, so that walks find the table by its hash as well.
+ */
+enum { UNWIND_FILES_COPY_COUNT_MAX = 8 };
+
+/*
+ * The number of the file with this identity, if its table is there and it is time to look whether a
+ * copy is known: no more than once a second, and less and less often the more were asked about.
+ * Else WALK_FILE_NONE.
+ */
+uint32_t unwind_files_wants_copy(const struct unwind_files *files, const struct identity *identity);
+
+/* Looked at one, with this hash; 0: that can't be told. True when it is to be asked about. */
+bool unwind_files_saw_copy(struct unwind_files *files, uint32_t number, uint64_t hash);
+
+/* Whether a walk finds the table of the file with this identity by the hash of some copy. */
 bool unwind_files_knows(const struct unwind_files *files, const struct identity *identity);
 
 /* Whoever was asked is gone: ask again. */

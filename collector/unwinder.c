@@ -173,10 +173,47 @@ static void ask(void *context, uint32_t number)
 		unwind_files_refuse(unwinder->files, number, identity, err ? err : -ENODATA);
 }
 
-static void done(void *context, const struct event *event)
+/* A walk in the kernel may not have known this copy of the file: if so, asks about it. */
+static void look_at_copy(struct unwinder *unwinder, const struct process *process,
+			 const struct mapping *mapping)
+{
+	const struct identity *identity = &mapping->file->identity;
+	uint32_t number = unwind_files_wants_copy(unwinder->files, identity);
+	autoclose int fd = -1;
+
+	if (number == WALK_FILE_NONE || processes_open_mapped(process, mapping, &fd))
+		return;
+
+	uint64_t hash = hash_of(unwinder, fd);
+
+	if (unwind_files_saw_copy(unwinder->files, number, hash) &&
+	    unwinder->options.ask(unwinder->options.context, number, identity, fd) == 0)
+		unwind_files_asked(unwinder->files, number, hash);
+}
+
+/* What the kernel could not walk by itself, and now is walked. */
+static void look_at_copies(struct unwinder *unwinder, const struct process *process,
+			   const struct event *event)
+{
+	const __u64 *frames = event->frames + event->kernel_frame_count;
+	const struct mapping *before = NULL;
+
+	for (uint32_t i = 0; i < event->user_frame_count; i++) {
+		uint64_t address = frames[i] & ~EVENT_FRAME_INTERRUPTED;
+		const struct mapping *mapping = mappings_find(process->mappings, address);
+
+		if (mapping && mapping != before && mapping->kind == MAPPING_FILE)
+			look_at_copy(unwinder, process, mapping);
+		before = mapping;
+	}
+}
+
+static void done(void *context, const struct process *process, const struct event *event)
 {
 	struct unwinder *unwinder = context;
 
+	if (unwinder->is_server_there && process && process->mappings)
+		look_at_copies(unwinder, process, event);
 	unwinder->options.done(unwinder->options.context, event);
 }
 

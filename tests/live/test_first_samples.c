@@ -26,7 +26,7 @@
 
 enum { PROCESS_COUNT = 20, DEPTH = 30, FREQUENCY_HZ = 997, ATTEMPT_COUNT_MAX = 20 };
 
-static char folder[64], program[96];
+static char folder[64], copies[80], program[96];
 
 /* In front of main(): so many mappings that the kernel's tree of them gets high. */
 static const char many_pieces[] =
@@ -88,11 +88,13 @@ static pid_t run_once(const char *seconds)
 	return pid;
 }
 
-/* They burn for 20 ms each and end at once. */
-static void run_many(struct profiler *profiler)
+/* They burn for 20 ms each and end at once; before each one the shell does this. */
+static void run_many(struct profiler *profiler, const char *before)
 {
 	see_none(0, INT32_MAX);
 	for (unsigned i = 0; i < PROCESS_COUNT; i++) {
+		if (before)
+			run_command(before);
 		seen.last = run_once("0.02");
 		if (i == 0)
 			seen.first = seen.last;
@@ -120,6 +122,7 @@ static void make_folder(void)
 	snprintf(folder, sizeof(folder), "/tmp/hearth-first-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	snprintf(program, sizeof(program), "%s/stacks", folder);
+	snprintf(copies, sizeof(copies), "%s/copies", folder);
 }
 
 static void start(struct profiler *profiler)
@@ -165,7 +168,7 @@ static void assert_walked_in_the_kernel(struct profiler *profiler)
 {
 	uint64_t counters[COUNTER_COUNT];
 
-	run_many(profiler);
+	run_many(profiler, NULL);
 	assert_true(seen.complete >= seen.deep - seen.deep / 50);
 	assert_true(seen.came_early <= seen.deep / 20);
 	sampler_counters(profiler->sampler, counters);
@@ -180,10 +183,29 @@ static void known_files_are_found_without_the_collector(void **state)
 	set_up(&profiler, "");
 	assert_walked_in_the_kernel(&profiler);
 
-	/* Another file by the same name, with the same contents. */
-	run_command("cp \"$P\" \"$P.new\" && mv \"$P.new\" \"$P\"");
-	run_many(&profiler);
+	/* Each time another file by the same name, with the same contents. */
+	run_many(&profiler, "cp \"$P\" \"$P.new\" && mv \"$P.new\" \"$P\"");
 	assert_true(seen.came_early >= seen.deep - seen.deep / 20);
+	tear_down(&profiler);
+}
+
+/* As on a host and in its containers: two files with one build id, and a C library of their own. */
+static void copies_are_found_as_well(void **state)
+{
+	struct profiler profiler;
+
+	(void)state;
+	set_up(&profiler, "");
+	run_command("C=\"${P%/*}/copies\"; mkdir \"$C\" && cp \"$P\" \"$C\" && "
+		    "cp $(ldd \"$P\" | grep -o '/[^ ]*/libc\\.so[^ ]*') \"$C\"");
+	assert_int_equal(setenv("LD_LIBRARY_PATH", copies, 1), 0);
+	snprintf(program, sizeof(program), "%s/stacks", copies);
+	ask_for_tables(&profiler, "\"$P\" deep 0.2 30 >/dev/null");
+	assert_walked_in_the_kernel(&profiler);
+	/* The first ones still are. */
+	assert_int_equal(unsetenv("LD_LIBRARY_PATH"), 0);
+	snprintf(program, sizeof(program), "%s/stacks", folder);
+	assert_walked_in_the_kernel(&profiler);
 	tear_down(&profiler);
 }
 
@@ -292,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_files_are_found_without_the_collector),
+		cmocka_unit_test(copies_are_found_as_well),
 		cmocka_unit_test(they_are_found_among_ten_thousand_mappings),
 		cmocka_unit_test(nothing_is_taken_from_the_program_before),
 	};

@@ -69,9 +69,10 @@ static void *add_chunk(void *context, uint32_t number)
 	return f.memory = calloc(1, WALK_CHUNK_SIZE);
 }
 
-static void on_done(void *context, const struct event *event)
+static void on_done(void *context, const struct process *process, const struct event *event)
 {
 	(void)context;
+	(void)process;
 	memcpy(&f.walked, event, event_size(event));
 	f.walked_count++;
 }

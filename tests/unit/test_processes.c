@@ -6,11 +6,14 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -313,6 +316,106 @@ static void opens_the_file_of_a_living_process_rather_than_of_a_dead_one(void **
 	close(fd);
 }
 
+/* A process that lives in this folder as its root until it is killed. */
+static pid_t live_in(const char *root)
+{
+	pid_t pid;
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (chroot(root) == 0 && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_true(pid > 0);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+/* What a process mapped that its parent started and that has ended; it is what it was then. */
+static const struct mapping *note_short_life(struct processes *processes, pid_t parent,
+					     uint32_t pid, const char *path,
+					     const struct process **ret)
+{
+	struct sideband_record forked = { .kind = SIDEBAND_FORKED,
+					  .pid = pid,
+					  .tid = pid,
+					  .parent_pid = (uint32_t)parent,
+					  .boot_ns = 10 };
+
+	processes_note(processes, &forked);
+	note(processes, SIDEBAND_EXEC, pid, 20, "x");
+	note(processes, SIDEBAND_MAPPED, pid, 21, path);
+	note(processes, SIDEBAND_EXITED, pid, 50, NULL);
+	*ret = resolve(processes, pid, 3, 10, 30);
+	assert_non_null(*ret);
+	return mappings_find((*ret)->mappings, 0x1800);
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat status;
+
+	assert_int_equal(stat(path, &status), 0);
+	return status.st_ino;
+}
+
+static ino_t opened_inode(int fd)
+{
+	struct stat status;
+
+	assert_int_equal(fstat(fd, &status), 0);
+	close(fd);
+	return status.st_ino;
+}
+
+/* Two copies of one file, in a container and on the host, each mapped by a process that has ended.
+ */
+static void opens_the_copy_that_a_process_mapped(void **state)
+{
+	char root[] = "/tmp/hearth-root-XXXXXX", inside[64], outside[64];
+	char command[256];
+	int fd = -1;
+
+	if (geteuid() != 0) {
+		print_message("skipped: only root can have another root\n");
+		skip();
+	}
+	assert_non_null(mkdtemp(root));
+	snprintf(inside, sizeof(inside), "%s/copy", root);
+	snprintf(outside, sizeof(outside), "%s.host", root);
+	snprintf(command, sizeof(command), "cp /proc/self/exe %s && cp %s %s", inside, inside,
+		 outside);
+	assert_int_equal(system(command), 0);
+
+	pid_t parent = live_in(root);
+
+	const struct process *child, *other;
+	const struct mapping *of_child = note_short_life(*state, parent, CHILD, "/copy", &child);
+	const struct mapping *of_other =
+		note_short_life(*state, getpid(), CHILD + 1, outside, &other);
+
+	assert_int_equal(processes_open_mapped(child, of_child, &fd), 0);
+	assert_int_equal(opened_inode(fd), inode_of(inside));
+	assert_int_equal(processes_open_mapped(other, of_other, &fd), 0);
+	assert_int_equal(opened_inode(fd), inode_of(outside));
+	/* Whoever is asked for it by identity alone finds the container's all the same. */
+	assert_int_equal(processes_open_file(*state, &program, &fd), 0);
+	close(fd);
+
+	kill(parent, SIGKILL);
+	assert_int_equal(waitpid(parent, NULL, 0), parent);
+	assert_int_equal(processes_open_mapped(child, of_child, &fd), -ENOENT);
+	assert_int_equal(unlink(inside), 0);
+	assert_int_equal(unlink(outside), 0);
+	assert_int_equal(rmdir(root), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -330,6 +433,7 @@ int main(void)
 		TEST(reads_nothing_of_a_later_owner_of_the_pid),
 		TEST(opens_only_what_somebody_maps),
 		TEST(opens_the_file_of_a_living_process_rather_than_of_a_dead_one),
+		TEST(opens_the_copy_that_a_process_mapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@ struct fixture {
 	struct walk_known_bucket *known;
 	uint64_t *rules;
 	struct unwind_files *files;
+	uint64_t now_ns;
 };
 
 static struct fixture fixture;
@@ -461,6 +462,84 @@ static void shows_files_by_what_the_kernel_knows_of_them(void **state)
 	assert_false(unwind_files_knows(fixture.files, &second));
 }
 
+/* How often a copy with each of these hashes was asked about, one hash a second. */
+static unsigned ask_about_copies(uint32_t number, uint8_t identity, unsigned first, unsigned count)
+{
+	struct identity id = small_identity(identity);
+	unsigned asked = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		fixture.now_ns += SECOND;
+		unwind_files_tick(fixture.files, fixture.now_ns);
+		if (unwind_files_wants_copy(fixture.files, &id) == WALK_FILE_NONE ||
+		    !unwind_files_saw_copy(fixture.files, number, known_hash(first + i)))
+			continue;
+		unwind_files_asked(fixture.files, number, known_hash(first + i));
+		assert_int_equal(try_to_put(number, &id, 2), -EALREADY);
+		asked++;
+	}
+	return asked;
+}
+
+/* A host's library and the same one in a container: either is found, and is the same table. */
+static void copies_of_a_file_are_known(void **state)
+{
+	struct identity identity = small_identity(1), other = small_identity(2);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	fixture.now_ns = SECOND;
+	unwind_files_tick(fixture.files, fixture.now_ns);
+	/* None is looked for while there is no table that it could find. */
+	assert_int_equal(unwind_files_wants_copy(fixture.files, &identity), WALK_FILE_NONE);
+	assert_int_equal(unwind_files_wants_copy(fixture.files, &other), WALK_FILE_NONE);
+	ask_and_put(number, 1, known_hash(1));
+	assert_int_equal(unwind_files_wants_copy(fixture.files, &identity), number);
+	/* The one that is known, and one that can't be told. */
+	assert_false(unwind_files_saw_copy(fixture.files, number, known_hash(1)));
+	assert_int_equal(unwind_files_wants_copy(fixture.files, &identity), WALK_FILE_NONE);
+	assert_false(unwind_files_saw_copy(fixture.files, number, 0));
+	assert_int_equal(ask_about_copies(number, 1, 2, 1), 1);
+	assert_int_equal(find_known(known_hash(1)), number);
+	assert_int_equal(find_known(known_hash(2)), number);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+	/* Asked less and less often: after 2 s, 4, 8, 16 and 32. */
+	fixture.now_ns += 60 * SECOND;
+	assert_int_equal(ask_about_copies(number, 1, 3, 90), 6);
+	/* Of nine the first gave way. */
+	assert_int_equal(find_known(known_hash(1)), number);
+	assert_int_equal(find_known(known_hash(3)), number);
+	fixture.now_ns += 60 * SECOND;
+	assert_int_equal(ask_about_copies(number, 1, 500, 1), 1);
+	assert_int_equal(find_known(known_hash(1)), WALK_FILE_UNKNOWN);
+	assert_int_equal(find_known(known_hash(2)), number);
+	assert_int_equal(find_known(known_hash(500)), number);
+}
+
+/* What was refused, or is of another file, is none; the table that is there stays. */
+static void what_is_no_copy_is_not_known(void **state)
+{
+	struct identity identity = small_identity(1), other = small_identity(2);
+	uint32_t number = unwind_files_take(fixture.files, &identity);
+
+	(void)state;
+	unwind_files_tick(fixture.files, SECOND);
+	ask_and_put(number, 1, known_hash(1));
+	assert_true(unwind_files_saw_copy(fixture.files, number, known_hash(2)));
+	unwind_files_asked(fixture.files, number, known_hash(2));
+	unwind_files_refuse(fixture.files, number, &identity, -ESTALE);
+	assert_int_equal(try_to_put(number, &identity, 2), -EALREADY);
+	assert_int_equal(find_known(known_hash(2)), WALK_FILE_UNKNOWN);
+	unwind_files_asked(fixture.files, number, known_hash(3));
+	assert_int_equal(try_to_put(number, &other, 2), -EBADMSG);
+	assert_int_equal(find_known(known_hash(3)), WALK_FILE_UNKNOWN);
+	/* Nobody answers: nothing waited. */
+	unwind_files_asked(fixture.files, number, known_hash(4));
+	unwind_files_tick(fixture.files, 1000 * SECOND);
+	assert_int_equal(fixture.shown[number].state, WALK_FILE_PRESENT);
+	assert_int_equal(find_known(known_hash(1)), number);
+}
+
 /* Of a file that can't be told nothing is known but its table. */
 static void a_file_without_a_hash_is_not_known(void **state)
 {
@@ -670,6 +749,8 @@ int main(void)
 		TEST(what_was_put_off_is_not_known),
 		TEST(what_was_answered_to_another_question_is_not_known),
 		TEST(what_was_asked_of_two_files_is_not_known),
+		TEST(copies_of_a_file_are_known),
+		TEST(what_is_no_copy_is_not_known),
 		TEST(a_full_bucket_takes_no_more),
 		TEST(a_full_bucket_lets_go_of_what_is_of_no_use),
 		TEST(the_same_file_goes_to_who_is_of_use),

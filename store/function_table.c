@@ -246,17 +246,30 @@ static bool has_function(const struct walk *walk, uint32_t node)
 	       walk->forest->nodes[node].location != TREE_CALLERS_MISSING;
 }
 
-/* In the order of locations, which is that of binaries: these are in memory one after the other. */
+/* In the order of binaries: these are in memory one after the other. */
 static int ask_all(struct walk *walk)
 {
-	int err = 0;
+	uint32_t wanted_count = 0;
 
 	for (uint32_t i = 0; i < walk->forest->count; i++)
 		if (walk->forest->total[i] > 0 && has_function(walk, i))
 			walk->named[walk->forest->nodes[i].location].count = WANTED;
-	for (uint32_t i = 0; !err && i < walk->tree->builds.count; i++)
+	for (uint32_t i = 0; i < walk->tree->builds.count; i++)
+		wanted_count += walk->named[i].count == WANTED;
+
+	autofree uint32_t *wanted = malloc(((size_t)wanted_count + 1) * sizeof(wanted[0]));
+
+	if (!wanted)
+		return -ENOMEM;
+	for (uint32_t i = 0, n = 0; i < walk->tree->builds.count; i++)
 		if (walk->named[i].count == WANTED)
-			err = ask(walk, i);
+			wanted[n++] = i;
+
+	int err = tree_order_by_build(walk->tree, catalog_count(walk->catalog, CATALOG_BUILD),
+				      wanted, wanted_count);
+
+	for (uint32_t i = 0; !err && i < wanted_count; i++)
+		err = ask(walk, wanted[i]);
 	return err;
 }
 

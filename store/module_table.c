@@ -110,17 +110,24 @@ int module_table_add(struct module_table *modules, const struct catalog *catalog
 		     const struct tree *tree, const struct forest *forest)
 {
 	autofree struct place *places = calloc((size_t)tree->builds.count + 1, sizeof(places[0]));
-	int err = 0;
+	autofree uint32_t *wanted = malloc(((size_t)tree->builds.count + 1) * sizeof(wanted[0]));
+	uint32_t wanted_count = 0;
 
-	if (!places)
+	if (!places || !wanted)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < forest->count; i++)
 		if (has_module(forest, i))
 			places[forest->nodes[i].location].is_wanted = true;
-	/* In their order, which is that of binaries: these are in memory one after the other. */
-	for (uint32_t i = 0; !err && i < tree->builds.count; i++)
+	for (uint32_t i = 0; i < tree->builds.count; i++)
 		if (places[i].is_wanted)
-			err = find_place(modules, catalog, tree, i, &places[i]);
+			wanted[wanted_count++] = i;
+
+	/* One binary after the other is in memory. */
+	int err = tree_order_by_build(tree, catalog_count(catalog, CATALOG_BUILD), wanted,
+				      wanted_count);
+
+	for (uint32_t i = 0; !err && i < wanted_count; i++)
+		err = find_place(modules, catalog, tree, wanted[i], &places[wanted[i]]);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < forest->count; i++) {

@@ -2,7 +2,12 @@
 #include "store/tree.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
 
 int tree_init(struct tree *tree)
 {
@@ -71,6 +76,45 @@ int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location)
 		return -ENOMEM;
 	tree->nodes.items[tree->nodes.count] = (struct tree_node){ parent, location };
 	return tree->nodes.count++;
+}
+
+/* What is reserved comes before the first of a file. */
+static uint32_t place_of_build(const struct tree *tree, uint32_t location)
+{
+	return tree->builds.items[location] + 1;
+}
+
+int tree_order_by_build(const struct tree *tree, uint32_t build_count, uint32_t *locations,
+			uint32_t count)
+{
+	uint32_t before = 0;
+	bool is_in_order = true;
+
+	static_assert((uint32_t)(TREE_BUILD_RESERVED + 1) == 0, "what is reserved comes first");
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t place = place_of_build(tree, locations[i]);
+
+		if (place > build_count)
+			return -EBADMSG;
+		is_in_order = is_in_order && place >= before;
+		before = place;
+	}
+	if (is_in_order)
+		return 0;
+
+	autofree uint32_t *copy = malloc(count * sizeof(copy[0]));
+	autofree uint32_t *next = calloc((size_t)build_count + 2, sizeof(next[0]));
+
+	if (!copy || !next)
+		return -ENOMEM;
+	memcpy(copy, locations, count * sizeof(copy[0]));
+	for (uint32_t i = 0; i < count; i++)
+		next[place_of_build(tree, copy[i]) + 1]++;
+	for (uint32_t i = 0; i < build_count; i++)
+		next[i + 1] += next[i];
+	for (uint32_t i = 0; i < count; i++)
+		locations[next[place_of_build(tree, copy[i])]++] = copy[i];
+	return 0;
 }
 
 void tree_gather(struct tree *tree, struct gather *gather)

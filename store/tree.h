@@ -61,6 +61,14 @@ int tree_copy(const struct tree *from, uint32_t node_count, uint32_t location_co
 int64_t tree_add_location(struct tree *tree, uint32_t build, uint64_t address);
 int64_t tree_add_node(struct tree *tree, uint32_t parent, uint32_t location);
 
+/*
+ * Puts these locations, in ascending order, into that of their builds, those of one build as they
+ * were, what is reserved first: a tree that was settled has them so, one that still grows as they
+ * came. -EBADMSG for a build of build_count or more.
+ */
+int tree_order_by_build(const struct tree *tree, uint32_t build_count, uint32_t *locations,
+			uint32_t count);
+
 /* Gives back the memory that it has too much, when it grows no more. */
 void tree_trim(struct tree *tree);
 

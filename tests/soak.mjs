@@ -163,24 +163,23 @@ try {
     await sleep(EVERY);
     const at = (Date.now() - began) / 1000;
     const note = (name, value) => { if (at >= WARM_UP) (series[name] ??= []).push([at, value]); };
-    for (const [who, pid] of Object.entries(ids)) {
-      const now = state(pid);
-      for (const what of ["file", "anonymous", "threads", "descriptors"]) note(`${who} ${what}`, now[what]);
-    }
     note("files", files(hearth.data));
     // What something holds, what lies free in between, and what of it are caches, which have an end.
     const metrics = await (await fetch(`${hearth.address}/metrics`)).text();
+    const now = { collector: state(ids.collector), server: state(ids.server) };
     const gauge = (name) => Number(new RegExp(`^hearth_${name}_bytes (\\S+)`, "m").exec(metrics)[1]) / 1024;
+    for (const [who, its] of Object.entries(now))
+      for (const [what, value] of Object.entries(its)) note(`${who} ${what}`, value);
     note("server heap held", gauge("heap_used"));
     note("server heap free", gauge("heap_free"));
     const caches = gauge("question_kept") + gauge("store_cache");
-    const { anonymous, file } = state(ids.server);
+    const { anonymous, file } = now.server;
     note("server caches", caches);
     note("server but caches", anonymous - caches);
     const isToBeTold = Math.floor(at / TOLD_EVERY) !== Math.floor(before / TOLD_EVERY);
     before = at;
     if (!isToBeTold) continue;
-    console.log(`# ${Math.round(at)} s: server anonymous ${anonymous}, of files ${file}, heap ${gauge("heap_used").toFixed(0)} and free ${gauge("heap_free").toFixed(0)}, caches ${gauge("question_kept").toFixed(0)} and ${gauge("store_cache").toFixed(0)} KiB; collector ${state(ids.collector).anonymous} KiB`);
+    console.log(`# ${Math.round(at)} s: server anonymous ${anonymous}, of files ${file}, heap ${gauge("heap_used").toFixed(0)} and free ${gauge("heap_free").toFixed(0)}, caches ${gauge("question_kept").toFixed(0)} and ${gauge("store_cache").toFixed(0)} KiB; collector ${now.collector.anonymous} KiB`);
   }
   isOver = true;
   await asking;

@@ -136,6 +136,16 @@ void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, si
 	elf_maker_make_large(file, own_build_id, ELF_MAKER_TEXT_SIZE, symbols, count);
 }
 
+struct identity elf_maker_identity(uint32_t number)
+{
+	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
+				     .size = ELF_MAKER_BUILD_ID_SIZE };
+
+	memcpy(identity.bytes, &number, sizeof(number));
+	identity.bytes[ELF_MAKER_BUILD_ID_SIZE - 1] = 1;
+	return identity;
+}
+
 int elf_maker_memfd(const void *bytes, size_t size)
 {
 	int fd = memfd_create("elf", MFD_CLOEXEC);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/identity.h"
 
 /*
  * Little ELF files for tests: one executable segment whose addresses are not its offsets, a build
@@ -36,6 +37,9 @@ void elf_maker_make(struct buf *file, const struct elf_maker_symbol *symbols, si
 enum { ELF_MAKER_BUILD_ID_SIZE = 20 };
 void elf_maker_make_large(struct buf *file, const uint8_t *build_id, size_t text_size,
 			  const struct elf_maker_symbol *symbols, size_t count);
+
+/* A build id of that size, another for each number. */
+struct identity elf_maker_identity(uint32_t number);
 
 /* A descriptor of a file in memory with these bytes; the caller closes it. */
 int elf_maker_memfd(const void *bytes, size_t size);

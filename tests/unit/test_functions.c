@@ -107,15 +107,6 @@ static uint32_t number(int64_t result)
 	return (uint32_t)result;
 }
 
-static struct identity identity_of(uint8_t file)
-{
-	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
-				     .size = ELF_MAKER_BUILD_ID_SIZE };
-
-	identity.bytes[0] = file + 1;
-	return identity;
-}
-
 static void bring_symbols(struct fixture *fixture)
 {
 	char folder[80];
@@ -124,7 +115,7 @@ static void bring_symbols(struct fixture *fixture)
 	assert_int_equal(mkdir(folder, 0700), 0);
 	assert_int_equal(symbols_open(folder, "", &fixture->symbols), 0);
 	for (uint8_t i = 0; i < FILE_COUNT; i++) {
-		struct identity identity = identity_of(i);
+		struct identity identity = elf_maker_identity(i);
 		struct buf elf = BUF(ELF_SIZE_MAX);
 
 		elf_maker_make_large(&elf, identity.bytes, TEXT_SIZE, file_symbols[i], 2);
@@ -139,7 +130,7 @@ static void bring_symbols(struct fixture *fixture)
 static uint32_t add_in_file(struct batch *batch, uint32_t location)
 {
 	uint8_t file = in_files[location - FIRST_IN_FILE].file;
-	struct identity identity = identity_of(file);
+	struct identity identity = elf_maker_identity(file);
 	uint32_t build =
 		number(batch_add_build(batch, BUILD_FILE, &identity,
 				       file ? STR("/opt/new/libx.so") : STR("/usr/lib/libx.so")));
@@ -367,6 +358,19 @@ static void fewer_are_the_first_of_all(void **state)
 	}
 }
 
+static void assert_finds_one(struct fixture *fixture, const char *search, uint32_t function)
+{
+	struct store_question question = everything();
+	struct functions_options options = { .search = str_from(search), .limit = 1 };
+	struct functions answer;
+
+	assert_int_equal(store_functions(fixture->store, &question, &options, &answer), 0);
+	assert_int_equal(answer.matched_count, 1);
+	assert_true(is_function(answer.rows[0].name, answer.rows[0].module, function));
+	assert_int_equal(answer.matched_total, weigh(fixture, function).total);
+	functions_done(&answer);
+}
+
 static void a_search_counts_each_stack_once(void **state)
 {
 	struct fixture *fixture = *state;
@@ -391,21 +395,9 @@ static void a_search_counts_each_stack_once(void **state)
 	assert_int_equal(answer.matched_self, weigh(fixture, 0).self + weigh(fixture, 2).self);
 	functions_done(&answer);
 
-	/* A module is found, too. */
-	options.search = STR("TWO");
-	assert_int_equal(store_functions(fixture->store, &question, &options, &answer), 0);
-	assert_int_equal(answer.matched_count, 1);
-	assert_true(is_function(answer.rows[0].name, answer.rows[0].module, 6));
-	assert_int_equal(answer.matched_total, weigh(fixture, 6).total);
-	functions_done(&answer);
-
-	/* As it is shown, not as its symbols have it. */
-	options.search = STR("work(INT");
-	assert_int_equal(store_functions(fixture->store, &question, &options, &answer), 0);
-	assert_int_equal(answer.matched_count, 1);
-	assert_true(is_function(answer.rows[0].name, answer.rows[0].module, 7));
-	assert_int_equal(answer.matched_total, weigh(fixture, 7).total);
-	functions_done(&answer);
+	/* A module is found, too; and names as they are shown, not as symbols have them. */
+	assert_finds_one(fixture, "TWO", 6);
+	assert_finds_one(fixture, "work(INT", 7);
 
 	options.search = STR("nothing of that name");
 	assert_int_equal(store_functions(fixture->store, &question, &options, &answer), 0);

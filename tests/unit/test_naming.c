@@ -39,16 +39,6 @@ struct host {
 	uint32_t builds[MODULE_COUNT];
 };
 
-static struct identity identity_of(uint32_t module)
-{
-	struct identity identity = { .kind = IDENTITY_GNU_BUILD_ID,
-				     .size = ELF_MAKER_BUILD_ID_SIZE };
-
-	memcpy(identity.bytes, &module, sizeof(module));
-	identity.bytes[ELF_MAKER_BUILD_ID_SIZE - 1] = 1;
-	return identity;
-}
-
 static void name_function(uint32_t module, uint32_t function, char name[static 64])
 {
 	snprintf(name, 64, "function_%u_of_%u", function, module);
@@ -57,7 +47,7 @@ static void name_function(uint32_t module, uint32_t function, char name[static 6
 static void bring(struct host *host, uint32_t module)
 {
 	struct elf_maker_symbol symbols[FUNCTION_COUNT] = { 0 };
-	struct identity identity = identity_of(module);
+	struct identity identity = elf_maker_identity(module);
 	struct catalog_build build = { .kind = BUILD_FILE, .identity = identity };
 	char names[FUNCTION_COUNT][64];
 	struct buf elf = BUF(ELF_SIZE_MAX);
@@ -285,7 +275,7 @@ static void looking_for_debug_files_leaves_nothing_in_memory(void **state)
 	struct host *host = *state;
 
 	for (uint32_t module = 0; module < MODULE_COUNT; module++) {
-		struct identity identity = identity_of(module);
+		struct identity identity = elf_maker_identity(module);
 		struct symbols_debug_wish wish;
 
 		assert_true(symbols_wants_debug(host->symbols, &identity, &wish));

@@ -11,6 +11,7 @@
 struct asking_way {
 	bool keeps_all;		/* nothing is cut before it is merged */
 	bool walks;		/* all of it is seen, and summed by function */
+	bool counts;		/* none: it adds up who used how much, and when */
 	bool in_parts;		/* large settled segments some services after the others */
 	enum chronicle_use use; /* of roll-ups */
 };
@@ -22,8 +23,9 @@ struct asking_way {
 uint64_t asking_nodes(struct store *store, const struct store_question *asked);
 
 /*
- * What a question for stacks will take, at the most and by experience: two nodes a sample of its
- * largest segment, the tree of a chronicle, and what is kept of all.
+ * What a question will take, at the most and by experience. One for stacks: two nodes a sample of
+ * its largest segment, the tree of a chronicle, and what is kept of all. One that counts: words of
+ * files, and what it makes of series and labels that occur together.
  */
 uint64_t asking_estimate(struct store *store, const struct store_question *asked,
 			 struct asking_way way);

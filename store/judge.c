@@ -8,42 +8,69 @@
 
 /* What a question makes of series: whether they match, and whether they were deleted. */
 
-static int64_t judge_new(struct reader *reader, struct pair pair, struct verdict *ret)
+/* What of it is not kept. */
+static void describe(struct reader *reader, struct pair pair, struct verdict *ret)
 {
 	const struct catalog *catalog = reader->catalog;
+
+	ret->period = catalog_series(catalog, pair.series).period;
+	if (reader->question->asked->profile_count > 0)
+		ret->series_hash = catalog_series_hash(catalog, pair.series);
+	if (ret->matches && reader_hides(reader))
+		ret->hidden = hiding_of_series(&reader->hiding, catalog, pair.series);
+}
+
+static bool matches(const struct reader *reader, const struct catalog_sample *sample)
+{
 	const struct store_question *asked = reader->question->asked;
+	struct catalog_series series = catalog_series(sample->catalog, sample->series);
+
+	return (asked->type.size == 0 ||
+		str_equal(asked->type, catalog_text(sample->catalog, series.type))) &&
+	       (!asked->selector || selector_matches(asked->selector, catalog_lookup, sample));
+}
+
+/* Whether all of it in the question's range was deleted. */
+static bool is_hidden(const struct reader *reader, uint64_t hidden)
+{
+	const struct store_question *asked = reader->question->asked;
+	int64_t first_ms = reader->span->first_ms, last_ms = reader->span->last_ms;
+
+	if (asked->from_unix_ms > first_ms)
+		first_ms = asked->from_unix_ms;
+	if (asked->to_unix_ms < last_ms)
+		last_ms = asked->to_unix_ms;
+	return hiding_all_of(&reader->hiding, hidden, first_ms, last_ms);
+}
+
+static int judge_new(struct reader *reader, struct pair pair, struct verdict *ret)
+{
+	const struct catalog *catalog = reader->catalog;
 
 	if (pair.series >= catalog_count(catalog, CATALOG_SERIES) || pair.series == 0 ||
 	    pair.labels >= catalog_count(catalog, CATALOG_LABELS))
 		return -EBADMSG;
 
 	struct catalog_sample sample = { catalog, pair.series, pair.labels };
-	struct catalog_series series = catalog_series(catalog, pair.series);
 	int64_t group = 0;
 
-	ret->period = series.period;
-	if (asked->profile_count > 0)
-		ret->series_hash = catalog_series_hash(catalog, pair.series);
-	ret->matches =
-		(asked->type.size == 0 ||
-		 str_equal(asked->type, catalog_text(catalog, series.type))) &&
-		(!asked->selector || selector_matches(asked->selector, catalog_lookup, &sample));
+	ret->matches = matches(reader, &sample);
+	describe(reader, pair, ret);
 	if (ret->matches && reader_hides(reader)) {
-		uint64_t hidden = hiding_of_series(&reader->hiding, catalog, pair.series);
-		int64_t first_ms = reader->span->first_ms, last_ms = reader->span->last_ms;
-
-		if (asked->from_unix_ms > first_ms)
-			first_ms = asked->from_unix_ms;
-		if (asked->to_unix_ms < last_ms)
-			last_ms = asked->to_unix_ms;
-		ret->matches = !hiding_all_of(&reader->hiding, hidden, first_ms, last_ms);
-		ret->hidden = hidden;
-		ret->is_ungrouped = hidden != 0;
+		ret->matches = !is_hidden(reader, ret->hidden);
+		ret->is_ungrouped = ret->hidden != 0;
 	}
 	if (ret->matches && !ret->is_ungrouped && reader->question->group)
 		group = reader->question->group(reader->question->context, &sample);
 	ret->group = (uint32_t)group;
-	return group < 0 ? group : 0;
+	return group < 0 ? (int)group : 0;
+}
+
+static struct kept_verdict kept_of(const struct verdict *verdict)
+{
+	return (struct kept_verdict){ .group = verdict->group,
+				      .matches = verdict->matches,
+				      .is_ungrouped = verdict->is_ungrouped };
 }
 
 static bool is_pair(const struct reader *reader, uint32_t number, struct pair pair)
@@ -77,19 +104,27 @@ int reader_judge(struct reader *reader, struct pair pair, struct verdict *ret)
 
 	if (number < 0)
 		return (int)number;
-	if (number == reader->verdicts.count) {
-		struct verdict verdict = { .number = (uint32_t)number };
-		bool was_taken = reader_lock(reader);
-		int64_t err = judge_new(reader, pair, &verdict);
 
-		reader_unlock(reader, was_taken);
-		if (err)
-			return (int)err;
-		if (array_reserve(&reader->verdicts, 1) < 0)
-			return -ENOMEM;
-		reader->verdicts.items[reader->verdicts.count++] = verdict;
+	bool was_taken = reader_lock(reader);
+	int err = 0;
+
+	*ret = (struct verdict){ .number = (uint32_t)number };
+	if (number < reader->verdicts.count) {
+		const struct kept_verdict *kept = &reader->verdicts.items[number];
+
+		ret->matches = kept->matches;
+		ret->is_ungrouped = kept->is_ungrouped;
+		ret->group = kept->group;
+		describe(reader, pair, ret);
+	} else {
+		err = judge_new(reader, pair, ret);
 	}
-	*ret = reader->verdicts.items[number];
+	reader_unlock(reader, was_taken);
+	if (err || number < reader->verdicts.count)
+		return err;
+	if (array_reserve(&reader->verdicts, 1) < 0)
+		return -ENOMEM;
+	reader->verdicts.items[reader->verdicts.count++] = kept_of(ret);
 	return 0;
 }
 
@@ -107,7 +142,7 @@ static int group_late(struct reader *reader, struct verdict *verdict)
 		return (int)group;
 	verdict->group = (uint32_t)group;
 	verdict->is_ungrouped = false;
-	reader->verdicts.items[verdict->number] = *verdict;
+	reader->verdicts.items[verdict->number] = kept_of(verdict);
 	return 0;
 }
 
@@ -130,7 +165,8 @@ int reader_sees_hidden(struct reader *reader, const struct slice *slice, struct 
 			if (err)
 				return err;
 		}
-		*verdict = reader->verdicts.items[verdict->number];
+		verdict->group = reader->verdicts.items[verdict->number].group;
+		verdict->is_ungrouped = false;
 	}
 	return 1;
 }

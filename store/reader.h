@@ -18,12 +18,19 @@
 
 struct reader;
 
+/* What is kept of a verdict: a file may have half a million. */
+struct kept_verdict {
+	uint32_t group; /* what reader_group gave */
+	bool matches;
+	bool is_ungrouped; /* until it is seen, since some of it is hidden: see reader_sees() */
+};
+
 /* What a question makes of series and sample labels that occur together. */
 struct verdict {
 	bool matches;
-	bool is_ungrouped; /* until it is seen, since some of it is hidden: see reader_sees() */
+	bool is_ungrouped; /* as are these: */
+	uint32_t group;
 	uint32_t number;
-	uint32_t group;	 /* what reader_group gave */
 	uint64_t hidden; /* at some times: deletions, as bits of the reader's hiding */
 	uint64_t period;
 	uint64_t series_hash; /* where single profiles are asked for */
@@ -166,7 +173,7 @@ struct reader {
 	uint32_t next_pair; /* the one behind that which was judged last: it may well come next */
 	uint32_t
 		last_pairs[READER_PAIRS_KNOWN]; /* by a part of them, those that were judged last */
-	ARRAY(struct verdict) verdicts;
+	ARRAY(struct kept_verdict) verdicts;
 	struct runs runs;
 	struct activity activity; /* of the settled segment that is read, and its pairs */
 	uint32_t active_segment;  /* whose they are; 0: nobody's */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "store/asking.h"
 #include "store/points.h"
 #include "store/reader.h"
 #include "store/roll.h"
@@ -365,6 +366,24 @@ static void start(struct series_question *series)
 	series->end_ms = 0;
 }
 
+static int ask_series(struct store *store, struct series_question *series,
+		      struct reader_question *question)
+{
+	struct store_question samples = *question->asked;
+
+	start(series);
+
+	int err = reader_ask(store, question);
+
+	if (err != -ESTALE)
+		return err;
+	/* A chronicle was damaged. */
+	samples.is_exact = true;
+	question->asked = &samples;
+	start(series);
+	return reader_ask(store, question);
+}
+
 int store_series(struct store *store, const struct store_question *question,
 		 const struct str *group_by, size_t group_by_count, const struct store_grid *grid,
 		 struct store_rows *ret)
@@ -394,34 +413,25 @@ int store_series(struct store *store, const struct store_question *question,
 		return -EINVAL;
 	if (grid->point_count > POINTS_COUNT_MAX)
 		return -E2BIG;
+
+	uint64_t memory = 0;
+	int err = asking_enter(store, question, (struct asking_way){ .counts = true }, &memory);
+
+	if (err)
+		return err;
 	series.starts = calloc(grid->point_count, sizeof(series.starts[0]));
-	if (!series.starts)
-		return -ENOMEM;
 	pool_init(&series.keys, GROUP_COUNT_MAX, NULL);
 	points_init(&series.points, grid->point_count);
-	start(&series);
-
-	int err = reader_ask(store, &reader_question);
-
-	/* A chronicle was damaged. */
-	if (err == -ESTALE) {
-		struct store_question samples = *question;
-
-		samples.is_exact = true;
-		reader_question.asked = &samples;
-		start(&series);
-		err = reader_ask(store, &reader_question);
-	}
+	err = series.starts ? ask_series(store, &series, &reader_question) : -ENOMEM;
 	if (!err)
 		err = make_rows(&series, ret);
-	if (err == -EFBIG)
-		err = -E2BIG;
 	pool_done(&series.keys);
 	array_done(&series.groups);
 	points_done(&series.points);
 	free(series.starts);
 	buf_done(&series.scratch);
-	return err;
+	asking_leave(store, memory);
+	return err == -EFBIG ? -E2BIG : err;
 }
 
 void store_rows_done(struct store_rows *rows)

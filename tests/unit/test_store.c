@@ -1867,6 +1867,38 @@ static void a_segment_ends_with_its_entries(void **state)
 }
 
 /* By what is kept of all that is read: nothing, places of functions, or each node. */
+/* Who counts says so as well; and what the file that is written to takes is known beside. */
+static void what_counting_will_take_is_told(void **state)
+{
+	enum { BASE = 2 << 20, COUNTED = 4 };
+	struct fixture *fixture = *state;
+	struct model model = model_new();
+	struct store_status status;
+	struct store_asker asker = { 0 };
+	struct store_question question = { .type = str_from(CPU),
+					   .from_unix_ms = START_MS,
+					   .to_unix_ms = START_MS + 60000,
+					   .asker = &asker };
+	struct store_grid grid = { .first_ms = START_MS, .step_ms = 60000, .point_count = 2 };
+	struct store_rows rows = { 0 };
+
+	store_status(fixture->store, &status);
+	assert_int_equal(status.growing_memory, 0);
+	fill(fixture, &model, START_MS, 40);
+	assert_int_equal(store_append(fixture->store, fixture->batch), 0);
+	assert_int_equal(store_commit(fixture->store), 0);
+	store_status(fixture->store, &status);
+	assert_in_range(status.growing_memory, 1000, 10 << 20);
+	assert_int_equal(store_series(fixture->store, &question, NULL, 0, &grid, &rows), 0);
+	assert_int_equal(rows.count, 1);
+	store_rows_done(&rows);
+	assert_int_equal(asker.memory, BASE + status.samples * COUNTED);
+	store_status(fixture->store, &status);
+	assert_int_equal(status.question_memory_peak, asker.memory);
+	assert_int_equal(status.question_memory, 0);
+	free(model.samples);
+}
+
 static void what_a_question_will_take_is_told(void **state)
 {
 	enum { BASE = 2 << 20, NODE = 2 * 32, WALKED = 96 / 2, KEPT = 2 * 112 };
@@ -1950,6 +1982,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(names_and_values_of_labels, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(light_nodes_become_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_counting_will_take_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_a_question_will_take_is_told, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_call_site_keeps_what_lies_below_it, set_up,

@@ -123,6 +123,13 @@ enum {
 	/* What the questions that run take together, by estimate: two for the flame graph of the
 	 * last hour of a busy 64-core host, or five for what roll-ups know of it. */
 	QUESTION_MEMORY_MAX = 64 << 20,
+	/* What they take together with all that grows beside them: words and segment of the files
+	 * that are written to, what settles or is rolled up, and what is kept for the next
+	 * question, which makes way. With its libraries, symbols and tables the server takes a
+	 * quarter more. A busy host leaves one question at a time that much: a small one beside
+	 * it. */
+	STORE_MEMORY_MAX = 96 << 20,
+	QUESTION_MEMORY_LEAST = 24 << 20,
 	/* A span file that is made or taken: a day of a busy 64-core host, at a million samples a
 	 * second, in ten. One is made and one taken at a time. */
 	FILE_SECONDS_MAX = 900,

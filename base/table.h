@@ -25,6 +25,11 @@ struct table {
 
 #define TABLE_NONE UINT32_MAX
 
+static inline size_t table_memory(const struct table *table)
+{
+	return table->slot_count * sizeof(table->slots[0]);
+}
+
 typedef bool table_equal(const void *context, uint32_t number, const void *key);
 
 /* At most count_max things; memory grows with what is in it. */

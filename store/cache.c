@@ -41,8 +41,9 @@ struct cache {
 	pthread_mutex_t lock;
 	struct place places[PLACE_COUNT];
 	size_t sizes[SHARE_COUNT];
-	size_t sizes_max[SHARE_COUNT];
-	uint64_t asked[ASKED_COUNT]; /* hashes of times that were asked for once */
+	size_t sizes_max[SHARE_COUNT]; /* now */
+	size_t size_max;	       /* of both, ever */
+	uint64_t asked[ASKED_COUNT];   /* hashes of times that were asked for once */
 	uint32_t asked_next;
 };
 
@@ -116,8 +117,8 @@ int cache_new(size_t size_max, struct cache **ret)
 	if (!cache)
 		return -ENOMEM;
 	pthread_mutex_init(&cache->lock, NULL);
-	cache->sizes_max[SHARE_SUMS] = size_max / 2;
-	cache->sizes_max[SHARE_PARTS] = size_max - cache->sizes_max[SHARE_SUMS];
+	cache->size_max = size_max;
+	cache_limit(cache, size_max);
 	*ret = cache;
 	return 0;
 }
@@ -263,13 +264,13 @@ void cache_add(struct cache *cache, struct cache_key key, struct cached *cached)
 {
 	enum share share = share_of(key);
 
-	if (cached->size > cache->sizes_max[share] || is_asked_once(cache, key))
+	if (cached->size > cache->size_max / SHARE_COUNT || is_asked_once(cache, key))
 		return;
 	if (!cached->pages)
 		settle_down(cached);
 
 	pthread_mutex_lock(&cache->lock);
-	if (!find_place(cache, key)) {
+	if (!find_place(cache, key) && cached->size <= cache->sizes_max[share]) {
 		struct place *place = make_room(cache, share, cached->size);
 
 		if (place) {
@@ -304,6 +305,34 @@ void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns, uint64_t unused_
 
 		if (place->cached && now_monotonic_ns > place->used_ns + unused_ns)
 			let_go(cache, place);
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static void shrink(struct cache *cache, enum share share)
+{
+	while (cache->sizes[share] > cache->sizes_max[share]) {
+		struct place *oldest = NULL;
+
+		for (size_t i = 0; i < PLACE_COUNT; i++) {
+			struct place *place = &cache->places[i];
+
+			if (place->cached && share_of(place->key) == share &&
+			    is_older(place, oldest))
+				oldest = place;
+		}
+		let_go(cache, oldest);
+	}
+}
+
+void cache_limit(struct cache *cache, size_t size_max)
+{
+	pthread_mutex_lock(&cache->lock);
+	if (size_max > cache->size_max)
+		size_max = cache->size_max;
+	for (int share = 0; share < SHARE_COUNT; share++) {
+		cache->sizes_max[share] = size_max / SHARE_COUNT;
+		shrink(cache, (enum share)share);
 	}
 	pthread_mutex_unlock(&cache->lock);
 }

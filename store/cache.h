@@ -85,6 +85,9 @@ struct cached *cached_release(struct cached *cached);
  * lie in memory for ever. */
 void cache_tidy(struct cache *cache, uint64_t now_monotonic_ns, uint64_t unused_ns);
 
+/* It holds no more than that from now on, and never more than it was made for. */
+void cache_limit(struct cache *cache, size_t size_max);
+
 /* What it holds now. */
 size_t cache_size(struct cache *cache);
 

@@ -680,8 +680,9 @@ static void question_done(struct flame_question *question)
 	array_done(&question->forest_nodes);
 	array_done(&question->services);
 	if (question->is_in) {
-		give_scratch(question);
+		/* While it is in there is less room for what is kept. */
 		asking_leave(question->store, question->memory);
+		give_scratch(question);
 	}
 	question->is_in = false;
 }

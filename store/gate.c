@@ -8,12 +8,13 @@
 
 #include "base/clock.h"
 
-void gate_init(struct gate *gate, uint64_t size, uint32_t count_max)
+void gate_init(struct gate *gate, const struct gate_limits *limits)
 {
 	pthread_condattr_t attributes;
 
-	assert(size > 0 && count_max > 0);
-	*gate = (struct gate){ .size = size, .count_max = count_max };
+	assert(limits->size > 0 && limits->count_max > 0);
+	assert(limits->size_least <= limits->size && limits->size <= limits->size_beside);
+	*gate = (struct gate){ .limits = *limits };
 	/* None of these can fail on Linux with these arguments. */
 	(void)pthread_mutex_init(&gate->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
@@ -43,11 +44,22 @@ static int wait_for_change(struct gate *gate, uint64_t deadline_monotonic_ns)
 
 static bool has_room(const struct gate *gate, uint64_t bytes)
 {
-	uint64_t taken = gate->taken + gate->occupied;
+	const struct gate_limits *limits = &gate->limits;
+	uint64_t size = limits->size_least;
 
 	if (gate->count == 0)
 		return true;
-	return gate->count < gate->count_max && taken < gate->size && bytes <= gate->size - taken;
+	if (gate->occupied < limits->size_beside - size)
+		size = limits->size_beside - gate->occupied;
+	if (size > limits->size)
+		size = limits->size;
+	return gate->count < limits->count_max && gate->taken < size && bytes <= size - gate->taken;
+}
+
+static void tell(const struct gate *gate)
+{
+	if (gate->limits.changed)
+		gate->limits.changed(gate->limits.context, gate->taken, gate->occupied);
 }
 
 /* Whoever came before has gone in, or gone away: those who gave up pass their turn on. */
@@ -69,6 +81,7 @@ int gate_enter(struct gate *gate, uint64_t bytes, uint64_t deadline_monotonic_ns
 		gate->taken += bytes;
 		if (gate->taken > gate->peak)
 			gate->peak = gate->taken;
+		tell(gate);
 		*ret = bytes;
 	}
 	gate->serving++;
@@ -83,6 +96,7 @@ void gate_leave(struct gate *gate, uint64_t taken)
 	assert(gate->count > 0 && taken <= gate->taken);
 	gate->count--;
 	gate->taken -= taken;
+	tell(gate);
 	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->lock);
 }
@@ -91,6 +105,7 @@ void gate_occupy(struct gate *gate, uint64_t bytes)
 {
 	(void)pthread_mutex_lock(&gate->lock);
 	gate->occupied += bytes;
+	tell(gate);
 	(void)pthread_mutex_unlock(&gate->lock);
 }
 
@@ -99,8 +114,19 @@ void gate_vacate(struct gate *gate, uint64_t bytes)
 	(void)pthread_mutex_lock(&gate->lock);
 	assert(bytes <= gate->occupied);
 	gate->occupied -= bytes;
+	tell(gate);
 	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->lock);
+}
+
+uint64_t gate_occupied(struct gate *gate)
+{
+	(void)pthread_mutex_lock(&gate->lock);
+
+	uint64_t occupied = gate->occupied;
+
+	(void)pthread_mutex_unlock(&gate->lock);
+	return occupied;
 }
 
 void gate_figures(struct gate *gate, uint64_t *ret_taken, uint64_t *ret_peak)

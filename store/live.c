@@ -544,6 +544,13 @@ static size_t room_kept(const struct live *live)
 	       array_memory(&live->mapped) + window_columns_memory(&live->columns);
 }
 
+size_t live_memory(const struct live *live)
+{
+	return catalog_memory(&live->catalog) + segment_memory(&live->segment) +
+	       array_memory(&live->slices) + array_memory(&live->entries) +
+	       array_memory(&live->cells) + room_kept(live);
+}
+
 /* For what comes next, as far as that is worth it. */
 static void keep_room(struct live *live)
 {

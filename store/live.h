@@ -103,6 +103,9 @@ struct live *live_free(struct live *live);
  */
 int live_append(struct live *live, const struct batch *batch);
 
+/* What it takes. The writer's. */
+size_t live_memory(const struct live *live);
+
 /* Now and then: gives back what appends and commits work in, when nothing was appended. */
 void live_rest(struct live *live);
 

@@ -261,5 +261,5 @@ void pool_gather(struct pool *pool, struct gather *gather)
 size_t pool_memory(const struct pool *pool)
 {
 	return pool->capacity + pool->item_capacity * sizeof(pool->items[0]) +
-	       pool->table.slot_count * sizeof(pool->table.slots[0]);
+	       table_memory(&pool->table);
 }

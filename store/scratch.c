@@ -8,7 +8,7 @@
 
 void scratches_init(struct scratches *scratches)
 {
-	*scratches = (struct scratches){ 0 };
+	*scratches = (struct scratches){ .size_max = SCRATCH_SIZE_MAX };
 	(void)pthread_mutex_init(&scratches->lock, NULL); /* can't fail on Linux */
 }
 
@@ -101,10 +101,10 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 	if (scratch->naming && !naming_rest(scratch->naming))
 		scratch->naming = naming_free(scratch->naming);
 	pthread_mutex_lock(&scratches->lock);
-	if (scratches->count < SCRATCH_COUNT_MAX) {
-		trim(scratch, SCRATCH_SIZE_MAX - scratches->size);
+	if (scratches->count < SCRATCH_COUNT_MAX && scratches->size < scratches->size_max) {
+		trim(scratch, scratches->size_max - scratches->size);
 		scratches->size += size_of(scratch);
-		assert(scratches->size <= SCRATCH_SIZE_MAX);
+		assert(scratches->size <= scratches->size_max);
 		scratches->kept_ns[scratches->count] = now_ns;
 		scratches->kept[scratches->count++] = *scratch;
 		*scratch = (struct scratch){ 0 };
@@ -126,6 +126,15 @@ void scratches_tidy(struct scratches *scratches, uint64_t now_ns)
 	if (now_ns - scratches->used_ns > idle_ns || now_ns - scratches->since_ns > age_ns)
 		let_go(scratches);
 	while (scratches->count > 1 && now_ns > scratches->kept_ns[0] + spare_ns)
+		let_go_first(scratches);
+	pthread_mutex_unlock(&scratches->lock);
+}
+
+void scratches_limit(struct scratches *scratches, size_t size_max)
+{
+	pthread_mutex_lock(&scratches->lock);
+	scratches->size_max = size_max < SCRATCH_SIZE_MAX ? size_max : SCRATCH_SIZE_MAX;
+	while (scratches->count > 1 && scratches->size > scratches->size_max)
 		let_go_first(scratches);
 	pthread_mutex_unlock(&scratches->lock);
 }

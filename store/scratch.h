@@ -44,7 +44,7 @@ struct scratches {
 	struct scratch kept[SCRATCH_COUNT_MAX]; /* the one that is taken next last */
 	uint64_t kept_ns[SCRATCH_COUNT_MAX];	/* since when each lies there; steady */
 	uint32_t count;
-	size_t size;
+	size_t size, size_max;
 	uint64_t used_ns;  /* when one was kept last */
 	uint64_t since_ns; /* when the first of them was kept; 0: none has been */
 };
@@ -61,6 +61,10 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 /* Lets all go when nobody asked for long, and when it was kept for long; and what only a rush
  * needed. */
 void scratches_tidy(struct scratches *scratches, uint64_t now_ns);
+
+/* No more than that is kept from now on, and never more than SCRATCH_SIZE_MAX. Of what is kept one
+ * stays in any case: the question that asks for less may be about to take it. */
+void scratches_limit(struct scratches *scratches, size_t size_max);
 
 /* What is kept now. */
 size_t scratches_memory(struct scratches *scratches);

@@ -89,6 +89,15 @@ void segment_done(struct segment *segment)
 	segment->is_over = false;
 }
 
+size_t segment_memory(const struct segment *segment)
+{
+	return tree_memory(&segment->tree) + table_memory(&segment->nodes) +
+	       table_memory(&segment->locations) + array_memory(&segment->sums) +
+	       array_memory(&segment->node_sums) + table_memory(&segment->sum_table) +
+	       pool_memory(&segment->sum_keys) + pool_memory(&segment->pairs) +
+	       array_memory(&segment->paired);
+}
+
 void segment_end(struct segment *segment)
 {
 	table_done(&segment->nodes);

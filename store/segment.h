@@ -66,6 +66,8 @@ struct segment {
 int segment_init(struct segment *segment, uint32_t number, int64_t first_window);
 void segment_done(struct segment *segment);
 
+size_t segment_memory(const struct segment *segment);
+
 /* Nothing is added any more: gives back the tables that find what is there, half of its memory. */
 void segment_end(struct segment *segment);
 

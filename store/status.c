@@ -56,6 +56,7 @@ void store_status(struct store *store, struct store_status *ret)
 	add_spans(store, ret);
 	pthread_mutex_unlock(&store->lock);
 	gate_figures(&store->gate, &ret->question_memory, &ret->question_memory_peak);
+	ret->growing_memory = gate_occupied(&store->gate);
 	ret->kept_memory = scratches_memory(&store->scratches);
 	ret->cache_memory = cache_size(store->cache);
 }

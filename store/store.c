@@ -165,14 +165,6 @@ static int resume(struct store *store)
 	return 0;
 }
 
-/* So many as there are CPUs: more only wait for each other, each with memory of its own. */
-static uint32_t question_count_max(void)
-{
-	long count = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return count > SCRATCH_COUNT_MAX ? (uint32_t)count : SCRATCH_COUNT_MAX;
-}
-
 void store_init(struct store *store)
 {
 	pthread_condattr_t attributes;
@@ -183,8 +175,7 @@ void store_init(struct store *store)
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&store->doubted, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
-	gate_init(&store->gate, QUESTION_MEMORY_MAX, question_count_max());
-	scratches_init(&store->scratches);
+	store_begin_memory(store);
 	store->lock_fd = -1;
 	store->nodes_together = READER_NODE_COUNT_TOGETHER;
 	series_limits_init(&store->series_limits, STORE_SERIES_PER_TYPE_MAX,
@@ -272,15 +263,13 @@ struct store *store_close(struct store *store)
 	pool_done(&store->rolled);
 	array_done(&store->sources.sources);
 	store_close_deletions(store);
-	cache_free(store->cache);
 	space_done(&store->space);
 	series_limits_done(&store->series_limits);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_cond_destroy(&store->doubted);
 	pthread_mutex_destroy(&store->lock);
-	scratches_done(&store->scratches);
-	gate_done(&store->gate);
+	store_end_memory(store);
 	free(store->folder);
 	free(store);
 	return NULL;
@@ -428,11 +417,6 @@ int store_seal(struct store *store, struct span *span)
 	span->finished_ms = finished_ms;
 	pthread_mutex_unlock(&store->lock);
 	return 0;
-}
-
-void store_make_way(struct store *store)
-{
-	cache_tidy(store->cache, clock_monotonic_ns(), CACHE_FRESH_NS);
 }
 
 int store_close_span(struct store *store, struct span **place)
@@ -757,6 +741,7 @@ int store_commit(struct store *store)
 			store->sources.sources.items[i].appended;
 	store->status.commits++;
 	pthread_mutex_unlock(&store->lock);
+	store_note_growth(store);
 	return 0;
 }
 
@@ -857,6 +842,7 @@ int store_maintain(struct store *store, int64_t now_unix_ms)
 		live_rest(store->open->live);
 	if (store->late && store->late->live)
 		live_rest(store->late->live);
+	store_note_growth(store);
 	space_look(&store->space, now_unix_ms);
 	publish_space(store);
 	/* First, since it makes room and needs none. */

@@ -191,10 +191,11 @@ struct store_status {
 	uint64_t compact_samples; /* in them, … */
 	uint64_t folded_samples;  /* … and those of which rare frames were folded */
 	uint64_t question_memory, question_memory_peak; /* estimates of those that run */
-	uint64_t kept_memory;				/* for the next ones */
-	uint64_t cache_memory;				/* of finished segments */
-	uint64_t deletions, deletions_pending;		/* all; that are not removed yet */
-	uint64_t removed_samples;			/* from files, since the start */
+	uint64_t growing_memory; /* of files that are written to or made, beside them */
+	uint64_t kept_memory;	 /* for the next ones */
+	uint64_t cache_memory;	 /* of finished segments */
+	uint64_t deletions, deletions_pending; /* all; that are not removed yet */
+	uint64_t removed_samples;	       /* from files, since the start */
 };
 void store_status(struct store *store, struct store_status *ret);
 

@@ -26,6 +26,9 @@ enum {
 	STORE_SOURCE_COUNT_MAX = 1024,
 	/* Decoded trees and catalogs of what is not in memory anyway. */
 	STORE_CACHE_SIZE_MAX = 22 << 20,
+	/* Of these, and of what questions worked in, so much stays when STORE_MEMORY_MAX is needed.
+	 */
+	STORE_KEPT_SIZE_MIN = 4 << 20,
 };
 
 /* A span file ends here, too. A shorter span folds more: what is rare in an hour. */
@@ -90,6 +93,7 @@ struct store {
 	struct cache *cache;
 	struct gate gate; /* of questions */
 	struct scratches scratches;
+	uint64_t growing_memory; /* the gate knows of it; the writer's */
 
 	/* the writer's own; what they point to is in spans as well */
 	struct span *open;
@@ -147,6 +151,13 @@ void store_drop_span(struct store *store, struct span *span);
 /* Takes a damaged span out of the list, and its file out of the way unless it is sound. The
  * writer's. */
 int store_set_aside(struct store *store, struct span *span);
+
+/* Of the gate, and of the cache once there is one, before the first and after the last of all. */
+void store_begin_memory(struct store *store);
+void store_end_memory(struct store *store);
+
+/* The files that are written to have grown, or there are others. The writer's. */
+void store_note_growth(struct store *store);
 
 /* Before what takes memory of its own, beside questions: what is kept for the next one, and was not
  * asked for a moment ago, goes. */

@@ -236,6 +236,9 @@ static void add_questions(struct buf *buf, const struct server_counters *counter
 		  "What those that run now are estimated to take.");
 	add_gauge(buf, "hearth_question_memory_peak_bytes", (double)status->question_memory_peak,
 		  "The same at its highest since the start.");
+	add_gauge(buf, "hearth_store_growing_bytes", (double)status->growing_memory,
+		  "What files that are written to, and those that are made of them, take in "
+		  "memory, about.");
 	add_gauge(buf, "hearth_question_kept_bytes", (double)status->kept_memory,
 		  "Memory and names that are kept for the next ones.");
 	add_gauge(buf, "hearth_store_cache_bytes", (double)status->cache_memory,

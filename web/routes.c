@@ -251,7 +251,9 @@ int routes_new(struct server *server, struct routes **ret, char reterr[static RO
 		return -ENOMEM;
 	assert(settings && !server->request_counters);
 	routes->server = server;
-	gate_init(&routes->otlp_gate, OTLP_AT_ONCE_SIZE_MAX, GATE_ANY_COUNT);
+	gate_init(&routes->otlp_gate, &(struct gate_limits){ .size = OTLP_AT_ONCE_SIZE_MAX,
+							     .size_beside = OTLP_AT_ONCE_SIZE_MAX,
+							     .count_max = GATE_ANY_COUNT });
 	guard_init(&routes->guard, settings->http, server->host_name, settings->allowed_hosts);
 	if (settings->path_prefix[0] && !prefix_is_sound(settings->path_prefix)) {
 		snprintf(reterr, ROUTES_ERROR_SIZE,

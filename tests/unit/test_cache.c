@@ -67,6 +67,59 @@ static void the_latest_used_stay(void **state)
 }
 
 /* What roll-ups left of a span an hour ago is not what they leave of it now. */
+static void add_sum(struct cache *cache, uint32_t span)
+{
+	struct cached *cached = cached_new();
+
+	assert_non_null(cached);
+	cached->size = SIZE_MAX_HELD / 4;
+	cache_add(cache,
+		  (struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 },
+		  cached);
+	cached_release(cached);
+}
+
+static bool has_sum(struct cache *cache, uint32_t span)
+{
+	struct cached *cached = cache_find(
+		cache,
+		(struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 });
+
+	cached_release(cached);
+	return cached != NULL;
+}
+
+/* Who asks again and again, and then for something else, does not need the first any more. */
+/* What was not used longest goes, of each share; then there is room again. */
+static void a_limit_lets_go_and_is_lifted(void **state)
+{
+	struct cache *cache;
+
+	(void)state;
+	assert_int_equal(cache_new(SIZE_MAX_HELD, &cache), 0);
+	add(cache, 1, 300);
+	add(cache, 2, 300);
+	add_sum(cache, 3);
+	assert_true(has(cache, 1));
+	cache_limit(cache, SIZE_MAX_HELD / 2);
+	assert_true(has(cache, 1));
+	assert_false(has(cache, 2));
+	assert_true(has_sum(cache, 3));
+	add(cache, 4, 500);
+	assert_false(has(cache, 4));
+	assert_true(has(cache, 1));
+	/* It was made for no more. */
+	cache_limit(cache, 100 * SIZE_MAX_HELD);
+	add(cache, 4, 500);
+	add(cache, 5, 300);
+	assert_true(has(cache, 4));
+	assert_true(has(cache, 5));
+	assert_false(has(cache, 1));
+	cache_limit(cache, 0);
+	assert_int_equal(cache_size(cache), 0);
+	cache_free(cache);
+}
+
 static void sums_of_what_is_left_are_told_apart(void **state)
 {
 	struct cache_key sum = { .span = 1,
@@ -131,29 +184,6 @@ static void sums_have_a_share_of_their_own(void **state)
 	cache_free(cache);
 }
 
-static void add_sum(struct cache *cache, uint32_t span)
-{
-	struct cached *cached = cached_new();
-
-	assert_non_null(cached);
-	cached->size = SIZE_MAX_HELD / 4;
-	cache_add(cache,
-		  (struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 },
-		  cached);
-	cached_release(cached);
-}
-
-static bool has_sum(struct cache *cache, uint32_t span)
-{
-	struct cached *cached = cache_find(
-		cache,
-		(struct cache_key){ .span = span, .segment = 1, .last_segment = 36, .type = 7 });
-
-	cached_release(cached);
-	return cached != NULL;
-}
-
-/* Who asks again and again, and then for something else, does not need the first any more. */
 static void sums_make_way_when_what_is_asked_for_is_another(void **state)
 {
 	const uint64_t tenth_ns = CLOCK_NS_PER_S / 10;
@@ -381,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_latest_used_stay),
+		cmocka_unit_test(a_limit_lets_go_and_is_lifted),
 		cmocka_unit_test(sums_have_a_share_of_their_own),
 		cmocka_unit_test(sums_of_what_is_left_are_told_apart),
 		cmocka_unit_test(sums_make_way_when_what_is_asked_for_is_another),

@@ -16,6 +16,12 @@
 
 enum { SIZE = 100, THREADS = 8, COUNT_MAX = 5, ROUNDS = 400 };
 
+static void init(struct gate *gate, uint32_t count_max)
+{
+	gate_init(gate, &(struct gate_limits){
+				.size = SIZE, .size_beside = SIZE, .count_max = count_max });
+}
+
 static void more_than_there_is_waits_for_all_of_it(void **state)
 {
 	struct gate gate;
@@ -25,7 +31,7 @@ static void more_than_there_is_waits_for_all_of_it(void **state)
 	uint64_t peak = 0;
 
 	(void)state;
-	gate_init(&gate, SIZE, THREADS);
+	init(&gate, THREADS);
 	assert_int_equal(gate_enter(&gate, 7 * SIZE, 0, &all), 0);
 	assert_int_equal(all, 7 * SIZE);
 	/* Nothing is left, and who gave up is no longer in anybody's way. */
@@ -48,7 +54,7 @@ static void no_more_are_inside_than_may_be(void **state)
 	uint64_t taken[3] = { 0 };
 
 	(void)state;
-	gate_init(&gate, SIZE, 2);
+	init(&gate, 2);
 	assert_int_equal(gate_enter(&gate, 1, 0, &taken[0]), 0);
 	assert_int_equal(gate_enter(&gate, 0, 0, &taken[1]), 0);
 	assert_int_equal(gate_enter(&gate, 1, clock_monotonic_ns() + 1000000, &taken[2]),
@@ -69,7 +75,7 @@ static void those_inside_make_room_for_what_works_beside_them(void **state)
 	uint64_t peak = 0;
 
 	(void)state;
-	gate_init(&gate, SIZE, THREADS);
+	init(&gate, THREADS);
 	gate_occupy(&gate, SIZE / 2);
 	assert_int_equal(gate_enter(&gate, SIZE / 4, 0, &taken[0]), 0);
 	assert_int_equal(gate_enter(&gate, SIZE / 2, clock_monotonic_ns() + 1000000, &taken[1]),
@@ -90,6 +96,53 @@ static void those_inside_make_room_for_what_works_beside_them(void **state)
 	assert_int_equal(gate_enter(&gate, SIZE / 2, clock_monotonic_ns() + 1000000, &taken[1]), 0);
 	gate_leave(&gate, taken[0]);
 	gate_leave(&gate, taken[1]);
+	gate_done(&gate);
+}
+
+static int try_to_enter(struct gate *gate, uint64_t bytes, uint64_t *taken)
+{
+	return gate_enter(gate, bytes, clock_monotonic_ns() + 1000000, taken);
+}
+
+static void note_change(void *context, uint64_t taken, uint64_t occupied)
+{
+	*(uint64_t *)context = taken + occupied;
+}
+
+/* As files that are written to: much of it all the time, and then even more. */
+static void what_lies_beside_them_leaves_the_least(void **state)
+{
+	struct gate gate;
+	uint64_t taken[2] = { 0 };
+	uint64_t told = 0;
+
+	(void)state;
+	gate_init(&gate, &(struct gate_limits){ .size = SIZE,
+						.size_beside = 3 * SIZE,
+						.size_least = SIZE / 4,
+						.count_max = THREADS,
+						.changed = note_change,
+						.context = &told });
+	gate_occupy(&gate, 2 * SIZE);
+	assert_int_equal(told, 2 * SIZE);
+	assert_int_equal(gate_occupied(&gate), 2 * SIZE);
+	/* There is still room for all that questions may ever take, and no more. */
+	assert_int_equal(try_to_enter(&gate, 1, &taken[0]), 0);
+	assert_int_equal(told, 2 * SIZE + 1);
+	assert_int_equal(try_to_enter(&gate, SIZE, &taken[1]), -ETIMEDOUT);
+	assert_int_equal(try_to_enter(&gate, SIZE - 1, &taken[1]), 0);
+	gate_leave(&gate, taken[1]);
+	gate_occupy(&gate, SIZE / 2);
+	assert_int_equal(try_to_enter(&gate, SIZE / 2, &taken[1]), -ETIMEDOUT);
+	assert_int_equal(try_to_enter(&gate, SIZE / 2 - 1, &taken[1]), 0);
+	gate_leave(&gate, taken[1]);
+	gate_occupy(&gate, 9 * SIZE);
+	assert_int_equal(try_to_enter(&gate, SIZE / 4, &taken[1]), -ETIMEDOUT);
+	assert_int_equal(try_to_enter(&gate, SIZE / 4 - 1, &taken[1]), 0);
+	gate_leave(&gate, taken[1]);
+	gate_leave(&gate, taken[0]);
+	gate_vacate(&gate, gate_occupied(&gate));
+	assert_int_equal(told, 0);
 	gate_done(&gate);
 }
 
@@ -134,7 +187,7 @@ static void those_inside_never_take_more_than_there_is(void **state)
 	pthread_t threads[THREADS];
 
 	(void)state;
-	gate_init(&crowd.gate, SIZE, COUNT_MAX);
+	init(&crowd.gate, COUNT_MAX);
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &crowd), 0);
 	for (int i = 0; i < THREADS; i++)
@@ -150,6 +203,7 @@ int main(void)
 		cmocka_unit_test(more_than_there_is_waits_for_all_of_it),
 		cmocka_unit_test(no_more_are_inside_than_may_be),
 		cmocka_unit_test(those_inside_never_take_more_than_there_is),
+		cmocka_unit_test(what_lies_beside_them_leaves_the_least),
 		cmocka_unit_test(those_inside_make_room_for_what_works_beside_them),
 	};
 

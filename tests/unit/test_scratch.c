@@ -41,6 +41,41 @@ static void fill(struct scratch *scratch, size_t node_count)
 	assert_int_equal(merge_start(&scratch->merge, scratch->naming, true), 0);
 }
 
+/* The one that the next question takes stays. */
+static void makes_way_but_for_one(void **state)
+{
+	struct scratches scratches;
+	struct scratch first = { 0 };
+	struct scratch second = { 0 };
+
+	(void)state;
+	scratches_init(&scratches);
+	fill(&first, NODE_COUNT);
+	fill(&second, NODE_COUNT);
+
+	const uint64_t *self = second.self.items;
+
+	scratches_give(&scratches, &first, SECOND);
+
+	size_t size = scratches_memory(&scratches);
+
+	scratches_give(&scratches, &second, SECOND);
+	assert_true(scratches_memory(&scratches) > size);
+	scratches_limit(&scratches, size / 2);
+	assert_true(scratches_memory(&scratches) <= size);
+	scratches_take(&scratches, &second);
+	assert_ptr_equal(second.self.items, self);
+	/* What is given now fits. */
+	scratches_give(&scratches, &second, SECOND);
+	assert_in_range(scratches_memory(&scratches), 1, size / 2);
+	/* It was lifted, and not beyond what is ever kept. */
+	scratches_limit(&scratches, SIZE_MAX);
+	fill(&first, SCRATCH_SIZE_MAX / 8);
+	scratches_give(&scratches, &first, SECOND);
+	assert_in_range(scratches_memory(&scratches), size / 2 + 1, SCRATCH_SIZE_MAX);
+	scratches_done(&scratches);
+}
+
 static void hands_on_what_was_given(void **state)
 {
 	struct scratches scratches;
@@ -373,6 +408,7 @@ static void names_of_compilers_and_of_people_stay_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(makes_way_but_for_one),
 		cmocka_unit_test(hands_on_what_was_given),
 		cmocka_unit_test(keeps_no_more_than_its_bound),
 		cmocka_unit_test(lets_go_when_nobody_asks),

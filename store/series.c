@@ -367,9 +367,10 @@ static void start(struct series_question *series)
 }
 
 static int ask_series(struct store *store, struct series_question *series,
-		      struct reader_question *question)
+		      const struct reader_question *question)
 {
 	struct store_question samples = *question->asked;
+	struct reader_question exact = *question;
 
 	start(series);
 
@@ -379,9 +380,9 @@ static int ask_series(struct store *store, struct series_question *series,
 		return err;
 	/* A chronicle was damaged. */
 	samples.is_exact = true;
-	question->asked = &samples;
+	exact.asked = &samples;
 	start(series);
-	return reader_ask(store, question);
+	return reader_ask(store, &exact);
 }
 
 int store_series(struct store *store, const struct store_question *question,

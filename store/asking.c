@@ -26,10 +26,12 @@ enum {
 	WALKED_BYTES = 96,
 	WALKED_PER_SAMPLE_PART = 2,
 	WALKED_BYTES_MAX = 32 << 20,
-	/* A busy host's six hours have a quarter of a million pairs of series and labels in nine
-	 * million samples. */
+	/* A sample, by who counts: a busy host's six hours have a quarter of a million pairs of
+	 * series and labels in nine million; and more where each is a group of its own. */
 	COUNTED_BYTES = 4,
+	GROUPED_BYTES = 6,
 	COUNTED_BYTES_MAX = 32 << 20,
+	GROUPED_BYTES_MAX = 48 << 20,
 	/* A question for some series looks at the trees of their services alone. */
 	SELECTED_PART = 4,
 	BASE_BYTES = 2 << 20,
@@ -190,7 +192,9 @@ uint64_t asking_estimate(struct store *store, const struct store_question *asked
 	struct extent extent = find_extent(store, asked);
 
 	if (way.counts)
-		return BASE_BYTES + least(extent.samples * COUNTED_BYTES, COUNTED_BYTES_MAX);
+		return BASE_BYTES +
+		       (way.groups ? least(extent.samples * GROUPED_BYTES, GROUPED_BYTES_MAX)
+				   : least(extent.samples * COUNTED_BYTES, COUNTED_BYTES_MAX));
 
 	bool some_gone = asked->from_unix_ms < extent.oldest_ms;
 	bool is_rolled = way.use == CHRONICLE_WHERE_POSSIBLE ||

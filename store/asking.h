@@ -12,6 +12,7 @@ struct asking_way {
 	bool keeps_all;		/* nothing is cut before it is merged */
 	bool walks;		/* all of it is seen, and summed by function */
 	bool counts;		/* none: it adds up who used how much, and when */
+	bool groups;		/* … by labels, of which there may be as many as processes */
 	bool in_parts;		/* large settled segments some services after the others */
 	enum chronicle_use use; /* of roll-ups */
 };

@@ -416,7 +416,8 @@ int store_series(struct store *store, const struct store_question *question,
 		return -E2BIG;
 
 	uint64_t memory = 0;
-	int err = asking_enter(store, question, (struct asking_way){ .counts = true }, &memory);
+	struct asking_way way = { .counts = true, .groups = group_by_count > 0 };
+	int err = asking_enter(store, question, way, &memory);
 
 	if (err)
 		return err;

@@ -1870,7 +1870,8 @@ static void a_segment_ends_with_its_entries(void **state)
 /* Who counts says so as well; and what the file that is written to takes is known beside. */
 static void what_counting_will_take_is_told(void **state)
 {
-	enum { BASE = 2 << 20, COUNTED = 4 };
+	enum { BASE = 2 << 20, COUNTED = 4, GROUPED = 6 };
+	const struct str group_by = STR("service_name");
 	struct fixture *fixture = *state;
 	struct model model = model_new();
 	struct store_status status;
@@ -1893,6 +1894,9 @@ static void what_counting_will_take_is_told(void **state)
 	assert_int_equal(rows.count, 1);
 	store_rows_done(&rows);
 	assert_int_equal(asker.memory, BASE + status.samples * COUNTED);
+	assert_int_equal(store_series(fixture->store, &question, &group_by, 1, &grid, &rows), 0);
+	store_rows_done(&rows);
+	assert_int_equal(asker.memory, BASE + status.samples * GROUPED);
 	store_status(fixture->store, &status);
 	assert_int_equal(status.question_memory_peak, asker.memory);
 	assert_int_equal(status.question_memory, 0);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/table.h"
 
 enum {
@@ -22,8 +23,11 @@ struct cached_name {
 	uint64_t hash;
 	char *texts;
 	uint32_t mangled_size;
-	uint32_t size;
+	uint32_t size : 31;
+	uint32_t is_used : 1; /* since the last look */
 };
+
+static_assert(DEMANGLE_TEXT_SIZE_MAX < 1U << 31, "a size is 31 bits");
 
 /* The name asked for last stands first in its set. */
 struct name_cache {
@@ -31,6 +35,7 @@ struct name_cache {
 	struct cached_name names[SET_COUNT][WAY_COUNT];
 	struct name_cache_stats stats;
 	uint32_t next_set; /* whose last name goes when there are too many bytes */
+	uint64_t looked_ns;
 };
 
 int name_cache_new(struct name_cache **ret)
@@ -93,6 +98,7 @@ static size_t find(struct name_cache *cache, uint64_t hash, struct str name, cha
 		if (!is_it(&set[way], hash, name))
 			continue;
 		size = set[way].size;
+		set[way].is_used = true;
 		memcpy(text, set[way].texts + name.size, size);
 		move_to_front(set, way);
 	}
@@ -141,7 +147,8 @@ static void keep(struct name_cache *cache, uint64_t hash, struct str name, struc
 			.hash = hash,
 			.texts = texts,
 			.mangled_size = (uint32_t)name.size,
-			.size = (uint32_t)text.size,
+			.size = (uint32_t)text.size & INT32_MAX,
+			.is_used = true,
 		};
 		cache->stats.names++;
 		cache->stats.bytes += name.size + text.size;
@@ -167,6 +174,24 @@ struct str name_cache_demangle(struct name_cache *cache, struct str name,
 	if (found.text == text)
 		keep(cache, hash, name, found);
 	return found;
+}
+
+void name_cache_tidy(struct name_cache *cache, uint64_t now_ns)
+{
+	const uint64_t unused_ns = (uint64_t)NAME_CACHE_UNUSED_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+
+	pthread_mutex_lock(&cache->lock);
+	if (now_ns >= cache->looked_ns + unused_ns) {
+		cache->looked_ns = now_ns;
+		for (size_t set = 0; set < SET_COUNT; set++) {
+			for (size_t way = 0; way < WAY_COUNT; way++) {
+				if (!cache->names[set][way].is_used)
+					forget(cache, &cache->names[set][way]);
+				cache->names[set][way].is_used = false;
+			}
+		}
+	}
+	pthread_mutex_unlock(&cache->lock);
 }
 
 struct name_cache_stats name_cache_stats(struct name_cache *cache)

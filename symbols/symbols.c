@@ -607,6 +607,7 @@ void symbols_tidy(struct symbols *symbols, uint64_t now_monotonic_ns)
 	const uint64_t rest_ns = (uint64_t)RESTING_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 	const uint64_t open_ns = (uint64_t)OPEN_MODULE_SECONDS * (uint64_t)CLOCK_NS_PER_S;
 
+	name_cache_tidy(symbols->names, now_monotonic_ns);
 	pthread_mutex_lock(&symbols->lock);
 	struct symbol_module *module = TAILQ_LAST(&symbols->modules, module_list);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "symbols/demangle.h"
+#include "base/clock.h"
 #include "symbols/name_cache.h"
 
 static void reads(const char *mangled, const char *expected)
@@ -213,6 +214,36 @@ static void stays_within_its_bounds(void **state)
 	assert_int_equal(name_cache_stats(cache).found, stats.found + 1);
 }
 
+/* What somebody asks for stays, whatever its age; the rest is gone after a while. */
+static void lets_go_what_nobody_asks_for(void **state)
+{
+	const uint64_t while_ns = (uint64_t)NAME_CACHE_UNUSED_SECONDS * (uint64_t)CLOCK_NS_PER_S;
+	autoclean(name_cache) struct name_cache *cache = NULL;
+	uint64_t now = while_ns;
+
+	(void)state;
+	assert_int_equal(name_cache_new(&cache), 0);
+	name_cache_tidy(cache, now);
+	for (unsigned i = 0; i < 100; i++)
+		ask_for_numbered(cache, i, 0);
+	assert_int_equal(name_cache_stats(cache).names, 100);
+	/* Not yet; and each has been asked for since the last look. */
+	name_cache_tidy(cache, now + while_ns - 1);
+	name_cache_tidy(cache, now += while_ns);
+	assert_int_equal(name_cache_stats(cache).names, 100);
+	for (unsigned i = 0; i < 100; i += 10)
+		ask_for_numbered(cache, i, 0);
+	name_cache_tidy(cache, now += while_ns);
+	assert_int_equal(name_cache_stats(cache).names, 10);
+	for (unsigned i = 0; i < 100; i += 10)
+		ask_for_numbered(cache, i, 0);
+	assert_int_equal(name_cache_stats(cache).missed, 100);
+	name_cache_tidy(cache, now += while_ns);
+	name_cache_tidy(cache, now + while_ns);
+	assert_int_equal(name_cache_stats(cache).names, 0);
+	assert_int_equal(name_cache_stats(cache).bytes, 0);
+}
+
 static void *ask_for_many(void *context)
 {
 	for (unsigned round = 0; round < 20; round++)
@@ -250,6 +281,7 @@ int main(void)
 		cmocka_unit_test(leaves_what_is_too_long),
 		cmocka_unit_test(remembers),
 		cmocka_unit_test(stays_within_its_bounds),
+		cmocka_unit_test(lets_go_what_nobody_asks_for),
 		cmocka_unit_test(serves_several_threads),
 	};
 

@@ -680,9 +680,9 @@ static void question_done(struct flame_question *question)
 	array_done(&question->forest_nodes);
 	array_done(&question->services);
 	if (question->is_in) {
-		/* While it is in there is less room for what is kept. */
-		asking_leave(question->store, question->memory);
+		/* Before the next one comes in, which takes it. */
 		give_scratch(question);
+		asking_leave(question->store, question->memory);
 	}
 	question->is_in = false;
 }

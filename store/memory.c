@@ -23,22 +23,28 @@ static uint64_t within(uint64_t size, uint64_t least, uint64_t most)
 	return size < least ? least : size > most ? most : size;
 }
 
+static uint64_t room_beside(uint64_t bytes)
+{
+	return STORE_MEMORY_MAX - within(bytes, 0, STORE_MEMORY_MAX);
+}
+
 /*
- * What is kept makes way for what is needed: what questions worked in first, then what they read.
- * An estimate of more than all of them may take together is far from what one takes.
+ * What is kept makes way for what is needed. What questions worked in only for what grows: who goes
+ * leaves it to who comes, and both are in. An estimate of more than all of them may take together
+ * is far from what one takes.
  */
 static void fit_kept(void *context, uint64_t taken, uint64_t occupied)
 {
 	struct store *store = context;
-	uint64_t needed = within(taken, 0, QUESTION_MEMORY_MAX) + occupied;
-	uint64_t room = STORE_MEMORY_MAX - within(needed, 0, STORE_MEMORY_MAX);
-	uint64_t cache = within(room > STORE_KEPT_SIZE_MIN ? room - STORE_KEPT_SIZE_MIN : 0,
-				STORE_KEPT_SIZE_MIN, STORE_CACHE_SIZE_MAX);
+	uint64_t for_cache =
+		room_beside(within(taken, 0, QUESTION_MEMORY_MAX) + occupied + STORE_KEPT_SIZE_MIN);
+	uint64_t for_scratches = room_beside(occupied + STORE_CACHE_SIZE_MAX);
 
 	if (store->cache)
-		cache_limit(store->cache, cache);
-	scratches_limit(&store->scratches, within(room > cache ? room - cache : 0,
-						  STORE_KEPT_SIZE_MIN, SCRATCH_SIZE_MAX));
+		cache_limit(store->cache,
+			    within(for_cache, STORE_KEPT_SIZE_MIN, STORE_CACHE_SIZE_MAX));
+	scratches_limit(&store->scratches,
+			within(for_scratches, STORE_KEPT_SIZE_MIN, SCRATCH_SIZE_MAX));
 }
 
 /* Files that are written to take what they take. */

@@ -125,9 +125,8 @@ enum {
 	QUESTION_MEMORY_MAX = 64 << 20,
 	/* What they take together with all that grows beside them: words and segment of the files
 	 * that are written to, what settles or is rolled up, and what is kept for the next
-	 * question, which makes way. With its libraries, symbols and tables the server takes a
-	 * quarter more. A busy host leaves one question at a time that much: a small one beside
-	 * it. */
+	 * question, which makes way. Libraries, symbols and tables come on top. What is least left
+	 * to questions is enough for a service's, or a short time of a host. */
 	STORE_MEMORY_MAX = 96 << 20,
 	QUESTION_MEMORY_LEAST = 24 << 20,
 	/* A span file that is made or taken: a day of a busy 64-core host, at a million samples a

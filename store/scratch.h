@@ -63,7 +63,7 @@ void scratches_give(struct scratches *scratches, struct scratch *scratch, uint64
 void scratches_tidy(struct scratches *scratches, uint64_t now_ns);
 
 /* No more than that is kept from now on, and never more than SCRATCH_SIZE_MAX. Of what is kept one
- * stays in any case: the question that asks for less may be about to take it. */
+ * stays in any case: the next question takes it. */
 void scratches_limit(struct scratches *scratches, size_t size_max);
 
 /* What is kept now. */
